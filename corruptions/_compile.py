@@ -1,0 +1,61 @@
+"""Optional torch.compile for the kernels, and constants that live on a device."""
+
+import os
+from collections.abc import Callable, Hashable
+from functools import cache, lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Args = TypeVarTuple("Args")
+
+_state = {"enabled": os.environ.get("ACTROBUST_COMPILE") == "1"}
+
+
+def use_compile(enabled: bool = True) -> None:
+    """Turn compilation of the kernels on or off (off by default; ACTROBUST_COMPILE=1 turns it on).
+
+    The first call of every kernel then takes seconds and needs a C++ compiler. The random integers
+    are the same either way; pixels may differ by one grey level on very few values.
+
+    >>> use_compile(False)
+    """
+    _state["enabled"] = enabled
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a pure function of tensors so that `use_compile` can compile it."""
+
+    @cache
+    def compiled() -> Callable[P, R]:
+        return torch.compile(function, dynamic=True, fullgraph=True)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return (compiled() if _state["enabled"] else function)(*args, **kwargs)
+
+    return call
+
+
+def device_constant(
+    build: Callable[[*Args], np.ndarray[Any, Any]], *args: *Args, device: torch.device
+) -> Tensor:
+    """Return the array `build(*args)` as a tensor on `device`, made once per device.
+
+    Under a fake tensor mode it is made anew: a fake constant in the cache would poison later calls.
+    """
+    if type(torch.empty(0)) is not torch.Tensor:
+        return torch.from_numpy(build(*args)).to(device)
+    return _cached_constant(build, args, device)
+
+
+@lru_cache(maxsize=256)
+def _cached_constant(
+    build: Callable[..., np.ndarray[Any, Any]], args: tuple[Hashable, ...], device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False):  # an inference tensor in the cache would break later gradients
+        return torch.from_numpy(build(*args)).to(device)

@@ -1,0 +1,242 @@
+"""What a corruption is: its parameters, what it draws, and what it does to images."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from . import severity as severities
+from ._compile import kernel
+from .errors import InputError
+from .random import Stream
+
+Domain: TypeAlias = Literal["pixels", "input"]
+
+Noise: TypeAlias = Mapping[str, Tensor]
+"""Everything random about a call, by name; each tensor has the images as its first axis."""
+
+MINIMUM_SIDE = 8
+
+BLOCK_VALUES = 2**19
+"""Values corrupted at a time on the CPU."""
+
+
+class Corruption(ABC):
+    """A corruption of images: subclass it as a frozen dataclass of its parameters.
+
+    A subclass names itself, its group and its domain, has one dataclass field per constant of the
+    severity table (same names), and implements `apply` and, if anything is random, `draw`.
+
+    Attributes
+    ----------
+    name, group : str
+        What it is called, and its family: one of `corruptions.GROUPS`.
+    domain : {"pixels", "input"}
+        "pixels": images of 1 or 3 channels, uint8 or float in [0, 1], clipped to that range again.
+        "input": the network's normalised input, floats (N, C, ...) of any range, never clipped.
+    version : int
+        Raised when the same parameters and random numbers give other pixels; part of a suite's hash.
+    """
+
+    name: ClassVar[str]
+    group: ClassVar[str]
+    domain: ClassVar[Domain] = "pixels"
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def at(cls, severity: float, *, table: str) -> Self:
+        """Return the corruption with the constants of `severity` in [1, 5] and of one severity table.
+
+        >>> import corruptions
+        >>> corruptions.get_corruption("gaussian_noise").at(3, table="224")
+        GaussianNoise(std=0.18)
+        """
+        constants: dict[str, Any] = dict(severities.get_constants(cls.name, severity=severity, table=table))
+        return cls(**constants)
+
+    @final
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        severity: float,
+        seed: int = 0,
+        ids: Tensor | None = None,
+        validate: bool = False,
+    ) -> Tensor:
+        """Return the corrupted images: same shape, dtype and device; the input is not written to.
+
+        Parameters
+        ----------
+        images : Tensor
+            Of the corruption's domain.
+        severity : float
+            0 (a copy of the images comes back) or in [1, 5]. It chooses the random stream; the
+            strength is in the parameters.
+        seed : int
+            Any 64-bit integer.
+        ids : Tensor, optional
+            int64 (N,), which image each row is; by default 0, 1, 2, ...
+        validate : bool
+            Check the values of float images on other devices than the CPU too; this synchronises.
+
+        Raises
+        ------
+        InputError
+            If any of these is not as described.
+
+        Examples
+        --------
+        >>> from corruptions import get_corruption
+        >>> contrast = get_corruption("contrast")(factor=0.5)
+        >>> images = torch.tensor([0, 100] * 32, dtype=torch.uint8).view(1, 1, 8, 8)
+        >>> contrast(images, severity=2)[0, 0, 0, :2]
+        tensor([25, 75], dtype=torch.uint8)
+        """
+        level = severities.check_severity(severity)
+        ids = self.check(images, ids=ids, seed=seed, validate=validate)
+        return self.run(images, severity=level, seed=seed, ids=ids)
+
+    @final
+    @classmethod
+    def check(cls, images: Tensor, *, ids: Tensor | None, seed: int, validate: bool = False) -> Tensor:
+        """Check everything but the severity, and return the ids on the device of the images."""
+        where = f"corruption {cls.name!r}"
+        if cls.domain == "pixels":
+            _check_pixels(images, where=where, values=validate)
+        else:
+            _check_input(images, where=where)
+        _check_seed(seed)
+        return _check_ids(ids, images, where=where)
+
+    @final
+    def run(self, images: Tensor, *, severity: float, seed: int, ids: Tensor) -> Tensor:
+        """Draw and render without any check: for callers that have called `check`."""
+        if severity == 0:
+            return images.clone()
+        block = _block_length(images)
+        if block >= len(images):
+            return self._run_block(images, severity=severity, seed=seed, ids=ids)
+        parts = zip(images.split(block), ids.split(block), strict=True)
+        return torch.cat([self._run_block(*part, severity=severity, seed=seed) for part in parts])
+
+    def _run_block(self, images: Tensor, ids: Tensor, *, severity: float, seed: int) -> Tensor:
+        stream = Stream(ids, name=self.name, severity=severity, seed=seed)
+        with torch.no_grad():
+            noise = self.draw(stream, images)
+        return self.render(images, noise)
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return everything random: nothing unless a subclass says so.
+
+        `images` (N, C, H, W) come as the caller gave them, for their shape and, where what is drawn
+        depends on them (Poisson counts), their values.
+        """
+        return {}
+
+    @abstractmethod
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return the corrupted images, unclipped: deterministic, pure, one image independent of another.
+
+        `images` are floats (N, C, H, W), at least float32, in [0, 1] for pixel corruptions; the same
+        operations must be done whatever N is, to the bit.
+        """
+
+    @final
+    def render(self, images: Tensor, noise: Noise) -> Tensor:
+        """Apply the corruption with the given noise and return images like those that came.
+
+        uint8 images are taken as v / 255, and the result is clipped, multiplied by 255 and truncated.
+        """
+        if images.dtype == torch.uint8:
+            return _to_levels(self.apply(_from_levels(images), noise))
+        work = images.to(torch.promote_types(images.dtype, torch.float32))
+        corrupted = self.apply(work, noise)
+        if self.domain == "pixels":
+            corrupted = corrupted.clamp(0, 1)
+        return corrupted.to(images.dtype)
+
+
+def _block_length(images: Tensor) -> int:
+    """Return how many images to corrupt at a time: on the CPU, what its caches hold.
+
+    Without this a batch of 32 x 3 x 224 x 224 took four times as long per value as one of 32 x 32: every
+    operation's result went through memory that had to be mapped first. Pixels do not depend on it.
+    """
+    if images.device.type != "cpu" or images.numel() == 0:
+        return len(images)
+    return max(1, BLOCK_VALUES * len(images) // images.numel())
+
+
+@kernel
+def _from_levels(images: Tensor) -> Tensor:
+    return images.to(torch.float32) / 255
+
+
+@kernel
+def _to_levels(images: Tensor) -> Tensor:
+    # The published generators truncate float64. In float32 a value that should be the integer v can
+    # come out a few units of 2**-16 below it and would be truncated to v - 1: 2**-12 levels lift it. So
+    # "no effect" gives the image back, and 1 value in 4,000 is a level above the float64 result.
+    return (images * 255 + 2.0**-12).clamp(0, 255).to(torch.uint8)
+
+
+def _check_tensor(images: object, *, where: str) -> None:
+    if not isinstance(images, Tensor):
+        raise InputError(f"Expected images as a torch.Tensor, got {type(images).__name__} ({where}).")
+
+
+def _check_pixels(images: Tensor, *, where: str, values: bool) -> None:
+    _check_tensor(images, where=where)
+    shape = tuple(images.shape)
+    if images.ndim != 4:
+        raise InputError(f"Expected images of shape (N, C, H, W), got {shape} ({where}).")
+    if shape[1] not in (1, 3):
+        raise InputError(f"Expected 1 or 3 channels in (N, C, H, W), got {shape[1]} in {shape} ({where}).")
+    if min(shape[2:]) < MINIMUM_SIDE:
+        raise InputError(f"Expected a height and width of at least {MINIMUM_SIDE}, got {shape} ({where}).")
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise InputError(f"Expected uint8 images or floats in [0, 1], got {images.dtype} ({where}).")
+    if values or images.device.type == "cpu":
+        _check_range(images, where=where)
+
+
+def _check_range(images: Tensor, *, where: str) -> None:
+    if images.numel() == 0:
+        return
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if not (low >= 0 and high <= 1):  # also where one of them is NaN
+        raise InputError(f"Expected float images in [0, 1], got values in [{low:g}, {high:g}] ({where}).")
+
+
+def _check_input(images: Tensor, *, where: str) -> None:
+    _check_tensor(images, where=where)
+    if not images.is_floating_point():
+        raise InputError(
+            f"Expected floats of the normalised network input, got {images.dtype}: "
+            f"input shifts act after the preprocessing ({where})."
+        )
+    if images.ndim < 2:
+        raise InputError(f"Expected an input of shape (N, C, ...), got {tuple(images.shape)} ({where}).")
+
+
+def _check_seed(seed: object) -> None:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
+        raise InputError(f"Expected a 64-bit integer as seed, got {seed!r}.")
+
+
+def _check_ids(ids: object, images: Tensor, *, where: str) -> Tensor:
+    if ids is None:
+        return torch.arange(len(images), dtype=torch.int64, device=images.device)
+    if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise InputError(f"Expected ids as a torch.int64 tensor, got {kind} ({where}).")
+    if ids.shape != (len(images),):
+        raise InputError(
+            f"Expected one id for each of {len(images)} images, got shape {tuple(ids.shape)} ({where})."
+        )
+    return ids.to(images.device)

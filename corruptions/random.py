@@ -1,0 +1,190 @@
+"""Counter-based random streams: each number is a pure function of where it is used.
+
+A random integer depends on (seed, corruption, severity, image id, draw, position) and on nothing
+else: no global generator, no order, no batch. It is made with 32-bit wrap-around integer operations,
+so it is the same on every device, compiled or not.
+
+1. SHA-256 of (seed, corruption, severity, draw) gives eight 32-bit key words.
+2. Four Feistel rounds under these keys turn the 64-bit image id into a 64-bit key of the image. A
+   Feistel network is a bijection, so two images of a cell never share their key.
+3. The position in the image goes through an integer hash, is xor-ed with one half of the image's key,
+   multiplied by the other half (made odd), and hashed again.
+
+Floats come from these integers by operations that round alike everywhere: exact conversions, look-up
+in a table, and products that float32 holds exactly, so that fusing a product with a sum changes nothing.
+"""
+
+import hashlib
+import math
+import struct
+
+import torch
+from torch import Tensor
+
+from . import _tables
+from ._compile import device_constant, kernel
+
+STREAM_VERSION = 1
+"""Goes into every key: raise it when any random number changes."""
+
+
+class Stream:
+    """The random numbers of one cell (corruption at one severity, under one seed) for some images.
+
+    Every method returns a tensor (N, *shape) on the device of `ids`, and each call is a new draw:
+    two equal calls return independent numbers, and the n-th draw of a stream is always the same.
+
+    Parameters
+    ----------
+    ids : Tensor
+        int64 (N,): which image each row is. Any values; equal ids get equal numbers.
+    name : str
+        The corruption.
+    severity : float
+        The severity; its float64 bits go into the key.
+    seed : int
+        Any 64-bit integer.
+
+    Examples
+    --------
+    >>> ids = torch.tensor([7, 8])
+    >>> stream = Stream(ids, name="fog", severity=3.0, seed=0)
+    >>> stream.normal(3, 4).shape
+    torch.Size([2, 3, 4])
+    >>> alone = Stream(ids[1:], name="fog", severity=3.0, seed=0)
+    >>> both = Stream(ids, name="fog", severity=3.0, seed=0)
+    >>> torch.equal(alone.uniform(5), both.uniform(5)[1:])
+    True
+    """
+
+    def __init__(self, ids: Tensor, *, name: str, severity: float, seed: int) -> None:
+        # A clone, for `contiguous` leaves a single id its stride of 0, which `view` refuses.
+        words = ids.clone(memory_format=torch.contiguous_format).view(torch.int32)
+        self._ids = words.view(-1, 2)
+        self._key = f"actrobust-stream-{STREAM_VERSION}/{seed}/{name}/{float(severity).hex()}"
+        self._draws = 0
+
+    def bits(self, *shape: int) -> Tensor:
+        """Return 32 random bits each, as int32 of either sign."""
+        return _bits(self._ids, self._next_key(), math.prod(shape)).view(len(self._ids), *shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Return float32 uniform on [0, 1): multiples of 2**-24."""
+        return _uniform(self._ids, self._next_key(), math.prod(shape)).view(len(self._ids), *shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return float32 standard normals.
+
+        The inverse distribution function by table, fine in both tails (see `_tables`): the largest
+        possible magnitude is 6.23, at probability 2**-31.
+        """
+        return self._quantiles("normal", shape)
+
+    def laplace(self, *shape: int) -> Tensor:
+        """Return float32 Laplace numbers of mean 0 and variance 1."""
+        return self._quantiles("laplace", shape)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """Return int64 uniform on low, ..., high - 1 (bias below (high - low) * 2**-32)."""
+        words = self.bits(*shape).to(torch.int64).bitwise_and_(0xFFFFFFFF)
+        return words.mul_(high - low).bitwise_right_shift_(32).add_(low)
+
+    def poisson(self, images: Tensor, *, rate: float) -> Tensor:
+        """Return int32 Poisson counts of mean images * rate, images in [0, 1] or uint8 (v / 255).
+
+        Exact up to 2**-32 in probability: one word per value chooses a column of an alias table of
+        the value's grey level. A float value, taken to the nearest multiple of 2**-14 grey levels,
+        is a sum of three digits, and the sum of their Poisson counts is Poisson; a float image that
+        holds v / 255 gets the counts of the uint8 image that holds v.
+        """
+        shape = images.shape[1:]
+        if images.dtype == torch.uint8:
+            return self._poisson_digit(images, rate / 255, 8).view(len(self._ids), *shape)
+        fixed = (images.to(torch.float32) * (255 * 2**14)).round_().to(torch.int32)
+        counts = self._poisson_digit(fixed >> 14, rate / 255, 8)
+        counts += self._poisson_digit((fixed >> 7) & 127, rate / 255 / 2**7, 7)
+        counts += self._poisson_digit(fixed & 127, rate / 255 / 2**14, 7)
+        return counts.view(len(self._ids), *shape)
+
+    def _next_key(self) -> Tensor:
+        digest = hashlib.sha256(f"{self._key}/{self._draws}".encode()).digest()
+        self._draws += 1
+        words = struct.unpack("<8i", digest)
+        return torch.tensor(words, dtype=torch.int32, device=self._ids.device)
+
+    def _quantiles(self, distribution: _tables.Distribution, shape: tuple[int, ...]) -> Tensor:
+        device = self._ids.device
+        left = device_constant(_tables.quantile_left, distribution, device=device)
+        slope = device_constant(_tables.quantile_slope, distribution, device=device)
+        numbers = _quantiles(self._ids, self._next_key(), math.prod(shape), left, slope)
+        return numbers.view(len(self._ids), *shape)
+
+    def _poisson_digit(self, digits: Tensor, mean_per_unit: float, digit_bits: int) -> Tensor:
+        columns = _tables.poisson_column_bits(mean_per_unit, digit_bits)
+        device = self._ids.device
+        entries = device_constant(_tables.poisson_entries, mean_per_unit, digit_bits, device=device)
+        starts = device_constant(_tables.poisson_starts, mean_per_unit, digit_bits, device=device)
+        flat = digits.flatten(1).to(torch.int32)
+        return _poisson(self._ids, self._next_key(), flat, entries, starts, column_bits=columns)
+
+
+def _mix(words: Tensor) -> Tensor:
+    """Hash int32 words in place, a bijection (multiply-xorshift 16 21f0aaad 15 d35a2d97 15 of C. Wellons).
+
+    int32 shifts keep the sign, so each is masked to the bits that a logical shift would leave.
+    """
+    words ^= (words >> 16) & 0xFFFF
+    words *= 0x21F0AAAD
+    words ^= (words >> 15) & 0x1FFFF
+    words *= 0xD35A2D97 - 2**32
+    words ^= (words >> 15) & 0x1FFFF
+    return words
+
+
+def _words(ids: Tensor, key: Tensor, count: int) -> Tensor:
+    """Return int32 (N, count) random words from ids (N, 2) int32 and key (8,) int32."""
+    left, right = ids[:, 0], ids[:, 1]
+    for turn in range(4):
+        left, right = right, left ^ _mix(right + key[turn])
+    position = _mix(torch.arange(count, dtype=torch.int32, device=ids.device) + key[4])
+    words = position[None, :] ^ left[:, None]
+    words *= (right | 1)[:, None]
+    return _mix(words)
+
+
+@kernel
+def _bits(ids: Tensor, key: Tensor, count: int) -> Tensor:
+    return _words(ids, key, count)
+
+
+@kernel
+def _uniform(ids: Tensor, key: Tensor, count: int) -> Tensor:
+    words = (_words(ids, key, count) >> 8) & 0xFFFFFF
+    return words.to(torch.float32) * 2.0**-24
+
+
+@kernel
+def _quantiles(ids: Tensor, key: Tensor, count: int, left: Tensor, slope: Tensor) -> Tensor:
+    # The exponent and the leading bits of an odd integer, read as a float32, are the table's index:
+    # cells that are equally wide relative to the distance from the end of the distribution.
+    numbers = (_words(ids, key, count) | 1).to(torch.float32).view(torch.int32)
+    cell = (numbers >> _tables.OFFSET_BITS) & (_tables.QUANTILE_CELLS - 1)
+    cell = cell.view(-1)
+    offset = numbers & ((1 << _tables.OFFSET_BITS) - 1)
+    steps = torch.index_select(slope, 0, cell).view_as(offset) * offset.to(torch.float32)
+    return torch.index_select(left, 0, cell).view_as(offset) + steps
+
+
+@kernel
+def _poisson(
+    ids: Tensor, key: Tensor, digits: Tensor, entries: Tensor, starts: Tensor, *, column_bits: int
+) -> Tensor:
+    words = _words(ids, key, digits.shape[1])
+    share_bits = 32 - column_bits
+    column = (words >> share_bits) & ((1 << column_bits) - 1)
+    row = (digits << column_bits) | column
+    entry = torch.index_select(entries, 0, row.view(-1)).view_as(row)
+    mask = (1 << share_bits) - 1
+    other = (entry >> share_bits) & ((1 << column_bits) - 1)
+    chosen = torch.where((words & mask) < (entry & mask), column, other)
+    return chosen + torch.index_select(starts, 0, digits.reshape(-1)).view_as(row)

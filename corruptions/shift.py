@@ -1,0 +1,166 @@
+"""Input shifts: perturbations of the network's normalised input, as in the LayerAct paper.
+
+They act after the checkpoint's preprocessing, or at the input of one activation layer, on floats of any
+range, and nothing is clipped: what they measure is how a network answers a known change of its input.
+Shapes are (N, C, ...).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from .base import Corruption, Domain, Noise
+from .random import Stream
+from .registry import register
+
+
+class _Shift(Corruption):
+    group: ClassVar[str] = "shift"
+    domain: ClassVar[Domain] = "input"
+
+
+@dataclass(frozen=True)
+class _AdditiveShift(_Shift):
+    """y = x + std * e with independent e of mean 0 and variance 1.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation in units of the normalised input.
+    """
+
+    std: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return x + std * e."""
+        return images + noise["e"] * self.std
+
+
+@register
+@dataclass(frozen=True)
+class ShiftGaussian(_AdditiveShift):
+    """Additive normal noise of standard deviation `std`, unclipped."""
+
+    name: ClassVar[str] = "shift_gaussian"
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `e`, float32 like the images: standard normal."""
+        return {"e": stream.normal(*images.shape[1:])}
+
+
+@register
+@dataclass(frozen=True)
+class ShiftUniform(_AdditiveShift):
+    """Additive uniform noise of standard deviation `std`, unclipped."""
+
+    name: ClassVar[str] = "shift_uniform"
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `e`, float32 like the images: uniform on [-sqrt(3), sqrt(3))."""
+        return {"e": (stream.uniform(*images.shape[1:]) - 0.5) * math.sqrt(12)}
+
+
+@register
+@dataclass(frozen=True)
+class ShiftLaplace(_AdditiveShift):
+    """Additive Laplace noise of standard deviation `std`, unclipped."""
+
+    name: ClassVar[str] = "shift_laplace"
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `e`, float32 like the images: Laplace of scale 1 / sqrt(2)."""
+        return {"e": stream.laplace(*images.shape[1:])}
+
+
+@register
+@dataclass(frozen=True)
+class ShiftChannel(_AdditiveShift):
+    """One normal constant of standard deviation `std` for each image and channel."""
+
+    name: ClassVar[str] = "shift_channel"
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `e`, float32 (N, C, 1, ...): standard normal."""
+        return {"e": stream.normal(images.shape[1], *(1 for _ in images.shape[2:]))}
+
+
+@register
+@dataclass(frozen=True)
+class ShiftUp(_Shift):
+    """A constant added to every element: y = x + offset.
+
+    Parameters
+    ----------
+    offset : float
+        In units of the normalised input.
+    """
+
+    name: ClassVar[str] = "shift_up"
+
+    offset: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return x + offset."""
+        return images + self.offset
+
+
+@register
+@dataclass(frozen=True)
+class ShiftDown(_Shift):
+    """A constant subtracted from every element: y = x - offset.
+
+    Parameters
+    ----------
+    offset : float
+        In units of the normalised input.
+    """
+
+    name: ClassVar[str] = "shift_down"
+
+    offset: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return x - offset."""
+        return images - self.offset
+
+
+@register
+@dataclass(frozen=True)
+class ShiftGainUp(_Shift):
+    """Every element grows: y = (1 + gain) * x.
+
+    Parameters
+    ----------
+    gain : float
+        As a share of the element.
+    """
+
+    name: ClassVar[str] = "shift_gain_up"
+
+    gain: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return (1 + gain) * x."""
+        return images * (1 + self.gain)
+
+
+@register
+@dataclass(frozen=True)
+class ShiftGainDown(_Shift):
+    """Every element shrinks: y = (1 - gain) * x.
+
+    Parameters
+    ----------
+    gain : float
+        As a share of the element.
+    """
+
+    name: ClassVar[str] = "shift_gain_down"
+
+    gain: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return (1 - gain) * x."""
+        return images * (1 - self.gain)

@@ -1,0 +1,240 @@
+"""Suites: named grids of corruption x severity, and their cells."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
+
+from torch import Tensor
+
+from .base import Domain
+from .errors import InputError, unknown_name
+from .random import STREAM_VERSION
+from .registry import get_corruption, list_corruptions
+from .severity import (
+    ANY_SIZE,
+    SEVERITIES,
+    check_severity,
+    check_table,
+    choose_table,
+    get_constants,
+    is_size_free,
+)
+
+_BY_SIZE = ("32", "64", "224")
+"""The tables that `choose_table` chooses from."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One corruption at one severity.
+
+    Parameters
+    ----------
+    corruption : str
+        Its name.
+    severity : float
+        0 (the identity) or in [1, 5].
+    table : str, optional
+        The severity table; None chooses by image size.
+
+    Raises
+    ------
+    InputError
+        If one of them does not exist or is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cell = Cell("gaussian_noise", 3)
+    >>> cell.group, cell.domain, cell.resolve_table(28, 28)
+    ('noise', 'pixels', '32')
+    >>> cell.apply(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), seed=0).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    corruption: str
+    severity: float
+    table: str | None = None
+
+    def __post_init__(self) -> None:
+        get_corruption(self.corruption)
+        check_table(self.table)
+        object.__setattr__(self, "severity", check_severity(self.severity))
+
+    @property
+    def group(self) -> str:
+        """The family of the corruption."""
+        return get_corruption(self.corruption).group
+
+    @property
+    def domain(self) -> Domain:
+        """Where it acts: on "pixels", or on the normalised network "input"."""
+        return get_corruption(self.corruption).domain
+
+    def resolve_table(self, height: int, width: int) -> str:
+        """Return the severity table used for images of `height` x `width` pixels; "any" for shifts."""
+        if is_size_free(self.corruption):
+            return ANY_SIZE
+        return self.table or choose_table(height=height, width=width)
+
+    def apply(
+        self, images: Tensor, *, ids: Tensor | None = None, seed: int = 0, validate: bool = False
+    ) -> Tensor:
+        """Return the corrupted images; see `corruptions.corrupt`."""
+        kind = get_corruption(self.corruption)
+        ids = kind.check(images, ids=ids, seed=seed, validate=validate)
+        if self.severity == 0:
+            return images.clone()
+        table = self.resolve_table(images.shape[-2], images.shape[-1])
+        return kind.at(self.severity, table=table).run(images, severity=self.severity, seed=seed, ids=ids)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named, ordered set of cells that share one severity table.
+
+    Parameters
+    ----------
+    name : str
+        What results are filed under.
+    cells : tuple of Cell
+        Cells of one corruption stand together.
+    table : str, optional
+        The severity table of every cell; None chooses by image size.
+
+    Examples
+    --------
+    >>> suite = get_suite("noise").with_severities([1, 5])
+    >>> suite.corruptions
+    ('gaussian_noise', 'shot_noise', 'impulse_noise', 'speckle_noise')
+    >>> len(suite.cells), suite.resolve_table(224, 224)
+    (8, '224')
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    table: str | None = None
+    hash: str = field(init=False, repr=False, compare=False)
+    """SHA-256 (hexadecimal) of all that fixes the pixels: names, severities, constants, versions."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", tuple(self.cells))
+        check_table(self.table)
+        for cell in self.cells:
+            if cell.table != self.table:
+                raise InputError(
+                    f"Expected cells of table {self.table!r} in suite {self.name!r}, got {cell!r}."
+                )
+        if len(set(self.cells)) != len(self.cells):
+            raise InputError(f"Expected every cell once in suite {self.name!r}, got one twice.")
+        object.__setattr__(self, "hash", _digest(self))
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        corruptions: Iterable[str],
+        *,
+        severities: Iterable[float] = SEVERITIES,
+        table: str | None = None,
+    ) -> Self:
+        """Return the suite of every corruption at every severity.
+
+        >>> Suite.build("mine", ["contrast"], severities=[2.5]).cells
+        (Cell(corruption='contrast', severity=2.5, table=None),)
+        """
+        levels = tuple(severities)
+        return cls(name, tuple(Cell(each, level, table) for each in corruptions for level in levels), table)
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """The names of its corruptions, in order."""
+        return tuple(dict.fromkeys(cell.corruption for cell in self.cells))
+
+    def with_severities(self, severities: Iterable[float]) -> Self:
+        """Return the same corruptions at other severities; name and table stay, the hash does not.
+
+        >>> [cell.severity for cell in get_suite("light").with_severities([0, 3]).cells]
+        [0.0, 3.0, 0.0, 3.0]
+        """
+        levels = tuple(severities)
+        cells = tuple(Cell(each, level, self.table) for each in self.corruptions for level in levels)
+        return replace(self, cells=cells)
+
+    def resolve_table(self, height: int, width: int) -> str:
+        """Return the severity table used for images of `height` x `width` pixels.
+
+        "any" where no corruption of the suite depends on the image size.
+        """
+        if self.cells and all(is_size_free(name) for name in self.corruptions):
+            return ANY_SIZE
+        return self.table or choose_table(height=height, width=width)
+
+
+def _digest(suite: Suite) -> str:
+    facts = {"stream": STREAM_VERSION, "name": suite.name, "table": suite.table}
+    cells = [_cell_facts(cell) for cell in suite.cells]
+    text = json.dumps({**facts, "cells": cells}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _cell_facts(cell: Cell) -> dict[str, object]:
+    kind = get_corruption(cell.corruption)
+    tables = (cell.table,) if cell.table else _BY_SIZE
+    constants = {
+        table: get_constants(cell.corruption, severity=cell.severity, table=table)
+        for table in tables
+        if cell.severity > 0
+    }
+    return {**asdict(cell), "version": kind.version, "constants": constants}
+
+
+# name: (severity table or None, corruptions in the order of the published tables)
+_DEFINITIONS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "noise": (None, ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")),
+    "light": (None, ("brightness", "contrast")),
+    "shift": (
+        None,
+        (
+            "shift_gaussian",
+            "shift_uniform",
+            "shift_laplace",
+            "shift_up",
+            "shift_down",
+            "shift_channel",
+            "shift_gain_up",
+            "shift_gain_down",
+        ),
+    ),
+}
+
+
+def list_suites() -> list[str]:
+    """Return the sorted names of the suites whose corruptions all exist.
+
+    >>> list_suites()
+    ['light', 'noise', 'shift']
+    """
+    known = set(list_corruptions())
+    return sorted(name for name, (_, members) in _DEFINITIONS.items() if known.issuperset(members))
+
+
+def get_suite(name: str) -> Suite:
+    """Return a suite at severities 1 to 5.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; the nearest one is named.
+
+    Examples
+    --------
+    >>> len(get_suite("shift").cells)
+    40
+    """
+    if name not in list_suites():
+        raise unknown_name("suite", name, list_suites())
+    table, members = _DEFINITIONS[name]
+    return Suite.build(name, members, table=table)

@@ -1,0 +1,132 @@
+"""The one place for colours and lines: activations, heat map, and how matplotlib draws.
+
+Activations keep their line in every figure of every report. Colours are those of Okabe and Ito
+(distinct for colour-blind readers); families are told apart by hue, weight and dash, so that
+they survive grey print: LayerAct thick, solid and warm; ANAct thick, dashed and blue; rectifiers
+thin and grey; smooth functions thin, green and purple.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+INK = "#1b1f24"
+MUTED = "#59636e"
+RULE = "#d1d9e0"
+
+# Vocabulary of matplotlib's rcParams, applied on top of its own defaults (never the user's file).
+RC_PARAMS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "actrobust",
+    "font.family": "sans-serif",
+    "font.size": 7.5,
+    "text.color": INK,
+    "axes.edgecolor": "#8c959f",
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6eaef",
+    "grid.linewidth": 0.5,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 0,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """How one activation is drawn; width and dash (on, off, ...; empty is solid) are in points."""
+
+    colour: str
+    width: float
+    dash: tuple[float, ...]
+    family: str
+
+    @property
+    def highlighted(self) -> bool:
+        """Whether the activation belongs to a family that the figures bring to the front."""
+        return self.width > 1.5
+
+
+FAMILIES = ("LayerAct", "ANAct", "smooth", "rectifier", "other")
+
+_LINES = {
+    "la_silu": Line("#d55e00", 2.2, (), "LayerAct"),
+    "la_hardsilu": Line("#e69f00", 2.2, (), "LayerAct"),
+    "nswish": Line("#0072b2", 2.0, (4, 1.5), "ANAct"),
+    "nrelu": Line("#56b4e9", 2.0, (4, 1.5), "ANAct"),
+    "silu": Line("#009e73", 1.1, (), "smooth"),
+    "hardsilu": Line("#009e73", 1.1, (1, 1.5), "smooth"),
+    "gelu": Line("#cc79a7", 1.1, (), "smooth"),
+    "mish": Line("#8a4f7d", 1.1, (5, 1.5, 1, 1.5), "smooth"),
+    "elu": Line("#cc79a7", 1.1, (1, 1.5), "smooth"),
+    "relu": Line("#24292f", 1.1, (), "rectifier"),
+    "relu6": Line("#6e7781", 1.1, (3, 1.5), "rectifier"),
+    "leakyrelu": Line("#8c959f", 1.1, (), "rectifier"),
+    "prelu": Line("#6e7781", 1.1, (1, 1.5), "rectifier"),
+}
+_OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
+_OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
+
+
+def activation_line(name: str) -> Line:
+    """Return the line of an activation; a name we do not know keeps its own from report to report.
+
+    >>> activation_line("la_silu").family, activation_line("my_act").family
+    ('LayerAct', 'other')
+    """
+    if name in _LINES:
+        return _LINES[name]
+    number = crc32(name.encode())  # hash() differs from process to process
+    colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
+    return Line(colour, 1.4, _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)], "other")
+
+
+def drawing_order(name: str) -> tuple[int, str]:
+    """Return the sort key that puts activations family by family (legends, tables).
+
+    >>> sorted(["relu", "nrelu", "la_silu"], key=drawing_order)
+    ['la_silu', 'nrelu', 'relu']
+    """
+    return FAMILIES.index(activation_line(name).family), name
+
+
+# Lightness falls evenly from cream to dark blue, so order survives grey print and colour blindness.
+_HEAT = ((255, 251, 235), (212, 236, 214), (129, 202, 196), (56, 145, 181), (24, 84, 142), (8, 38, 84))
+
+
+def heat_colours(value: float) -> tuple[str, str]:
+    """Return background and text colour for a share in 0..1 (clipped); white text on dark cells.
+
+    >>> heat_colours(0.0), heat_colours(1.0)
+    (('#fffbeb', '#000000'), ('#082654', '#ffffff'))
+    """
+    position = min(max(value, 0.0), 1.0) * (len(_HEAT) - 1)
+    step = min(int(position), len(_HEAT) - 2)
+    pairs = zip(_HEAT[step], _HEAT[step + 1], strict=True)
+    rgb = tuple(round(low + (high - low) * (position - step)) for low, high in pairs)
+    background = "#" + "".join(f"{channel:02x}" for channel in rgb)
+    return background, max(("#000000", "#ffffff"), key=lambda text: contrast(background, text))
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the WCAG 2 contrast ratio (1 to 21) of two ``#rrggbb`` colours.
+
+    >>> contrast("#000000", "#ffffff")
+    21.0
+    """
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

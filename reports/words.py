@@ -1,0 +1,142 @@
+"""The sentences of a report, computed from its tables: verdict, notes and what each figure shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def percent(share: Any) -> str:
+    """Return a share as percent with one decimal and no sign; "n/a" where there is none.
+
+    >>> percent(0.12345), percent(float("nan"))
+    ('12.3', 'n/a')
+    """
+    return "n/a" if pd.isna(share) else f"{100 * share:.1f}"
+
+
+def number(value: Any) -> str:
+    """Return a number with three significant digits; "n/a" where there is none.
+
+    >>> number(0.27), number(123.4), number(float("nan"))
+    ('0.270', '123', 'n/a')
+    """
+    return "n/a" if pd.isna(value) else f"{value:#.3g}".removesuffix(".")
+
+
+def count(amount: int, noun: str) -> str:
+    """Return an amount with its noun, in the plural where needed.
+
+    >>> count(1, "seed"), count(1000, "image")
+    ('1 seed', '1,000 images')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def verdict(board: pd.DataFrame) -> list[str]:
+    """Return one or two plain sentences for each architecture of a `reports.tables.leaderboard`."""
+    if board.empty:
+        return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
+    several = len(board["architecture"].unique()) > 1
+    return [
+        _architecture_verdict(own, where=f" among the {architecture} networks" if several else "")
+        for architecture, own in board.groupby("architecture")
+    ]
+
+
+def _architecture_verdict(board: pd.DataFrame, *, where: str) -> str:
+    first = board.iloc[0]
+    kept = f"{percent(first['corrupted'])}% accuracy on corrupted images (clean: {percent(first['clean'])}%)"
+    if len(board) == 1:
+        return f"{first['activation']} keeps {kept}{where}. There is no other activation to compare it with."
+    second = board.iloc[1]
+    lead = first["corrupted"] - second["corrupted"]
+    if percent(lead) == "0.0":
+        opening = f"{first['activation']} and {second['activation']} lead level{where}, at {kept}."
+    else:
+        opening = (
+            f"{first['activation']} comes first{where}: it keeps {kept}, {percent(lead)} points more than "
+            f"{second['activation']}, the next of {len(board)} activations."
+        )
+    return f"{opening} {_caution(board)}"
+
+
+def _caution(board: pd.DataFrame) -> str:
+    """Say how far the order can be trusted, from the intervals over training seeds alone."""
+    first, second, others = board.iloc[0], board.iloc[1], board.iloc[1:]
+    if pd.isna(first["low"]) or others["high"].isna().any():
+        return (
+            "Some activations have a single training seed and so no interval: "
+            "a difference may come from the training seed alone."
+        )
+    clear = int((others["high"] < first["low"]).sum())
+    if second["high"] < first["low"]:
+        return (
+            f"Its 95% interval over training seeds lies above {_all_others(clear, len(others))}: "
+            "the lead is unlikely to come from the training seeds alone."
+        )
+    above = f"; that of {first['activation']} lies above those of {clear} of the {len(others)} others"
+    return (
+        "Their 95% intervals over training seeds overlap, so the order of these two "
+        f"may come from the training seeds alone{above if clear else ''}."
+    )
+
+
+def _all_others(clear: int, others: int) -> str:
+    if clear == others:
+        return "that of the other" if others == 1 else f"those of all {others} others"
+    return f"those of {clear} of the {others} others, the next one's among them"
+
+
+def notes(info: Mapping[str, Any], scores: pd.DataFrame) -> list[str]:
+    """Return what a reader must know before comparing: unlike recipes, repeated seeds, few images."""
+    good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
+    found = [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
+    keys = ["architecture", "activation", "training_seed"]
+    again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
+    if not again.empty:
+        row = again.iloc[0]
+        found.append(
+            f"Several checkpoints of {row['activation']} ({row['architecture']}) share a training seed "
+            f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
+        )
+    return [note for note in found if note]
+
+
+def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> str:
+    values = {repr(entry.get(key)) for entry in checkpoints}
+    if len(values) < 2:
+        return ""
+    return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
+
+
+def curve_finding(corruption: str, curve: pd.DataFrame) -> str:
+    """Say who is best and worst at the highest severity of one corruption's curves."""
+    top = curve["severity"].max()
+    at_top = curve[curve["severity"] == top].sort_values(["accuracy", "activation"], ascending=[False, True])
+    best, worst = at_top.iloc[0], at_top.iloc[-1]
+    text = f"{corruption} at severity {top:g}: {best['activation']} {percent(best['accuracy'])}%"
+    if len(at_top) == 1:
+        return text
+    return f"{text} (best), {worst['activation']} {percent(worst['accuracy'])}% (lowest)"
+
+
+def depth_finding(title: str, table: pd.DataFrame, value: str) -> str:
+    """Say which activation has the lowest and the highest mean of `value` over the layers."""
+    means = table.groupby("activation")[value].mean().sort_values(kind="stable").dropna()
+    if means.empty:
+        return f"{title}: no finite value"
+    lowest = f"{title}, mean over layers: {means.index[0]} {number(means.iloc[0])}"
+    if len(means) == 1:
+        return lowest
+    return f"{lowest} (lowest), {means.index[-1]} {number(means.iloc[-1])} (highest)"
+
+
+def joined(names: Sequence[object]) -> str:
+    """Return a list as people write it.
+
+    >>> joined([1, 3, 5])
+    '1, 3 and 5'
+    """
+    words = [str(name) for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,85 @@
+"""Find activations that a network calls as functions, where there is no module to replace."""
+
+import ast
+import functools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robustbench_act.activations._source import Code, reachable, resolve, self_attribute
+from robustbench_act.activations.layers import ACTIVATION_TYPES, is_activation
+from robustbench_act.errors import InputError
+
+_PLAIN_NAMES = (
+    *("celu", "elu", "gelu", "hardshrink", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu"),
+    *("relu6", "rrelu", "selu", "silu", "softplus", "softshrink", "softsign", "tanh", "tanhshrink"),
+    "threshold",
+)
+_NAMES = (*_PLAIN_NAMES, *(f"{name}_" for name in _PLAIN_NAMES))
+# By identity, since what a module holds need not be hashable.
+_FUNCTIONS = {
+    id(getattr(space, name)): getattr(space, name)
+    for space in (F, torch, torch._C._nn)
+    for name in _NAMES
+    if hasattr(space, name)
+}
+_TENSOR_METHODS = frozenset(name for name in _NAMES if hasattr(Tensor, name))
+
+
+def check_modules_only(model: nn.Module) -> None:
+    """Raise where an activation in a network's forward passes is a function instead of a module.
+
+    Raises
+    ------
+    InputError
+        Naming the class, the function, the file and the line.
+    """
+    seen: set[object] = set()
+    for path, module in model.named_modules():
+        held = frozenset(name for name, value in vars(module).items() if _is_function(value))
+        key = (type(module), getattr(module.forward, "__func__", module.forward), held)
+        if key in seen or is_activation(module) or (_of_torch(module) and not held):
+            continue
+        seen.add(key)
+        for code, node in _functional(module):
+            where = f"{type(module).__name__}{f' ({path})' if path else ''}"
+            raise InputError(
+                f"Expected activations that are modules, but {where} uses {ast.unparse(node)} as a function: "
+                f"{code.file}, line {node.lineno}. Make it a module, for example self.act = nn.ReLU()."
+            )
+
+
+def _of_torch(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn.")
+
+
+def _is_function(value: object) -> bool:
+    while isinstance(value, functools.partial):
+        value = value.func
+    return id(value) in _FUNCTIONS
+
+
+def _functional(module: nn.Module) -> Iterator[tuple[Code, ast.expr]]:
+    """Yield where the forward pass has F.relu, a self.f that holds F.relu, x.relu() or nn.ReLU()."""
+    for code in reachable(module):
+        for node in ast.walk(code.node):
+            if isinstance(node, ast.Attribute | ast.Name):
+                held = self_attribute(node, code)
+                if _is_function(vars(module).get(held) if held else resolve(node, code)):
+                    yield code, node
+            elif isinstance(node, ast.Call) and (_makes_module(node, code) or _is_tensor_method(node)):
+                yield code, node.func
+
+
+def _makes_module(node: ast.Call, code: Code) -> bool:
+    target = resolve(node.func, code)
+    return isinstance(target, type) and issubclass(target, ACTIVATION_TYPES)
+
+
+def _is_tensor_method(node: ast.Call) -> bool:
+    """Tell x.relu() from self.relu(x), block.relu(x) and math.tanh(x): it takes no argument."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _TENSOR_METHODS:
+        return False
+    return not (node.args or node.keywords)

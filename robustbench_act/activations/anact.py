@@ -1,0 +1,221 @@
+"""ANAct: activations normalised by running statistics, to keep the variance of signals and gradients.
+
+Source: Peiwen, Liu, Changsheng & Wang, arXiv 2208.13315.
+"""
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robustbench_act.errors import InputError
+
+Function = Callable[[Tensor], Tensor]
+
+
+def _relu_slope(x: Tensor) -> Tensor:
+    return (x > 0).to(x.dtype)
+
+
+def _silu_slope(x: Tensor) -> Tensor:
+    s = torch.sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+_SLOPES: dict[Function, Function] = {F.relu: _relu_slope, torch.relu: _relu_slope, F.silu: _silu_slope}
+
+
+def _slope_by_autograd(f: Function, x: Tensor) -> Tensor:
+    """Return f'(x) of an element-wise f."""
+    y, pullback = torch.func.vjp(f, x)[:2]
+    return cast(Tensor, pullback(torch.ones_like(y))[0])
+
+
+def _slope(f: Function, x: Tensor) -> Tensor:
+    known = _SLOPES.get(f)
+    return known(x) if known else _slope_by_autograd(f, x)
+
+
+class NormalizedActivation(nn.Module):
+    """(lambda + b(a)) * (f(x) - mu): an activation f, normalised by running averages over mini-batches.
+
+    Two ratios tell what f does to the variance of signals and of gradients,
+
+        rho = E[f(x)^2] / Var(x)      rho' = E[f'(x)^2]
+
+        lambda = sqrt((rho + rho') / (2 rho rho'))      b(a) = bound * tanh(a)
+
+    mu, rho and rho' are exponential averages of E[f(x)] and of these ratios, taken over all elements of each
+    training batch. In training they are updated first and used then; in evaluation they are only used. No
+    gradient flows through them. a is one learnable scalar, 0 at the start.
+
+    Choices where the paper leaves them open:
+
+    - The first batch initialises the averages. Before it (mu = 0, lambda = 1) the module is f itself.
+    - Clipping: a batch's rho and rho' enter the average clipped to `clip` times the running value. What an
+      outlier has beyond that is not taken: it moves the average by 2% at most (momentum 0.9), and a lasting
+      jump is followed, by 2% per batch. Discarding the batch would freeze the average for good after a jump.
+    - mu has no scale of its own (it may be 0 or change its sign), so it is averaged unclipped.
+    - A batch that tells nothing is left out of all three averages: empty, not finite, without variance, or
+      with rho or rho' outside [eps, 1 / eps] (a layer that is dead for this batch).
+
+    Parameters
+    ----------
+    f : callable or nn.Module
+        Element-wise and differentiable. f' is known for ReLU and SiLU, taken by autograd for any other.
+    momentum : float
+        Share of the old value in an average, in [0, 1).
+    bound : float
+        Bound of b(a), not negative.
+    clip : tuple of float
+        Least and greatest factor, around 1.
+    eps : float
+        See above, in (0, 1).
+
+    Attributes
+    ----------
+    mu, rho, rho_prime : Tensor
+        Running averages; scalar buffers, so part of the state_dict.
+    initialized : Tensor
+        Whether a batch has been seen; boolean scalar buffer.
+    scale : nn.Parameter
+        The learnable scalar a.
+
+    Raises
+    ------
+    InputError
+        On a parameter outside its range.
+
+    Notes
+    -----
+    Input of any shape and floating dtype, output alike; the statistics are computed in float32 at least.
+    Source: arXiv 2208.13315.
+
+    Examples
+    --------
+    >>> act = NormalizedActivation(torch.tanh)
+    >>> out = act(torch.tensor([[-2.0, -1.0, 1.0, 2.0]]))
+    >>> round(act.rho.item(), 4), round(act.rho_prime.item(), 4)
+    (0.3019, 0.0907)
+    >>> out.mean().item(), round(out.max().item(), 3)
+    (0.0, 2.581)
+    """
+
+    mu: Tensor
+    rho: Tensor
+    rho_prime: Tensor
+    initialized: Tensor
+
+    def __init__(
+        self,
+        f: Function,
+        *,
+        momentum: float = 0.9,
+        bound: float = 0.3,
+        clip: tuple[float, float] = (0.8, 1.2),
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if not callable(f):
+            raise InputError(f"{name} expects a callable f, got {f!r}.")
+        if not 0 <= momentum < 1:
+            raise InputError(f"{name} expects a momentum in [0, 1), got {momentum!r}.")
+        if not 0 <= bound < math.inf:
+            raise InputError(f"{name} expects a bound of at least 0, got {bound!r}.")
+        if not 0 < clip[0] <= 1 <= clip[1]:
+            raise InputError(f"{name} expects clip = (factor in (0, 1], factor of at least 1), got {clip!r}.")
+        if not 0 < eps < 1:
+            raise InputError(f"{name} expects eps in (0, 1), got {eps!r}.")
+        self.f = f
+        self.momentum, self.bound, self.clip, self.eps = momentum, bound, clip, eps
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.register_buffer("mu", torch.zeros(()))
+        self.register_buffer("rho", torch.ones(()))
+        self.register_buffer("rho_prime", torch.ones(()))
+        self.register_buffer("initialized", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (lambda + b(a)) * (f(x) - mu), of the shape and dtype of x."""
+        y = self.f(x)
+        if self.training:
+            self._update(x, y)
+        gain = self.gain() + self.bound * torch.tanh(self.scale)
+        return gain.to(y.dtype) * (y - self.mu.to(y.dtype))
+
+    def gain(self) -> Tensor:
+        """Return lambda of the running rho and rho', a scalar."""
+        return torch.sqrt((self.rho + self.rho_prime) / (2 * self.rho * self.rho_prime))
+
+    @torch.no_grad()
+    def _update(self, x: Tensor, y: Tensor) -> None:
+        """Average the statistics of a batch, x and y = f(x), into the running values."""
+        wide = torch.promote_types(x.dtype, torch.float32)
+        x, y = x.to(wide), y.to(wide)
+        mu = y.mean()
+        rho = y.square().mean() / (x - x.mean()).square().mean()
+        rho_prime = _slope(self.f, x).square().mean()
+        # No branch: it would make the device wait for the host. Comparisons with NaN are false.
+        telling = self._within(rho) & self._within(rho_prime)
+        first = ~self.initialized
+        for running, batch in ((self.rho, rho), (self.rho_prime, rho_prime)):
+            clipped = batch.clamp(self.clip[0] * running, self.clip[1] * running)
+            self._average(running, torch.where(first, batch, clipped), telling)
+        self._average(self.mu, mu, telling)
+        self.initialized.logical_or_(telling)
+
+    def _within(self, ratio: Tensor) -> Tensor:
+        return (ratio >= self.eps) & (ratio <= 1 / self.eps)
+
+    def _average(self, running: Tensor, batch: Tensor, telling: Tensor) -> None:
+        averaged = torch.lerp(batch, running.to(batch.dtype), self.momentum)
+        mixed = torch.where(self.initialized, averaged, batch)
+        running.copy_(torch.where(telling, mixed, running))
+
+    def extra_repr(self) -> str:
+        """Return the parameters as `repr` shows them."""
+        name = "" if isinstance(self.f, nn.Module) else f"f={getattr(self.f, '__name__', self.f)}, "
+        return f"{name}momentum={self.momentum:g}, bound={self.bound:g}, clip={self.clip}, eps={self.eps:g}"
+
+
+class NReLU(NormalizedActivation):
+    """ANAct around ReLU; parameters and behaviour of `NormalizedActivation`.
+
+    Examples
+    --------
+    >>> NReLU().eval()(torch.tensor([-1.0, 2.0])).tolist()  # no batch seen yet: ReLU itself
+    [0.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.9,
+        bound: float = 0.3,
+        clip: tuple[float, float] = (0.8, 1.2),
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(F.relu, momentum=momentum, bound=bound, clip=clip, eps=eps)
+
+
+class NSwish(NormalizedActivation):
+    """ANAct around Swish (SiLU); parameters and behaviour of `NormalizedActivation`.
+
+    Examples
+    --------
+    >>> round(NSwish().eval()(torch.tensor(1.0)).item(), 4)  # no batch seen yet: SiLU itself
+    0.7311
+    """
+
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.9,
+        bound: float = 0.3,
+        clip: tuple[float, float] = (0.8, 1.2),
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(F.silu, momentum=momentum, bound=bound, clip=clip, eps=eps)

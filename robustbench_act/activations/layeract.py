@@ -1,0 +1,223 @@
+"""LayerAct: gates that see the input normalised over its layer, saving its input alone.
+
+For one sample with input y of D elements and a gate s,
+
+    n = (y - mean(y)) / sqrt(var(y) + alpha)        a = y * s(n)
+
+where the variance is the unbiased one (divisor D - 1). With c = (D - 1) / D this is
+n = sqrt(c) * layer_norm(y, eps=alpha * c): PyTorch's fused kernel does the work.
+
+Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
+"""
+
+import math
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.errors import InputError
+
+_aten = torch.ops.aten
+_INPUT_GRADIENT_ONLY = [True, False, False]  # of native_layer_norm_backward: no gradient of weight and bias
+
+
+class _SigmoidGate:
+    """s(n) = squash(n), squash the logistic function."""
+
+    scale, shift = 1.0, 0.0
+
+    @staticmethod
+    def squash_(m: Tensor) -> Tensor:
+        """Return the gate s of m, in the place of m."""
+        return m.sigmoid_()
+
+    @staticmethod
+    def chain(upstream: Tensor, s: Tensor) -> Tensor:
+        """Return upstream * ds/dm."""
+        return cast(Tensor, _aten.sigmoid_backward(upstream, s))
+
+
+class _HardSigmoidGate:
+    """s(n) = squash(n / 6 + 1 / 2), squash the clip to [0, 1]."""
+
+    scale, shift = 1 / 6, 0.5
+
+    @staticmethod
+    def squash_(m: Tensor) -> Tensor:
+        """Return the gate s of m, in the place of m."""
+        return nn.functional.hardtanh(m, 0, 1, inplace=True)
+
+    @staticmethod
+    def chain(upstream: Tensor, s: Tensor) -> Tensor:
+        """Return upstream * ds/dm; where s is 0 or 1, m lay outside, and the derivative is 0."""
+        return cast(Tensor, _aten.hardtanh_backward(upstream, s, 0, 1))
+
+
+_Gate = type[_SigmoidGate] | type[_HardSigmoidGate]
+
+
+def _widened(y: Tensor) -> Tensor:
+    """Return y in float32 where it is narrower, so that statistics accumulate in float32 on every device."""
+    return y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
+
+
+def _normalize(y: Tensor, alpha: float, gate: _Gate) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return m = scale * n + shift for rows of y (N, D), their means and reciprocal deviations, the weight.
+
+    The weight (D,) holds scale * sqrt(c), so that the kernel writes m in one pass.
+    """
+    d = y.shape[1]
+    c = (d - 1) / d
+    weight = y.new_full((d,), gate.scale * math.sqrt(c))
+    bias = y.new_full((d,), gate.shift) if gate.shift else None
+    m, mean, rstd = torch.native_layer_norm(y, (d,), weight, bias, alpha * c)
+    return m, mean, rstd, weight
+
+
+class _Gated(torch.autograd.Function):
+    """y * s(n) for the rows of y (N, D).
+
+    Saves y alone: recomputing n costs less than reading it back from memory. The backward pass is made of
+    differentiable operations, so that higher derivatives are exact as well.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(y: Tensor, alpha: float, gate: _Gate) -> Tensor:
+        wide = _widened(y)
+        return gate.squash_(_normalize(wide, alpha, gate)[0]).mul_(wide).to(y.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float, _Gate], output: Tensor) -> None:
+        y, ctx.alpha, ctx.gate = inputs
+        ctx.save_for_backward(y)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (y,), (grad,) = ctx.saved_tensors, grads
+        wide, grad_wide = _widened(y), _widened(grad)
+        m, mean, rstd, weight = _normalize(wide, ctx.alpha, ctx.gate)
+        s = ctx.gate.squash_(m)
+        grad_m = ctx.gate.chain(grad_wide * wide, s)
+        grad_y = _aten.native_layer_norm_backward(
+            grad_m, wide, weight.shape, mean, rstd, weight, None, _INPUT_GRADIENT_ONLY
+        )[0]
+        del grad_m  # its memory is free for the result
+        return torch.addcmul(grad_y, grad_wide, s).to(y.dtype), None, None
+
+
+# From (N, C, ...) to the order in which a channels_last tensor lies in memory, and back.
+_CHANNELS_LAST = {
+    torch.channels_last: ((0, 2, 3, 1), (0, 3, 1, 2)),
+    torch.channels_last_3d: ((0, 2, 3, 4, 1), (0, 4, 1, 2, 3)),
+}
+
+
+def _memory_order(y: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the permutation that makes a channels_last y contiguous, and its inverse; else None."""
+    for memory_format, (there, back) in _CHANNELS_LAST.items():
+        if y.ndim == len(there) and not y.is_contiguous() and y.is_contiguous(memory_format=memory_format):
+            return there, back
+    return None
+
+
+class LayerAct(nn.Module):
+    """y * s(n), with the checks and the memory formats; the subclasses name the gate."""
+
+    _gate: ClassVar[_Gate]
+
+    def __init__(self, alpha: float = 1e-5) -> None:
+        super().__init__()
+        if not 0 < alpha < math.inf:
+            raise InputError(f"{type(self).__name__} expects a positive finite alpha, got {alpha!r}.")
+        self.alpha = float(alpha)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return y * s(n) in the shape, dtype and memory format of y (N, ...)."""
+        if not y.is_floating_point() or y.ndim < 2 or y.shape[1:].numel() < 2:
+            raise InputError(
+                f"{type(self).__name__} expects floats (N, ...) with at least 2 elements per sample "
+                f"(one has no unbiased variance), got {y.dtype} of shape {tuple(y.shape)}."
+            )
+        # Mean and variance do not ask in which order the elements come, so channels_last needs no copy.
+        order = _memory_order(y)
+        if order is None:
+            return self._gated(y.contiguous())
+        there, back = order
+        return self._gated(y.permute(there)).permute(back)
+
+    def _gated(self, y: Tensor) -> Tensor:
+        return cast(Tensor, _Gated.apply(y.flatten(1), self.alpha, self._gate)).view(y.shape)
+
+    def extra_repr(self) -> str:
+        """Return the parameter as `repr` shows it."""
+        return f"alpha={self.alpha:g}"
+
+
+class LASiLU(LayerAct):
+    """LA-SiLU: y * sigmoid(n), n the input normalised over all dimensions but the batch.
+
+    n = (y - mean(y)) / sqrt(var(y) + alpha), with the unbiased variance of the sample's D elements. The
+    backward pass is the exact derivative; the authors' code returns an approximation of it, which divides one
+    mean by D instead of D - 1. No state and nothing to learn; training and evaluation do the same.
+
+    Parameters
+    ----------
+    alpha : float
+        Positive; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
+
+    Raises
+    ------
+    InputError
+        On an alpha that is not positive and finite; in `forward` on fewer than 2 elements per sample.
+
+    Notes
+    -----
+    Input (N, ...) of any floating dtype and memory format, output alike; narrow dtypes are widened to float32
+    inside. Works under autocast, torch.compile and vmap; no forward-mode derivative.
+    Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
+
+    Examples
+    --------
+    >>> y = torch.tensor([[-1.0, 0.0, 1.0], [9.0, 10.0, 11.0]])  # normalised, both rows are -1, 0, 1
+    >>> LASiLU()(y)
+    tensor([[-0.2689,  0.0000,  0.7311],
+            [ 2.4205,  5.0000,  8.0416]])
+    """
+
+    _gate = _SigmoidGate
+
+
+class LAHardSiLU(LayerAct):
+    """LA-HardSiLU: y * clip(n / 6 + 1 / 2, 0, 1), n the input normalised over all dimensions but the batch.
+
+    As `LASiLU`, with the piecewise linear gate. (The authors' published class raises a TypeError; this is the
+    formula of the paper.)
+
+    Parameters
+    ----------
+    alpha : float
+        Positive; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
+
+    Raises
+    ------
+    InputError
+        On an alpha that is not positive and finite; in `forward` on fewer than 2 elements per sample.
+
+    Notes
+    -----
+    Input (N, ...) of any floating dtype and memory format, output alike; narrow dtypes are widened to float32
+    inside. Works under autocast, torch.compile and vmap; no forward-mode derivative. At n = -3 and n = 3 the
+    gate's derivative is taken as 0.
+    Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
+
+    Examples
+    --------
+    >>> LAHardSiLU()(torch.tensor([[-1.0, 0.0, 1.0], [9.0, 10.0, 11.0]]))
+    tensor([[-0.3333,  0.0000,  0.6667],
+            [ 3.0000,  5.0000,  7.3333]])
+    """
+
+    _gate = _HardSigmoidGate

@@ -1,0 +1,124 @@
+"""What an activation layer is, and one activation for each call of a shared one."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from robustbench_act.activations.anact import NormalizedActivation
+from robustbench_act.activations.layeract import LayerAct
+from robustbench_act.errors import InputError
+
+# Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) are none.
+ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
+    nn.CELU,
+    nn.ELU,
+    nn.GELU,
+    nn.Hardshrink,
+    nn.Hardswish,
+    nn.Hardtanh,  # and ReLU6
+    nn.LeakyReLU,
+    nn.Mish,
+    nn.PReLU,
+    nn.RReLU,
+    nn.ReLU,
+    nn.SELU,
+    nn.SiLU,
+    nn.Softplus,
+    nn.Softshrink,
+    nn.Softsign,
+    nn.Tanh,
+    nn.Tanhshrink,
+    nn.Threshold,
+    LayerAct,
+    NormalizedActivation,
+)
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Return whether a module is an activation layer (see `activation_layers`)."""
+    return isinstance(module, ACTIVATION_TYPES)
+
+
+def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return (path, module) of each activation layer of a network, in module order, each module once.
+
+    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates are none (Sigmoid,
+    Hardsigmoid, Softmax, GLU and their like), so in a squeeze-and-excitation block the inner ReLU or SiLU
+    counts and its sigmoid does not; nor is the function inside a `NormalizedActivation` one. The modules of a
+    `PerCall` count one by one.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.SiLU(), nn.Sigmoid()))
+    >>> activation_layers(network)
+    [('1', ReLU()), ('2.0', SiLU())]
+    """
+    return list(_walk(model, "", set()))
+
+
+def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    if is_activation(module):
+        yield path, module
+        return
+    for name, child in module.named_children():
+        yield from _walk(child, f"{path}.{name}" if path else name, seen)
+
+
+class PerCall(nn.ModuleList):
+    """One activation for each call of a shared module: the first call goes to the first, and so on.
+
+    Stands where a network calls one activation module several times in a forward pass of its owner, and each
+    call has to learn and average on its own. `RestartCalls`, a hook on the owner, begins anew at each of the
+    owner's passes, so that a pass cut short by an exception leaves no trace.
+
+    Raises
+    ------
+    InputError
+        In `forward`, when called more often in one pass of the owner than there are activations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> act = PerCall([nn.ReLU(), nn.Tanh()])
+    >>> x = torch.tensor([-1.0, 1.0])
+    >>> act(x), act(x)
+    (tensor([0., 1.]), tensor([-0.7616,  0.7616]))
+    """
+
+    def __init__(self, activations: Iterable[nn.Module]) -> None:
+        super().__init__(activations)
+        self._next = 0
+
+    def restart(self) -> None:
+        """Let the next call be the first."""
+        self._next = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activation whose turn it is, applied to x."""
+        turn = self._next
+        if turn >= len(self):
+            raise InputError(
+                f"Expected at most {len(self)} call(s) of an activation with state in one pass of the module "
+                f"that holds it, but it was called again. Give each call a module of its own."
+            )
+        self._next = turn + 1
+        return cast(Tensor, self[turn](x))
+
+
+class RestartCalls:
+    """Forward pre-hook of a module that holds `PerCall`s at the given paths.
+
+    Knows paths, not modules, so that a deep copy of the owner restarts its own.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = tuple(paths)
+
+    def __call__(self, owner: nn.Module, args: tuple[Any, ...]) -> None:
+        """Restart them."""
+        for path in self.paths:
+            cast(PerCall, owner.get_submodule(path)).restart()

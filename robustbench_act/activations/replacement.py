@@ -1,0 +1,174 @@
+"""Replace the activation layers of any network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from torch import Tensor, nn
+
+from robustbench_act.activations._counting import count_calls
+from robustbench_act.activations._functional import check_modules_only
+from robustbench_act.activations._source import code_of
+from robustbench_act.activations.layers import PerCall, RestartCalls, is_activation
+from robustbench_act.activations.registry import activation_facts, get_activation
+from robustbench_act.errors import InputError
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place that holds an activation, `parent.<name>`, at `path` from the network.
+
+    `owner` is the nearest module around it that has a forward pass, at `owner_path`.
+    """
+
+    parent: nn.Module
+    name: str
+    path: str
+    owner: nn.Module
+    owner_path: str
+
+    @property
+    def module(self) -> nn.Module:
+        return self.parent.get_submodule(self.name)
+
+
+def replace_activations(model: nn.Module, name: str, /, **parameters: object) -> nn.Module:
+    """Replace every activation layer of a network by a fresh one, and return the network.
+
+    What counts is what `activation_layers` lists: the hidden nonlinearities of torch.nn and of this package.
+    Gates and normalisers (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU) stay, so in a
+    squeeze-and-excitation block the inner ReLU or SiLU is replaced and the sigmoid is not. An activation of a
+    user's own class is not known as one and stays, unless it calls a function such as F.relu: an error.
+
+    The network itself is changed; training mode, device and dtype stay as they are. The new layers never work
+    in place. After an error the network is as it was.
+
+    A module that is called several times in a forward pass becomes one module for each call where the new
+    activation learns or averages (prelu, nrelu, nswish), held together by a `PerCall`; any other is shared by
+    the calls. The calls are counted in the source of the module that holds it. Where that does not name them
+    (an `nn.ModuleList`, a call from outside), one call is expected, and a second one in the same pass raises.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network whose activations are modules.
+    name : str
+        One of `list_activations()`.
+    **parameters
+        Of the activation, in place of its defaults.
+
+    Raises
+    ------
+    InputError
+        On an unknown name or parameter; where the network has no activation layer; where it uses activations
+        as functions (names the class, file and line); where the calls of a shared module cannot be counted
+        and the new activation needs that.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True), nn.Sigmoid())
+    >>> replace_activations(network, "la_silu", alpha=0.1)
+    Sequential(
+      (0): Linear(in_features=2, out_features=2, bias=True)
+      (1): LASiLU(alpha=0.1)
+      (2): Sigmoid()
+    )
+    """
+    fresh = get_activation(name, **parameters)
+    check_modules_only(model)
+    if is_activation(model):
+        return _like(fresh, model, [model])
+    places = list(_places(model))
+    if not places:
+        raise InputError(f"Expected a network with activation layers, but {type(model).__name__} has none.")
+    stateful = activation_facts(name).stateful
+    counts = [_modules_needed(place) if stateful else None for place in places]
+    _drop_restarts(model)
+    for place, count in zip(places, counts, strict=True):
+        around = [place.module, place.parent, place.owner, model]
+        made = [_like(get_activation(name, **parameters), place.module, around) for _ in range(count or 1)]
+        new = made[0] if count is None else PerCall(made).train(place.module.training)
+        place.parent.add_module(place.name, new)
+        if isinstance(place.parent, nn.TransformerEncoderLayer):
+            place.parent.activation_relu_or_gelu = 0  # its fused evaluation path would pass the new module by
+    _add_restarts(model, [place for place, count in zip(places, counts, strict=True) if count is not None])
+    return model
+
+
+def _places(model: nn.Module) -> Iterator[_Place]:
+    """Yield each place of an activation in a network, in module order; one module at two places twice."""
+    seen: set[nn.Module] = set()
+
+    def walk(parent: nn.Module, path: str, owner: nn.Module, owner_path: str) -> Iterator[_Place]:
+        if parent in seen:
+            return
+        seen.add(parent)
+        if _has_forward(parent):
+            owner, owner_path = parent, path
+        for name, child in parent._modules.items():
+            inner = f"{path}.{name}" if path else name
+            if isinstance(child, PerCall) or (child is not None and is_activation(child)):
+                yield _Place(parent, name, inner, owner, owner_path)
+            elif child is not None:
+                yield from walk(child, inner, owner, owner_path)
+
+    return walk(model, "", model, "")
+
+
+def _has_forward(module: nn.Module) -> bool:
+    """Whether a module has a forward pass; nn.ModuleList and nn.ModuleDict have none."""
+    return type(module).forward is not nn.Module.forward
+
+
+def _modules_needed(place: _Place) -> int | None:
+    """Return how many modules a `PerCall` must hold for a stateful activation; None where a plain one does.
+
+    Raises
+    ------
+    InputError
+        Where the number of calls may change, or hides in a loop or behind another name.
+    """
+    owner = place.owner
+    if not _has_forward(owner):
+        return None
+    calls = count_calls(owner, place.name) if place.parent is owner else None
+    if calls is None:
+        return 1
+    if calls.most == 1:
+        return None
+    if calls.least != calls.most:
+        code = code_of(owner.forward)
+        where = f" ({code.file}, line {code.node.lineno})" if code else ""
+        raise InputError(
+            f"Expected a fixed number of calls of {place.path}, but they cannot be counted in the forward "
+            f"pass of {type(owner).__name__}{where}. Give each call a module of its own."
+        )
+    return max(1, int(calls.most))  # where the source does not name it, one call is expected
+
+
+def _like(fresh: nn.Module, old: nn.Module, around: list[nn.Module]) -> nn.Module:
+    """Return `fresh` in the mode of `old`, on the device and in the dtype of the nearest tensor around."""
+    tensors = chain.from_iterable(chain(module.parameters(), module.buffers()) for module in around)
+    nearest: Tensor | None = next((tensor for tensor in tensors if tensor.is_floating_point()), None)
+    if nearest is not None:
+        fresh = fresh.to(device=nearest.device, dtype=nearest.dtype)
+    return fresh.train(old.training)
+
+
+def _add_restarts(model: nn.Module, places: list[_Place]) -> None:
+    """Restart each `PerCall` with its owner, and with the whole network (an owner may never run itself)."""
+    paths: dict[nn.Module, list[str]] = {}
+    for place in places:
+        paths.setdefault(model, []).append(place.path)
+        if place.owner is not model:
+            inner = place.path[len(place.owner_path) + 1 :]
+            paths.setdefault(place.owner, []).append(inner)
+    for module, inner_paths in paths.items():
+        module.register_forward_pre_hook(RestartCalls(inner_paths))
+
+
+def _drop_restarts(model: nn.Module) -> None:
+    for module in model.modules():
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, RestartCalls):
+                del module._forward_pre_hooks[key]

@@ -1,0 +1,24 @@
+"""Checkpoints: weights with a spec."""
+
+from robustbench_act.checkpoints.files import (
+    Checkpoint,
+    find_checkpoints,
+    load_checkpoint,
+    load_checkpoints,
+    read_spec,
+    save_checkpoint,
+    weights_digest,
+)
+from robustbench_act.checkpoints.spec import Spec, published_spec
+
+__all__ = [
+    "Checkpoint",
+    "Spec",
+    "find_checkpoints",
+    "load_checkpoint",
+    "load_checkpoints",
+    "published_spec",
+    "read_spec",
+    "save_checkpoint",
+    "weights_digest",
+]

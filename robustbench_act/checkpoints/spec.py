@@ -1,0 +1,134 @@
+"""What a checkpoint says about itself."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from robustbench_act.activations import list_activations
+from robustbench_act.errors import InputError
+
+METADATA_KEY = "actrobust"
+_PUBLISHED = re.compile(
+    r"(?P<activation>[a-z_0-9]+?)(?:_alpha(?P<alpha>[0-9.]+))?_(?P<trial>[0-9]+)\.pth\.tar"
+)
+_CIFAR_10 = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+_CIFAR_100 = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# folder name in the published layout -> data set, classes, input size, the field's usual mean and std
+_PUBLISHED_SETS = {
+    "cifar10": ("cifar-10", 10, (3, 32, 32), *_CIFAR_10),
+    "cifar100": ("cifar-100", 100, (3, 32, 32), *_CIFAR_100),
+    "imagenet": ("imagenet", 1000, (3, 224, 224), *_IMAGENET),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything needed to rebuild the network and to feed it.
+
+    Attributes
+    ----------
+    architecture, activation, activation_parameters
+        As `build_model` takes them.
+    training_seed
+        The seed (or the published trial number) that tells training runs of one recipe apart.
+    classes
+        Number of logits.
+    input_size
+        (C, H, W) of the images.
+    mean, std
+        Per channel on the [0, 1] scale; the network sees (image - mean) / std.
+    dataset
+        Name of the training set.
+    recipe
+        How it was trained, for the record.
+    clean_accuracy
+        On the test part of `dataset`, in [0, 1]; None where unknown.
+    """
+
+    architecture: str
+    activation: str
+    classes: int
+    input_size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    activation_parameters: Mapping[str, float] = field(default_factory=dict)
+    training_seed: int = 0
+    dataset: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    clean_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        channels = self.input_size[0]
+        if not len(self.mean) == len(self.std) == channels:
+            raise InputError(
+                f"Expected mean and std with {channels} value(s), one per channel, "
+                f"got {self.mean} and {self.std}."
+            )
+        if not all(value > 0 for value in self.std):
+            raise InputError(f"Expected every std above 0, got {self.std}.")
+
+    def to_json(self) -> str:
+        """Return the spec as one JSON object with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> "Spec":
+        """Read what `to_json` wrote; unknown keys of later versions are left aside.
+
+        >>> spec = Spec("cifar:resnet8", "relu", 10, (1, 28, 28), (0.1,), (0.3,))
+        >>> Spec.from_json(spec.to_json(), where="here") == spec
+        True
+        """
+        try:
+            data = json.loads(text)
+            known = {key: value for key, value in data.items() if key in {item.name for item in fields(cls)}}
+            known |= {
+                "input_size": tuple(int(size) for size in data["input_size"]),
+                "mean": tuple(float(value) for value in data["mean"]),
+                "std": tuple(float(value) for value in data["std"]),
+                "classes": int(data["classes"]),
+            }
+            if len(known["input_size"]) != 3:
+                raise InputError(f"expected input_size (C, H, W), got {known['input_size']}")
+            return cls(**known)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{where}: the checkpoint's spec cannot be read: {error!s}.") from error
+
+    def override(self, **values: object) -> "Spec":
+        """Return the spec with those of `values` that are not None."""
+        given = {key: value for key, value in values.items() if value is not None}
+        return replace(self, **given)  # type: ignore[arg-type]
+
+
+def published_spec(path: Path) -> Spec | None:
+    """Return the spec that the published LayerAct layout spells, or None where the name does not follow it.
+
+    The layout is `<DATASET>/<architecture>/<activation>[_alpha<value>]_<trial>.pth.tar`. Mean and std are
+    the field's usual ones of that data set.
+
+    >>> spec = published_spec(Path("trained_networks/CIFAR10/resnet20/la_silu_alpha0.1_3.pth.tar"))
+    >>> spec.architecture, spec.activation, dict(spec.activation_parameters), spec.training_seed
+    ('resnet20', 'la_silu', {'alpha': 0.1}, 3)
+    >>> published_spec(Path("weights.pth")) is None
+    True
+    """
+    match = _PUBLISHED.fullmatch(path.name)
+    facts = _PUBLISHED_SETS.get(path.parent.parent.name.lower().replace("-", ""))
+    if match is None or facts is None or match["activation"] not in list_activations():
+        return None
+    dataset, classes, size, mean, std = facts
+    return Spec(
+        architecture=path.parent.name,
+        activation=match["activation"],
+        activation_parameters={"alpha": float(match["alpha"])} if match["alpha"] else {},
+        training_seed=int(match["trial"]),
+        classes=classes,
+        input_size=size,
+        mean=mean,
+        std=std,
+        dataset=dataset,
+    )

@@ -1,0 +1,302 @@
+"""The `actrobust` command: the one place that knows the engine and the reports.
+
+Exit codes: 0 all fine; 1 something failed and is named in the output; 2 wrong usage or input, nothing
+written.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import reports
+import robustbench_act
+from reports import tables
+
+QUICK_IMAGES = 100  # with 3 severities, what two cores do in a minute with the embedded checkpoints
+QUICK_SEVERITIES = (1.0, 3.0, 5.0)
+
+
+class _Group(click.Group):
+    """Turns the toolkit's input errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from robustbench_act.errors import InputError  # noqa: PLC0415 - `--help` stays quick
+
+        try:
+            return super().invoke(ctx)
+        except (InputError, reports.ReportError) as error:
+            raise click.UsageError(" ".join(str(error).split())) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(robustbench_act.__version__, prog_name="actrobust")
+def main() -> None:
+    """How robust trained image classifiers are to noise, and why."""
+
+
+@main.command()
+@click.option("--dataset", required=True, metavar="NAME[:ROOT]", help="Training data: digits, mnist:ROOT.")
+@click.option("--arch", default="cifar:resnet8?width=8", show_default=True, help="Architecture string.")
+@click.option("--activation", default="relu", show_default=True, help="Comma-separated names, or 'all'.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Training seeds 1 to N.")
+@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(2))
+@click.option(
+    "--lr", default=0.1, show_default=True, help="Learning rate; /10 after 1/2 and 3/4 of the steps."
+)
+@click.option("--momentum", default=0.9, show_default=True)
+@click.option("--weight-decay", default=1e-4, show_default=True)
+@click.option("--augment", default="none", show_default=True, help="none, crop or crop-flip.")
+@click.option("--limit", type=click.IntRange(1), help="Train on a balanced subset of N images.")
+@click.option("--download", is_flag=True, help="Let torchvision download what is missing.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: runs/train-DATASET]")
+def train(
+    *,
+    dataset: str,
+    arch: str,
+    activation: str,
+    seeds: int,
+    limit: int | None,
+    download: bool,
+    device: str,
+    out: Path | None,
+    **recipe_flags: Any,
+) -> None:
+    """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
+    from robustbench_act import training  # noqa: PLC0415 - torch takes seconds to load
+    from robustbench_act.activations import list_activations  # noqa: PLC0415
+    from robustbench_act.datasets import load_dataset  # noqa: PLC0415
+    from robustbench_act.devices import choose_device  # noqa: PLC0415
+    from robustbench_act.terminal import progress_bar  # noqa: PLC0415
+
+    recipe = training.Recipe(**recipe_flags)
+    names = list_activations() if activation == "all" else [name.strip() for name in activation.split(",")]
+    out = out or Path("runs") / f"train-{dataset.partition(':')[0]}"
+    jobs = training.plan_grid(names, range(1, seeds + 1), out)
+    where = choose_device(device)
+    data = load_dataset(dataset, train=True, download=download)
+    data = data.subset(limit) if limit else data
+    test = load_dataset(dataset, download=download)
+    todo = [job for job in jobs if not training.is_trained(job, architecture=arch, train=data, recipe=recipe)]
+    for job in jobs:
+        if job not in todo:
+            click.echo(f"{job.path.stem:<16} is there already")
+    steps = training.step_count(data, recipe)
+    try:
+        with progress_bar() as progress:
+            bar = progress.add_task("training", total=len(todo) * steps * recipe.batch_size)
+            for job in todo:
+                progress.update(bar, description=job.path.stem)
+                started = time.monotonic()
+                spec = training.train_checkpoint(
+                    job,
+                    architecture=arch,
+                    train=data,
+                    test=test,
+                    recipe=recipe,
+                    device=where,
+                    on_step=lambda: progress.advance(bar, recipe.batch_size),
+                )
+                seconds = time.monotonic() - started
+                click.echo(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")
+    except KeyboardInterrupt:
+        done = sum(job.path.exists() for job in jobs)
+        click.echo(
+            f"Interrupted: {done} of {len(jobs)} checkpoints are complete in {out}; run again to go on.",
+            err=True,
+        )
+        sys.exit(130)
+    click.echo(f"{len(jobs)} checkpoints in {out}")
+
+
+@main.command()
+@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
+@click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it.")
+@click.option("--activation", metavar="NAME", help="Activation, where a checkpoint does not say it.")
+@click.option("--classes", type=click.IntRange(2), help="Number of classes, likewise.")
+@click.option("--input-size", metavar="C,H,W", help="Image size, likewise.")
+@click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise.")
+@click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise.")
+@click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: all]")
+@click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
+@click.option("--limit", type=click.IntRange(1), help="Evaluate on a balanced subset of N images.")
+@click.option("--full", is_flag=True, help="With the embedded checkpoints: every image and severity.")
+@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, help="Seed of the corruptions.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/DATE-TIME]")
+@click.option(
+    "--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run in --out."
+)
+@click.option("--probes/--no-probes", default=True, show_default=True, help="Watch the activation layers.")
+@click.option("--report", type=click.Choice(["html", "none"]), default="html", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
+def evaluate(
+    *,
+    checkpoints: tuple[str, ...],
+    model: str | None,
+    activation: str | None,
+    classes: int | None,
+    input_size: str | None,
+    mean: str | None,
+    std: str | None,
+    severity: str | None,
+    limit: int | None,
+    full: bool,
+    suites: tuple[str, ...],
+    report: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Put the same corrupted images before each checkpoint; write tables and a report.
+
+    Without CHECKPOINT, the networks that ship with the package are evaluated on a quick selection of images
+    and severities (--full takes all).
+    """
+    from robustbench_act import evaluation  # noqa: PLC0415 - torch takes seconds to load
+    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
+
+    quick = not checkpoints and not full
+    severities = _numbers("--severity", severity) or (
+        QUICK_SEVERITIES if quick else evaluation.ALL_SEVERITIES
+    )
+    loaded = None
+    if checkpoints:
+        overrides = {
+            "activation": activation,
+            "classes": classes,
+            "input_size": _whole_numbers("--input-size", input_size),
+            "mean": _numbers("--mean", mean),
+            "std": _numbers("--std", std),
+        }
+        loaded = load_checkpoints(find_checkpoints(checkpoints), model, **overrides)
+    started = time.monotonic()
+    with _EvaluationProgress(quick=quick and not limit) as progress:
+        run = evaluation.evaluate(
+            loaded,
+            suites=suites or evaluation.DEFAULT_SUITES,
+            severities=severities,
+            limit=limit or (QUICK_IMAGES if quick else None),
+            command=" ".join(["actrobust", *sys.argv[1:]]),
+            on_start=progress.start,
+            **options,
+        )
+    page = reports.write_html(run.path) if report == "html" else None
+    _show(run, page, as_json=as_json, seconds=time.monotonic() - started)
+    if run.cells["error"].notna().any():
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write RUN/report.html again from the tables of a finished run."""
+    click.echo(reports.write_html(run))
+
+
+@main.command(name="list")
+def list_names() -> None:
+    """List activations, corruptions, suites, datasets and architectures."""
+    from corruptions import GROUPS, get_corruption, get_suite, list_corruptions, list_suites  # noqa: PLC0415
+    from robustbench_act.activations import activation_facts, list_activations  # noqa: PLC0415
+    from robustbench_act.datasets import list_datasets  # noqa: PLC0415
+    from robustbench_act.models import list_architectures  # noqa: PLC0415
+
+    click.echo("Activations")
+    for name in list_activations():
+        click.echo(f"  {name:<12} {activation_facts(name).formula}")
+    click.echo("Corruptions")
+    for group in GROUPS:
+        names = [name for name in list_corruptions() if get_corruption(name).group == group]
+        if names:
+            click.echo(f"  {group:<12} {', '.join(names)}")
+    click.echo("Suites")
+    for name in list_suites():
+        click.echo(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
+    click.echo(f"Datasets\n  {', '.join(list_datasets())}")
+    ours = [name for name in list_architectures() if name.startswith("cifar:")]
+    click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, package.module:factory")
+
+
+class _EvaluationProgress:
+    """What is said before and while an evaluation runs, on stderr."""
+
+    def __init__(self, *, quick: bool) -> None:
+        from robustbench_act.terminal import progress_bar  # noqa: PLC0415
+
+        self._quick = quick
+        self._bar = progress_bar()
+
+    def __enter__(self) -> "_EvaluationProgress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def start(self, plan: Any, out: Path) -> Callable[[int], None]:
+        """Say what will be done and return what counts the images."""
+        data = plan.dataset
+        corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
+        severities = ", ".join(f"{severity:g}" for severity in plan.severities)
+        click.echo(
+            f"{len(plan.checkpoints)} checkpoints x {len(corruptions)} corruptions x severities {severities} "
+            f"x {len(data)} of {data.total} images of {data.name}  ->  {out}",
+            err=True,
+        )
+        if self._quick:
+            click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
+        for checkpoint in plan.checkpoints:
+            if checkpoint.problem:
+                click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
+        self._bar.start()
+        task = self._bar.add_task("evaluating", total=plan.passes)
+        return lambda count: self._bar.advance(task, count)
+
+
+def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:
+    from robustbench_act.activations import activation_facts, list_activations  # noqa: PLC0415
+    from robustbench_act.terminal import leaderboard_table, print_table  # noqa: PLC0415
+
+    board = tables.leaderboard(run.cells)
+    failed = tables.failures(run.cells)
+    if as_json:
+        answer = {
+            "run": str(run.path),
+            "report": str(page) if page else None,
+            "leaderboard": json.loads(board.to_json(orient="records", double_precision=15)),
+            "failed": json.loads(failed.to_json(orient="records")),
+        }
+        click.echo(json.dumps(answer, indent=1))
+        return
+    labels = {name: activation_facts(name).label for name in list_activations()}
+    print_table(leaderboard_table(board, labels))
+    for row in failed.to_dict("records"):
+        click.echo(f"failed: {row['checkpoint']}: {row['error']}")
+    click.echo(f"{page or run.path}  ({seconds:.0f} s)")
+
+
+def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"{flag}: expected numbers with commas between them, got {text!r}.") from None
+
+
+def _whole_numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    numbers = _numbers(flag, text)
+    if numbers is not None and not all(number.is_integer() for number in numbers):
+        raise click.UsageError(f"{flag}: expected whole numbers, got {text!r}.")
+    return None if numbers is None else tuple(map(int, numbers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Which device to compute on."""
+
+import torch
+
+from robustbench_act.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:i".
+
+    A device that was asked for and is not there is an InputError, never a silent fallback.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise InputError(f"Unknown device {name!r}: expected auto, cpu, cuda or cuda:i.")
+    count = torch.cuda.device_count() if kind == "cuda" else 0
+    if kind == "cuda" and int(index or 0) >= count:
+        raise InputError(f"Device {name!r}: this machine has {count} CUDA device(s) that PyTorch can use.")
+    return torch.device(name)

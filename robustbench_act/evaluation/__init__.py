@@ -1,0 +1,17 @@
+"""Corrupt once, evaluate many."""
+
+from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate
+from robustbench_act.evaluation.engine import Execution, run_plan
+from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
+
+__all__ = [
+    "ALL_SEVERITIES",
+    "BATCH_SIZE",
+    "CHUNK",
+    "DEFAULT_SUITES",
+    "Execution",
+    "Plan",
+    "Unit",
+    "evaluate",
+    "run_plan",
+]

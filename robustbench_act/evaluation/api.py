@@ -1,0 +1,103 @@
+"""`robustbench_act.evaluate`: the Python twin of `actrobust evaluate`."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from robustbench_act.checkpoints import Checkpoint, find_checkpoints, load_checkpoints
+from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.devices import choose_device
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation.engine import Execution, run_plan
+from robustbench_act.evaluation.plan import Plan
+from robustbench_act.records import Run
+
+DEFAULT_SUITES = ("noise", "light", "shift")
+ALL_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
+BATCH_SIZE = 128
+
+
+def evaluate(
+    checkpoints: Sequence[str | Path | Checkpoint] | None = None,
+    *,
+    dataset: str | Dataset = "mnist-1k",
+    suites: Sequence[str] = DEFAULT_SUITES,
+    severities: Sequence[float] = ALL_SEVERITIES,
+    limit: int | None = None,
+    seed: int = 0,
+    probes: bool = True,
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    out: str | Path | None = None,
+    resume: bool = True,
+    command: str = "robustbench_act.evaluate(...)",
+    on_start: Callable[[Plan, Path], Callable[[int], None]] | None = None,
+) -> Run:
+    """Put the same corrupted images before each checkpoint and write a run directory.
+
+    Parameters
+    ----------
+    checkpoints
+        Files, folders, globs or loaded `Checkpoint` objects; the embedded ones where left out.
+    dataset
+        A `Dataset`, or what `load_dataset` takes.
+    suites
+        Names of corruption suites (`corruptions.list_suites()`).
+    severities
+        Severities of every corruption, in [1, 5].
+    limit
+        Evaluate on a balanced subset of so many images.
+    seed
+        Seed of the corruptions.
+    probes
+        Whether to watch the activation layers.
+    batch_size
+        Images that go through a network at once; changes no pixel and no row.
+    device
+        "auto", "cpu", "cuda" or "cuda:i".
+    out
+        Run directory; `runs/<date>-<time>` where left out.
+    resume
+        Go on with an unfinished run of the same plan in `out`.
+    command
+        For the record in run.json.
+    on_start
+        Called with the plan and the directory once everything is checked and loaded; what it returns is
+        called with each number of images done.
+
+    Returns
+    -------
+    Run
+        With the tables `cells` and `layers`. Checkpoints that failed have rows with an `error`.
+
+    Raises
+    ------
+    InputError
+        Before anything is written.
+    """
+    target = choose_device(device)
+    if batch_size < 1:
+        raise InputError(f"Expected a batch size of at least 1, got {batch_size}.")
+    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    plan = Plan(
+        checkpoints=_load(checkpoints),
+        dataset=data if limit is None else data.subset(limit),
+        suites=tuple(dict.fromkeys(suites)),
+        severities=tuple(sorted({float(severity) for severity in severities})),
+        seed=seed,
+        probes=probes,
+    )
+    directory = Path(out) if out else Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    on_images = on_start(plan, directory) if on_start else lambda count: None
+    execution = Execution(target, batch_size, on_images)
+    return run_plan(plan, execution, directory, command=command, resume=resume)
+
+
+def _load(checkpoints: Sequence[str | Path | Checkpoint] | None) -> list[Checkpoint]:
+    if checkpoints is None:
+        with resources.as_file(resources.files("robustbench_act") / "assets" / "checkpoints") as folder:
+            return load_checkpoints(find_checkpoints([folder]))
+    loaded = [item for item in checkpoints if isinstance(item, Checkpoint)]
+    paths = [item for item in checkpoints if not isinstance(item, Checkpoint)]
+    return loaded + load_checkpoints(find_checkpoints(paths))

@@ -1,0 +1,169 @@
+"""What to evaluate, as one plain object: checkpoints x (suite, corruption) x chunks of images."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from corruptions import Cell, get_suite
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError
+
+CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One corruption at all its severities, on one chunk of images, before every checkpoint."""
+
+    suite: str
+    table: str
+    corruption: str
+    group: str
+    cells: tuple[Cell, ...]
+    chunk: int
+
+    @property
+    def key(self) -> str:
+        """Name of the unit's files; sorts in the order of the chunks."""
+        return f"{self.suite}-{self.corruption}-{self.chunk:06d}"
+
+    @property
+    def severities(self) -> tuple[float, ...]:
+        """0 for the clean images, then the severities of the cells."""
+        return (0.0, *(float(cell.severity) for cell in self.cells))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Checkpoints, images and cells of one run.
+
+    Attributes
+    ----------
+    checkpoints
+        In the order of the tables.
+    dataset
+        Images in canonical order: the probe sample (a balanced subset of CHUNK images) first, then the rest.
+        Pixels are keyed by image id, so the order changes no pixel.
+    suites
+        Names of the corruption suites.
+    severities
+        Severities of every corruption, each in [1, 5].
+    seed
+        Of the corruptions' random streams.
+    probes
+        Whether the activation layers are watched.
+    """
+
+    checkpoints: Sequence[Checkpoint]
+    dataset: Dataset
+    suites: tuple[str, ...]
+    severities: tuple[float, ...]
+    seed: int = 0
+    probes: bool = True
+    dataset_digest: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        if not self.checkpoints or not self.suites or not self.severities:
+            raise InputError("Expected at least one checkpoint, one suite and one severity.")
+        for suite in self.suites:
+            get_suite(suite).with_severities(self.severities)  # unknown names and severities fail here
+        for checkpoint in self.checkpoints:
+            _check_fit(checkpoint, self.dataset)
+        object.__setattr__(self, "dataset_digest", self.dataset.digest)
+        object.__setattr__(self, "dataset", probe_sample_first(self.dataset))
+
+    def units(self) -> Iterator[Unit]:
+        """Yield the units in canonical order, the clean images first."""
+        chunks = range(-(-len(self.dataset) // CHUNK))
+        for chunk in chunks:
+            yield Unit(CLEAN, "", CLEAN, CLEAN, (), chunk)
+        _, height, width = self.dataset.shape
+        for name in self.suites:
+            suite = get_suite(name).with_severities(self.severities)
+            cells: dict[str, list[Cell]] = {}
+            for cell in suite.cells:
+                cells.setdefault(cell.corruption, []).append(cell)
+            table = suite.resolve_table(height, width)
+            for corruption, members in cells.items():
+                for chunk in chunks:
+                    yield Unit(name, table, corruption, members[0].group, tuple(members), chunk)
+
+    def chunk(self, unit: Unit) -> Dataset:
+        """Return the images of a unit."""
+        return self.dataset[unit.chunk * CHUNK : (unit.chunk + 1) * CHUNK]
+
+    @property
+    def passes(self) -> int:
+        """Images that go through networks in all, clean and corrupted."""
+        cells = sum(len(unit.severities) * len(self.chunk(unit)) for unit in self.units())
+        return cells * sum(checkpoint.problem is None for checkpoint in self.checkpoints)
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything the numbers depend on, as plain values for run.json."""
+        _, height, width = self.dataset.shape
+        suites = [get_suite(name).with_severities(self.severities) for name in self.suites]
+        return {
+            "seed": self.seed,
+            "severities": [float(severity) for severity in self.severities],
+            "dataset": {
+                "name": self.dataset.name,
+                "images": len(self.dataset),
+                "total": self.dataset.total,
+                "classes": list(self.dataset.classes),
+                "digest": self.dataset_digest,
+            },
+            "suites": [
+                {
+                    "name": suite.name,
+                    "hash": suite.hash,
+                    "table": suite.resolve_table(height, width),
+                    "corruptions": list(suite.corruptions),
+                }
+                for suite in suites
+            ],
+            "checkpoints": [_describe(checkpoint) for checkpoint in self.checkpoints],
+            "probe": {"images": min(CHUNK, len(self.dataset))} if self.probes else None,
+        }
+
+
+def plan_key(description: dict[str, Any]) -> str:
+    """Return the SHA-256 of a plan's description."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def probe_sample_first(dataset: Dataset) -> Dataset:
+    """Return the same images, a balanced subset of CHUNK of them in front."""
+    sample = dataset.subset(CHUNK)
+    rest = torch.isin(dataset.ids, sample.ids, invert=True)
+    rows = torch.arange(len(dataset))
+    return dataset[torch.cat([rows[~rest], rows[rest]])]
+
+
+def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    spec = checkpoint.spec
+    if spec.classes != len(dataset.classes):
+        raise InputError(
+            f"{checkpoint.path}: has {spec.classes} classes, "
+            f"dataset {dataset.name!r} has {len(dataset.classes)}."
+        )
+    if spec.input_size != dataset.shape:
+        raise InputError(
+            f"{checkpoint.path}: expects images of (C, H, W) = {spec.input_size}, "
+            f"dataset {dataset.name!r} has {dataset.shape}."
+        )
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "name": checkpoint.name,
+        "digest": checkpoint.digest,
+        "status": "failed" if checkpoint.problem else "ok",
+        "error": checkpoint.problem,
+        **asdict(checkpoint.spec),
+    }

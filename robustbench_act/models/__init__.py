@@ -1,0 +1,6 @@
+"""Networks by name, with the activation as a parameter."""
+
+from robustbench_act.models.architecture import NATIVE, Architecture, build_model, list_architectures
+from robustbench_act.models.cifar_resnet import CifarResNet
+
+__all__ = ["NATIVE", "Architecture", "CifarResNet", "build_model", "list_architectures"]

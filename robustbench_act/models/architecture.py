@@ -1,0 +1,160 @@
+"""Architecture strings: `source:name?key=value&key=value`, parsed and built.
+
+cifar:resnet8?width=8      CIFAR ResNets of this package (the source may be left out)
+torchvision:resnet18       any classifier of torchvision, without pretrained weights
+package.module:factory     your own function: factory(classes=..., channels=..., **options) -> nn.Module
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from torch import nn
+from torchvision import models as torchvision_models
+
+from robustbench_act.activations import get_activation, replace_activations
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
+
+_CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
+NATIVE = "native"  # the activation name of a network that keeps what it was written with
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A parsed architecture string; `str()` gives the canonical form back.
+
+    >>> str(Architecture.parse("resnet8?width=8"))
+    'cifar:resnet8?width=8'
+    """
+
+    source: str
+    name: str
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> "Architecture":
+        """Parse `text`; raise InputError with the nearest name where it is unknown."""
+        head, _, query = text.partition("?")
+        source, colon, name = head.partition(":")
+        if not colon:
+            source, name = ("cifar" if source in _CIFAR else "torchvision"), source
+        options = {
+            key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
+        }
+        if source == "cifar" and name not in _CIFAR:
+            raise unknown_name("architecture", text, list_architectures())
+        if source == "torchvision" and name not in _torchvision_names():
+            raise unknown_name("architecture", text, [*list_architectures(), *_CIFAR, *_torchvision_names()])
+        return cls(source, name, options)
+
+    def __str__(self) -> str:
+        query = "&".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.source}:{self.name}" + (f"?{query}" if query else "")
+
+
+def _whole_number(text: str, key: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(
+            f"Architecture {text!r}: expected a whole number for {key!r}, got {value!r}."
+        ) from None
+
+
+def _torchvision_names() -> list[str]:
+    return list(torchvision_models.list_models(module=torchvision_models))
+
+
+def list_architectures() -> list[str]:
+    """Return every known architecture string, sorted.
+
+    >>> "cifar:resnet20" in list_architectures()
+    True
+    """
+    return sorted(
+        [f"cifar:{name}" for name in _CIFAR] + [f"torchvision:{name}" for name in _torchvision_names()]
+    )
+
+
+def build_model(
+    architecture: str | Architecture,
+    *,
+    activation: str = NATIVE,
+    activation_parameters: Mapping[str, float] | None = None,
+    classes: int = 10,
+    channels: int = 3,
+) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Parameters
+    ----------
+    architecture
+        An architecture string, as this module's head shows them.
+    activation, activation_parameters
+        A registered activation and its parameters. "native" keeps what the network was written with
+        (the CIFAR ResNets are written with ReLU).
+    classes, channels
+        Number of logits and of input channels.
+
+    Examples
+    --------
+    >>> network = build_model("cifar:resnet8?width=4", activation="la_silu", channels=1)
+    >>> type(network.act1).__name__
+    'LASiLU'
+    """
+    spec = Architecture.parse(architecture) if isinstance(architecture, str) else architecture
+    parameters = dict(activation_parameters or {})
+    if spec.source == "cifar":
+        name = "relu" if activation == NATIVE else activation
+        return _cifar(spec, partial(get_activation, name, **parameters), classes=classes, channels=channels)
+    if spec.source == "torchvision":
+        model = _torchvision(spec, classes=classes, channels=channels)
+    else:
+        made = _factory(spec)(classes=classes, channels=channels, **spec.options)
+        if not isinstance(made, nn.Module):
+            raise InputError(
+                f"{spec}: expected the factory to return a torch.nn.Module, got {type(made).__name__}."
+            )
+        model = made
+    return model if activation == NATIVE else replace_activations(model, activation, **parameters)
+
+
+def _cifar(
+    spec: Architecture, activation: Callable[[], nn.Module], *, classes: int, channels: int
+) -> nn.Module:
+    unknown = set(spec.options) - {"width"}
+    width = spec.options.get("width", 16)
+    if unknown or width < 1:
+        raise InputError(f"Architecture {str(spec)!r}: the one option is width, a whole number from 1 up.")
+    return CifarResNet(
+        _CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
+    )
+
+
+def _torchvision(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+    if spec.options or channels != 3:
+        raise InputError(
+            f"Architecture {str(spec)!r}: takes 3 channels and no options, got {channels} channels."
+        )
+    extra = {"init_weights": True} if spec.name in ("googlenet", "inception_v3") else {}
+    model = torchvision_models.get_model(spec.name, weights=None, num_classes=classes, **extra)
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def _factory(spec: Architecture) -> Callable[..., object]:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # so that a file beside the user is found, as with `python -m`
+    try:
+        factory = getattr(importlib.import_module(spec.source), spec.name)
+    except (ImportError, AttributeError) as error:
+        known = "'cifar:', 'torchvision:' or 'package.module:factory'"
+        raise InputError(f"Architecture {str(spec)!r}: expected {known}; {error}.") from error
+    if not callable(factory):
+        raise InputError(f"Architecture {str(spec)!r}: {spec.name} is not a function.")
+    return factory  # type: ignore[no-any-return]

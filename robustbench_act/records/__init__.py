@@ -1,0 +1,16 @@
+"""Results on disk: run directories and their tables. Loads without torch."""
+
+from robustbench_act.records.directory import SCHEMA_VERSION, Run, RunDirectory, load_run
+from robustbench_act.records.merge import CELL_COLUMNS, IDENTITY, KEYS, LAYER_COLUMNS, LAYER_KEYS
+
+__all__ = [
+    "CELL_COLUMNS",
+    "IDENTITY",
+    "KEYS",
+    "LAYER_COLUMNS",
+    "LAYER_KEYS",
+    "SCHEMA_VERSION",
+    "Run",
+    "RunDirectory",
+    "load_run",
+]

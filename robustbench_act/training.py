@@ -1,0 +1,199 @@
+"""Train a grid of activations x training seeds with the papers' recipe, scaled.
+
+The recipe of LayerAct (arXiv 2306.04940) for CIFAR: SGD with momentum 0.9, weight decay 1e-4, learning rate
+0.1, divided by 10 after 1/2 and 3/4 of the iterations, batches of 128, He initialisation; pad-and-crop with
+horizontal flips where `augment` asks for it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robustbench_act.activations import get_activation
+from robustbench_act.checkpoints import Spec, read_spec, save_checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.models import Architecture, build_model
+from robustbench_act.preprocessing import normalise
+
+AUGMENTATIONS = ("none", "crop", "crop-flip")
+_PAD = 4  # pixels on each side before the random crop, as in both papers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training images.
+    batch_size
+        Images in one step; the last, smaller batch of an epoch is left out where there is a full one.
+    lr, momentum, weight_decay
+        Of stochastic gradient descent; lr falls to a tenth after 1/2 and again after 3/4 of all steps.
+    augment
+        "none", "crop" (pad 4, crop back at random) or "crop-flip" (and flip half of the images).
+    """
+
+    epochs: int = 2
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    augment: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.augment not in AUGMENTATIONS:
+            raise unknown_name("augmentation", self.augment, AUGMENTATIONS)
+        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0:
+            raise InputError(
+                "Expected epochs >= 1, batch size >= 2 and lr > 0, "
+                f"got {self.epochs}, {self.batch_size} and {self.lr}."
+            )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train: an activation with a training seed, and where it goes."""
+
+    activation: str
+    seed: int
+    path: Path
+
+
+def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> list[Job]:
+    """Return the jobs of the grid: `out/<activation>_<seed>.safetensors`, activation by activation.
+
+    >>> [job.path.name for job in plan_grid(["relu", "silu"], [1, 2], Path("out"))]
+    ['relu_1.safetensors', 'relu_2.safetensors', 'silu_1.safetensors', 'silu_2.safetensors']
+    """
+    names = list(dict.fromkeys(activations))
+    for name in names:
+        get_activation(name)  # an unknown name is an error before anything is trained
+    return [Job(name, seed, out / f"{name}_{seed}.safetensors") for name in names for seed in seeds]
+
+
+def train_checkpoint(
+    job: Job,
+    *,
+    architecture: str,
+    train: Dataset,
+    test: Dataset,
+    recipe: Recipe,
+    device: torch.device,
+    on_step: Callable[[], None] = lambda: None,
+) -> Spec:
+    """Train one network, write its checkpoint and return its spec with the clean accuracy.
+
+    Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
+    trained before; the global random state is left as it was. An InputError where the loss is not finite.
+    """
+    channels = train.shape[0]
+    model = _fresh_model(architecture, job, classes=len(train.classes), channels=channels).to(device)
+    _fit(model, train, recipe, job.seed, device=device, on_step=on_step)
+    spec = Spec(
+        architecture=str(Architecture.parse(architecture)),
+        activation=job.activation,
+        training_seed=job.seed,
+        classes=len(train.classes),
+        input_size=train.shape,
+        mean=train.mean,
+        std=train.std,
+        dataset=train.name,
+        recipe={
+            **asdict(recipe),
+            "steps": step_count(train, recipe),
+            "images": len(train),
+            "data": train.digest,
+        },
+        clean_accuracy=_accuracy(model.eval(), test, device),
+    )
+    save_checkpoint(job.path, model, spec)
+    return spec
+
+
+def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe) -> bool:
+    """Tell whether the job's file is there with the same recipe and data; another recipe is an InputError."""
+    if not job.path.exists():
+        return False
+    spec = read_spec(job.path)
+    wanted = {**asdict(recipe), "data": train.digest, "architecture": str(Architecture.parse(architecture))}
+    found = {**spec.recipe, "architecture": spec.architecture}
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise InputError(
+                f"{job.path}: was trained with another {key} ({found.get(key)!r}, now {value!r}); "
+                "choose another --out or remove it."
+            )
+    return True
+
+
+def step_count(train: Dataset, recipe: Recipe) -> int:
+    """Return the number of optimiser steps of a training run."""
+    return recipe.epochs * max(len(train) // recipe.batch_size, 1)
+
+
+def _fresh_model(architecture: str, job: Job, *, classes: int, channels: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
+        torch.manual_seed(job.seed)
+        return build_model(architecture, activation=job.activation, classes=classes, channels=channels)
+
+
+def _fit(
+    model: nn.Module,
+    train: Dataset,
+    recipe: Recipe,
+    seed: int,
+    *,
+    device: torch.device,
+    on_step: Callable[[], None],
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    steps = step_count(train, recipe)
+    optimiser = torch.optim.SGD(
+        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[steps // 2, steps * 3 // 4])
+    loss = torch.zeros((), device=device)
+    model.train()
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(train), generator=generator)
+        for rows in torch.split(order, recipe.batch_size)[: steps // recipe.epochs]:
+            images = _augment(train.images[rows], recipe.augment, generator)
+            logits = model(normalise(images.to(device), train.mean, train.std))
+            loss = F.cross_entropy(logits, train.labels[rows].to(device))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            on_step()
+    if not torch.isfinite(loss):
+        raise InputError(f"Training diverged: the loss of the last batch is {loss.item()}; try a lower --lr.")
+
+
+def _augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+    if kind == "none":
+        return images
+    count, _, height, width = images.shape
+    top = torch.randint(2 * _PAD + 1, (count, 1, 1), generator=generator)
+    left = torch.randint(2 * _PAD + 1, (count, 1, 1), generator=generator)
+    rows, columns = torch.arange(height).view(1, -1, 1) + top, torch.arange(width).view(1, 1, -1) + left
+    if kind == "crop-flip":
+        flip = torch.rand((count, 1, 1), generator=generator) < 0.5
+        columns = torch.where(flip, columns.flip(-1), columns)
+    padded = F.pad(images, (_PAD, _PAD, _PAD, _PAD))
+    return padded[torch.arange(count).view(-1, 1, 1), :, rows, columns].permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def _accuracy(model: nn.Module, test: Dataset, device: torch.device) -> float:
+    correct = 0
+    for part in test.chunks(500):
+        logits = model(normalise(part.images.to(device), test.mean, test.std))
+        correct += int((logits.argmax(1).cpu() == part.labels).sum())
+    return correct / len(test)

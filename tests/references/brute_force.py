@@ -1,0 +1,71 @@
+"""What `evaluate` must find, computed the slow way: one image, one network, one corruption at a time."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import corruptions
+
+
+def brute_force(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    ids: Tensor,
+    *,
+    mean: float,
+    std: float,
+    name: str,
+    severity: float,
+) -> dict[str, Any]:
+    """Return accuracy, loss, agreement and, by module path, the fluctuations of every image (grey images)."""
+    domain = corruptions.get_corruption(name).domain
+    correct, agree, loss = 0, 0, 0.0
+    fluctuation: dict[str, list[tuple[float, float]]] = {}
+    outputs: dict[str, list[Tensor]] = {}
+    for image, label, number in zip(images.split(1), labels.split(1), ids.split(1), strict=True):
+        clean = (image.float() / 255 - mean) / std
+        if domain == "pixels":
+            shifted = (
+                corruptions.corrupt(image, name, severity=severity, ids=number).float() / 255 - mean
+            ) / std
+        else:
+            shifted = corruptions.corrupt(clean, name, severity=severity, ids=number)
+        (seen, y), (seen_shifted, z) = _watch(model, clean), _watch(model, shifted)
+        correct += int(z.argmax() == label)
+        agree += int(z.argmax() == y.argmax())
+        loss -= float(z.double().log_softmax(1)[0, label])
+        for layer, (before, after) in seen.items():
+            pair = [
+                float((b - a).double().abs().sum())
+                for a, b in zip((before, after), seen_shifted[layer], strict=True)
+            ]
+            fluctuation.setdefault(layer, []).append((pair[0], pair[1]))
+            outputs.setdefault(layer, []).append(seen_shifted[layer][1])
+    n = len(images)
+    means = {layer: torch.stack(tensors).double().mean(0) for layer, tensors in outputs.items()}
+    return {
+        "accuracy": correct / n,
+        "loss": loss / n,
+        "agreement": agree / n,
+        "layers": fluctuation,
+        "means": means,
+    }
+
+
+def _watch(model: nn.Module, x: Tensor) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
+    """Return input and output of every module whose path contains "act", and the logits."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def hook(path: str) -> Any:
+        return lambda module, inputs, output: seen.update({path: (inputs[0].clone(), output.clone())})
+
+    handles = [
+        part.register_forward_hook(hook(path)) for path, part in model.named_modules() if ".act" in f".{path}"
+    ]
+    with torch.no_grad():
+        logits = model(x)
+    for handle in handles:
+        handle.remove()
+    return seen, logits

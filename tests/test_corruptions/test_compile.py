@@ -1,0 +1,92 @@
+"""Compiled kernels: the integers to the bit, pixels at most one level apart on few values."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import corruptions
+from corruptions import _compile
+from corruptions.random import Stream
+
+from .conftest import make_images, make_input
+
+
+@pytest.fixture
+def compiled() -> Iterator[None]:
+    corruptions.use_compile()
+    yield
+    corruptions.use_compile(False)
+
+
+def make_stream() -> Stream:
+    return Stream(torch.tensor([0, -1, 2**40]), name="fog", severity=2.0, seed=1)
+
+
+def draws() -> list[torch.Tensor]:
+    stream = make_stream()
+    levels = make_images(count=3, channels=3, dtype=torch.uint8)
+    return [
+        stream.bits(1001),
+        stream.uniform(77),
+        stream.integers(0, 10, 33),
+        stream.normal(1001),
+        stream.laplace(1001),
+        stream.poisson(levels, rate=500.0),
+        stream.poisson(levels / 255, rate=60.0),
+        stream.poisson(levels, rate=3.0),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_compiled_streams_are_the_same_to_the_bit(compiled: None) -> None:
+    fused = draws()
+    corruptions.use_compile(False)
+    for one, other in zip(fused, draws(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_compiled_pixels_differ_by_one_level_at_most_on_few_values(compiled: None) -> None:
+    names = corruptions.list_corruptions()
+    for count in (3, 7):
+        batches = {name: make_input(name, count=count, dtype=torch.uint8) for name in names}
+        corruptions.use_compile(True)
+        fused = {name: corruptions.corrupt(batches[name], name, severity=3) for name in names}
+        corruptions.use_compile(False)
+        for name in names:
+            difference = (fused[name].double() - corruptions.corrupt(batches[name], name, severity=3)).abs()
+            assert difference.max() <= 1, name
+            assert (difference > 1e-6).double().mean() <= 1e-4, name
+
+
+def test_use_compile_compiles_each_kernel_once(monkeypatch: pytest.MonkeyPatch, compiled: None) -> None:
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: calls.append(options) or function)
+    kernel = _compile.kernel(lambda value: value + 1)
+    assert [kernel(1), kernel(2)] == [2, 3]
+    assert calls == [{"dynamic": True, "fullgraph": True}]
+    corruptions.use_compile(False)
+    assert _compile.kernel(lambda value: value * 2)(3) == 6
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("value", "enabled"), [("1", "True"), ("0", "False"), ("", "False")])
+def test_the_environment_turns_it_on(value: str, enabled: str) -> None:
+    code = "import importlib.util as u; s = u.spec_from_file_location('c', 'corruptions/_compile.py'); "
+    code += "m = u.module_from_spec(s); s.loader.exec_module(m); print(m._state['enabled'])"
+    output = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "ACTROBUST_COMPILE": value},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert output.stdout.strip() == enabled

@@ -1,0 +1,29 @@
+"""Imports are architecture: the contracts hold, and light things stay light."""
+
+import subprocess
+import sys
+
+import pytest
+from importlinter import cli
+
+
+def test_import_contracts() -> None:
+    assert cli.lint_imports(config_filename="pyproject.toml") == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import reports", "torch"),
+        ("import reports", "matplotlib"),
+        ("import robustbench_act", "torch"),
+        ("import robustbench_act.records", "torch"),
+        ("from robustbench_act import load_run", "torch"),
+        ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
+        ("import robustbench_act.cli", "torch"),
+        ("import corruptions", "pandas"),
+    ],
+)
+def test_light_imports(statement: str, absent: str) -> None:
+    code = f"import sys; {statement}; sys.exit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

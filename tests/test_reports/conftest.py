@@ -1,0 +1,25 @@
+"""One small run, written and rendered once."""
+
+from pathlib import Path
+
+import pytest
+
+import reports
+from reports import RunData
+
+from .build import Builder
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Builder().write(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def run(run_dir: Path) -> RunData:
+    return reports.load(run_dir)
+
+
+@pytest.fixture(scope="session")
+def page(run: RunData) -> str:
+    return reports.render_html(run)

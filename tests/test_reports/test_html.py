@@ -1,0 +1,292 @@
+"""The page: complete, self-contained, escaped, the same every time."""
+
+import base64
+import hashlib
+import os
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import reports
+from reports import ReportError, RunData, tables
+
+from .build import CORRECT, Builder
+
+SECTIONS = ["verdict", "leaderboard", "heat", "curves", "profile", "means", "samples"]
+SECTIONS += ["provenance", "glossary"]
+VOID = {"meta", "link", "img", "wbr", "br"}
+
+
+class Page(HTMLParser):
+    """All elements with their attributes, the visible text, and a check that tags close in order."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(markup)
+        self.text = re.sub(r"\s+", " ", "".join(self.texts))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag in {"td", "th", "p", "li", "dd", "dt"}:
+            self.texts.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.texts.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        return [
+            value or "" for _, attributes in self.elements for key, value in attributes.items() if key == name
+        ]
+
+
+def section(markup: str, name: str) -> str:
+    found = re.search(rf'<section aria-labelledby="{name}".*?</section>', markup, flags=re.S)
+    assert found is not None
+    return Page(found[0]).text
+
+
+def test_sections_are_all_there_in_order(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.open == []
+    assert [a["aria-labelledby"] for tag, a in parsed.elements if tag == "section"] == SECTIONS
+    links = [
+        value[1:] for value in parsed.attributes("href") if value.startswith("#") and value[1:] in SECTIONS
+    ]
+    assert set(links) == set(SECTIONS)
+    identifiers = parsed.attributes("id")
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_every_leaderboard_value_is_on_the_page(run: RunData, page: str) -> None:
+    board = tables.leaderboard(run.cells)
+    text = section(page, "leaderboard")
+    for _, row in board.iterrows():
+        shares = [
+            f"{100 * row[name]:.1f}" for name in ("corrupted", "low", "high", "spread", "clean", "retained")
+        ]
+        groups = [f"{100 * row[name]:.1f}" for name in ("group_noise", "group_weather")]
+        corrupted, low, high, spread, clean, retained = shares
+        cells = [
+            row["rank"],
+            row["activation"],
+            corrupted,
+            f"{low} – {high}",
+            spread,
+            row["seeds"],
+            clean,
+            retained,
+        ]
+        assert " ".join(map(str, [*cells, *groups])) in re.sub(r" +", " ", text)
+    assert "net" in Page(page).text
+
+
+def test_every_number_of_the_other_tables_is_on_the_page(run: RunData, page: str) -> None:
+    for value in tables.heat(run.cells).to_numpy().ravel():
+        assert f" {100 * value:.1f} " in section(page, "heat")
+    for value in tables.curves(run.cells)["accuracy"]:
+        assert f" {100 * value:.1f} " in section(page, "curves")
+    profile = tables.layer_profile(run.layers)
+    for name in ("input_fluctuation", "output_fluctuation", "amplification", "output_spread"):
+        assert all(f"{value:#.3g}" in section(page, "profile") for value in profile[name])
+    means = tables.activation_means(run.layers)
+    assert all(f"{value:#.3g}" in section(page, "means") for value in means["clean_mean"])
+    assert "block.act2" in section(page, "profile")
+
+
+def test_verdict_comes_first_and_is_computed(page: str) -> None:
+    board = section(page, "verdict")
+    assert "la_silu comes first: it keeps 76.3% accuracy on corrupted images (clean: 95.0%)" in board
+    assert "4 checkpoints 2 activations compared" in board
+    assert "3 corruptions severity 1 and 5" in board
+
+
+def test_nothing_can_be_requested(page: str) -> None:
+    parsed = Page(page)
+    for name in ("src", "href", "action", "srcset", "poster", "data", "xlink:href"):
+        assert all(value.startswith(("#", "data:")) for value in parsed.attributes(name))
+    assert not re.search(r"@import|url\((?!#)", page)
+    (policy,) = [
+        a["content"] for tag, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy"
+    ]
+    rules = dict(rule.strip().split(" ", 1) for rule in str(policy).split(";"))
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "font-src": "data:",
+        "script-src": f"'sha256-{digest}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+def test_print_traps_are_avoided(page: str) -> None:
+    assert not re.search(r"display:\s*(inline-)?grid|linear-gradient|writing-mode|string-set|@page", page)
+
+
+def test_accessible(page: str) -> None:
+    parsed = Page(page)
+    assert all("scope" in attributes for tag, attributes in parsed.elements if tag == "th")
+    plots = [a for tag, a in parsed.elements if tag == "svg" and a.get("class") == "plot"]
+    assert len(plots) == 3 + 3 + 2
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in plots)
+    assert all(attributes.get("alt") for tag, attributes in parsed.elements if tag == "img")
+    assert ("html", {"lang": "en"}) in parsed.elements
+
+
+def test_samples_are_embedded_and_missing_ones_named(page: str, run: RunData) -> None:
+    (image,) = [attributes for tag, attributes in Page(page).elements if tag == "img"]
+    assert (image["width"], image["height"]) == ("12", "8")
+    assert base64.b64decode(str(image["src"]).split(",")[1]) == run.samples["gaussian_noise"]
+    assert "No strip in this run for: impulse_noise, fog." in section(page, "samples")
+    bare = reports.render_html(replace(run, samples={}))
+    assert "This run holds no sample images" in section(bare, "samples")
+
+
+def test_provenance_shows_all_of_run_json(page: str) -> None:
+    text = section(page, "provenance")
+    for expected in (
+        "actrobust evaluate --suite 'core' --severity 1,5",
+        "9.8.7",
+        "seed 42",
+        "0ddba11",
+        "5ea1ed",
+    ):
+        assert expected in text
+    assert all(f"d1635{activation}{seed}" in text for activation, seed in CORRECT)
+    assert 'unheard of: deep 1, {"er": null}' in text
+    assert "recipe: lr 0.1" in text
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    correct = {(evil, 1): CORRECT["relu", 11], ("</title>&amp;'\"", 2): CORRECT["relu", 22]}
+    builder = Builder(
+        correct=correct,
+        architecture=evil,
+        corruptions=((evil, evil), ("fog", "weather"), ("b\" onload='x'", "noise")),
+        failed={f"{evil}-1": f"{evil} broke"},
+        info={"created": evil, "command": evil, "version": evil, evil: evil},
+    )
+    markup = reports.write_html(builder.write(tmp_path)).read_text(encoding="utf-8")
+    parsed = Page(markup)
+    assert parsed.open == []
+    assert [tag for tag, _ in parsed.elements].count("script") == 1
+    assert "<script>alert" not in markup
+    assert not parsed.attributes("onload")
+    assert evil in parsed.text
+    assert f"{evil} broke" in section(markup, "failed")
+
+
+def test_same_bytes_when_written_again(run_dir: Path, page: str) -> None:
+    target = reports.write_html(run_dir)
+    assert target == run_dir / "report.html"
+    assert target.read_text(encoding="utf-8") == page
+
+
+def test_same_bytes_in_another_process(run_dir: Path, page: str) -> None:
+    target = run_dir / "report.html"
+    code = f"import reports; print(reports.write_html({str(run_dir)!r}))"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
+    assert target.read_text(encoding="utf-8") == page
+
+
+def test_writing_leaves_no_traces_and_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Builder(correct={("relu", 1): CORRECT["relu", 11]}, probes=False).write(tmp_path)
+    before = set(folder.iterdir())
+    (folder / "report.html").write_text("old")
+    monkeypatch.setattr(os, "fsync", fail_to_sync)
+    with pytest.raises(ReportError, match=r"cannot write .*report.html: disk full"):
+        reports.write_html(folder)
+    assert (folder / "report.html").read_text() == "old"
+    monkeypatch.undo()
+    target = reports.write_html(folder)
+    assert set(folder.iterdir()) - before == {target}
+    assert stat.S_IMODE(target.stat().st_mode) & 0o444 == 0o444
+
+
+def fail_to_sync(_: int) -> None:
+    raise OSError(28, "disk full")
+
+
+def test_one_seed_one_activation_no_probes(tmp_path: Path) -> None:
+    folder = Builder(correct={("relu", 1): CORRECT["relu", 11]}, probes=False).write(tmp_path)
+    markup = reports.write_html(folder).read_text(encoding="utf-8")
+    assert "There is no other activation to compare it with." in section(markup, "verdict")
+    assert "one seed" in section(markup, "leaderboard")
+    for name in ("profile", "means"):
+        assert "Not measured (--no-probes)." in section(markup, name)
+    assert not re.search(r"\bnan\b", Page(markup).text, flags=re.I)
+
+
+def test_a_failed_checkpoint_is_listed_and_in_no_average(tmp_path: Path) -> None:
+    failed = {"la_silu-22": "NaN in the weights: conv1.weight"}
+    markup = reports.write_html(Builder(failed=failed).write(tmp_path)).read_text(encoding="utf-8")
+    assert "la_silu-22 net la_silu 22 7 NaN in the weights: conv1.weight" in section(markup, "failed")
+    assert "1 failed" in section(markup, "verdict")
+    assert "la_silu-22" not in section(markup, "leaderboard")
+    assert "75.7" in section(markup, "leaderboard")  # la_silu-11 alone: 908 of 1,200
+    assert '<a href="#failed">' in markup
+
+
+def test_layers_of_a_half_failed_checkpoint_are_in_no_average(run: RunData) -> None:
+    cells = run.cells.copy()
+    row = cells.index[(cells["checkpoint"] == "la_silu-11") & (cells["severity"] == 5)][0]
+    cells.loc[row, "error"] = "out of memory"
+    text = section(reports.render_html(replace(run, cells=cells)), "profile")
+    assert "la_silu 1.00 (highest)" in text  # of la_silu-22: 4 / 4; with la_silu-11 it would be 3.5 / 4
+
+
+def test_all_failed(tmp_path: Path) -> None:
+    failed = {f"{activation}-{seed}": f"broken {seed}" for activation, seed in CORRECT}
+    markup = reports.write_html(Builder(failed=failed).write(tmp_path)).read_text(encoding="utf-8")
+    assert "No checkpoint could be evaluated" in section(markup, "verdict")
+    assert "4 failed" in section(markup, "verdict")
+    for name in ("leaderboard", "heat", "curves", "profile", "means"):
+        assert "Nothing to show: every checkpoint failed." in section(markup, name)
+    assert section(markup, "failed").count("broken 11") == 2
+
+
+def test_architectures_have_figures_of_their_own(run: RunData) -> None:
+    frames = {}
+    for kind, rows in (("cells", run.cells), ("layers", run.layers)):
+        other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])
+        frames[kind] = pd.concat([rows, other], ignore_index=True)
+    markup = reports.render_html(replace(run, cells=frames["cells"], layers=frames["layers"]))
+    assert markup.count('class="plot"') == 2 * (3 + 3 + 2)
+    assert markup.count("<h3>big</h3>") == 3
+    assert "among the big networks" in section(markup, "verdict")
+    assert section(markup, "heat").count("big") == 2
+    identifiers = Page(markup).attributes("id")
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_importing_reports_loads_neither_torch_nor_matplotlib() -> None:
+    code = (
+        "import sys, reports; "
+        "sys.exit(str({'torch', 'matplotlib', 'robustbench_act', 'corruptions'} & set(sys.modules) or ''))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert found.stderr.strip() == ""

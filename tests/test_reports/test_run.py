@@ -1,0 +1,181 @@
+"""Loading: what is there comes back; what is missing or wrong is named in one line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import reports
+from reports import ReportError, RunData
+from reports.run import CELL_COLUMNS, LAYER_COLUMNS
+
+from .build import CORRECT, Builder, png
+
+Damage = Callable[[Path], object]
+
+
+def test_load_returns_everything(run: RunData) -> None:
+    builder = Builder()
+    columns = ["checkpoint", "corruption", "severity", "correct", "accuracy"]
+    pd.testing.assert_frame_equal(
+        run.cells[columns].astype({"correct": int, "checkpoint": str, "corruption": str}),
+        builder.cells()[columns].astype({"checkpoint": str, "corruption": str}),
+    )
+    assert len(run.layers) == len(builder.layers())
+    assert run.info == json.loads(json.dumps(builder.run_json()))
+    assert run.samples == {"clean": png(12, 8), "gaussian_noise": png(12, 8)}
+
+
+def test_unknown_columns_are_welcome(tmp_path: Path) -> None:
+    folder = Builder().write(tmp_path)
+    edit(folder, "cells", lambda cells: cells.assign(pixels="abc"))
+    assert set(reports.load(folder).cells) == {*CELL_COLUMNS, "pixels"}
+
+
+def test_a_part_full_of_failures_joins_the_others(tmp_path: Path) -> None:
+    folder = Builder(failed={"relu-11": "x", "relu-22": "x"}).write(tmp_path)  # the first part has no number
+    cells = reports.load(folder).cells
+    assert cells["accuracy"].dtype == "float64"
+    assert cells["error"].notna().sum() == 14
+
+
+def test_no_probes_gives_an_empty_table_with_its_columns(tmp_path: Path) -> None:
+    layers = reports.load(Builder(probes=False).write(tmp_path)).layers
+    assert layers.empty
+    assert list(layers) == list(LAYER_COLUMNS)
+
+
+def edit(folder: Path, kind: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    for path in (folder / kind).glob("*.parquet"):
+        change(pd.read_parquet(path)).to_parquet(path)
+
+
+def change_info(folder: Path, **values: Any) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def drop_info(folder: Path, key: str) -> None:
+    path = folder / "run.json"
+    info = json.loads(path.read_text())
+    del info[key]
+    path.write_text(json.dumps(info))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def without(**values: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Drop the rows that have all these values."""
+
+    def drop(table: pd.DataFrame) -> pd.DataFrame:
+        hit = pd.Series(True, index=table.index)
+        for name, value in values.items():
+            hit &= table[name] == value
+        return table[~hit]
+
+    return drop
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "no run.json": (lambda run: (run / "run.json").unlink(), r"run.json is missing"),
+    "broken json": (lambda run: (run / "run.json").write_text("{"), r"run.json is not readable JSON"),
+    "not an object": (lambda run: (run / "run.json").write_text("[]"), r"must hold a JSON object, not list"),
+    "schema": (lambda run: change_info(run, schema_version=2), r"expected schema_version 1, got 2"),
+    "no suites": (lambda run: drop_info(run, "suites"), r"run.json: missing suites"),
+    "suites": (lambda run: change_info(run, suites=["a"]), r"'suites' must be a list of objects"),
+    "checkpoints": (lambda run: change_info(run, checkpoints={}), r"'checkpoints' must be a list of objects"),
+    "dataset": (
+        lambda run: change_info(run, dataset="toy"),
+        r"'dataset' must be an object with a 'name', not 'toy'",
+    ),
+    "severities": (lambda run: change_info(run, severities=3), r"'severities' must be a list, not int"),
+    "unfinished": (lambda run: change_info(run, status="running"), r"the run is not finished"),
+    "no cells": (
+        lambda run: shutil.rmtree(run / "cells"),
+        r"expected result rows in .*cells",
+    ),
+    "empty cells": (
+        lambda run: edit(run, "cells", lambda cells: cells[:0]),
+        r"expected result rows in .*cells",
+    ),
+    "truncated": (
+        lambda run: truncate(run / "cells" / "part-1.parquet"),
+        r"part-1.parquet is not a readable Parquet",
+    ),
+    "not parquet": (
+        lambda run: (run / "layers" / "part-0.parquet").write_text("no"),
+        r"part-0.parquet is not a read",
+    ),
+    "no column": (
+        lambda run: edit(run, "cells", lambda cells: cells.drop(columns=["n", "group"])),
+        r"part-0.parquet: missing columns group, n",
+    ),
+    "no number": (
+        lambda run: edit(run, "cells", lambda cells: cells.assign(accuracy=None)),
+        r"clean at severity 0 of checkpoint 'relu-11' has neither an accuracy nor an error",
+    ),
+    "percent": (
+        lambda run: edit(run, "cells", lambda cells: cells.assign(accuracy=100 * cells["accuracy"])),
+        r"expected accuracies in 0..1, got 95.0 for clean at severity 0 of checkpoint 'relu-11'",
+    ),
+    "no clean cell": (
+        lambda run: edit(run, "cells", without(checkpoint="relu-11", severity=0.0)),
+        r"the clean cell \(severity 0\) of checkpoint 'relu-11' is missing",
+    ),
+    "only clean": (
+        lambda run: edit(run, "cells", lambda cells: cells[cells["severity"] == 0]),
+        r"expected corrupted cells, found only the clean one",
+    ),
+    "a missing cell": (
+        lambda run: edit(run, "cells", without(checkpoint="la_silu-22", corruption="fog")),
+        r"2 of 7 cells are missing, first fog at severity 1 of checkpoint 'la_silu-22'",
+    ),
+    "no layers": (
+        lambda run: (run / "layers" / "part-0.parquet").unlink(),
+        r"no clean layer rows for la_silu-11, la_silu-22, relu-11 and relu-22",
+    ),
+    "no corrupted layers": (
+        lambda run: edit(
+            run, "layers", lambda rows: rows[(rows["severity"] == 0) | (rows["activation"] == "relu")]
+        ),
+        r"no corrupted layer rows for la_silu-11 and la_silu-22",
+    ),
+    "not a picture": (
+        lambda run: (run / "samples" / "fog.png").write_bytes(b"GIF89a"),
+        r"fog.png is not a complete PNG file",
+    ),
+    "half a picture": (
+        lambda run: truncate(run / "samples" / "clean.png"),
+        r"clean.png is not a complete PNG file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    damage, message = DAMAGES[name]
+    folder = Builder().write(tmp_path)
+    reports.load(folder)
+    damage(folder)
+    with pytest.raises(ReportError, match=message) as caught:
+        reports.write_html(folder)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(ReportError, match="is not a folder"):
+        reports.load(path)
+
+
+def test_failed_checkpoints_need_no_layers_and_no_numbers(tmp_path: Path) -> None:
+    failed = {f"{activation}-{seed}": "broken" for activation, seed in CORRECT}
+    assert reports.load(Builder(failed=failed).write(tmp_path)).layers.empty

@@ -1,0 +1,42 @@
+"""Colours: distinct lines, readable text, the same for a name in every report."""
+
+import subprocess
+import sys
+
+import pytest
+
+from reports.style import activation_line, contrast, drawing_order, heat_colours
+
+KNOWN = ["relu", "relu6", "leakyrelu", "prelu", "elu", "gelu", "mish", "silu", "hardsilu"]
+KNOWN += ["nrelu", "nswish", "la_silu", "la_hardsilu"]
+
+
+def test_known_lines_differ_and_families_are_told_apart() -> None:
+    lines = [activation_line(name) for name in KNOWN]
+    assert len({(line.colour, line.dash) for line in lines}) == len(KNOWN)
+    assert {name for name in KNOWN if activation_line(name).highlighted} == {
+        "la_silu",
+        "la_hardsilu",
+        "nrelu",
+        "nswish",
+    }
+    assert sorted(KNOWN, key=drawing_order)[:4] == ["la_hardsilu", "la_silu", "nrelu", "nswish"]
+
+
+def test_unknown_names_keep_their_line_from_process_to_process() -> None:
+    code = "from reports.style import activation_line; print(activation_line('my_new_act'))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == str(activation_line("my_new_act"))
+
+
+@pytest.mark.parametrize("percent", range(101))
+def test_every_heat_cell_is_readable(percent: int) -> None:
+    background, text = heat_colours(percent / 100)
+    assert contrast(background, text) >= 4.5  # WCAG AA
+
+
+def test_heat_darkens_with_the_value_and_is_clipped() -> None:
+    against_white = [contrast(heat_colours(percent / 100)[0], "#ffffff") for percent in range(101)]
+    assert against_white == sorted(against_white)
+    assert heat_colours(-1) == heat_colours(0)
+    assert heat_colours(2) == heat_colours(1)

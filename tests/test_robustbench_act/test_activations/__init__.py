@@ -1,0 +1,1 @@
+"""Tests of robustbench_act.activations."""

@@ -1,0 +1,218 @@
+"""What every registered activation must keep, and the registry."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.activations import activation_facts, get_activation, list_activations
+from robustbench_act.activations.registry import ActivationFacts, _register
+from robustbench_act.errors import InputError
+from tests.references import activations as reference
+
+NAMES = list_activations()
+PAPER = {
+    "relu",
+    "relu6",
+    "leakyrelu",
+    "prelu",
+    "mish",
+    "silu",
+    "hardsilu",
+    "la_silu",
+    "la_hardsilu",
+    "gelu",
+    "elu",
+}
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def images(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def test_the_registry_holds_the_papers_activations() -> None:
+    assert set(NAMES) == PAPER | {"nrelu", "nswish"}
+    assert sorted(NAMES) == NAMES
+    assert list_activations("n*") == ["nrelu", "nswish"]
+    assert list_activations("nothing") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts(name: str) -> None:
+    facts = activation_facts(name)
+    assert facts.name == name
+    assert facts.label.replace("-", "_").lower() in (name, name.replace("_", ""))
+    family = (
+        "LayerAct" if name.startswith("la_") else "ANAct" if name in ("nrelu", "nswish") else "element-wise"
+    )
+    assert facts.family == family
+    assert "\n" not in facts.formula
+    assert facts.stateful == bool(get_activation(name).state_dict())
+    assert repr(get_activation(name, **facts.parameters)) == repr(get_activation(name))
+
+
+@pytest.mark.parametrize("name", sorted(reference.ELEMENT_WISE))
+def test_element_wise_against_the_definition(name: str) -> None:
+    x = torch.linspace(-8, 8, 161, dtype=torch.float64)
+    expected = reference.ELEMENT_WISE[name](x.numpy())
+    np.testing.assert_allclose(get_activation(name).double()(x).detach().numpy(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(5, 3, 17, 11), (4, 7), (2, 3, 4, 5, 6)])
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_dtype_and_gradient(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    act = get_activation(name).to(dtype)
+    x = images(*shape, dtype=dtype).requires_grad_()
+    before = x.detach().clone()
+    out = act(x)
+    torch.autograd.backward(out.sum())
+    assert (out.shape, out.dtype) == (x.shape, dtype)
+    assert out.isfinite().all()
+    assert torch.equal(x.detach(), before)
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.any()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in act.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_near(name: str, dtype: torch.dtype) -> None:
+    act, x = get_activation(name), images(4, 3, 17, 11).to(dtype)
+    with torch.autocast("cpu", dtype=dtype):
+        out = act(x)
+    expected = get_activation(name)(x.float())
+    torch.testing.assert_close(out.float(), expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_autocast(name: str) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), get_activation(name), nn.Flatten(), nn.LazyLinear(2))
+    x = images(4, 3, 17, 11)
+    expected = network(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = network(x)
+    out.float().sum().backward()
+    torch.testing.assert_close(out.float(), expected, atol=0.05, rtol=0.1)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("shape", "memory_format"),
+    [((4, 3, 17, 11), torch.channels_last), ((2, 3, 5, 4, 7), torch.channels_last_3d)],
+)
+def test_channels_last(name: str, shape: tuple[int, ...], memory_format: torch.memory_format) -> None:
+    x, grad = images(*shape), images(*shape, seed=1)
+    plain, moved = x.clone().requires_grad_(), x.clone(memory_format=memory_format).requires_grad_()
+    expected, out = get_activation(name)(plain), get_activation(name)(moved)
+    expected.backward(grad)
+    out.backward(grad)
+    assert out.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(out, expected)
+    assert moved.grad is not None
+    torch.testing.assert_close(moved.grad, plain.grad)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_strided_view_gives_the_same_numbers(name: str) -> None:
+    view = images(4, 17, 6, 11)[:, :, ::2].transpose(1, 3)
+    torch.testing.assert_close(get_activation(name)(view), get_activation(name)(view.contiguous()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluation_is_deterministic_and_per_sample(name: str) -> None:
+    act = get_activation(name)
+    act(images(8, 3, 17, 11))
+    act.eval()
+    state = copy.deepcopy(act.state_dict())
+    x = images(6, 3, 17, 11, seed=1)
+    out = act(x)
+    assert torch.equal(act(x), out)
+    torch.testing.assert_close(torch.cat([act(part) for part in torch.split(x, 1)]), out)
+    torch.testing.assert_close(act.state_dict(), state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_deepcopy_and_state_dict(name: str) -> None:
+    act = get_activation(name)
+    for seed in range(3):
+        act(images(4, 3, 17, 11, seed=seed))
+    fresh = get_activation(name)
+    fresh.load_state_dict(act.state_dict())
+    x = images(4, 3, 17, 11, seed=9)
+    twin = copy.deepcopy(act)
+    assert torch.equal(fresh.eval()(x), act.eval()(x))
+    assert torch.equal(twin.eval()(x), act(x))
+    assert all(a is not b for a, b in zip(act.buffers(), twin.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_batch_changes_nothing(name: str) -> None:
+    act = get_activation(name)
+    state = copy.deepcopy(act.state_dict())
+    out = act(torch.empty(0, 3, 17, 11))
+    assert out.shape == (0, 3, 17, 11)
+    torch.testing.assert_close(act.state_dict(), state, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_compiles_as_one_graph(name: str) -> None:
+    torch.compiler.reset()  # all of torch.nn shares one limit of recompilations
+    eager, act = get_activation(name), get_activation(name)
+    compiled = torch.compile(act, fullgraph=True)
+    for seed in range(2):
+        x = images(4, 3, 17, 11, seed=seed).requires_grad_()
+        y = x.detach().clone().requires_grad_()
+        out, expected = compiled(x), eager(y)
+        out.square().sum().backward()
+        expected.square().sum().backward()
+        torch.testing.assert_close(out, expected)
+        torch.testing.assert_close(x.grad, y.grad, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(act.state_dict(), eager.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("la_slu", {}, "Unknown activation 'la_slu'. Did you mean 'la_silu'?"),
+        ("xyz", {}, "Unknown activation 'xyz'. Choose from: elu, gelu, "),
+        ("relu", {"alpha": 1.0}, "Activation 'relu' takes no parameter 'alpha'. It accepts: none."),
+        ("nrelu", {"alpha": 1}, "takes no parameter 'alpha'. It accepts: momentum, bound, clip, eps."),
+        (
+            "la_silu",
+            {"alpha": "x"},
+            "Activation 'la_silu', parameter 'alpha': expected a finite number, got 'x'.",
+        ),
+        ("elu", {"alpha": float("nan")}, "expected a finite number, got nan"),
+        ("elu", {"alpha": True}, "expected a finite number, got True"),
+        ("prelu", {"num_parameters": 1.5}, "expected a positive integer, got 1.5"),
+        ("prelu", {"num_parameters": 0}, "expected a positive integer, got 0"),
+        ("nswish", {"clip": 1.2}, "expected two finite numbers, got 1.2"),
+        ("nswish", {"clip": (0.8, 1, 2)}, "expected two finite numbers, got (0.8, 1, 2)"),
+    ],
+)
+def test_bad_input(name: str, parameters: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        get_activation(name, **parameters)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_duplicate_name_is_an_error() -> None:
+    facts = ActivationFacts(name="relu", label="", family="element-wise", formula="", factory=nn.ReLU)
+    with pytest.raises(ValueError, match="'relu' is registered twice"):
+        _register(facts)
+
+
+def test_parameters_reach_the_module() -> None:
+    x = torch.tensor([[-2.0, 1.0]])
+    assert get_activation("leakyrelu", negative_slope=0.5)(x)[0, 0] == -1
+    weight = next(get_activation("prelu", num_parameters=2, init=0.5).parameters())
+    assert weight.tolist() == [0.5, 0.5]
+    assert get_activation("nrelu", clip=[0.5, 2], momentum=0).extra_repr().startswith("f=relu, momentum=0, ")

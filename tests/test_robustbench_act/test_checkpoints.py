@@ -1,0 +1,293 @@
+"""Checkpoints: round trips, discovery, and refusing what is damaged, foreign or dangerous."""
+
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from robustbench_act.checkpoints import (
+    Spec,
+    find_checkpoints,
+    load_checkpoint,
+    load_checkpoints,
+    published_spec,
+    read_spec,
+    save_checkpoint,
+    weights_digest,
+)
+from robustbench_act.errors import InputError
+from robustbench_act.models import build_model
+
+SPEC = Spec(
+    "cifar:resnet8?width=2",
+    "nswish",
+    10,
+    (1, 28, 28),
+    (0.1307,),
+    (0.3081,),
+    training_seed=3,
+    dataset="mnist",
+    recipe={"epochs": 2},
+    clean_accuracy=0.5,
+)
+FLAGS: dict[str, Any] = {
+    "activation": "nswish",
+    "classes": 10,
+    "input_size": (1, 28, 28),
+    "mean": (0.1,),
+    "std": (0.3,),
+}
+
+
+def network() -> torch.nn.Module:
+    """Return a network whose ANAct layers have seen a batch."""
+    model = build_model(SPEC.architecture, activation="nswish", channels=1)
+    model.train()(torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
+    return model.eval()
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Return a checkpoint file of ours."""
+    path = tmp_path / "ours" / "nswish_3.safetensors"
+    save_checkpoint(path, network(), SPEC)
+    return path
+
+
+def test_round_trip_keeps_outputs_spec_and_running_values(tmp_path: Path) -> None:
+    model = network()
+    save_checkpoint(tmp_path / "a.safetensors", model, SPEC)
+    loaded = load_checkpoint(tmp_path / "a.safetensors")
+    x = torch.randn(4, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(x), model(x))
+    assert loaded.spec == SPEC == read_spec(tmp_path / "a.safetensors")
+    assert loaded.name == "a"
+    assert loaded.problem is None
+    assert not loaded.model.training
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pth.tar"])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_torch_files_have_the_digest_of_the_same_weights(
+    suffix: str, wrapper: str | None, prefix: str, stored: Path, tmp_path: Path
+) -> None:
+    state: dict[str, Any] = {prefix + key: value for key, value in load_file(stored).items()}
+    path = tmp_path / f"weights{suffix}"
+    torch.save({wrapper: state, "epoch": 3} if wrapper else state, path)
+    loaded = load_checkpoint(path, "resnet8?width=2", **FLAGS)
+    assert loaded.digest == load_checkpoint(stored).digest
+    assert loaded.name == "weights"
+    assert loaded.spec.mean == (0.1,)
+
+
+def test_digest_sees_one_bit_and_not_the_order(stored: Path) -> None:
+    state = load_file(stored)
+    digest = weights_digest(state)
+    assert digest == weights_digest(dict(reversed(state.items())))
+    state["linear.bias"][0] += 1e-6
+    assert digest != weights_digest(state)
+
+
+def test_overrides_replace_the_spec(stored: Path) -> None:
+    loaded = load_checkpoint(stored, mean=(0.5,), std=None)
+    assert loaded.spec.mean == (0.5,)
+    assert loaded.spec.std == SPEC.std
+
+
+def test_published_layout(shared: Callable[[str], Path]) -> None:
+    folder = shared("reference/layeract/trained_networks")
+    found = load_checkpoints(find_checkpoints([folder]))
+    assert [(item.name, item.spec.activation, item.spec.training_seed) for item in found] == [
+        ("la_hardsilu_1", "la_hardsilu", 1),
+        ("la_silu_1", "la_silu", 1),
+        ("prelu_1", "prelu", 1),
+        ("relu_1", "relu", 1),
+    ]
+    assert {item.spec.dataset for item in found} == {"cifar-10"}
+    assert {item.spec.input_size for item in found} == {(3, 32, 32)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "relu_1.pth.tar",
+        "CIFAR10/resnet20/unknown_1.pth.tar",
+        "CIFAR10/resnet20/relu.pth.tar",
+        "SVHN/resnet20/relu_1.pth.tar",
+    ],
+)
+def test_other_names_are_not_published_ones(path: str) -> None:
+    assert published_spec(Path(path)) is None
+
+
+def test_finding_files_folders_and_globs(tmp_path: Path) -> None:
+    for name in ("b.safetensors", "a.pt", "sub/c.pth.tar", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    everything = [tmp_path / name for name in ("a.pt", "b.safetensors", "sub/c.pth.tar")]
+    assert find_checkpoints([tmp_path]) == everything
+    assert find_checkpoints([tmp_path / "*.pt", tmp_path]) == everything
+    assert find_checkpoints([f"{tmp_path}/**/*.pth.tar"]) == everything[2:]
+    (tmp_path / "empty").mkdir()
+    for wrong, message in [
+        ("none*", "nothing is there"),
+        ("empty", "no checkpoint in this folder"),
+        ("notes.txt", "expected a checkpoint"),
+        ("gone.pt", "nothing is there"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            find_checkpoints([tmp_path / wrong])
+
+
+def test_equal_stems_get_different_names(stored: Path, tmp_path: Path) -> None:
+    other = tmp_path / "theirs" / stored.name
+    save_checkpoint(other, network(), SPEC)
+    names = [item.name for item in load_checkpoints([stored, other])]
+    assert len(set(names)) == 2
+    assert all(name.endswith("/nswish_3") for name in names)
+
+
+def test_weights_that_are_not_finite_are_named(stored: Path, tmp_path: Path) -> None:
+    state = load_file(stored)
+    state["layers2.0.bn1.weight"][1] = torch.inf
+    save_file(state, tmp_path / "bad.safetensors", metadata={"actrobust": SPEC.to_json()})
+    problem = load_checkpoint(tmp_path / "bad.safetensors").problem
+    assert problem == "weights that are not finite (NaN or infinite) in 1: layers2.0.bn1.weight"
+
+
+def test_keys_that_do_not_fit_are_listed(stored: Path, tmp_path: Path) -> None:
+    state = load_file(stored)
+    del state["linear.bias"]
+    state["head.bias"] = torch.zeros(3)
+    state["conv1.bias"] = torch.zeros(7)
+    save_file(state, tmp_path / "x.safetensors", metadata={"actrobust": SPEC.to_json()})
+    with pytest.raises(InputError) as error:
+        load_checkpoint(tmp_path / "x.safetensors")
+    assert (
+        "missing 1: linear.bias; unexpected 1: head.bias; other shapes 1: conv1.bias: expected (2,), got (7,)"
+        in str(error.value)
+    )
+
+
+def test_another_activation_does_not_load(stored: Path) -> None:
+    with pytest.raises(InputError, match=r"unexpected 35: act1.initialized, .* and 30 more"):
+        load_checkpoint(stored, activation="relu")
+
+
+def test_what_is_missing_is_named_by_its_flag(stored: Path, tmp_path: Path) -> None:
+    torch.save(load_file(stored), tmp_path / "weights.pt")
+    with pytest.raises(InputError, match="add --model, --classes, --input-size, --mean, --std"):
+        load_checkpoint(tmp_path / "weights.pt", activation="relu")
+
+
+class Malicious:
+    """Runs code where a pickle of it is loaded without care."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_with_code_is_refused_and_not_run(zipped: bool, tmp_path: Path) -> None:
+    target = tmp_path / "it-ran"
+    path = tmp_path / "evil.pth"
+    torch.save({"weight": Malicious(target)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match="refused, the pickle asks for more than tensors"):
+        load_checkpoint(path, "resnet8", **FLAGS)
+    path.write_bytes(pickle.dumps(Malicious(target)))
+    with pytest.raises(InputError):
+        load_checkpoint(path, "resnet8", **FLAGS)
+    assert not target.exists()
+
+
+def test_not_a_state_dict(tmp_path: Path) -> None:
+    for data, message in [
+        ([1, 2], "expected a state_dict .* got list"),
+        ({"epoch": 3}, "got a mapping with the keys 1: epoch"),
+        ({}, "got an empty mapping"),
+    ]:
+        torch.save(data, tmp_path / "x.pt")
+        with pytest.raises(InputError, match=message):
+            load_checkpoint(tmp_path / "x.pt", "resnet8", **FLAGS)
+
+
+def damaged(kind: str, good: bytes) -> bytes:
+    """Return file contents that are no checkpoint."""
+    return {
+        "empty": b"",
+        "text": b"this is not a checkpoint",
+        "half": good[: len(good) // 2],
+        "head": good[:20],
+        "huge header": struct.pack("<Q", 2**40) + good[8:],
+        "zip": b"PK\x03\x04" + bytes(100),
+    }[kind]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("kind", ["empty", "text", "half", "head", "huge header", "zip"])
+def test_damaged_files_are_one_line(suffix: str, kind: str, stored: Path, tmp_path: Path) -> None:
+    torch.save(load_file(stored), tmp_path / "good.pt")
+    good = (stored if suffix == ".safetensors" else tmp_path / "good.pt").read_bytes()
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(damaged(kind, good))
+    with pytest.raises(InputError) as error:
+        load_checkpoint(path, "resnet8", **FLAGS)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as file:
+        file.writestr("../../escape", "x")
+    with pytest.raises(InputError, match="not a complete PyTorch checkpoint"):
+        load_checkpoint(tmp_path / "x.pt", "resnet8", **FLAGS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": [0.1, 0.2]},
+        {"std": [0]},
+        {"input_size": [1, 28]},
+        {"classes": "many"},
+        {"mean": None},
+        {"architecture": None},
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_an_input_error(
+    change: dict[str, Any], stored: Path, tmp_path: Path
+) -> None:
+    data = {
+        key: value for key, value in {**json.loads(SPEC.to_json()), **change}.items() if value is not None
+    }
+    save_file(load_file(stored), tmp_path / "x.safetensors", metadata={"actrobust": json.dumps(data)})
+    with pytest.raises(InputError, match="spec cannot be read"):
+        load_checkpoint(tmp_path / "x.safetensors")
+
+
+def test_reading_only_the_spec_of_foreign_or_damaged_files(stored: Path, tmp_path: Path) -> None:
+    save_file(load_file(stored), tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="no spec of ours"):
+        read_spec(tmp_path / "x.safetensors")
+    (tmp_path / "y.safetensors").write_bytes(stored.read_bytes()[:100])
+    with pytest.raises(InputError, match="not a complete safetensors file"):
+        read_spec(tmp_path / "y.safetensors")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such checkpoint file"):
+        load_checkpoint(tmp_path / "gone.safetensors")

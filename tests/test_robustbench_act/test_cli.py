@@ -1,0 +1,242 @@
+"""The command line: what it prints, what it writes, and how it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
+from robustbench_act.cli import main
+
+
+@pytest.fixture
+def actrobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs the command in an empty working folder."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+QUICK = ("--dataset", "digits", "--limit", 40, "--severity", "1,5", "--device", "cpu")
+
+
+def test_evaluate_writes_a_run_and_shows_the_leaderboard(
+    actrobust: Callable[..., Result], checkpoints: Path
+) -> None:
+    result = actrobust(
+        "evaluate", checkpoints, *QUICK, "--out", "out", "--suite", "noise", "--suite", "light"
+    )
+    assert result.exit_code == 0, result.output
+    assert "LA-SiLU" in result.stdout
+    assert "4 checkpoints x 6 corruptions x severities 1, 5 x 40 of 360 images of digits" in result.stderr
+    for name in (
+        "run.json",
+        "report.html",
+        "cells/part-0.parquet",
+        "layers/part-0.parquet",
+        "samples/contrast.png",
+    ):
+        assert Path("out", name).stat().st_size > 0
+    info = json.loads(Path("out/run.json").read_text())
+    assert info["seed"] == 0
+    assert set(info["libraries"]) >= {"torch", "python"}
+
+
+def test_json_equals_the_tables(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    result = actrobust(
+        "evaluate", checkpoints, *QUICK, "--suite", "noise", "--out", "out", "--json", "--report", "none"
+    )
+    answer = json.loads(result.stdout)
+    assert answer["run"] == "out"
+    assert answer["report"] is None
+    assert not Path("out/report.html").exists()
+    cells = pd.read_parquet("out/cells")
+    mean = cells.query("severity > 0").groupby("activation")["accuracy"].mean()  # equally many cells for each
+    board = {row["activation"]: row for row in answer["leaderboard"]}
+    assert set(board) == {"relu", "la_silu"}
+    for activation, row in board.items():
+        assert row["corrupted"] == pytest.approx(mean[activation], abs=1e-12)
+        assert row["seeds"] == 2
+
+
+def test_out_defaults_to_a_dated_folder(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    result = actrobust("evaluate", checkpoints, *QUICK, "--suite", "light", "--no-probes")
+    assert result.exit_code == 0, result.output
+    (run,) = Path("runs").iterdir()
+    assert (run / "report.html").is_file()
+
+
+def test_report_can_be_made_again(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    actrobust("evaluate", checkpoints, *QUICK, "--suite", "light", "--out", "out")
+    first = Path("out/report.html").read_bytes()
+    Path("out/report.html").unlink()
+    result = actrobust("report", "out")
+    assert result.stdout.strip() == str(Path("out/report.html"))
+    assert Path("out/report.html").read_bytes() == first
+
+
+def test_a_failed_checkpoint_is_named_and_the_exit_code_is_1(
+    actrobust: Callable[..., Result], checkpoints: Path, tmp_path: Path
+) -> None:
+    broken = load_checkpoint(checkpoints / "relu_1.safetensors")
+    broken.model.get_parameter("linear.bias")[0] = torch.nan
+    save_checkpoint(tmp_path / "broken_9.safetensors", broken.model, broken.spec)
+    result = actrobust(
+        "evaluate", checkpoints, tmp_path / "broken_9.safetensors", *QUICK, "--suite", "light", "--out", "out"
+    )
+    assert result.exit_code == 1, result.output
+    assert "failed: broken_9: weights that are not finite" in result.stdout
+    assert "LA-SiLU" in result.stdout
+    assert "broken_9" in Path("out/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--suite", "nois"), "Unknown suite 'nois'. Did you mean 'noise'?"),
+        (("--dataset", "mnist-1m"), "Unknown dataset 'mnist-1m'. Did you mean 'mnist-1k'?"),
+        (("--dataset", "mnist:/nowhere"), "/nowhere/MNIST/raw/t10k-images-idx3-ubyte, which does not exist"),
+        (("--severity", "7"), "7"),
+        (("--severity", "mild"), "expected numbers with commas between them, got 'mild'"),
+        (("--device", "cuda:7"), "CUDA device(s)"),
+        (("--activation", "rellu"), "Unknown activation 'rellu'. Did you mean 'relu'?"),
+        (("--model", "cifar:resnet9"), "Unknown architecture 'cifar:resnet9'"),
+        (("--classes", "7"), "other shapes 2: linear.bias: expected (7,), got (10,)"),
+        (("--input-size", "1,8.5,8"), "expected whole numbers"),
+        (("--mean", "0.1,0.2"), "Expected mean and std with 1 value(s)"),
+        (("--report", "pdf2"), "'pdf2' is not one of"),
+        (("missing.pt",), "missing.pt: expected a checkpoint file, a folder or a pattern; nothing is there."),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    arguments: tuple[str, ...], message: str, actrobust: Callable[..., Result], checkpoints: Path
+) -> None:
+    result = actrobust("evaluate", checkpoints, "--dataset", "digits", *arguments)
+    assert result.exit_code == 2, result.output
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.output
+    assert not list(Path().iterdir())
+
+
+def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> None:
+    command = (
+        "train",
+        "--dataset",
+        "digits",
+        "--arch",
+        "resnet8?width=2",
+        "--activation",
+        "relu,nswish",
+        "--limit",
+        100,
+    )
+    first = actrobust(*command, "--epochs", 1, "--device", "cpu")
+    assert first.exit_code == 0, first.output
+    assert "relu_1" in first.stdout
+    assert "clean accuracy" in first.stdout
+    assert sorted(path.name for path in Path("runs/train-digits").iterdir()) == [
+        "nswish_1.safetensors",
+        "relu_1.safetensors",
+    ]
+    again = actrobust(*command, "--epochs", 1, "--device", "cpu", "--seeds", 2)
+    assert again.stdout.count("is there already") == 2
+    assert again.stdout.count("clean accuracy") == 2
+    other = actrobust(*command, "--epochs", 2, "--device", "cpu")
+    assert other.exit_code == 2
+    assert "trained with another epochs (1, now 2)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dataset", "digit"), "Did you mean 'digits'?"),
+        (("--dataset", "mnist-1k"), "not for training"),
+        (("--dataset", "digits", "--activation", "silo"), "Did you mean 'silu'?"),
+        (("--dataset", "digits", "--arch", "resnet7"), "Unknown architecture 'resnet7'"),
+        (("--dataset", "digits", "--lr", "-1"), "lr > 0"),
+        ((), "Missing option '--dataset'"),
+    ],
+)
+def test_wrong_training_is_refused_before_it_starts(
+    arguments: tuple[str, ...], message: str, actrobust: Callable[..., Result]
+) -> None:
+    result = actrobust("train", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.slow
+def test_interrupted_training_keeps_what_is_finished(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "robustbench_act.cli", "train", "--dataset", "digits", "--seeds", "50"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "grid")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "grid").glob("*.safetensors"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "checkpoints are complete" in errors
+    assert all(path.name.endswith(".safetensors") for path in (tmp_path / "grid").iterdir())
+    for path in (tmp_path / "grid").iterdir():
+        load_checkpoint(path)
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on(checkpoints: Path, tmp_path: Path) -> None:
+    arguments = ["evaluate", str(checkpoints), *map(str, QUICK), "--report", "none"]
+    command = [sys.executable, "-m", "robustbench_act.cli", *arguments]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "killed" / "parts").glob("*.cells.parquet"))) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "cells").exists()
+    for name in ("killed", "whole"):
+        assert (
+            subprocess.run(
+                [*command, "--out", str(tmp_path / name)], check=False, capture_output=True
+            ).returncode
+            == 0
+        )
+    for kind in ("cells", "layers"):
+        files = [tmp_path / name / kind / "part-0.parquet" for name in ("killed", "whole")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_list_names_everything(actrobust: Callable[..., Result]) -> None:
+    result = actrobust("list")
+    assert result.exit_code == 0, result.output
+    for name in ("la_hardsilu", "gaussian_noise", "shift_gain_up", "mnist-1k", "cifar:resnet56", "noise"):
+        assert name in result.stdout
+
+
+def test_report_of_something_else(actrobust: Callable[..., Result]) -> None:
+    result = actrobust("report", "nowhere")
+    assert result.exit_code == 2
+    assert "'nowhere' does not exist" in result.stderr
+
+
+def test_version_and_help(actrobust: Callable[..., Result]) -> None:
+    assert actrobust("--version").stdout.startswith("actrobust, version ")
+    assert "evaluate" in actrobust("--help").stdout

@@ -1,0 +1,325 @@
+"""The engine: equal to brute force, independent of batch size, durable, honest about failures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import robustbench_act
+from corruptions import list_corruptions
+from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
+from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation import CHUNK, Plan, evaluate
+from robustbench_act.models import build_model
+from robustbench_act.records import CELL_COLUMNS, LAYER_COLUMNS, Run, load_run
+from tests.references.brute_force import brute_force
+
+SUITES = ("noise", "light", "shift")
+
+
+@pytest.fixture(scope="module")
+def run(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return an evaluation of the four digits networks on 60 images."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    return evaluate([checkpoints], dataset="digits", severities=[1, 4], limit=60, device="cpu", out=out)
+
+
+def test_tables_have_one_row_for_each_key(run: Run) -> None:
+    assert list(run.cells.columns) == CELL_COLUMNS
+    assert list(run.layers.columns) == LAYER_COLUMNS
+    assert len(run.cells) == 4 * (1 + 14 * 2)
+    assert len(run.layers) == len(run.cells) * 7
+    keys = ["checkpoint", "suite", "corruption", "severity"]
+    assert not run.cells.duplicated(keys).any()
+    assert not run.layers.duplicated([*keys, "layer"]).any()
+    clean = run.cells[run.cells["corruption"] == "clean"]
+    assert (clean["severity"] == 0).all()
+    assert (clean["agreement"] == 1).all()
+    assert (run.cells["n"] == 60).all()
+    assert run.cells["error"].isna().all()
+
+
+def test_loaded_run_equals_the_returned_one(run: Run) -> None:
+    again = load_run(run.path)
+    pd.testing.assert_frame_equal(again.cells, run.cells, check_dtype=False)
+    pd.testing.assert_frame_equal(again.layers, run.layers, check_dtype=False)
+    assert again.info["status"] == "complete"
+    assert again.info["dataset"]["images"] == 60
+    assert {suite["name"] for suite in again.info["suites"]} == set(SUITES)
+
+
+@pytest.mark.parametrize("name", list_corruptions())
+@pytest.mark.parametrize("checkpoint", ["relu_1", "la_silu_2"])
+def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints: Path) -> None:
+    data = load_dataset("digits").subset(60)
+    model = load_checkpoint(checkpoints / f"{checkpoint}.safetensors").model
+    expected = brute_force(
+        model, data.images, data.labels, data.ids, mean=data.mean[0], std=data.std[0], name=name, severity=4
+    )
+    chosen = f"checkpoint == {checkpoint!r} and corruption == {name!r} and severity == 4"
+    (cell,) = run.cells.query(chosen).to_dict("records")
+    assert cell["accuracy"] == expected["accuracy"]
+    assert cell["agreement"] == expected["agreement"]
+    assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    rows = run.layers.query(chosen).set_index("layer")
+    assert list(rows.index) == list(expected["layers"])
+    for layer, samples in expected["layers"].items():
+        found = rows.loc[layer]
+        for side, values in zip(("input", "output"), np.array(samples).T, strict=True):
+            assert found[f"{side}_fluctuation_mean"] == pytest.approx(values.mean(), rel=1e-5)
+            assert found[f"{side}_fluctuation_var"] == pytest.approx(values.var(ddof=1), rel=1e-4)
+        mu = expected["means"][layer]
+        assert found["elements"] == mu.numel()
+        assert found["activation_mean"] == pytest.approx(float(mu.mean()), abs=1e-6)
+        assert found["activation_abs_mean"] == pytest.approx(float(mu.abs().mean()), abs=1e-6)
+
+
+def test_clean_accuracy_is_that_of_training(checkpoints: Path, tmp_path: Path) -> None:
+    run = evaluate(
+        [checkpoints],
+        dataset="digits",
+        suites=["light"],
+        severities=[1],
+        probes=False,
+        device="cpu",
+        out=tmp_path / "run",
+    )
+    clean = run.cells.query("corruption == 'clean'").set_index("checkpoint")["accuracy"]
+    for path in checkpoints.glob("*.safetensors"):
+        assert clean[path.stem] == load_checkpoint(path).spec.clean_accuracy
+    assert run.layers.empty
+    assert clean.min() > 0.8
+
+
+@pytest.mark.parametrize("batch_size", [7, 64, 100, 256])
+def test_batch_size_changes_no_pixel_and_no_row(
+    batch_size: int, run: Run, checkpoints: Path, tmp_path: Path
+) -> None:
+    again = evaluate(
+        [checkpoints],
+        dataset="digits",
+        severities=[1, 4],
+        limit=60,
+        batch_size=batch_size,
+        device="cpu",
+        out=tmp_path / "run",
+    )
+    exact = ["checkpoint", "corruption", "severity", "n", "correct", "accuracy", "agreement", "pixels"]
+    pd.testing.assert_frame_equal(again.cells[exact], run.cells[exact])
+    pd.testing.assert_frame_equal(again.cells, run.cells, rtol=1e-5)
+    pd.testing.assert_frame_equal(again.layers, run.layers, rtol=1e-4, atol=1e-6)
+
+
+def test_twice_the_same_to_the_bit(run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    evaluate([checkpoints], dataset="digits", severities=[1, 4], limit=60, device="cpu", out=tmp_path / "run")
+    for kind in ("cells", "layers"):
+        file = f"{kind}/part-0.parquet"
+        assert (tmp_path / "run" / file).read_bytes() == (run.path / file).read_bytes()
+
+
+def test_pixels_are_those_of_the_whole_set(run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    """An image keeps its pixels in any subset: the digest differs by the images alone."""
+    part = load_dataset("digits").subset(60)[torch.arange(59, -1, -1)]
+    backwards = evaluate(
+        [checkpoints / "relu_1.safetensors"],
+        dataset=part,
+        suites=["noise"],
+        severities=[4],
+        device="cpu",
+        out=tmp_path / "r",
+    )
+    columns = ["corruption", "correct"]
+    found = backwards.cells.query("severity == 4")[columns].reset_index(drop=True)
+    expected = run.cells.query("checkpoint == 'relu_1' and suite == 'noise' and severity == 4")[columns]
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True))
+
+
+def many_images(count: int) -> Dataset:
+    """Return digits, repeated under new ids."""
+    base = load_dataset("digits", train=True)
+    rows = torch.arange(count) % len(base)
+    return Dataset(
+        "many",
+        base.images[rows],
+        base.labels[rows],
+        torch.arange(count),
+        base.classes,
+        base.mean,
+        base.std,
+        total=count,
+    )
+
+
+def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
+    """Three chunks give what one pass over all images gives."""
+    data = many_images(2 * CHUNK + 50)
+    path = checkpoints / "la_silu_1.safetensors"
+    run = evaluate([path], dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
+    model = load_checkpoint(path).model
+    expected = brute_force(
+        model,
+        data.images,
+        data.labels,
+        data.ids,
+        mean=data.mean[0],
+        std=data.std[0],
+        name="contrast",
+        severity=3,
+    )
+    (cell,) = run.cells.query("corruption == 'contrast'").to_dict("records")
+    assert cell["n"] == len(data)
+    assert cell["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-12)
+    assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    rows = run.layers.query("corruption == 'contrast'").set_index("layer")
+    for layer, samples in expected["layers"].items():
+        values = np.array(samples)[:, 1]
+        assert rows.loc[layer, "n"] == len(data)
+        assert rows.loc[layer, "output_fluctuation_mean"] == pytest.approx(values.mean(), rel=1e-5)
+        assert rows.loc[layer, "output_fluctuation_var"] == pytest.approx(values.var(ddof=1), rel=1e-4)
+
+
+def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:
+    data = many_images(700)
+    plan = Plan([load_checkpoint(checkpoints / "relu_1.safetensors")], data, ("noise",), (1.0,))
+    front = plan.dataset[:CHUNK]
+    assert front.digest == data.subset(CHUNK).digest
+    assert sorted(plan.dataset.ids.tolist()) == data.ids.tolist()
+    assert plan.describe()["dataset"]["digest"] == data.digest
+
+
+def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop_after(images: int) -> object:
+        left = [images]
+
+        def count(done: int) -> None:
+            left[0] -= done
+            if left[0] < 0:
+                raise Killed
+
+        return lambda plan, out: count
+
+    options = {
+        "dataset": "digits",
+        "severities": [1, 4],
+        "limit": 60,
+        "device": "cpu",
+        "out": tmp_path / "run",
+    }
+    with pytest.raises(Killed):
+        evaluate([checkpoints], **options, on_start=stop_after(4000))  # type: ignore[arg-type]
+    done = {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "parts").glob("*.cells.parquet")
+    }
+    assert 0 < len(done) < 15
+    with pytest.raises(InputError, match="not finished"):
+        load_run(tmp_path / "run")
+    again = evaluate([checkpoints], **options)  # type: ignore[arg-type]
+    for name, time in done.items():
+        assert (tmp_path / "run" / "parts" / name).stat().st_mtime_ns == time
+    pd.testing.assert_frame_equal(again.cells, run.cells)
+    pd.testing.assert_frame_equal(again.layers, run.layers)
+
+
+def test_another_plan_is_refused_by_name(run: Run, checkpoints: Path) -> None:
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=r"another plan \(different: seed\)"):
+        evaluate(
+            [checkpoints], dataset="digits", severities=[1, 4], limit=60, seed=1, device="cpu", out=run.path
+        )
+    with pytest.raises(InputError, match="holds a run already"):
+        evaluate([checkpoints], dataset="digits", device="cpu", out=run.path, resume=False)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no run directory"):
+        evaluate([checkpoints], dataset="digits", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suites": ["nois"]}, "Unknown suite 'nois'. Did you mean 'noise'?"),
+        ({"severities": [7]}, "7"),
+        ({"severities": []}, "at least one checkpoint, one suite and one severity"),
+        ({"dataset": "mnist-1k"}, "dataset 'mnist-1k' has (1, 28, 28)"),
+        ({"batch_size": 0}, "batch size of at least 1, got 0"),
+        ({"limit": 0}, "at least 1 image, got 0"),
+        ({"device": "gpu"}, "Unknown device 'gpu'"),
+        ({"device": "cuda:99"}, "this machine has"),
+    ],
+)
+def test_wrong_input_writes_nothing(
+    change: dict[str, object], message: str, checkpoints: Path, tmp_path: Path
+) -> None:
+    options = {"dataset": "digits", "out": tmp_path / "run", **change}
+    with pytest.raises(InputError) as error:
+        evaluate([checkpoints], **options)  # type: ignore[arg-type]
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_number_of_classes(tmp_path: Path) -> None:
+    spec = Spec("cifar:resnet8?width=2", "relu", 3, (1, 8, 8), (0.3,), (0.3,))
+    save_checkpoint(
+        tmp_path / "three.safetensors", build_model(spec.architecture, classes=3, channels=1), spec
+    )
+    with pytest.raises(InputError, match="has 3 classes, dataset 'digits' has 10"):
+        evaluate([tmp_path], dataset="digits", out=tmp_path / "run")
+
+
+def broken_copy(source: Path, target: Path, value: float) -> None:
+    """Store a checkpoint with one weight replaced."""
+    checkpoint = load_checkpoint(source)
+    checkpoint.model.get_parameter("layers1.0.conv1.bias")[1] = value
+    save_checkpoint(target, checkpoint.model, checkpoint.spec)
+
+
+def test_weights_that_are_not_finite_fail_by_name(run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    broken_copy(checkpoints / "relu_1.safetensors", tmp_path / "bad.safetensors", float("nan"))
+    again = evaluate(
+        [tmp_path / "bad.safetensors", checkpoints],
+        dataset="digits",
+        severities=[1, 4],
+        limit=60,
+        device="cpu",
+        out=tmp_path / "r",
+    )
+    bad = again.cells.query("checkpoint == 'bad'")
+    assert len(bad) == 1 + 14 * 2
+    assert bad["error"].str.contains("layers1.0.conv1.bias").all()
+    assert (bad["n"] == 0).all()
+    assert bad["accuracy"].isna().all()
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["checkpoints"][0]["status"] == "failed"
+    others = again.cells.query("checkpoint != 'bad'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, run.cells, check_dtype=False)
+
+
+def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) -> None:
+    broken_copy(checkpoints / "relu_1.safetensors", tmp_path / "huge.safetensors", 3e38)
+    run = evaluate(
+        [tmp_path / "huge.safetensors"],
+        dataset="digits",
+        suites=["light"],
+        severities=[1],
+        device="cpu",
+        out=tmp_path / "r",
+    )
+    assert (run.cells["error"] == "logits that are not finite").all()
+    assert run.layers.empty
+
+
+def test_names_are_reachable_from_the_package() -> None:
+    for name in robustbench_act.__all__:
+        assert getattr(robustbench_act, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        _ = robustbench_act.evalute  # type: ignore[attr-defined]

@@ -1,0 +1,155 @@
+"""Training: deterministic, resumable, honest about its recipe."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from robustbench_act.checkpoints import Spec, load_checkpoint
+from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.errors import InputError
+from robustbench_act.training import Job, Recipe, is_trained, plan_grid, step_count, train_checkpoint
+from robustbench_act.training import _augment as augment
+
+ARCHITECTURE = "resnet8?width=2"
+QUICK = Recipe(epochs=1, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    """Return a small training set."""
+    return load_dataset("digits", train=True).subset(200)
+
+
+def train(
+    path: Path, data: Dataset, *, seed: int = 1, activation: str = "silu", recipe: Recipe = QUICK
+) -> Spec:
+    """Train one small network."""
+    return train_checkpoint(
+        Job(activation, seed, path),
+        architecture=ARCHITECTURE,
+        train=data,
+        test=load_dataset("digits"),
+        recipe=recipe,
+        device=torch.device("cpu"),
+    )
+
+
+def test_same_job_same_weights_whatever_came_before(digits: Dataset, tmp_path: Path) -> None:
+    train(tmp_path / "a.safetensors", digits)
+    torch.rand(17)
+    train(tmp_path / "other.safetensors", digits, activation="prelu")
+    train(tmp_path / "b.safetensors", digits)
+    train(tmp_path / "c.safetensors", digits, seed=2)
+    digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "abc"]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_global_random_state_is_left_alone(digits: Dataset, tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(tmp_path / "a.safetensors", digits, recipe=replace(QUICK, augment="crop-flip"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_learns_and_the_spec_says_how(tmp_path: Path) -> None:
+    data = load_dataset("digits", train=True)
+    recipe = Recipe(epochs=4, batch_size=64)
+    spec = train(tmp_path / "a.safetensors", data, recipe=recipe)
+    assert spec.clean_accuracy is not None
+    assert spec.clean_accuracy > 0.6  # guessing gives 0.1
+    assert spec == load_checkpoint(tmp_path / "a.safetensors").spec
+    assert spec.architecture == "cifar:resnet8?width=2"
+    assert spec.recipe["steps"] == 4 * (1437 // 64)
+    assert spec.recipe["images"] == 1437
+    assert spec.recipe["lr"] == 0.1
+
+
+def test_steps_are_counted(digits: Dataset, tmp_path: Path) -> None:
+    seen: list[int] = []
+    recipe = Recipe(epochs=2, batch_size=64)
+    job = Job("relu", 1, tmp_path / "a.safetensors")
+    train_checkpoint(
+        job,
+        architecture=ARCHITECTURE,
+        train=digits,
+        test=digits,
+        recipe=recipe,
+        device=torch.device("cpu"),
+        on_step=lambda: seen.append(1),
+    )
+    assert len(seen) == step_count(digits, recipe) == 6
+
+
+def test_fewer_images_than_a_batch(digits: Dataset, tmp_path: Path) -> None:
+    assert step_count(digits.subset(20), QUICK) == 1
+    train(tmp_path / "a.safetensors", digits.subset(20))
+
+
+def test_what_is_there_is_skipped_unless_it_differs(digits: Dataset, tmp_path: Path) -> None:
+    (job,) = plan_grid(["silu"], [1], tmp_path)
+    known = {"architecture": ARCHITECTURE, "train": digits, "recipe": QUICK}
+    assert not is_trained(job, **known)  # type: ignore[arg-type]
+    train(job.path, digits)
+    assert is_trained(job, **known)  # type: ignore[arg-type]
+    for change, named in [
+        ({"recipe": Recipe(epochs=2, batch_size=64)}, "another epochs"),
+        ({"architecture": "resnet8?width=4"}, "another architecture"),
+        ({"train": digits.subset(100)}, "another data"),
+    ]:
+        with pytest.raises(InputError, match=named):
+            is_trained(job, **{**known, **change})  # type: ignore[arg-type]
+
+
+def test_divergence_is_an_error_and_leaves_no_file(digits: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="diverged"):
+        train(tmp_path / "a.safetensors", digits, recipe=Recipe(epochs=3, batch_size=20, lr=1e20))
+    assert not list(tmp_path.iterdir())
+
+
+def test_grid_is_checked_before_anything_is_trained(tmp_path: Path) -> None:
+    assert len(plan_grid(["relu", "silu", "relu"], range(1, 4), tmp_path)) == 6
+    with pytest.raises(InputError, match=r"Unknown activation 'rellu'\. Did you mean 'relu'"):
+        plan_grid(["relu", "rellu"], [1], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augment": "crops"}, "Unknown augmentation 'crops'. Did you mean 'crop'?"),
+        ({"epochs": 0}, "epochs >= 1"),
+        ({"batch_size": 1}, "batch size >= 2"),
+        ({"lr": 0.0}, "lr > 0"),
+    ],
+)
+def test_wrong_recipes(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe(**options)  # type: ignore[arg-type]
+
+
+def test_crops_are_windows_of_the_padded_image() -> None:
+    images = torch.randint(1, 256, (40, 3, 9, 7), dtype=torch.uint8)
+    crops = augment(images, "crop", torch.Generator().manual_seed(0))
+    assert crops.shape == images.shape
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    seen = set()
+    for crop, image in zip(crops, padded, strict=True):
+        places = [
+            (top, left)
+            for top in range(9)
+            for left in range(9)
+            if torch.equal(image[:, top : top + 9, left : left + 7], crop)
+        ]
+        assert len(places) == 1
+        seen.update(places)
+    assert len(seen) > 20
+
+
+def test_half_of_the_images_are_flipped() -> None:
+    images = torch.arange(7, dtype=torch.uint8).view(1, 1, 1, 7).repeat(2000, 1, 9, 1) + 1
+    crops = augment(images, "crop-flip", torch.Generator().manual_seed(0)).int()
+    middle = crops[:, 0, 4, 2:5]
+    falling = ((middle[:, 1] < middle[:, 0]) & (middle[:, 1] > 0)).float().mean()
+    rising = ((middle[:, 1] < middle[:, 2]) & (middle[:, 1] > 0)).float().mean()
+    assert 0.4 < falling / (falling + rising) < 0.6
