@@ -7,17 +7,28 @@
 (torch.Size([4, 3, 32, 32]), torch.uint8)
 >>> corruptions.list_suites()
 ['light', 'noise', 'shift']
+
+The names are loaded when they are first used, so that `corruptions.errors` does without torch.
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
-from . import digital, noise, shift, weather  # noqa: F401 - importing them registers what they hold
-from ._compile import use_compile
-from .base import Corruption
-from .errors import InputError
-from .registry import GROUPS, get_corruption, list_corruptions, register
-from .severity import list_tables
-from .suites import Cell, Suite, get_suite, list_suites
+if TYPE_CHECKING:
+    from .api import (
+        GROUPS,
+        Cell,
+        Corruption,
+        InputError,
+        Suite,
+        corrupt,
+        get_corruption,
+        get_suite,
+        list_corruptions,
+        list_suites,
+        list_tables,
+        register,
+        use_compile,
+    )
 
 __all__ = [
     "GROUPS",
@@ -36,47 +47,9 @@ __all__ = [
 ]
 
 
-def corrupt(
-    images: Tensor,
-    name: str,
-    *,
-    severity: float,
-    seed: int = 0,
-    ids: Tensor | None = None,
-    table: str | None = None,
-    validate: bool = False,
-) -> Tensor:
-    """Return the images under one corruption: same shape, dtype and device; the input is not written to.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import api  # noqa: PLC0415 - torch takes seconds to load
 
-    Parameters
-    ----------
-    images : Tensor
-        (N, C, H, W), uint8 or float in [0, 1]; C is 1 or 3, H and W at least 8. For the input shifts:
-        floats (N, C, ...) of any range.
-    name : str
-        One of `list_corruptions()`.
-    severity : float
-        0 (the identity) or in [1, 5]; constants between the published integers are interpolated.
-    seed : int
-        Any 64-bit integer.
-    ids : Tensor, optional
-        int64 (N,): which image each row is; the random numbers of an image depend on its id, never on
-        the batch it comes in. By default 0, 1, 2, ...
-    table : str, optional
-        Severity constants: "32", "64", "224", "299" or "imagecorruptions"; by default by image size.
-    validate : bool
-        Check the values of float images on other devices than the CPU too; this synchronises.
-
-    Raises
-    ------
-    InputError
-        If any of these is not as described.
-
-    Examples
-    --------
-    >>> import torch
-    >>> images = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
-    >>> corrupt(images, "brightness", severity=5).unique()
-    tensor([76], dtype=torch.uint8)
-    """
-    return Cell(name, severity, table).apply(images, ids=ids, seed=seed, validate=validate)
+    return getattr(api, name)

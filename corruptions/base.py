@@ -119,7 +119,7 @@ class Corruption(ABC):
         block = _block_length(images)
         if block >= len(images):
             return self._run_block(images, severity=severity, seed=seed, ids=ids)
-        parts = zip(images.split(block), ids.split(block), strict=True)
+        parts = zip(torch.split(images, block), torch.split(ids, block), strict=True)
         return torch.cat([self._run_block(*part, severity=severity, seed=seed) for part in parts])
 
     def _run_block(self, images: Tensor, ids: Tensor, *, severity: float, seed: int) -> Tensor:

@@ -1,5 +1,6 @@
 """One checkpoint before one unit's images: counts, sums and layer moments."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,8 +19,10 @@ def measure(
     """Run `model` over stacked inputs and return its cell rows and its layer rows.
 
     Both have the key `version` (0: the clean images). Cells: n, correct, loss_sum (nats), agree. Layers:
-    layer, index, elements, n, the fluctuation moments input_mean, input_m2, output_mean, output_m2 (see
-    `Moments`), activation_mean and activation_abs_mean.
+    layer, index, elements, n, the fluctuations' moments input_mean, input_m2, output_mean, output_m2 (m2: sum
+    of squared deviations from the mean), activation_mean and activation_abs_mean.
+
+    Sums are taken over all n images at once: their rounding does not depend on the batch size.
 
     Parameters
     ----------
@@ -38,53 +41,44 @@ def measure(
         Where a logit is not finite.
     """
     versions, count = inputs.shape[:2]
-    totals = torch.zeros(3, versions, dtype=torch.float64, device=inputs.device)
     probe = LayerProbe(model, groups=versions, element_means=element_means)
-    step = max(batch_size // versions, 1)
-    if probes:
-        with probe:
-            _accumulate(model, inputs, labels, totals, step)
-    else:
-        _accumulate(model, inputs, labels, totals, step)
-    rows = [
-        {"version": version, "n": count, "correct": int(correct), "loss_sum": loss, "agree": int(agree)}
-        for version, (correct, agree, loss) in enumerate(totals.T.tolist())
-    ]
-    if not totals.isfinite().all():
+    with probe if probes else nullcontext():
+        logits = _logits(model, inputs, max(batch_size // versions, 1))
+    predicted = logits.argmax(-1)
+    target = labels.expand(versions, -1)
+    loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(versions, count)
+    if not loss.isfinite().all():
         raise FloatingPointError("logits that are not finite")
+    columns = {
+        "correct": (predicted == target).sum(1),
+        "loss_sum": loss.sum(1, dtype=torch.float64),
+        "agree": (predicted == predicted[:1]).sum(1),
+    }
+    rows = _rows({"n": count}, columns)
     return rows, [row for index, record in enumerate(probe) for row in _layer_rows(index, record)]
 
 
-def _accumulate(model: nn.Module, inputs: Tensor, labels: Tensor, totals: Tensor, step: int) -> None:
-    versions = len(inputs)
-    for start in range(0, inputs.shape[1], step):
-        part = inputs[:, start : start + step]
-        target = labels[start : start + step]
-        logits = model(part.flatten(0, 1)).float()
-        predicted = logits.argmax(1).view(versions, -1)
-        loss = F.cross_entropy(logits, target.repeat(versions), reduction="none").view(versions, -1)
-        totals[0] += (predicted == target).sum(1)
-        totals[1] += (predicted == predicted[:1]).sum(1)
-        totals[2] += loss.sum(1, dtype=torch.float64)
+def _logits(model: nn.Module, inputs: Tensor, step: int) -> Tensor:
+    """Return float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
+    parts = [model(part.flatten(0, 1)).float() for part in torch.split(inputs, step, dim=1)]
+    return torch.cat([part.unflatten(0, (len(inputs), -1)) for part in parts], dim=1)
 
 
 def _layer_rows(index: int, record: LayerRecord) -> list[Row]:
-    mean, absolute = record.activation_means()
-    columns = {
-        "input_mean": record.input_fluctuation.mean,
-        "input_m2": record.input_fluctuation.m2,
-        "output_mean": record.output_fluctuation.mean,
-        "output_m2": record.output_fluctuation.m2,
-        "activation_mean": mean,
-        "activation_abs_mean": absolute,
-    }
-    facts = {
-        "layer": record.layer,
-        "index": index,
-        "elements": record.elements,
-        "n": record.output_fluctuation.count,
-    }
+    columns = {}
+    for side, fluctuation in (("input", record.input_fluctuation), ("output", record.output_fluctuation)):
+        samples = fluctuation.double()
+        columns[f"{side}_mean"] = samples.mean(1)
+        columns[f"{side}_m2"] = (samples - samples.mean(1, keepdim=True)).square().sum(1)
+    columns["activation_mean"], columns["activation_abs_mean"] = record.activation_means()
+    facts = {"layer": record.layer, "index": index, "elements": record.elements, "n": samples.shape[1]}
+    return _rows(facts, columns)
+
+
+def _rows(facts: Row, columns: dict[str, Tensor]) -> list[Row]:
+    """Return a row for each version: its number, the facts, and its value of each column (versions,)."""
+    values = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [
-        {"version": version, **facts, **dict(zip(columns, values, strict=True))}
-        for version, values in enumerate(torch.stack(list(columns.values()), dim=1).tolist())
+        {"version": version, **facts, **dict(zip(columns, row, strict=True))}
+        for version, row in enumerate(values)
     ]

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations import activation_layers
-from robustbench_act.probes.moments import Moments
 
 
 @dataclass
@@ -32,25 +31,42 @@ class LayerRecord:
         Module path; the second call of a module in one pass is `path#2`.
     elements
         D, the elements of one sample.
-    input_fluctuation, output_fluctuation
-        Moments over samples, one quantity for each group: the clean group 0 (always 0) and the shifted ones.
     activation_sum
         float64 (groups, D): sum of the outputs over samples; None where element means are not asked for.
     """
 
     layer: str
     elements: int
-    input_fluctuation: Moments
-    output_fluctuation: Moments
     activation_sum: Tensor | None
+    _input: list[Tensor] = field(default_factory=list)
+    _output: list[Tensor] = field(default_factory=list)
+
+    @property
+    def input_fluctuation(self) -> Tensor:
+        """Input fluctuation of every sample so far, (groups, n); group 0 is the clean one, always 0."""
+        return torch.cat(self._input, dim=1)
+
+    @property
+    def output_fluctuation(self) -> Tensor:
+        """Output fluctuation, likewise."""
+        return torch.cat(self._output, dim=1)
 
     def activation_means(self) -> tuple[Tensor, Tensor]:
         """Return, for each group, the mean over elements of mu_i and of |mu_i|; NaN where not measured."""
+        fluctuation = self.output_fluctuation
         if self.activation_sum is None:
-            nan = torch.full_like(self.output_fluctuation.mean, torch.nan)
+            nan = fluctuation.new_full((len(fluctuation),), torch.nan, dtype=torch.float64)
             return nan, nan
-        mu = self.activation_sum / self.output_fluctuation.count
+        mu = self.activation_sum / fluctuation.shape[1]
         return mu.mean(1), mu.abs().mean(1)
+
+    def add(self, input_fluctuation: Tensor, output_fluctuation: Tensor, output: Tensor) -> None:
+        """Add a batch: its fluctuations (groups, b) and outputs (groups, b, D)."""
+        self._input.append(input_fluctuation)
+        self._output.append(output_fluctuation)
+        if self.activation_sum is not None:
+            for sample in output.unbind(1):  # one by one, so that no batch size changes the rounding
+                self.activation_sum += sample
 
 
 @dataclass
@@ -59,8 +75,9 @@ class LayerProbe:
 
     While it is open, every forward pass takes a batch [clean; shifted 1; ...; shifted k] along the first
     dimension: `groups` = k + 1 blocks of equally many samples in equal order. Valid in evaluation mode only,
-    where samples do not see each other. Everything is reduced inside the hooks; inputs are read before an
-    in-place activation overwrites them. The hooks are gone when the block ends, also by an exception.
+    where samples do not see each other. Everything is reduced inside the hooks, to two numbers a sample and
+    layer; inputs are read before an in-place activation overwrites them. The hooks are gone when the block
+    ends, also by an exception.
 
     Parameters
     ----------
@@ -77,8 +94,8 @@ class LayerProbe:
     >>> clean = torch.ones(3, 4)
     >>> with LayerProbe(model, groups=2) as probe, torch.no_grad():
     ...     _ = model(torch.cat([clean, clean]))
-    >>> [(record.layer, record.elements, record.output_fluctuation.mean.tolist()) for record in probe]
-    [('1', 4, [0.0, 0.0])]
+    >>> [(record.layer, record.elements, record.output_fluctuation.tolist()) for record in probe]
+    [('1', 4, [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])]
     """
 
     model: nn.Module
@@ -122,38 +139,21 @@ class LayerProbe:
         return before, after
 
     def _fluctuation(self, x: Tensor) -> Tensor:
-        """Return sum_i |x^_i - x_i| of each shifted sample, (groups - 1, samples)."""
-        stacked = torch.unflatten(x, 0, (self.groups, -1))
-        difference = (stacked[1:] - stacked[:1]).flatten(2)
-        norm: Tensor = torch.linalg.vector_norm(difference, ord=1, dim=-1, dtype=_accumulator(x.dtype))
-        return norm
+        """Return sum_i |x^_i - x_i| of each sample, (groups, samples); the clean group's is 0."""
+        stacked = self._stacked(x)
+        shifted = torch.linalg.vector_norm(
+            stacked[1:] - stacked[:1], ord=1, dim=-1, dtype=torch.promote_types(x.dtype, torch.float32)
+        )
+        return F.pad(shifted, (0, 0, 1, 0))
 
     def _reduce(self, layer: str, input_fluctuation: Tensor, output: Tensor) -> None:
-        record = self._records.get(layer)
-        if record is None:
-            record = self._records[layer] = self._new_record(layer, output)
-        record.input_fluctuation.add(_with_clean(input_fluctuation))
-        record.output_fluctuation.add(_with_clean(self._fluctuation(output)))
-        if record.activation_sum is not None:
-            # A batch's few samples are added in float32 (float64 takes 5 times as long), batches in float64.
-            sums = (
-                torch.unflatten(output, 0, (self.groups, -1))
-                .flatten(2)
-                .sum(1, dtype=_accumulator(output.dtype))
-            )
-            record.activation_sum += sums
+        stacked = self._stacked(output)
+        if layer not in self._records:
+            elements = stacked.shape[-1]
+            zeros = stacked.new_zeros(self.groups, elements, dtype=torch.float64)
+            self._records[layer] = LayerRecord(layer, elements, zeros if self.element_means else None)
+        self._records[layer].add(input_fluctuation, self._fluctuation(output), stacked)
 
-    def _new_record(self, layer: str, output: Tensor) -> LayerRecord:
-        elements, device = output[0].numel(), output.device
-        sums = torch.zeros(self.groups, elements, dtype=torch.float64, device=device)
-        moments = [Moments.zeros(self.groups, device=device) for _ in range(2)]
-        return LayerRecord(layer, elements, moments[0], moments[1], sums if self.element_means else None)
-
-
-def _accumulator(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
-
-
-def _with_clean(shifted: Tensor) -> Tensor:
-    """Put the clean group's zeros before the shifted groups: (groups - 1, n) -> (groups, n)."""
-    return F.pad(shifted, (0, 0, 1, 0))
+    def _stacked(self, x: Tensor) -> Tensor:
+        """View a batch as (groups, samples, D)."""
+        return torch.unflatten(x, 0, (self.groups, -1)).flatten(2)

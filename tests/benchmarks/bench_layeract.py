@@ -24,7 +24,7 @@ from robustbench_act.activations import LAHardSiLU, LASiLU
 
 Function = Callable[[Tensor], Tensor]
 SHAPE = (128, 16, 32, 32)
-RUNS = 40
+RUNS = 100
 BUDGETS = {"forward": 0.35, "forward+backward": 0.45, "peak": 0.7}
 
 

@@ -24,7 +24,8 @@ def brute_force(
     correct, agree, loss = 0, 0, 0.0
     fluctuation: dict[str, list[tuple[float, float]]] = {}
     outputs: dict[str, list[Tensor]] = {}
-    for image, label, number in zip(images.split(1), labels.split(1), ids.split(1), strict=True):
+    for i in range(len(images)):
+        image, label, number = images[i : i + 1], labels[i], ids[i : i + 1]
         clean = (image.float() / 255 - mean) / std
         if domain == "pixels":
             shifted = (

@@ -20,7 +20,8 @@ def unit(images: Array) -> Array:
 
 def truncate(values: Array) -> Array:
     """[0, 1] to uint8 the way the generators do it: clip, times 255, drop the fraction."""
-    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
+    levels: Array = np.clip(values, 0, 1) * 255
+    return levels.astype(np.uint8)
 
 
 def gaussian_noise(images: Array, z: Array, *, std: float) -> Array:
@@ -45,7 +46,7 @@ def impulse_noise(images: Array, flipped: Array, salted: Array) -> Array:
 
 def contrast(images: Array, *, factor: float) -> Array:
     x = unit(images)
-    mean = x.mean(axis=(2, 3), keepdims=True)
+    mean: Array = x.mean(axis=(2, 3), keepdims=True)
     return (x - mean) * factor + mean
 
 

@@ -18,7 +18,7 @@ from .conftest import make_input
 each_name = pytest.mark.parametrize("name", corruptions.list_corruptions())
 
 
-class NoCopyToHost(TorchDispatchMode):
+class NoCopyToHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Fails on any operation that takes a tensor on cuda and gives one on the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -34,7 +34,7 @@ def devices_of(tree: Any) -> set[str]:
 
 @contextmanager
 def fake_cuda() -> Iterator[None]:
-    with FakeTensorMode(), NoCopyToHost():
+    with FakeTensorMode(), NoCopyToHost():  # type: ignore[no-untyped-call]
         yield
 
 

@@ -1,5 +1,6 @@
 """Pixel corruptions against float64 restatements, and against the published generators' own output."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,11 @@ def to_tensor(array: Array) -> Tensor:
 @pytest.mark.parametrize("size", ["32", "64"])
 def test_equals_the_published_generator_given_its_draws(shared: Shared, name: str, size: str) -> None:
     with np.load(shared(f"reference/golden/pinned_orig_{size}.npz")) as golden:
-        images = to_tensor(golden["clean"])
+        clean, published = golden["clean"], golden[f"out__{name}"]
         for index, severity in enumerate(golden["severities"].tolist()):
-            noise = published_draws(name, golden[f"draws__{name}__s{severity}"], golden["clean"].shape)
-            ours = get_corruption(name).at(severity, table=size).render(images, noise)
-            assert_levels_agree(
-                ours.numpy(), to_tensor(golden[f"out__{name}"][:, index]).numpy(), equal=0.999
-            )
+            noise = published_draws(name, golden[f"draws__{name}__s{severity}"], clean.shape)
+            ours = get_corruption(name).at(severity, table=size).render(to_tensor(clean), noise)
+            assert_levels_agree(ours.numpy(), to_tensor(published[:, index]).numpy(), equal=0.999)
 
 
 def published_draws(name: str, draws: Array, shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -88,30 +87,31 @@ def published_draws(name: str, draws: Array, shape: tuple[int, ...]) -> dict[str
 @pytest.mark.parametrize("size", ["32", "64", "224"])
 def test_equals_the_published_generator(shared: Shared, name: str, size: str) -> None:
     with np.load(shared(f"reference/golden/orig_{size}.npz")) as golden:
-        images = to_tensor(golden["clean"])
+        images, published = to_tensor(golden["clean"]), golden[f"det__{name}"]
         for index, severity in enumerate(golden["severities"].tolist()):
             ours = corruptions.corrupt(images, name, severity=severity, table=size)
-            theirs = to_tensor(golden[f"det__{name}"][:, index]).numpy()
+            theirs = to_tensor(published[:, index]).numpy()
             # The reference's way through HSV falls just short of an integer on 3 % of the values.
             assert_levels_agree(ours.numpy(), theirs, equal=0.96 if name == "brightness" else 0.9999)
 
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_has_the_statistics_of_the_published_generator(shared: Shared, name: str) -> None:
-    """Mean squared change, mean change per channel: pooled over images and severities of the 32 px set."""
+    """Mean squared change, mean change per channel: pooled over two images and three severities of 32 px."""
     with np.load(shared("reference/golden/orig_32.npz")) as golden:
         scalar_names = golden["scalar_names"].tolist()
         wanted = [scalar_names.index(each) for each in ("mse", "shift_r", "shift_g", "shift_b")]
-        distances = []
-        for image, index in np.ndindex(3, 5):
-            draws = golden[f"scalars__{name}"][image, index][:, wanted]
-            clean = to_tensor(golden["clean"][image : image + 1]).repeat(200, 1, 1, 1)
-            severity = int(golden["severities"][index])
-            noisy = corruptions.corrupt(clean, name, severity=severity, table="32", ids=torch.arange(200))
-            change = noisy.double() - clean
-            ours = torch.cat([change.square().mean((1, 2, 3))[:, None], change.mean((2, 3))], dim=1).numpy()
-            error = np.sqrt(ours.var(0, ddof=1) / len(ours) + draws.var(0, ddof=1) / len(draws))
-            distances.extend(np.abs(ours.mean(0) - draws.mean(0)) / error)
+        images, scalars = golden["clean"], golden[f"scalars__{name}"][..., wanted]
+        severities = golden["severities"].tolist()
+    distances: list[float] = []
+    for image, index in itertools.product(range(2), (0, 2, 4)):
+        draws = scalars[image, index]
+        clean = to_tensor(images[image : image + 1]).repeat(len(draws), 1, 1, 1)
+        noisy = corruptions.corrupt(clean, name, severity=severities[index], table="32")
+        change = noisy.double() - clean
+        ours = torch.cat([change.square().mean((1, 2, 3))[:, None], change.mean((2, 3))], dim=1).numpy()
+        error = np.sqrt(ours.var(0, ddof=1) / len(ours) + draws.var(0, ddof=1) / len(draws))
+        distances.extend(np.abs(ours.mean(0) - draws.mean(0)) / error)
     assert np.median(distances) < 1.0
     assert np.max(distances) < 4.3
 
@@ -157,9 +157,9 @@ def test_impulse_noise_replaces_the_stated_share_half_by_half() -> None:
     for value in (0, 255):
         share = (noisy == value).float().mean()
         assert abs(share - amount / 2) < 4 * (amount / 2 / count) ** 0.5
-    assert set(noisy.unique().tolist()) == {0, 128, 255}
+    assert set(noisy.flatten().tolist()) == {0, 128, 255}
     everything: Any = get_corruption("impulse_noise")(amount=1.0)  # type: ignore[call-arg]
-    assert set(everything(images, severity=1).unique().tolist()) == {0, 255}
+    assert set(everything(images, severity=1).flatten().tolist()) == {0, 255}
     # channel values, not pixels
     assert (noisy != images).any(1).float().mean() > 1 - (1 - amount) ** 3 - 0.01
 

@@ -58,9 +58,9 @@ def test_refuses() -> None:
     ):
         with pytest.raises(InputError, match=message):
             corrupt_reference(images, "contrast", severity=1)
-    with pytest.raises(InputError, match="severity from 1 to 5, got 2.5"):
+    with pytest.raises(InputError, match=r"severity from 1 to 5, got 2.5"):
         corrupt_reference(good, "contrast", severity=2.5)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="Did you mean 'contrast'"):
+    with pytest.raises(InputError, match=r"Did you mean 'contrast'\?"):
         corrupt_reference(good, "contrst", severity=1)
 
 

@@ -1,5 +1,6 @@
 """The severity table: its facts, interpolation, and the choice by image size."""
 
+import dataclasses
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_the_published_constants_come_back_to_the_bit(shared: Callable[[str], Pa
 @pytest.mark.parametrize("name", NAMES)
 def test_every_corruption_has_its_fields_with_units_in_every_table(name: str) -> None:
     data = severities._data()
-    fields = list(corruptions.get_corruption(name).__dataclass_fields__)  # type: ignore[attr-defined]
+    fields = [each.name for each in dataclasses.fields(corruptions.get_corruption(name))]  # type: ignore[arg-type]
     assert list(data["fields"][name]) == fields
     for facts in data["fields"][name].values():
         assert facts["unit"]

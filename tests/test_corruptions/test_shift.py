@@ -36,7 +36,7 @@ def test_noise_has_its_standard_deviation_and_shape(name: str, kurtosis: float, 
     assert abs(noise.mean()) < 4 / count**0.5
     assert abs(noise.var() - 1) < 4 * ((kurtosis - 1) / count) ** 0.5
     assert abs((noise**4).mean() / kurtosis - 1) < 0.03
-    assert noise[0].flatten().unique().numel() > 1000
+    assert len(set(noise[0].flatten().tolist())) > 1000
 
 
 def test_uniform_noise_is_bounded() -> None:
@@ -49,7 +49,7 @@ def test_channel_shift_is_one_normal_constant_per_image_and_channel() -> None:
     moved = shift(inputs, "channel", 3)
     constants = moved[:, :, :1, :1]
     assert torch.equal(moved, constants.expand_as(moved))
-    assert constants.unique().numel() > 59_000
+    assert len(set(constants.flatten().tolist())) > 59_000
     assert abs(constants.std() / 0.2 - 1) < 0.02
     assert abs(constants.mean()) < 4 * 0.2 / 60_000**0.5
     assert torch.corrcoef(constants.view(-1, 3).T).fill_diagonal_(0).abs().max() < 4 / 20_000**0.5

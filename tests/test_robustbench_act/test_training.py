@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,17 +90,18 @@ def test_fewer_images_than_a_batch(digits: Dataset, tmp_path: Path) -> None:
 
 def test_what_is_there_is_skipped_unless_it_differs(digits: Dataset, tmp_path: Path) -> None:
     (job,) = plan_grid(["silu"], [1], tmp_path)
-    known = {"architecture": ARCHITECTURE, "train": digits, "recipe": QUICK}
-    assert not is_trained(job, **known)  # type: ignore[arg-type]
+    known: dict[str, Any] = {"architecture": ARCHITECTURE, "train": digits, "recipe": QUICK}
+    assert not is_trained(job, **known)
     train(job.path, digits)
-    assert is_trained(job, **known)  # type: ignore[arg-type]
-    for change, named in [
+    assert is_trained(job, **known)
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"recipe": Recipe(epochs=2, batch_size=64)}, "another epochs"),
         ({"architecture": "resnet8?width=4"}, "another architecture"),
         ({"train": digits.subset(100)}, "another data"),
-    ]:
+    ]
+    for change, named in changes:
         with pytest.raises(InputError, match=named):
-            is_trained(job, **{**known, **change})  # type: ignore[arg-type]
+            is_trained(job, **{**known, **change})
 
 
 def test_divergence_is_an_error_and_leaves_no_file(digits: Dataset, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class Shared(nn.Module):
-    """Calls one activation three times, once behind a method, once behind `super`-like nesting."""
+    """Calls one activation three times, once behind a method."""
 
     def __init__(self) -> None:
         super().__init__()

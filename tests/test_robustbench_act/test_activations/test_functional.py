@@ -89,6 +89,16 @@ class Inherited(Dotted):
         return super().forward(self.act(x))
 
 
+def enclosed() -> nn.Module:
+    function = F.elu
+
+    class Enclosing(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            return function(x)
+
+    return Enclosing()
+
+
 class InProperty(Block):
     @property
     def halved(self) -> Callable[[Tensor], Tensor]:
@@ -109,6 +119,7 @@ class InProperty(Block):
         (Helped(), "F.mish"),
         (Inherited(), "nn.functional.silu"),
         (InProperty(), "F.hardtanh"),
+        (enclosed(), "function"),
         (Holder(F.relu), "self.function"),
         (Holder(functools.partial(F.leaky_relu, negative_slope=0.2)), "self.function"),
         (nn.TransformerEncoderLayer(8, 2), "self.activation"),
@@ -142,6 +153,8 @@ class Innocent(Block):
     def forward(self, x: Tensor) -> Tensor:
         gate = torch.sigmoid(x) * F.softmax(x, dim=1) + math.tanh(0.0)
         assert not isinstance(gate, nn.ReLU)
+        imported_relu = self.first  # hides the function of that name
+        gate = imported_relu(gate)
         return self.relu(super().forward(gate))  # type: ignore[no-any-return]
 
 

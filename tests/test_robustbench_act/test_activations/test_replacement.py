@@ -29,10 +29,6 @@ class Child(Shared):
         return self.act(super().forward(x))  # type: ignore[no-any-return]
 
 
-def slopes(act: nn.Module) -> list[float]:
-    return [p.item() for p in act.parameters()]
-
-
 # What an activation layer is.
 
 
@@ -104,10 +100,12 @@ def test_torchvision_networks_run_and_learn(name: str, activation: str) -> None:
     called: list[nn.Module] = []
     for _, layer in activation_layers(network):
         layer.register_forward_hook(lambda module, args, out: called.append(module))
-    network(torch.rand(2, 3, 40, 33)).sum().backward()
+    out = network(torch.rand(2, 3, 40, 33))
+    assert out.isfinite().all()
     assert len(called) == NETWORKS[name]
-    assert all(p.grad is not None for p in network.parameters())
     if activation == "nswish":
+        out.sum().backward()
+        assert all(p.grad is not None for p in network.parameters())
         assert [id(layer) for _, layer in activation_layers(network)] == [id(layer) for layer in called]
         assert all(layer.initialized for _, layer in activation_layers(network))
 

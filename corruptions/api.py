@@ -1,0 +1,73 @@
+"""The public names of the package, with every corruption registered."""
+
+from torch import Tensor
+
+from . import digital, noise, shift, weather  # noqa: F401 - importing them registers what they hold
+from ._compile import use_compile
+from .base import Corruption
+from .errors import InputError
+from .registry import GROUPS, get_corruption, list_corruptions, register
+from .severity import list_tables
+from .suites import Cell, Suite, get_suite, list_suites
+
+__all__ = [
+    "GROUPS",
+    "Cell",
+    "Corruption",
+    "InputError",
+    "Suite",
+    "corrupt",
+    "get_corruption",
+    "get_suite",
+    "list_corruptions",
+    "list_suites",
+    "list_tables",
+    "register",
+    "use_compile",
+]
+
+
+def corrupt(
+    images: Tensor,
+    name: str,
+    *,
+    severity: float,
+    seed: int = 0,
+    ids: Tensor | None = None,
+    table: str | None = None,
+    validate: bool = False,
+) -> Tensor:
+    """Return the images under one corruption: same shape, dtype and device; the input is not written to.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, C, H, W), uint8 or float in [0, 1]; C is 1 or 3, H and W at least 8. For the input shifts:
+        floats (N, C, ...) of any range.
+    name : str
+        One of `list_corruptions()`.
+    severity : float
+        0 (the identity) or in [1, 5]; constants between the published integers are interpolated.
+    seed : int
+        Any 64-bit integer.
+    ids : Tensor, optional
+        int64 (N,): which image each row is; the random numbers of an image depend on its id, never on
+        the batch it comes in. By default 0, 1, 2, ...
+    table : str, optional
+        Severity constants: "32", "64", "224", "299" or "imagecorruptions"; by default by image size.
+    validate : bool
+        Check the values of float images on other devices than the CPU too; this synchronises.
+
+    Raises
+    ------
+    InputError
+        If any of these is not as described.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    >>> corrupt(images, "brightness", severity=5).unique()
+    tensor([76], dtype=torch.uint8)
+    """
+    return Cell(name, severity, table).apply(images, ids=ids, seed=seed, validate=validate)
