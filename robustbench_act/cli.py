@@ -118,11 +118,11 @@ def train(
 @main.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
 @click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it.")
-@click.option("--activation", metavar="NAME", help="Activation, where a checkpoint does not say it.")
-@click.option("--classes", type=click.IntRange(2), help="Number of classes, likewise.")
-@click.option("--input-size", metavar="C,H,W", help="Image size, likewise.")
 @click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise.")
 @click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise.")
+@click.option("--activation", metavar="NAME", help="Activation, likewise.  [default: what --model has]")
+@click.option("--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]")
+@click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]")
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: all]")
 @click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
@@ -147,6 +147,7 @@ def evaluate(
     input_size: str | None,
     mean: str | None,
     std: str | None,
+    dataset: str,
     severity: str | None,
     limit: int | None,
     full: bool,
@@ -162,11 +163,13 @@ def evaluate(
     """
     from robustbench_act import evaluation  # noqa: PLC0415 - torch takes seconds to load
     from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
+    from robustbench_act.datasets import load_dataset  # noqa: PLC0415
 
     quick = not checkpoints and not full
     severities = _numbers("--severity", severity) or (
         QUICK_SEVERITIES if quick else evaluation.ALL_SEVERITIES
     )
+    data = load_dataset(dataset)
     loaded = None
     if checkpoints:
         overrides = {
@@ -176,11 +179,12 @@ def evaluate(
             "mean": _numbers("--mean", mean),
             "std": _numbers("--std", std),
         }
-        loaded = load_checkpoints(find_checkpoints(checkpoints), model, **overrides)
+        loaded = load_checkpoints(find_checkpoints(checkpoints), model, data=data, **overrides)
     started = time.monotonic()
     with _EvaluationProgress(quick=quick and not limit) as progress:
         run = evaluation.evaluate(
             loaded,
+            dataset=data,
             suites=suites or evaluation.DEFAULT_SUITES,
             severities=severities,
             limit=limit or (QUICK_IMAGES if quick else None),

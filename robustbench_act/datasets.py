@@ -38,7 +38,7 @@ class Dataset:
     mean, std
         Per channel, on the [0, 1] scale: the usual normalisation of this data.
     total
-        Images in the published set; more than N where this is a subset.
+        Images in the set of this name; more than N where this is a subset.
     """
 
     name: str
@@ -132,8 +132,8 @@ def load_dataset(spec: str, *, train: bool = False, download: bool = False) -> D
     Examples
     --------
     >>> data = load_dataset("mnist-1k")
-    >>> len(data), data.shape, data.total
-    (1000, (1, 28, 28), 10000)
+    >>> len(data), data.shape, data.subset(100).total
+    (1000, (1, 28, 28), 1000)
     """
     name, _, root = spec.partition(":")
     if name not in _LOADERS:
@@ -161,7 +161,7 @@ def _mnist(root: Path | None, train: bool, download: bool) -> Dataset:
         shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
         expected = "N images of 28 x 28 and N labels from 0 to 9"
         raise InputError(f"Dataset 'mnist': expected {expected} in {prefix.parent}, got {shapes}.")
-    return _mnist_like("mnist", images.unsqueeze(1), labels, torch.arange(len(images)), total=len(images))
+    return _mnist_like("mnist", images.unsqueeze(1), labels, torch.arange(len(images)))
 
 
 def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
@@ -176,8 +176,8 @@ def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
         ) from error
 
 
-def _mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor, *, total: int) -> Dataset:
-    return Dataset(name, images, labels, ids, _DIGITS, mean=(0.1307,), std=(0.3081,), total=total)
+def _mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor) -> Dataset:
+    return Dataset(name, images, labels, ids, _DIGITS, mean=(0.1307,), std=(0.3081,), total=len(images))
 
 
 def _mnist_1k(root: Path | None, train: bool, download: bool) -> Dataset:
@@ -189,7 +189,7 @@ def _mnist_1k(root: Path | None, train: bool, download: bool) -> Dataset:
     asset = resources.files("robustbench_act") / "assets" / "mnist-1k.npz"
     with asset.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         images, labels, ids = (torch.from_numpy(arrays[key]) for key in ("images", "labels", "ids"))
-    return _mnist_like("mnist-1k", images, labels.long(), ids.long(), total=10_000)
+    return _mnist_like("mnist-1k", images, labels.long(), ids.long())
 
 
 def _digits(root: Path | None, train: bool, download: bool) -> Dataset:

@@ -15,8 +15,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
+from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
-from robustbench_act.models import build_model
+from robustbench_act.models import NATIVE, build_model
 from robustbench_act.storage import write_atomically
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")
@@ -83,7 +84,7 @@ def _expand(item: str) -> list[Path]:
 
 
 def load_checkpoints(
-    paths: Iterable[Path], model: str | None = None, **overrides: object
+    paths: Iterable[Path], model: str | None = None, *, data: Dataset | None = None, **overrides: object
 ) -> list[Checkpoint]:
     """Load each of `paths` with a name that no other of them has: the file's stem, else its path."""
     files = list(paths)
@@ -93,12 +94,18 @@ def load_checkpoints(
         for stem, path in zip(stems, files, strict=True)
     ]
     return [
-        load_checkpoint(path, model, name=name, **overrides) for path, name in zip(files, names, strict=True)
+        load_checkpoint(path, model, name=name, data=data, **overrides)
+        for path, name in zip(files, names, strict=True)
     ]
 
 
 def load_checkpoint(
-    path: str | os.PathLike[str], model: str | None = None, *, name: str | None = None, **overrides: object
+    path: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    name: str | None = None,
+    data: Dataset | None = None,
+    **overrides: object,
 ) -> Checkpoint:
     """Load one checkpoint; nothing in the file is executed.
 
@@ -111,6 +118,8 @@ def load_checkpoint(
         Architecture string. Needed where neither the file nor its place in the published layout tells it.
     name
         Name for tables; the file's stem where it is left out.
+    data
+        What it will be shown: tells classes and input size where nothing else does.
     overrides
         Fields of `Spec` that replace the file's: activation, mean, std, classes, ...
 
@@ -123,7 +132,7 @@ def load_checkpoint(
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
     state, spec = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), None)
-    spec = _complete(spec or published_spec(path), path, architecture=model, **overrides)
+    spec = _complete(spec or published_spec(path), path, data, architecture=model, **overrides)
     network = build_model(
         spec.architecture,
         activation=spec.activation,
@@ -213,13 +222,14 @@ def _describe(data: object) -> str:
     return type(data).__name__
 
 
-def _complete(spec: Spec | None, path: Path, **overrides: Any) -> Spec:
+def _complete(spec: Spec | None, path: Path, data: Dataset | None, **overrides: Any) -> Spec:
     if spec is not None:
         return spec.override(**overrides)
-    given = {key: value for key, value in overrides.items() if value is not None}
+    given: dict[str, Any] = {"activation": NATIVE}
+    given |= {} if data is None else {"classes": len(data.classes), "input_size": data.shape}
+    given |= {key: value for key, value in overrides.items() if value is not None}
     needed = {
         "architecture": "--model",
-        "activation": "--activation",
         "classes": "--classes",
         "input_size": "--input-size",
         "mean": "--mean",
