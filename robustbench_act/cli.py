@@ -7,7 +7,7 @@ written.
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def train(
             err=True,
         )
         sys.exit(130)
-    click.echo(f"{len(jobs)} checkpoints in {out}")
+    click.echo(f"{_count(jobs, 'checkpoint')} in {out}")
 
 
 @main.command()
@@ -250,8 +250,8 @@ class _EvaluationProgress:
         corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
         click.echo(
-            f"{len(plan.checkpoints)} checkpoints x {len(corruptions)} corruptions x severities {severities} "
-            f"x {len(data)} of {data.total} images of {data.name}  ->  {out}",
+            f"{_count(plan.checkpoints, 'checkpoint')} x {_count(corruptions, 'corruption')} x "
+            f"severities {severities} x {len(data)} of {data.total} images of {data.name}  ->  {out}",
             err=True,
         )
         if self._quick:
@@ -280,10 +280,15 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
         click.echo(json.dumps(answer, indent=1))
         return
     labels = {name: activation_facts(name).label for name in list_activations()}
-    print_table(leaderboard_table(board, labels))
+    if len(board):
+        print_table(leaderboard_table(board, labels))
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{page or run.path}  ({seconds:.0f} s)")
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
