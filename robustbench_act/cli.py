@@ -266,7 +266,7 @@ class _EvaluationProgress:
 
 def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:
     from robustbench_act.activations import activation_facts, list_activations  # noqa: PLC0415
-    from robustbench_act.terminal import leaderboard_table, print_table  # noqa: PLC0415
+    from robustbench_act.terminal import print_leaderboard  # noqa: PLC0415
 
     board = tables.leaderboard(run.cells)
     failed = tables.failures(run.cells)
@@ -281,7 +281,7 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
         return
     labels = {name: activation_facts(name).label for name in list_activations()}
     if len(board):
-        print_table(leaderboard_table(board, labels))
+        print_leaderboard(board, labels)
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{page or run.path}  ({seconds:.0f} s)")

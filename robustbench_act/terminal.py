@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -36,40 +37,52 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
-def leaderboard_table(board: pd.DataFrame, labels: dict[str, str]) -> Table:
-    """Return the leaderboard as a table: accuracies in %, the interval over training seeds.
+def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:
+    """Print the leaderboard on stdout: accuracies in %, the interval over training seeds.
 
-    `board` has a row for each activation with rank, activation, seeds, clean, corrupted, low, high, retained
-    and group_<name> (shares); `labels` maps activation names to how they are written.
+    The columns by group are left out on a terminal too narrow for them; a file or a pipe gets them all.
+
+    Parameters
+    ----------
+    board
+        `reports.tables.leaderboard`: a row for each architecture and activation with rank, seeds, clean,
+        corrupted, low, high, retained and group_<name> (shares).
+    labels
+        How activation names are written, where they are known.
     """
-    several = len(board["architecture"].unique()) > 1
-    groups = [name for name in board if str(name).startswith("group_")]
-    table = Table(
-        title="Accuracy in %, mean over corruptions, severities and training seeds", title_justify="left"
-    )
-    table.add_column("#", justify="right")
-    table.add_column("activation")
-    if several:
-        table.add_column("architecture")
-    for name in ("seeds", "clean", "corrupted", "± 95%", "retained", *(str(group)[6:] for group in groups)):
-        table.add_column(name, justify="right")
-    for row in board.to_dict("records"):
-        cells = [str(row["rank"]), labels.get(row["activation"], row["activation"])]
-        cells += [row["architecture"]] if several else []
-        cells += [str(row["seeds"]), _percent(row["clean"]), _percent(row["corrupted"])]
-        cells += [_percent((row["high"] - row["low"]) / 2), _percent(row["retained"])]
-        table.add_row(
-            *cells, *(_percent(row[group]) for group in groups), style="bold" if row["rank"] == 1 else ""
-        )
-    return table
-
-
-def print_table(table: Table) -> None:
-    """Print a table on stdout, as wide as it needs to be where the output is not a terminal."""
     console = Console()
+    whole = _leaderboard_table(board, labels, groups=True)
+    needed = whole.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    print("Accuracy in %: mean over corruptions, severities and training seeds")  # noqa: T201
     if not console.is_terminal:
-        console = Console(width=160)
-    console.print(table)
+        Console(width=needed).print(whole)
+    elif needed <= console.width:
+        console.print(whole)
+    else:
+        console.print(_leaderboard_table(board, labels, groups=False))
+        console.print(f"By group of corruptions: in the report, or {needed} columns wide.")
+
+
+def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: bool) -> Table:
+    several = len(board["architecture"].unique()) > 1
+    named = [str(name) for name in board if str(name).startswith("group_")] if groups else []
+    texts = {
+        "#": board["rank"].map(str),
+        "activation": board["activation"].replace(labels),
+        **({"architecture": board["architecture"]} if several else {}),
+        "seeds": board["seeds"].map(str),
+        "clean": board["clean"].map(_percent),
+        "corrupted": board["corrupted"].map(_percent),
+        "± 95%": ((board["high"] - board["low"]) / 2).map(_percent),
+        "retained": board["retained"].map(_percent),
+        **{name.removeprefix("group_"): board[name].map(_percent) for name in named},
+    }
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    for title in texts:
+        table.add_column(title, justify="left" if title in ("activation", "architecture") else "right")
+    for rank, *cells in zip(board["rank"], *texts.values(), strict=True):
+        table.add_row(*cells, style="bold" if rank == 1 else "")
+    return table
 
 
 def _percent(share: Any) -> str:
