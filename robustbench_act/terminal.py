@@ -60,7 +60,7 @@ def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:
         console.print(whole)
     else:
         console.print(_leaderboard_table(board, labels, groups=False))
-        console.print(f"By group of corruptions: in the report, or {needed} columns wide.")
+        console.print(f"By group of corruptions: in the report, or {needed} columns wide.", highlight=False)
 
 
 def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: bool) -> Table:

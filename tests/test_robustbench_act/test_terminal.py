@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from rich.text import Text
 
 from robustbench_act.terminal import print_leaderboard
 
@@ -28,7 +29,7 @@ def board() -> pd.DataFrame:
 
 def shown(board: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> str:
     print_leaderboard(board, {"la_hardsilu": "LA-HardSiLU"})
-    return capsys.readouterr().out
+    return Text.from_ansi(capsys.readouterr().out).plain
 
 
 def test_a_pipe_gets_every_column_on_one_line(
