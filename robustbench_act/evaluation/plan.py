@@ -71,8 +71,13 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.checkpoints or not self.suites or not self.severities:
             raise InputError("Expected at least one checkpoint, one suite and one severity.")
+        for severity in self.severities:
+            if not 1 <= severity <= 5:
+                raise InputError(
+                    f"Expected severities in [1, 5] (the clean images are always shown too), got {severity:g}."
+                )
         for suite in self.suites:
-            get_suite(suite).with_severities(self.severities)  # unknown names and severities fail here
+            get_suite(suite)
         for checkpoint in self.checkpoints:
             _check_fit(checkpoint, self.dataset)
         object.__setattr__(self, "dataset_digest", self.dataset.digest)

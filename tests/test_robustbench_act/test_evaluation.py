@@ -249,7 +249,11 @@ def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: P
     ("change", "message"),
     [
         ({"suites": ["nois"]}, "Unknown suite 'nois'. Did you mean 'noise'?"),
-        ({"severities": [7]}, "7"),
+        (
+            {"severities": [7]},
+            "Expected severities in [1, 5] (the clean images are always shown too), got 7.",
+        ),
+        ({"severities": [0, 3]}, "got 0."),
         ({"severities": []}, "at least one checkpoint, one suite and one severity"),
         ({"dataset": "mnist-1k"}, "dataset 'mnist-1k' has (1, 28, 28)"),
         ({"batch_size": 0}, "batch size of at least 1, got 0"),
