@@ -74,7 +74,7 @@ class Plan:
         for severity in self.severities:
             if not 1 <= severity <= 5:
                 raise InputError(
-                    f"Expected severities in [1, 5] (the clean images are always shown too), got {severity:g}."
+                    f"Expected severities in [1, 5] (the clean images always come too), got {severity:g}."
                 )
         for suite in self.suites:
             get_suite(suite)

@@ -251,7 +251,7 @@ def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: P
         ({"suites": ["nois"]}, "Unknown suite 'nois'. Did you mean 'noise'?"),
         (
             {"severities": [7]},
-            "Expected severities in [1, 5] (the clean images are always shown too), got 7.",
+            "Expected severities in [1, 5] (the clean images always come too), got 7.",
         ),
         ({"severities": [0, 3]}, "got 0."),
         ({"severities": []}, "at least one checkpoint, one suite and one severity"),
