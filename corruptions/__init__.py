@@ -5,8 +5,8 @@
 >>> noisy = corruptions.corrupt(images, "gaussian_noise", severity=3, seed=0)
 >>> noisy.shape, noisy.dtype
 (torch.Size([4, 3, 32, 32]), torch.uint8)
->>> corruptions.list_suites()
-['light', 'noise', 'shift']
+>>> corruptions.list_corruptions("*_blur")
+['defocus_blur', 'gaussian_blur', 'glass_blur', 'motion_blur', 'zoom_blur']
 
 The names are loaded when they are first used, so that `corruptions.errors` does without torch.
 """

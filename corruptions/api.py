@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from . import digital, noise, shift, weather  # noqa: F401 - importing them registers what they hold
+from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers what they hold
 from ._compile import use_compile
 from .base import Corruption
 from .errors import InputError

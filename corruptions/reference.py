@@ -61,7 +61,7 @@ def corrupt_reference(images: Tensor, name: str, *, severity: int, seed: int = 0
         for source, target in zip(images, corrupted, strict=True):
             pixels = np.ascontiguousarray(source.permute(1, 2, 0).numpy())
             result = corrupt(pixels, corruption_name=name, severity=severity)
-            target.copy_(torch.from_numpy(result).permute(2, 0, 1)[: len(target)])
+            target.copy_(torch.from_numpy(np.array(result)).permute(2, 0, 1)[: len(target)])
     return corrupted
 
 

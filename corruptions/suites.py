@@ -11,7 +11,7 @@ from torch import Tensor
 from .base import Domain
 from .errors import InputError, unknown_name
 from .random import STREAM_VERSION
-from .registry import get_corruption, list_corruptions
+from .registry import get_corruption
 from .severity import (
     ANY_SIZE,
     SEVERITIES,
@@ -191,38 +191,54 @@ def _cell_facts(cell: Cell) -> dict[str, object]:
     return {**asdict(cell), "version": kind.version, "constants": constants}
 
 
-# name: (severity table or None, corruptions in the order of the published tables)
-_DEFINITIONS: dict[str, tuple[str | None, tuple[str, ...]]] = {
-    "noise": (None, ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")),
-    "light": (None, ("brightness", "contrast")),
+_NOISE = ("gaussian_noise", "shot_noise", "impulse_noise")
+_BLUR = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur")
+_WEATHER = ("snow", "frost", "fog", "brightness")
+_DIGITAL = ("contrast", "elastic_transform", "pixelate", "jpeg_compression")
+_COMMON = _NOISE + _BLUR + _WEATHER + _DIGITAL
+_EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+
+_MEMBERS: dict[str, tuple[str, ...]] = {
+    "c15": _COMMON,
+    "extra4": _EXTRA,
+    "c19": _COMMON + _EXTRA,
+    "noise": (*_NOISE, "speckle_noise"),
+    "light": ("brightness", "contrast"),
     "shift": (
-        None,
-        (
-            "shift_gaussian",
-            "shift_uniform",
-            "shift_laplace",
-            "shift_up",
-            "shift_down",
-            "shift_channel",
-            "shift_gain_up",
-            "shift_gain_down",
-        ),
+        "shift_gaussian",
+        "shift_uniform",
+        "shift_laplace",
+        "shift_up",
+        "shift_down",
+        "shift_channel",
+        "shift_gain_up",
+        "shift_gain_down",
     ),
 }
+"""Corruptions of the suites that choose their severity table by image size, in the published order."""
+
+_PUBLISHED = {"cifar-c": "32", "tiny-imagenet-c": "64", "imagenet-c": "224", "inception-c": "299"}
+"""Severity tables of the published suites: of the 15 common corruptions, or of the part after a colon."""
+
+_PARTS = ("c15", "c19", "extra4")
 
 
 def list_suites() -> list[str]:
-    """Return the sorted names of the suites whose corruptions all exist.
+    """Return the sorted names of the suites.
 
-    >>> list_suites()
-    ['light', 'noise', 'shift']
+    >>> list_suites()[:5]
+    ['c15', 'c19', 'cifar-c', 'cifar-c:c19', 'cifar-c:extra4']
     """
-    known = set(list_corruptions())
-    return sorted(name for name, (_, members) in _DEFINITIONS.items() if known.issuperset(members))
+    parts = (f"{name}:{part}" for name in _PUBLISHED for part in _PARTS if part != "c15")
+    return sorted([*_MEMBERS, *_PUBLISHED, *parts])
 
 
 def get_suite(name: str) -> Suite:
     """Return a suite at severities 1 to 5.
+
+    A published suite ("cifar-c", "tiny-imagenet-c", "imagenet-c", "inception-c") has the 15 common
+    corruptions with the constants of its own image size, whatever the images' size; after a colon
+    stands another part of it: "cifar-c:c19" has all 19, "cifar-c:extra4" the 4 that are not common.
 
     Raises
     ------
@@ -231,10 +247,14 @@ def get_suite(name: str) -> Suite:
 
     Examples
     --------
-    >>> len(get_suite("shift").cells)
-    40
+    >>> len(get_suite("shift").cells), len(get_suite("imagenet-c").cells)
+    (40, 75)
+    >>> get_suite("cifar-c:extra4").corruptions, get_suite("cifar-c").table
+    (('speckle_noise', 'gaussian_blur', 'spatter', 'saturate'), '32')
     """
     if name not in list_suites():
         raise unknown_name("suite", name, list_suites())
-    table, members = _DEFINITIONS[name]
-    return Suite.build(name, members, table=table)
+    base, _, part = name.partition(":")
+    if base in _PUBLISHED:
+        return Suite.build(name, _MEMBERS[part or "c15"], table=_PUBLISHED[base])
+    return Suite.build(name, _MEMBERS[name])

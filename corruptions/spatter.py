@@ -1,0 +1,115 @@
+"""Spatter: drops of water or mud on the lens (Hendrycks & Dietterich 2019)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ._color import luma
+from ._edges import canny, chamfer_distance
+from ._filters import gaussian_filter, pad
+from .base import Corruption, Noise
+from .random import Stream
+from .registry import register
+
+_WATER = (175, 238, 238)
+_MUD = (63, 42, 20)
+_FARTHEST = 20.0  # pixels: distances from the edge of a drop are cut there
+
+
+@register
+@dataclass(frozen=True)
+class Spatter(Corruption):
+    """Drops of water or mud where a smooth layer of normal numbers is high.
+
+    Mud covers: with M the smoothed mask of the layer above the threshold, 0 where below 0.8,
+    y = x (1 - M) + brown M. Water adds: a relief made of the distance from the drops' edges (Canny), times
+    the layer, its maximum scaled to `water_strength`, times pale turquoise. Grey images get the lumas of the
+    colours.
+
+    Parameters
+    ----------
+    noise_mean, noise_std : float
+        Of the layer, on the image scale [0, 1].
+    smooth_sigma : float
+        Standard deviation of the Gaussian that smooths the layer, pixels.
+    threshold : float
+        Values of the layer below it become 0.
+    kind : str
+        "water" or "mud".
+    water_strength : float
+        Greatest value added by water.
+    mud_sigma : float
+        Standard deviation of the Gaussian that smooths the mask of mud, pixels.
+    """
+
+    name: ClassVar[str] = "spatter"
+    group: ClassVar[str] = "extra"
+
+    noise_mean: float
+    noise_std: float
+    smooth_sigma: float
+    threshold: float
+    kind: str
+    water_strength: float
+    mud_sigma: float
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `z`, float32 normal (N, 1, H, W)."""
+        return {"z": stream.normal(1, *images.shape[2:])}
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return the images with drops on them."""
+        layer = noise["z"].to(images.dtype) * self.noise_std + self.noise_mean
+        layer = gaussian_filter(layer, self.smooth_sigma)
+        if self.kind == "mud":
+            mask = gaussian_filter((layer > self.threshold).to(images.dtype), self.mud_sigma)
+            mask = torch.where(mask < 0.8, 0.0, mask)
+            return images * (1 - mask) + mask * _colour(_MUD, images)
+        # The generator's cast to uint8 wraps around where the layer is above 1.
+        levels = torch.remainder(torch.floor(torch.where(layer < self.threshold, 0.0, layer) * 255), 256)
+        relief = levels * _relief(chamfer_distance(canny(levels, 50, 150), _FARTHEST))
+        greatest = relief.amax((1, 2, 3), keepdim=True)
+        water = relief / torch.where(greatest == 0, 1.0, greatest) * self.water_strength
+        return images + water * _colour(_WATER, images)
+
+
+def _colour(levels: tuple[int, int, int], images: Tensor) -> Tensor:
+    colour = torch.tensor(levels, dtype=images.dtype, device=images.device).view(1, 3, 1, 1) / 255
+    return colour if images.shape[1] == 3 else luma(colour)
+
+
+def _relief(distance: Tensor) -> Tensor:
+    """Return a lit surface, levels (N, 1, H, W), of distances up to 20, on 8 bits as the generator has it."""
+    surface = _equalise(torch.floor(_mean3(distance) / 9))
+    edges = pad(pad(surface, 1, axis=2, mode="mirror"), 1, axis=3, mode="mirror")
+    height, width = surface.shape[2:]
+    weights = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
+    lit = torch.zeros_like(surface)
+    for row, line in enumerate(weights):
+        for column, weight in enumerate(line):
+            if weight:
+                lit = lit + edges[:, :, row : row + height, column : column + width] * weight
+    return torch.floor(_mean3(lit.clamp(0, 255)) / 9 + 0.5)
+
+
+def _mean3(images: Tensor) -> Tensor:
+    """Return sums over 3 x 3 pixels, mirrored beyond the edges: nine times the means."""
+    for axis in (2, 3):
+        side = images.shape[axis]
+        edges = pad(images, 1, axis=axis, mode="mirror")
+        images = edges.narrow(axis, 0, side) + edges.narrow(axis, 1, side) + edges.narrow(axis, 2, side)
+    return images
+
+
+def _equalise(levels: Tensor) -> Tensor:
+    """Spread the histogram of levels 0, ..., 20 over 0, ..., 255, as OpenCV's equalizeHist does."""
+    bins = torch.arange(int(_FARTHEST) + 1, device=levels.device, dtype=levels.dtype)
+    below = (levels.flatten(1)[:, None] <= bins[:, None]).sum(2)  # (N, 21): values up to each level
+    total = levels.shape[2] * levels.shape[3]
+    least = torch.where(below > 0, below, total + 1).amin(1, keepdim=True)
+    scale = 255.0 / (total - least).clamp(min=1).to(torch.float32)
+    table = torch.round((below - least).clamp(min=0) * scale).to(levels.dtype)
+    table = torch.where(least == total, bins, table)  # one level alone stays what it is
+    return table.gather(1, levels.flatten(1).to(torch.int64)).view_as(levels)

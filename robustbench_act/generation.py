@@ -1,0 +1,220 @@
+"""Corrupted data sets on disk, in the layouts of CIFAR-C and ImageNet-C."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+
+import robustbench_act
+from corruptions import Cell, Suite
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError
+from robustbench_act.storage import publish, sync_tree, write_atomically
+
+Layout: TypeAlias = Literal["npy", "folders"]
+
+CHUNK = 256
+"""Images that are corrupted and held in memory at a time."""
+
+_MANIFEST = "generated.json"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A corrupted copy of a data set, to be written.
+
+    Attributes
+    ----------
+    dataset
+        The clean images.
+    suite
+        Its corruptions must act on pixels.
+    seed
+        Of the corruptions: the same pixels as in an evaluation with this seed.
+    layout
+        "npy": NAME.npy for each corruption, uint8 (severities x N, H, W, C), severity by severity, and
+        labels.npy, int64 (severities x N,), as CIFAR-10-C has them. "folders": NAME/SEVERITY/CLASS/ID.png, as
+        ImageNet-C has them, but lossless where ImageNet-C stores JPEG files of quality 85.
+    """
+
+    dataset: Dataset
+    suite: Suite
+    seed: int = 0
+    layout: Layout = "npy"
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise InputError(f"Expected layout npy or folders, got {self.layout!r}.")
+        shifts = [cell.corruption for cell in self.suite.cells if cell.domain != "pixels"]
+        if shifts:
+            raise InputError(
+                f"Suite {self.suite.name!r}: {shifts[0]} acts on the normalised input of a network; "
+                "expected corruptions of pixels, which can be stored."
+            )
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pixels; the files of the folder layout are compressed and come out smaller."""
+        return len(self.suite.cells) * self.dataset.images.numel()
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything the pixels depend on, as plain values."""
+        _, height, width = self.dataset.shape
+        return {
+            "product": "actrobust",
+            "version": robustbench_act.__version__,
+            "dataset": self.dataset.name,
+            "dataset_digest": self.dataset.digest,
+            "images": len(self.dataset),
+            "suite": {
+                "name": self.suite.name,
+                "hash": self.suite.hash,
+                "table": self.suite.resolve_table(height, width),
+                "corruptions": list(self.suite.corruptions),
+                "severities": sorted({cell.severity for cell in self.suite.cells}),
+            },
+            "seed": self.seed,
+            "layout": self.layout,
+        }
+
+
+def generate(
+    generation: Generation,
+    out: str | Path,
+    *,
+    device: torch.device | None = None,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> Path:
+    """Write a corrupted data set into the folder `out`, going on where a killed call of the same stopped.
+
+    A file (layout "npy") or the folder of a cell (layout "folders") appears when it is complete; what is
+    there is not made again. `generated.json` says what the files are.
+
+    Parameters
+    ----------
+    generation
+        What to write.
+    out
+        An absent or empty folder, or one of the same generation.
+    device
+        Where to corrupt; the CPU where left out.
+    on_images
+        Called with each number of images done.
+
+    Raises
+    ------
+    InputError
+        Where `out` holds something else or another generation, or the disk has too little room.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from corruptions import get_suite
+    >>> from robustbench_act.datasets import load_dataset
+    >>> wanted = Generation(load_dataset("mnist-1k").subset(10), get_suite("light").with_severities([1, 5]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = generate(wanted, folder)
+    ...     sorted(file.name for file in path.iterdir()), np.load(path / "contrast.npy").shape
+    (['brightness.npy', 'contrast.npy', 'generated.json', 'labels.npy'], (20, 28, 28, 1))
+    """
+    folder = Path(out)
+    _open(folder, generation)
+    where = device or torch.device("cpu")
+    write = _write_arrays if generation.layout == "npy" else _write_folders
+    for name in generation.suite.corruptions:
+        cells = [cell for cell in generation.suite.cells if cell.corruption == name]
+        write(generation, cells, folder, where, on_images)
+    return folder
+
+
+def _open(folder: Path, generation: Generation) -> None:
+    manifest = folder / _MANIFEST
+    wanted = json.dumps(generation.describe(), indent=1)
+    if manifest.is_file():
+        if manifest.read_text() != wanted:
+            raise InputError(
+                f"{folder}: holds another generated data set (see {_MANIFEST}); choose another --out."
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and holds no generated data set; choose another --out.")
+    existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    if generation.size > free:
+        raise InputError(f"{folder}: needs {generation.size:,} bytes, the disk has {free:,} left.")
+    write_atomically(manifest, wanted.encode())
+
+
+def _corrupted(
+    generation: Generation, cell: Cell, device: torch.device, on_images: Callable[[int], None]
+) -> Iterator[tuple[Dataset, np.ndarray[Any, np.dtype[np.uint8]]]]:
+    """Yield the chunks of the data set with their corrupted images, uint8 (n, H, W, C)."""
+    for chunk in generation.dataset.chunks(CHUNK):
+        images = cell.apply(chunk.images.to(device), ids=chunk.ids.to(device), seed=generation.seed)
+        yield chunk, images.permute(0, 2, 3, 1).cpu().numpy()
+        on_images(len(chunk))
+
+
+def _write_arrays(
+    generation: Generation,
+    cells: list[Cell],
+    folder: Path,
+    device: torch.device,
+    on_images: Callable[[int], None],
+) -> None:
+    path = folder / f"{cells[0].corruption}.npy"
+    count = len(generation.dataset)
+    labels = folder / "labels.npy"
+    if not labels.exists():
+        _save_array(labels, np.tile(generation.dataset.labels.numpy(), len(cells)))
+    if path.exists():
+        on_images(count * len(cells))
+        return
+    channels, height, width = generation.dataset.shape
+    temporary = folder / f".{path.name}.part"
+    shape = (count * len(cells), height, width, channels)
+    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    start = 0
+    for cell in cells:
+        for chunk, images in _corrupted(generation, cell, device, on_images):
+            array[start : start + len(chunk)] = images
+            start += len(chunk)
+    array.flush()
+    del array
+    publish(temporary, path)
+
+
+def _save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+    publish(temporary, path)
+
+
+def _write_folders(
+    generation: Generation,
+    cells: list[Cell],
+    folder: Path,
+    device: torch.device,
+    on_images: Callable[[int], None],
+) -> None:
+    for cell in cells:
+        path = folder / cell.corruption / f"{cell.severity:g}"
+        if path.exists():
+            on_images(len(generation.dataset))
+            continue
+        temporary = path.with_name(f".{path.name}.part")
+        shutil.rmtree(temporary, ignore_errors=True)
+        for chunk, images in _corrupted(generation, cell, device, on_images):
+            for image, label, number in zip(images, chunk.labels.tolist(), chunk.ids.tolist(), strict=True):
+                file = temporary / generation.dataset.classes[label].replace("/", "_") / f"{number:08d}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)
+        sync_tree(temporary)
+        publish(temporary, path)
