@@ -1,6 +1,7 @@
 """Contact sheet of an image under the pixel corruptions: `python -m corruptions IMAGE -o sheet.png`.
 
-One row per corruption, one column per severity, the image itself first.
+One row per corruption, one column per severity, the image itself first. `python -m corruptions conform`
+prints how close the corruptions come to the published generators instead.
 """
 
 import argparse
@@ -13,7 +14,8 @@ import torch
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from torch import Tensor
 
-from . import corrupt, get_corruption, list_corruptions, list_tables
+from . import conformity, corrupt, get_corruption, list_corruptions, list_tables
+from .conformity import Conformity, Distances, Pixels, check
 from .errors import InputError
 from .severity import SEVERITIES, check_severity
 
@@ -91,22 +93,93 @@ def _severities(text: str) -> tuple[float, ...]:
         raise InputError(f"Expected comma-separated severities, got {text!r} ({error})") from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the sheet; return 0, or 2 for bad usage or input."""
+def _pixel_corruptions(pattern: str) -> list[str]:
+    names = [name for name in list_corruptions(pattern) if get_corruption(name).domain == "pixels"]
+    if not names:
+        raise InputError(f"Expected a wildcard that matches a corruption, got {pattern!r}.")
+    return names
+
+
+def _write_sheet(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    names = [name for name in list_corruptions(options.corruption) if get_corruption(name).domain == "pixels"]
+    names = _pixel_corruptions(options.corruption)
+    image = _read(options.image, size=options.size)
+    sheet = contact_sheet(
+        image, names, severities=_severities(options.severity), seed=options.seed, table=options.table
+    )
+    sheet.save(options.out)
+    return 0
+
+
+HEADER = (
+    f"{'reference':17s}{'table':17s}{'corruption':18s}{'check':7s}{'within 1':>9s}{'mean':>8s}{'max':>4s}"
+    f"{'PSNR':>6s}{'|z| med':>9s}{'> 2.8':>7s}{'max':>5s}"
+)
+"""Over the columns of `conformity_line`: a share, levels, levels, dB, and statistics of |z|."""
+
+
+def conformity_line(line: Conformity) -> str:
+    """Return one line of the printed conformity report, without its end.
+
+    >>> conformity_line(Conformity("fog", "32", "golden", "own", distances=Distances(360, 0.5, 0.01, 3.2)))
+    'golden           32               fog               own ...     0.50   1.0%  3.2  PASS'
+    """
+    head = f"{line.reference:17s}{line.table:17s}{line.corruption:18s}{line.kind:7s}"
+    verdict = "PASS" if line.passed else "FAIL"
+    return f"{head}{_pixel_columns(line.pixels)}{_distance_columns(line.distances)}  {verdict}"
+
+
+def _pixel_columns(pixels: Pixels | None) -> str:
+    if pixels is None:
+        return " " * 27
+    return f"{pixels.within_one:9.3%}{pixels.mean:8.4f}{pixels.largest:4d}{pixels.psnr:6.1f}"
+
+
+def _distance_columns(distances: Distances | None) -> str:
+    if distances is None:
+        return " " * 21
+    return f"{distances.median:9.2f}{distances.tail:7.1%}{distances.largest:5.1f}"
+
+
+def _conform_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m corruptions conform", description=conformity.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--golden",
+        type=Path,
+        metavar="DIR",
+        help="a folder of arrays made by the published scripts, to compare with as well",
+    )
+    parser.add_argument("--corruption", default="*", help="wildcard of the corruptions (default: all)")
+    parser.add_argument("--draws", type=int, default=20, help="per cell, of the package (default: 20)")
+    parser.add_argument("--no-package", action="store_true", help="leave the imagecorruptions package out")
+    return parser
+
+
+def _conform(arguments: Sequence[str]) -> int:
+    options = _conform_parser().parse_args(arguments)
+    if options.draws < 2:
+        raise InputError(f"Expected at least 2 draws, got {options.draws}.")
+    names = _pixel_corruptions(options.corruption)
+    failed = 0
+    sys.stdout.write(f"{HEADER}\n")
+    for line in check(names, golden=options.golden, package=not options.no_package, draws=options.draws):
+        sys.stdout.write(f"{conformity_line(line)}\n")
+        sys.stdout.flush()
+        failed += not line.passed
+    for name, scalars in conformity.LAST_BIT.items():
+        sys.stdout.write(f"not judged in {name}, own: {', '.join(scalars)}\n")
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the sheet or print the report; return 0, 1 if a line of the report failed, 2 for bad usage."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if not names:
-            raise InputError(f"Expected a wildcard that matches a corruption, got {options.corruption!r}.")
-        image = _read(options.image, size=options.size)
-        sheet = contact_sheet(
-            image, names, severities=_severities(options.severity), seed=options.seed, table=options.table
-        )
+        return _conform(given[1:]) if given[:1] == ["conform"] else _write_sheet(given)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sheet.save(options.out)
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor
 
+from ._compile import kernel
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luma of BT.601."""
+
 
 def shift_value(images: Tensor, shift: float) -> Tensor:
     """Return RGB or grey images (N, C, H, W) in [0, 1] with `shift` added to V of HSV, V clipped to [0, 1].
@@ -17,25 +22,30 @@ def shift_value(images: Tensor, shift: float) -> Tensor:
     return torch.where(black, shifted, images * ratio)
 
 
+@kernel
 def scale_saturation(images: Tensor, factor: float, shift: float) -> Tensor:
-    """Return RGB or grey images (N, C, H, W) in [0, 1] with S of HSV taken to clip(S * factor + shift, 0, 1).
+    """Return RGB or grey images (N, C, H, W) in [0, 1] with S of HSV as clip(factor * S + shift, 0, 1).
 
-    Each channel is V * (1 - S * w) with w = (V - channel) / (V - min) of the hue alone; w of red, hue 0, is
-    (0, 1, 1), and so is that of grey pixels. A grey image gets the luma of the result.
+    H and V do not change, so every channel's distance from V = max is multiplied by S' / S. Grey, of which
+    S and H are 0, is taken for red: with shift > 0 green and blue become V * (1 - S'). A grey image gets
+    the luma of that colour.
     """
     if images.shape[1] == 1:
-        return images * (1 - min(max(shift, 0.0), 1.0) * (0.587 + 0.114))
+        return images * (1 - (1 - LUMA[0]) * min(max(shift, 0.0), 1.0))
     value = images.amax(dim=1, keepdim=True)
     spread = value - images.amin(dim=1, keepdim=True)
     grey = spread == 0
-    saturation = torch.where(grey, 0.0, spread / torch.where(value == 0, 1.0, value))
-    changed = (saturation * factor + shift).clamp(0, 1)
-    red = torch.tensor([0.0, 1.0, 1.0], device=images.device, dtype=images.dtype).view(3, 1, 1)
-    weight = torch.where(grey, red, (value - images) / torch.where(grey, 1.0, spread))
-    return value * (1 - changed * weight)
+    # S' / S = clip(factor * D + shift * V, 0, V) / D with D = V * S
+    scaled = torch.minimum((spread * factor).add_(value, alpha=shift).clamp_(min=0), value)
+    ratio = scaled / torch.where(grey, 1.0, spread)
+    coloured = torch.addcmul(value, value - images, ratio, value=-1)
+    reddish = value - scaled * torch.tensor([0.0, 1.0, 1.0], dtype=images.dtype, device=images.device).view(
+        1, 3, 1, 1
+    )
+    return torch.where(grey, reddish, coloured)
 
 
 def luma(colours: Tensor) -> Tensor:
     """Return 0.299 R + 0.587 G + 0.114 B of RGB images (N, 3, H, W), as (N, 1, H, W)."""
     red, green, blue = colours.unbind(1)
-    return (red * 0.299 + green * 0.587 + blue * 0.114)[:, None]
+    return (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2])[:, None]

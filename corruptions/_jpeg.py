@@ -1,4 +1,4 @@
-"""What JPEG loses, in the integer arithmetic of the common decoder: no entropy coding, that loses nothing.
+"""What JPEG loses, in the integer arithmetic of libjpeg; entropy coding loses nothing and is left out.
 
 Blocks are handled as (8, 8, n): row, column, block. Each step of an 8-point transform is then one operation
 on a long contiguous run, and integers make the result independent of order, batch and device, to the bit.
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._compile import device_constant
+from ._compile import device_constant, kernel
 
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -44,8 +44,7 @@ EXTRA_BITS = 2
 
 
 def _fixed(value: float) -> int:
-    fixed: int = round(value * 2**SCALE_BITS)
-    return fixed
+    return int(value * (1 << SCALE_BITS) + 0.5)
 
 
 # The 8-point transform of Loeffler, Ligtenberg and Moschytz (ICASSP 1989), scaled by sqrt(8). The published
@@ -100,32 +99,24 @@ def _build_steps(quality: int, chroma: bool) -> NDArray[np.float32]:
 
 def _code_grey(images: Tensor, steps: Tensor) -> Tensor:
     levels = _to_levels(images)[:, 0] - 128
-    blocks = _to_blocks(_pad(levels, 8, 8))
-    values = _inverse(_quantise(_forward(blocks), steps))
-    plane = _from_blocks(values, levels.shape) + 128
+    plane = _code_planes(levels, steps) + 128
     return (plane[:, None] / 255).to(images.dtype)
 
 
 def _code_colour(images: Tensor, luma_steps: Tensor, chroma_steps: Tensor) -> Tensor:
-    height, width = images.shape[2:]
-    luma, chroma = _to_ycc(_to_levels(images))
-    chroma = _halve(chroma.flatten(0, 1))
-    # The three planes of all images are transformed as one run of blocks.
-    luma_blocks, chroma_blocks = _to_blocks(_pad(luma, 8, 8)), _to_blocks(_pad(chroma, 8, 8))
-    count = luma_blocks.shape[2]
-    coefficients = _forward(torch.cat([luma_blocks, chroma_blocks], dim=2))
-    quantised = torch.cat(
-        [
-            _quantise(coefficients[:, :, :count], luma_steps),
-            _quantise(coefficients[:, :, count:], chroma_steps),
-        ],
-        dim=2,
-    )
-    values = _inverse(quantised)
-    luma = _from_blocks(values[:, :, :count], luma.shape)
-    chroma = _from_blocks(values[:, :, count:], chroma.shape)[:, :, : (width + 1) // 2]
-    chroma = _double(chroma)[:, :height, :width]
-    return (_to_rgb(luma, chroma.view(-1, 2, height, width)) / 255).to(images.dtype)
+    luma, chroma = _to_ycc(images)
+    luma, chroma = _code_planes(luma, luma_steps), _code_planes(chroma, chroma_steps)
+    return _to_rgb(luma, chroma).to(images.dtype)
+
+
+def _code_planes(planes: Tensor, steps: Tensor) -> Tensor:
+    """Return planes of integers (N, H, W) as their blocks' quantised coefficients give them back."""
+    return _from_blocks(_code_blocks(_to_blocks(_pad(planes, 8, 8)), steps), planes.shape)
+
+
+@kernel
+def _code_blocks(blocks: Tensor, steps: Tensor) -> Tensor:
+    return _inverse(_quantise(_forward(blocks), steps))
 
 
 def _to_levels(images: Tensor) -> Tensor:
@@ -133,13 +124,17 @@ def _to_levels(images: Tensor) -> Tensor:
     return (images * 255).round_().to(torch.float32)
 
 
-def _to_ycc(levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Y (N, H, W) and Cb, Cr (N, 2, H, W), all less 128, of RGB levels: BT.601, 16-bit fixed point."""
-    red, green, blue = levels.unbind(1)
+@kernel
+def _to_ycc(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Y (N, H, W) and the halved Cb and Cr (2 N, ceil(H / 2), 8 ceil(W / 16)), all less 128.
+
+    BT.601 in 16-bit fixed point.
+    """
+    red, green, blue = _to_levels(images).unbind(1)
     luma = _weighted((red, green, blue), (19595, 38470, 7471), 32768 - (128 << 16))
     first = _weighted((red, green, blue), (-11059, -21709, 32768), 32767)
     second = _weighted((red, green, blue), (32768, -27439, -5329), 32767)
-    return luma, torch.stack([first, second], dim=1)
+    return luma, _halve(torch.cat([first, second]))
 
 
 def _weighted(values: tuple[Tensor, ...], weights: tuple[int, ...], offset: int) -> Tensor:
@@ -150,13 +145,15 @@ def _weighted(values: tuple[Tensor, ...], weights: tuple[int, ...], offset: int)
     return total.add_(offset * 2.0**-16).floor_()
 
 
+@kernel
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Return RGB levels (N, 3, H, W) from integers Y (N, H, W) and Cb, Cr (N, 2, H, W), all less 128."""
-    first, second = chroma.unbind(1)
+    """Return RGB (N, 3, H, W) in [0, 1] from what `_to_ycc` gives."""
+    height, width = luma.shape[1:]
+    first, second = _double(chroma[:, :, : (width + 1) // 2])[:, :height, :width].chunk(2)
     red = _weighted((second,), (91881,), 32768).add_(luma)
     green = _weighted((first, second), (-22554, -46802), 32768).add_(luma)
     blue = _weighted((first,), (116130,), 32768).add_(luma)
-    return torch.stack([red, green, blue], dim=1).add_(128).clamp_(0, 255)
+    return torch.stack([red, green, blue], dim=1).add_(128).clamp_(0, 255).div_(255)
 
 
 def _pad(planes: Tensor, row_multiple: int, column_multiple: int) -> Tensor:
@@ -256,7 +253,7 @@ def _quantise(coefficients: Tensor, steps: Tensor) -> Tensor:
 
 
 def _inverse(coefficients: Tensor) -> Tensor:
-    """Return levels less 128, float32, from coefficients (8, 8, n): along the columns, then the rows."""
+    """Return levels less 128, float32, from coefficients (8, 8, n): along columns, then along rows."""
     columns = _inverse_pass(coefficients.unbind(0), dim=0, bits=SCALE_BITS - EXTRA_BITS)
     values = _inverse_pass(columns.unbind(1), dim=1, bits=SCALE_BITS + EXTRA_BITS + 3)
     return values.clamp_(-128, 127).to(torch.float32)

@@ -1,106 +1,129 @@
-"""Resampling of pixels: boxes, nearest, and bilinear at places that differ from image to image."""
-
-from typing import Literal
+"""Resampling of batches: boxes, affine maps, displacements; one image independent of another, to the bit."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
-from ._compile import device_constant
+from ._compile import device_constant, kernel
+
+WEIGHT_BITS = 22
+"""Fraction bits of Pillow's resampling weights."""
 
 
-def pixelate_levels(levels: Tensor, *, height: int, width: int) -> Tensor:
-    """Return levels (N, C, H, W) reduced to `height` x `width` by box means and enlarged again by repetition.
+def pixelate(images: Tensor, reduced: tuple[int, int]) -> Tensor:
+    """Return images (N, C, H, W) in [0, 1] resized to `reduced` and back as Pillow's BOX filter does it.
 
-    As Pillow reduces 8-bit images: columns first, then rows, each mean rounded to a whole level.
+    A pixel of the small image is the mean of those whose centres lie in its window, (middle - s / 2,
+    middle + s / 2] for the scale s: nothing counts in part. Values are taken to the nearest of 256 levels;
+    means are taken along the rows, then along the columns, and each time rounded to a level (recent Pillow
+    does the columns first where H > 2 W; we do not). Back, a pixel is that of the small image it lies in.
     """
-    full_height, full_width = levels.shape[2:]
-    reduced = _box_axis(_box_axis(levels, width, axis=3), height, axis=2)
-    rows = device_constant(_nearest, height, full_height, device=levels.device)
-    columns = device_constant(_nearest, width, full_width, device=levels.device)
-    return reduced.index_select(3, columns).index_select(2, rows)
+    small = _nearest_levels(images)
+    for axis, side in ((3, reduced[1]), (2, reduced[0])):
+        constants = (
+            device_constant(build, images.shape[axis], side, device=images.device)
+            for build in (_box_index, _box_inside, _box_weight)
+        )
+        small = _box_axis(small, *constants, axis=axis)
+    small = small.to(images.dtype) / 255
+    for axis, side in ((3, reduced[1]), (2, reduced[0])):
+        index = device_constant(_box_index, side, images.shape[axis], device=images.device)
+        small = _take(small, index[0], axis)
+    return small
 
 
-def _box_axis(levels: Tensor, length: int, *, axis: int) -> Tensor:
-    side = levels.shape[axis]
-    index = device_constant(_box_index, side, length, device=levels.device)
-    share = device_constant(_box_share, side, length, device=levels.device)
-    return _box_means(levels, index, share, axis)
-
-
-def _box_means(levels: Tensor, index: Tensor, share: Tensor, axis: int) -> Tensor:
-    """Sum the pixels index[k] of each box (k, length), pixel `side` being none, and round sum * share."""
-    nothing = torch.zeros_like(levels.narrow(axis, 0, 1))
-    padded = torch.cat([levels, nothing], dim=axis)
-    total = padded.index_select(axis, index[0])
-    for part in index[1:]:
-        total = total + padded.index_select(axis, part)
+def _box_axis(levels: Tensor, index: Tensor, inside: Tensor, weight: Tensor, *, axis: int) -> Tensor:
+    # Not a kernel: it would be compiled anew for every number of taps.
     shape = [1, 1, 1, 1]
     shape[axis] = -1
-    # Pillow's fixed point: shares are rounded to 22 bits; sums below 2**31 are exact in float64.
-    return torch.floor((total.to(torch.float64) * share.view(shape) + 2**21) / 2**22).to(levels.dtype)
+    total = _take(levels, index[0], axis)
+    for tap in range(1, len(index)):
+        total += _take(levels, index[tap], axis) * inside[tap].view(shape)
+    return _fixed_mean(total, weight.view(shape))
 
 
-def _boxes(side: int, length: int) -> list[NDArray[np.int64]]:
-    """Return the pixels of each box: those whose middle lies in (middle - scale / 2, middle + scale / 2]."""
-    scale = side / length
-    boxes = []
-    for place in range(length):
-        middle = (place + 0.5) * scale
-        pixels = np.arange(max(int(middle - scale / 2 + 0.5), 0), min(int(middle + scale / 2 + 0.5), side))
-        distance = (pixels - middle + 0.5) * (1 / scale)
-        boxes.append(pixels[(distance > -0.5) & (distance <= 0.5)])
-    return boxes
+@kernel
+def _nearest_levels(images: Tensor) -> Tensor:
+    return (images * 255).round_().to(torch.float32)
 
 
-def _box_index(side: int, length: int) -> NDArray[np.int64]:
-    boxes = _boxes(side, length)
-    index = np.full((max(map(len, boxes)), length), side)
-    for place, pixels in enumerate(boxes):
-        index[: len(pixels), place] = pixels
-    return index
+@kernel
+def _fixed_mean(total: Tensor, weight: Tensor) -> Tensor:
+    fixed = total.to(torch.int32).mul_(weight).add_(1 << (WEIGHT_BITS - 1))
+    return fixed.bitwise_right_shift_(WEIGHT_BITS).to(total.dtype)
 
 
-def _box_share(side: int, length: int) -> NDArray[np.float64]:
-    return np.floor(2**22 / np.array([len(pixels) for pixels in _boxes(side, length)]) + 0.5)
+def _take(images: Tensor, index: Tensor, axis: int) -> Tensor:
+    """Return images.index_select(axis, index); along rows a gather is three times as fast."""
+    if axis != 3:
+        return images.index_select(axis, index)
+    return images.gather(3, index.expand(*images.shape[:3], -1))
 
 
-def _nearest(length: int, side: int) -> NDArray[np.int64]:
-    places: NDArray[np.int64] = np.floor((np.arange(side) + 0.5) * (length / side)).astype(np.int64)
-    return places
+def _box_windows(side: int, reduced: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first source pixel of each of `reduced` windows and how many pixels it has."""
+    # Centres often lie on the edge of a window, up to the last bit: Pillow's operations in its order.
+    scale = side / reduced
+    stretch = max(scale, 1.0)
+    middle = ((np.arange(reduced) + 0.5) * scale)[:, None]
+    pixel = np.arange(side)
+    offset = (pixel - middle + 0.5) * (1 / stretch)
+    first, last = (middle - stretch / 2 + 0.5).astype(int), (middle + stretch / 2 + 0.5).astype(int)
+    inside = (offset > -0.5) & (offset <= 0.5) & (pixel >= first) & (pixel < last)
+    return inside.argmax(1), inside.sum(1)
 
 
-def sample_bilinear(
-    images: Tensor, rows: Tensor, columns: Tensor, boundary: Literal["mirror", "symmetric"]
-) -> Tensor:
-    """Return images (N, C, H, W) at fractional places (N, H, W) in pixels, interpolated linearly.
+def _box_index(side: int, reduced: int) -> NDArray[np.int64]:
+    """Return the source pixels of each window, (taps, reduced), those that it lacks for others."""
+    first, count = _box_windows(side, reduced)
+    return np.minimum(first + np.arange(count.max())[:, None], side - 1)
 
-    Beyond the edges: "mirror" dcb|abcd|cba, "symmetric" cba|abcd|dcb.
+
+def _box_inside(side: int, reduced: int) -> NDArray[np.float32]:
+    """Return 1 where a window has the tap and 0 where it lacks it, (taps, reduced)."""
+    _, count = _box_windows(side, reduced)
+    return (np.arange(count.max())[:, None] < count).astype(np.float32)
+
+
+def _box_weight(side: int, reduced: int) -> NDArray[np.int32]:
+    """Return 1 / count of each window in Pillow's fixed point."""
+    _, count = _box_windows(side, reduced)
+    return np.floor(2.0**WEIGHT_BITS / count + 0.5).astype(np.int32)
+
+
+@kernel
+def affine_positions(matrix: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return where output pixels lie in the input, (N, H, W) float32 each: x and y, multiples of 1/32 pixel.
+
+    As OpenCV 4 computes them: the terms of `matrix` (N, 2, 3), float64, for the column and for the row are
+    each rounded to 1/1024, and their sum, half a step added, is cut to 1/32.
     """
-    height, width = images.shape[2:]
-    top, left = torch.floor(rows), torch.floor(columns)
-    down, right = ((rows - top)[:, None]).to(images.dtype), ((columns - left)[:, None]).to(images.dtype)
-    top, left = top.to(torch.int64), left.to(torch.int64)
-    above, below = (_fold(place, height, boundary) * width for place in (top, top + 1))
-    before, after = (_fold(place, width, boundary) for place in (left, left + 1))
-    upper = _lerp(_take(images, above + before), _take(images, above + after), right)
-    lower = _lerp(_take(images, below + before), _take(images, below + after), right)
-    return _lerp(upper, lower, down)
+    columns = torch.arange(width, dtype=torch.float64, device=matrix.device)
+    rows = torch.arange(height, dtype=torch.float64, device=matrix.device)[:, None]
+    places = []
+    for axis in range(2):
+        slope_x, slope_y, offset = (matrix[:, axis, term, None, None] * 1024 for term in range(3))
+        fixed = torch.round(slope_x * columns) + torch.round(slope_y * rows + offset)
+        places.append((torch.floor((fixed + 16) * 2.0**-5) * 2.0**-5).to(torch.float32))
+    return places[0], places[1]
 
 
-def _lerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    return first + (second - first) * share
+def sample(images: Tensor, x: Tensor, y: Tensor, *, mirror: bool) -> Tensor:
+    """Return images (N, C, H, W) bilinearly interpolated at the places x, y (N, H, W).
+
+    Beyond the edges the image is reflected: about the middle of the last pixel (`mirror`, dcb|abcd|cba), or
+    about its outer edge (symmetric, cba|abcd|dcb).
+    """
+    grid = _grid(x, y, mirror).to(images.dtype)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=mirror)
 
 
-def _take(images: Tensor, index: Tensor) -> Tensor:
-    flat = images.flatten(2)
-    return flat.gather(2, index.flatten(1)[:, None].expand_as(flat)).view_as(images)
-
-
-def _fold(place: Tensor, side: int, boundary: str) -> Tensor:
-    if boundary == "mirror":
-        place = torch.remainder(place, 2 * side - 2)
-        return torch.minimum(place, 2 * side - 2 - place)
-    place = torch.remainder(place, 2 * side)
-    return torch.minimum(place, 2 * side - 1 - place)
+@kernel
+def _grid(x: Tensor, y: Tensor, mirror: bool) -> Tensor:
+    """Return (N, H, W, 2) as `grid_sample` counts: from -1 to 1 between the end pixels' middles or edges."""
+    height, width = x.shape[1:]
+    if mirror:
+        return torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=3)
+    return torch.stack([(x * 2 + 1) * (1 / width) - 1, (y * 2 + 1) * (1 / height) - 1], dim=3)

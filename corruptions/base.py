@@ -172,7 +172,7 @@ def _block_length(images: Tensor) -> int:
 
 @kernel
 def _from_levels(images: Tensor) -> Tensor:
-    return images.to(torch.float32) / 255
+    return images.to(torch.float32).div_(255)
 
 
 @kernel
@@ -180,7 +180,7 @@ def _to_levels(images: Tensor) -> Tensor:
     # The published generators truncate float64. In float32 a value that should be the integer v can
     # come out a few units of 2**-16 below it and would be truncated to v - 1: 2**-12 levels lift it. So
     # "no effect" gives the image back, and 1 value in 4,000 is a level above the float64 result.
-    return (images * 255 + 2.0**-12).clamp(0, 255).to(torch.uint8)
+    return (images * 255).add_(2.0**-12).clamp_(0, 255).to(torch.uint8)
 
 
 def _check_tensor(images: object, *, where: str) -> None:

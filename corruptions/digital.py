@@ -1,15 +1,15 @@
 """Digital corruptions: what processing and storing does to an image."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ._color import scale_saturation
-from ._filters import gaussian_filter
+from ._filters import smooth_field
 from ._jpeg import jpeg
-from ._sampling import pixelate_levels, sample_bilinear
+from ._sampling import affine_positions, pixelate, sample
 from .base import Corruption, Noise
 from .random import Stream
 from .registry import register
@@ -39,113 +39,6 @@ class Contrast(Corruption):
 
 @register
 @dataclass(frozen=True)
-class ElasticTransform(Corruption):
-    """The image is tilted, then every pixel moves by a smooth random field (Hendrycks & Dietterich 2019).
-
-    Three anchor points, a third of the shorter side from the middle, move at random and fix an affine map;
-    the image is sampled through it at places rounded to 1/32 pixel, mirrored beyond its edges (as OpenCV 4
-    does). Then y[h, w] = x[h + dy, w + dx], the fields being uniform numbers smoothed by a Gaussian that ends
-    at 3 standard deviations, times alpha. The imagecorruptions package leaves the affine map out, and its
-    field scales with the side.
-
-    Parameters
-    ----------
-    alpha : float
-        Multiplies the smoothed field.
-    sigma : float
-        Standard deviation of the Gaussian, pixels.
-    affine_jitter : float
-        j: each anchor point moves by U(-j, j) pixels per coordinate.
-    field_per_side : float
-        The field is drawn from U(-a, a) with a this share of the height; 0: a is 1.
-    sigma_per_side : float
-        Added to sigma, as a share of each side.
-    """
-
-    name: ClassVar[str] = "elastic_transform"
-    group: ClassVar[str] = "digital"
-
-    alpha: float
-    sigma: float
-    affine_jitter: float
-    field_per_side: float = 0.0
-    sigma_per_side: float = 0.0
-
-    def draw(self, stream: Stream, images: Tensor) -> Noise:
-        """Return uniform numbers on [0, 1).
-
-        `jitter` (N, 3, 2), of the points' x and y, and `field` (N, 2, H, W), of dx and dy.
-        """
-        return {"jitter": stream.uniform(3, 2), "field": stream.uniform(2, *images.shape[2:])}
-
-    def apply(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return the tilted and warped images."""
-        height, width = images.shape[2:]
-        if self.affine_jitter:
-            images = sample_bilinear(images, *self._tilt(noise["jitter"], height, width), "mirror")
-        amplitude = self.field_per_side * height or 1.0
-        field = noise["field"].to(images.dtype) * (2 * amplitude) - amplitude
-        sigmas = (self.sigma + self.sigma_per_side * height, self.sigma + self.sigma_per_side * width)
-        smooth = gaussian_filter(field, sigmas, truncate=3, mode="symmetric") * self.alpha
-        rows = torch.arange(height, device=images.device).view(-1, 1) + smooth[:, 1]
-        columns = torch.arange(width, device=images.device) + smooth[:, 0]
-        return sample_bilinear(images, rows, columns, "symmetric")
-
-    def _tilt(self, jitter: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Return rows and columns (N, H, W), multiples of 1/32, that the affine map takes each pixel from."""
-        third = min(height, width) // 3
-        x, y = width // 2, height // 2
-        anchors = torch.tensor(
-            [[x + third, y + third], [x + third, y - third], [x - third, y - third]],
-            dtype=torch.float64,
-            device=jitter.device,
-        )
-        first, second, last = (anchors + (jitter.to(torch.float64) * 2 - 1) * self.affine_jitter).unbind(1)
-        (a, d), (b, e) = ((pair / (2 * third)).unbind(-1) for pair in (second - last, first - second))
-        c, f = (first - torch.stack([a, d], -1) * (x + third) - torch.stack([b, e], -1) * (y + third)).unbind(
-            -1
-        )
-        size = a * e - b * d
-        across, down = (
-            _fixed_places(height, width, of_x / size, of_y / size, constant / size)
-            for of_x, of_y, constant in ((e, -b, b * f - e * c), (-d, a, d * c - a * f))
-        )
-        return down, across
-
-
-def _fixed_places(height: int, width: int, of_x: Tensor, of_y: Tensor, constant: Tensor) -> Tensor:
-    """Return of_x * x + of_y * y + constant, (N, H, W), in OpenCV's fixed point: 10 bits, then 5."""
-    x = torch.arange(width, device=of_x.device)
-    y = torch.arange(height, device=of_x.device)
-    start = torch.round((of_y[:, None] * y + constant[:, None]) * 1024) + 16
-    step = torch.round(of_x[:, None] * x * 1024)
-    return torch.floor((start[:, :, None] + step[:, None]) / 32) / 32
-
-
-@register
-@dataclass(frozen=True)
-class Pixelate(Corruption):
-    """Reduced by box means, enlarged by repetition, on whole grey levels (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    scale : float
-        Side of the reduced image to the side; the product is truncated, per axis.
-    """
-
-    name: ClassVar[str] = "pixelate"
-    group: ClassVar[str] = "digital"
-
-    scale: float
-
-    def apply(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return the coarse images, multiples of 1 / 255."""
-        height, width = (int(side * self.scale) for side in images.shape[2:])
-        return pixelate_levels(torch.round(images * 255), height=height, width=width) / 255
-
-
-@register
-@dataclass(frozen=True)
 class JpegCompression(Corruption):
     """Stored as JPEG and read again (Hendrycks & Dietterich 2019): equal to what Pillow makes of it.
 
@@ -170,17 +63,95 @@ class JpegCompression(Corruption):
 
 @register
 @dataclass(frozen=True)
-class Saturate(Corruption):
-    """More or less colour: S of HSV becomes clip(S * factor + shift, 0, 1) (Hendrycks & Dietterich 2019).
+class Pixelate(Corruption):
+    """Larger pixels: reduced and enlarged again, both with Pillow's BOX filter (Hendrycks & Dietterich 2019).
 
-    A grey pixel has hue 0, so that a positive shift makes it red; of a grey image the luma comes back.
+    Reduced to int(H * scale) x int(W * scale) pixels, at least 1 x 1, in 8-bit levels: means are rounded
+    along the rows, then along the columns.
+
+    Parameters
+    ----------
+    scale : float
+        Ratio of the reduced side to the side.
+    """
+
+    name: ClassVar[str] = "pixelate"
+    group: ClassVar[str] = "digital"
+
+    scale: float
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return the pixelated images, multiples of 1 / 255."""
+        height, width = images.shape[2:]
+        reduced = (max(1, int(height * self.scale)), max(1, int(width * self.scale)))
+        return pixelate(images, reduced)
+
+
+@register
+@dataclass(frozen=True)
+class ElasticTransform(Corruption):
+    """A random affine map, then a smooth random displacement of every pixel (Hendrycks & Dietterich 2019).
+
+    Affine: the anchors (c + q, c + q), (c + q, c - q), (c - q, c - q) move by U(-j, j) per coordinate, with c
+    the middle (W // 2, H // 2), q = min(H, W) // 3 and j = `affine_jitter`; places are rounded to 1/32 pixel
+    as OpenCV 4 does it, beyond the edge the image is mirrored. Left out where j = 0.
+    Displacement: two fields of U(-1, 1), smoothed by a Gaussian that ends at 3 sigma, times `alpha`;
+    beyond the edge the image is reflected.
+
+    Parameters
+    ----------
+    alpha, sigma : float
+        Factor and standard deviation of the smoothed fields: in pixels, or, with unit "side", `alpha` as a
+        share of the height and `sigma` as a share of each side.
+    affine_jitter : float
+        In pixels.
+    unit : {"pixels", "side"}
+        "side" is what the imagecorruptions package does.
+    """
+
+    name: ClassVar[str] = "elastic_transform"
+    group: ClassVar[str] = "digital"
+
+    alpha: float
+    sigma: float
+    affine_jitter: float
+    unit: Literal["pixels", "side"] = "pixels"
+
+    def draw(self, stream: Stream, images: Tensor) -> Noise:
+        """Return `anchors` (N, 3, 2) and `field` (N, 2, H, W), uniform on [0, 1): x before y in both."""
+        return {"anchors": stream.uniform(3, 2), "field": stream.uniform(2, *images.shape[2:])}
+
+    def apply(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return the warped images."""
+        if self.affine_jitter > 0:
+            jitter = (noise["anchors"].to(torch.float64) * 2 - 1) * self.affine_jitter
+            images = _warp(images, jitter)
+        if self.alpha > 0:
+            field = noise["field"].to(images.dtype) * 2 - 1
+            images = _displace(images, self._smooth(field))
+        return images
+
+    def _smooth(self, field: Tensor) -> Tensor:
+        """Return the displacements in pixels."""
+        height, width = field.shape[2:]
+        if self.unit == "pixels":
+            return smooth_field(field, (self.sigma, self.sigma)) * self.alpha
+        return smooth_field(field, (self.sigma * height, self.sigma * width)) * (self.alpha * height)
+
+
+@register
+@dataclass(frozen=True)
+class Saturate(Corruption):
+    """Other colourfulness: S of HSV becomes clip(factor * S + shift, 0, 1) (Hendrycks & Dietterich 2019).
+
+    Grey pixels, whose hue counts as red, turn reddish where `shift` > 0; a grey image gets the luma of that.
 
     Parameters
     ----------
     factor : float
         Multiplies S.
     shift : float
-        Then added to S, on the image scale [0, 1].
+        Then added to S.
     """
 
     name: ClassVar[str] = "saturate"
@@ -192,6 +163,40 @@ class Saturate(Corruption):
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the images with S changed."""
         return scale_saturation(images, self.factor, self.shift)
+
+
+def _warp(images: Tensor, jitter: Tensor) -> Tensor:
+    """Return the images under the affine maps that move the anchors by `jitter` (N, 3, 2), float64."""
+    height, width = images.shape[2:]
+    middle, reach = (width // 2, height // 2), min(height, width) // 3
+    # The generator keeps the moved anchors in float32.
+    moved = [
+        [
+            (jitter[:, i, axis].to(torch.float32) + (middle[axis] + sign * reach)).to(torch.float64)
+            for axis, sign in enumerate(signs)
+        ]
+        for i, signs in enumerate(((1, 1), (1, -1), (-1, -1)))
+    ]
+    # Backwards, moved anchor to anchor: the edges (0, 2q) and (2q, 0) are the images of a and b.
+    a = [moved[0][axis] - moved[1][axis] for axis in range(2)]
+    b = [moved[1][axis] - moved[2][axis] for axis in range(2)]
+    area = a[0] * b[1] - a[1] * b[0]
+    gain = torch.where(area == 0, 0.0, 2 * reach / area)  # three anchors in line: one colour, not NaN
+    slopes = ((-a[1] * gain, a[0] * gain), (b[1] * gain, -b[0] * gain))
+    rows = [
+        torch.stack([sx, sy, middle[axis] + reach - sx * moved[0][0] - sy * moved[0][1]], dim=1)
+        for axis, (sx, sy) in enumerate(slopes)
+    ]
+    x, y = affine_positions(torch.stack(rows, dim=1), height, width)
+    return sample(images, x, y, mirror=True)
+
+
+def _displace(images: Tensor, field: Tensor) -> Tensor:
+    """Return the images sampled at (w + field[:, 0], h + field[:, 1])."""
+    height, width = images.shape[2:]
+    columns = torch.arange(width, dtype=field.dtype, device=field.device)
+    rows = torch.arange(height, dtype=field.dtype, device=field.device)[:, None]
+    return sample(images, field[:, 0] + columns, field[:, 1] + rows, mirror=False)
 
 
 def _channel_means(images: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ VARIANTS: dict[str, dict[str, float | str]] = {
     "motion_blur": {"rounding": "nearest"},
     "snow": {"rounding": "both"},
     "frost": {"textures": 5, "resampling": "bilinear"},
-    "elastic_transform": {"field_per_side": 0.0, "sigma_per_side": 0.0},
+    "elastic_transform": {"unit": "pixels"},
 }
 """What the published generators and the imagecorruptions package do otherwise, as the former do it."""
 
@@ -27,7 +27,7 @@ PACKAGE = {
     "motion_blur": {"rounding"},
     "snow": {"rounding"},
     "frost": {"texture_resize", "textures", "resampling"},
-    "elastic_transform": {"alpha", "sigma", "affine_jitter", "field_per_side", "sigma_per_side"},
+    "elastic_transform": {"alpha", "sigma", "affine_jitter", "unit"},
 }
 """Where the imagecorruptions package differs."""
 
