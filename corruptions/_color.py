@@ -17,9 +17,8 @@ def shift_value(images: Tensor, shift: float) -> Tensor:
     """
     value = images.amax(dim=1, keepdim=True)
     shifted = (value + shift).clamp(0, 1)
-    black = value == 0
-    ratio = shifted / torch.where(black, 1.0, value)
-    return torch.where(black, shifted, images * ratio)
+    black = (value == 0).to(images.dtype)  # taken for white, of which the share `shifted` is left
+    return (images + black).mul_(shifted / (value + black))
 
 
 @kernel
@@ -34,15 +33,12 @@ def scale_saturation(images: Tensor, factor: float, shift: float) -> Tensor:
         return images * (1 - (1 - LUMA[0]) * min(max(shift, 0.0), 1.0))
     value = images.amax(dim=1, keepdim=True)
     spread = value - images.amin(dim=1, keepdim=True)
-    grey = spread == 0
+    grey = (spread == 0).to(images.dtype)
+    distance = value - images
+    distance[:, 1:] += grey
     # S' / S = clip(factor * D + shift * V, 0, V) / D with D = V * S
     scaled = torch.minimum((spread * factor).add_(value, alpha=shift).clamp_(min=0), value)
-    ratio = scaled / torch.where(grey, 1.0, spread)
-    coloured = torch.addcmul(value, value - images, ratio, value=-1)
-    reddish = value - scaled * torch.tensor([0.0, 1.0, 1.0], dtype=images.dtype, device=images.device).view(
-        1, 3, 1, 1
-    )
-    return torch.where(grey, reddish, coloured)
+    return torch.addcmul(value, distance, scaled / (spread + grey), value=-1)
 
 
 def luma(colours: Tensor) -> Tensor:

@@ -1,46 +1,66 @@
-"""Edges and the distance from them, as OpenCV finds them: exact, in integers that float32 holds."""
+"""Edges and the distance from them, as OpenCV finds them: exact, in 16-bit integers.
 
+Masks are integers too, 0 or -1: torch takes ten times as long for a comparison or a `where`.
+"""
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._filters import pad
+from ._compile import device_constant
 
 _TANGENT = 13573 / 2**15  # of 22.5 degrees, in OpenCV's fixed point
-_ROUNDS, _STEPS = 4, 8
+_ROUNDS, _STEPS = 8, 4
 """Weak edges are followed for 32 pixels from a strong one: in 360 layers of spatter 5 were the most."""
 
-_UNIT = 2.0**16
+_LENGTHS = (65536 / 2**16, 91750 / 2**16, 143976 / 2**16)
+"""Of a move to a neighbour, diagonally, and a knight's move away, as OpenCV's 5 x 5 distance has them."""
+
+_UNITS = (1638, 2291, 3574)
+"""The same in units that sort the ways of up to 20 pixels by length, and fit into 16 bits."""
+
 _LINES = (
-    (1, 0, 65536),
-    (0, 1, 65536),
-    (1, 1, 91750),
-    (1, -1, 91750),
-    (1, 2, 143976),
-    (2, 1, 143976),
-    (1, -2, 143976),
-    (2, -1, 143976),
+    (1, 0, 0),
+    (0, 1, 0),
+    (1, 1, 1),
+    (1, -1, 1),
+    (1, 2, 2),
+    (2, 1, 2),
+    (1, -2, 2),
+    (2, -1, 2),
 )
-"""(rows, columns, length * 2**16) of the moves that OpenCV's 5 x 5 distance is made of: 1, 1.4 and 2.1969."""
+"""(rows, columns, kind) of the moves."""
+
+_EDGE = -(2**15)
+"""An edge's own distance, in units: all 16 bits are needed."""
+
+FARTHEST = 20
+"""Where distances from an edge end, pixels."""
 
 
 def canny(levels: Tensor, low: int, high: int) -> Tensor:
-    """Return where levels (N, 1, H, W) of 0, ..., 255 have an edge, bool.
+    """Return where levels (N, 1, H, W) of 0, ..., 255 have an edge: 0 or 1, uint8.
 
     3 x 3 Sobel derivatives, edges replicated; |dx| + |dy|; only greatest values across the edge; those above
     `high`, and those above `low` that touch one, directly or through others, 32 pixels at most.
     """
     strong, weak = _ridges(levels, low, high)
     for _ in range(_ROUNDS):
-        strong = _follow(strong, weak)
+        grown = _follow(strong, weak)
+        if grown.device.type == "cpu" and torch.equal(grown, strong):
+            break  # elsewhere, to look would be to wait
+        strong = grown
     return strong
 
 
 def _ridges(levels: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
-    edges = pad(pad(levels, 1, axis=2, mode="replicate"), 1, axis=3, mode="replicate")
-    down = edges[:, :, :-2] + 2 * edges[:, :, 1:-1] + edges[:, :, 2:]
-    across = edges[:, :, :, :-2] + 2 * edges[:, :, :, 1:-1] + edges[:, :, :, 2:]
-    dx = down[:, :, :, 2:] - down[:, :, :, :-2]
+    """Return which greatest values are above `high` and which above `low`."""
+    edges = F.pad(levels, (1, 1, 1, 1), mode="replicate").to(torch.int16)
+    down = edges[:, :, :-2] + edges[:, :, 2:] + edges[:, :, 1:-1] * 2
+    across = edges[..., :-2] + edges[..., 2:] + edges[..., 1:-1] * 2
+    dx = down[..., 2:] - down[..., :-2]
     dy = across[:, :, 2:] - across[:, :, :-2]
     x, y = dx.abs(), dy.abs()
     strength = x + y
@@ -50,16 +70,22 @@ def _ridges(levels: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
     def neighbour(row: int, column: int) -> Tensor:
         return m[:, :, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
 
-    flat, steep = y < x * _TANGENT, y > x * (_TANGENT + 2)
-    falling = torch.where(
-        (dx < 0) != (dy < 0),
-        (strength > neighbour(-1, 1)) & (strength > neighbour(1, -1)),
-        (strength > neighbour(-1, -1)) & (strength > neighbour(1, 1)),
-    )
-    level = (strength > neighbour(0, -1)) & (strength >= neighbour(0, 1))
-    upright = (strength > neighbour(-1, 0)) & (strength >= neighbour(1, 0))
-    weak = torch.where(flat, level, torch.where(steep, upright, falling)) & (strength > low)
-    return weak & (strength > high), weak
+    # y < x tan 22.5 and y > x tan 67.5 = x (tan 22.5 + 2), all whole numbers but the tangent
+    slope = (x.to(torch.float32) * _TANGENT).floor_().to(torch.int16)
+    flat, steep = (y - slope - 1).clamp_(-1, 0), (slope + x * 2 - y).clamp_(-1, 0)
+    opposite = dx.clamp(-1, 0) ^ dy.clamp(-1, 0)
+    rising = torch.maximum(neighbour(-1, 1), neighbour(1, -1))
+    falling = torch.maximum(neighbour(-1, -1), neighbour(1, 1))
+    level = torch.maximum(neighbour(0, -1), neighbour(0, 1) - 1)
+    upright = torch.maximum(neighbour(-1, 0), neighbour(1, 0) - 1)
+    rival = _choose(flat, level, _choose(steep, upright, _choose(opposite, rising, falling)))
+    strong, weak = ((strength - rival.clamp(min=least)).clamp_(0, 1).to(torch.uint8) for least in (high, low))
+    return strong, weak
+
+
+def _choose(mask: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return `first` where the mask is -1 and `second` where it is 0."""
+    return ((first ^ second) & mask) ^ second
 
 
 def _follow(strong: Tensor, weak: Tensor) -> Tensor:
@@ -70,38 +96,43 @@ def _follow(strong: Tensor, weak: Tensor) -> Tensor:
     return strong
 
 
-def chamfer_distance(edges: Tensor, farthest: float) -> Tensor:
-    """Return the distance of each pixel from the nearest edge, at most `farthest`, float32 (N, 1, H, W).
+def chamfer_distance(edges: Tensor) -> Tensor:
+    """Return the distance of each pixel from the nearest edge, at most `FARTHEST`, float32 (N, 1, H, W).
 
-    The length of the shortest way of moves to a neighbour (1, diagonally 1.4) or a knight's move away
-    (2.1969). Such a way has two kinds of moves at most, in any order: so one line of moves after the other
-    is followed, 1, 2, 4, ... at a time.
+    `edges` is 1 where there is one and 0 elsewhere. The length of the shortest way of moves to a neighbour
+    (1, diagonally 1.4) or a knight's move away (2.1969). Such a way has two kinds of moves at most, in any
+    order: so one line of moves after the other is followed, 1, 2, 4, ... at a time.
     """
-    units = torch.where(edges, 0.0, farthest * _UNIT).to(torch.float32)
-    for rows, columns, length in _LINES:
-        stride = 1
-        while stride * length <= farthest * _UNIT and stride * max(rows, abs(columns)) < max(edges.shape[2:]):
-            units = _move(units, stride * rows, stride * columns, float(stride * length))
-            stride *= 2
-    return units / _UNIT
+    limit = FARTHEST * _UNITS[0]
+    units = (1 - edges).to(torch.int16) * limit + _EDGE
+    # With `FARTHEST` far pixels between rows and images, a move is a shift of one long line of numbers.
+    height, width = (side + FARTHEST for side in edges.shape[2:])
+    line = F.pad(units, (0, FARTHEST, 0, FARTHEST), value=limit + _EDGE).flatten()
+    spare = torch.empty_like(line)
+    for rows, columns, kind in _LINES:
+        for stride in (1, 2, 4, 8, 16):
+            length = stride * _UNITS[kind]
+            if length < limit and stride * max(rows, abs(columns)) < max(edges.shape[2:]):
+                _shorten(line, spare, stride * (rows * width + columns), length)
+    found = line.view(-1, 1, height, width)[:, :, :-FARTHEST, :-FARTHEST].to(torch.int32) - _EDGE
+    lengths = device_constant(_lengths, device=edges.device)
+    return lengths.index_select(0, found.flatten()).view(edges.shape)
 
 
-def _move(units: Tensor, rows: int, columns: int, length: float) -> Tensor:
-    """Return the least of a value and of those (rows, columns) before and after it plus `length`."""
-    height, width = units.shape[2:]
-    far, wide = min(rows, height), min(abs(columns), width)
-    tall, broad = height - far, width - wide
-    if columns < 0:
-        first, second = units[:, :, :tall, wide:], units[:, :, far:, :broad]
-    else:
-        first, second = units[:, :, :tall, :broad], units[:, :, far:, wide:]
-    nearer_first, nearer_second = torch.minimum(first, second + length), torch.minimum(second, first + length)
-    result = units.clone()
-    if columns < 0:
-        result[:, :, :tall, wide:] = nearer_first
-        after = result[:, :, far:, :broad]
-    else:
-        result[:, :, :tall, :broad] = nearer_first
-        after = result[:, :, far:, wide:]
-    after.copy_(torch.minimum(after, nearer_second))
-    return result
+def _shorten(line: Tensor, spare: Tensor, shift: int, length: int) -> None:
+    """Set each value to the least of itself and, plus `length`, those `shift` places before and after it."""
+    before, after, sums = line[:-shift], line[shift:], spare[:-shift]
+    torch.minimum(before, torch.add(after, length, out=sums), out=before)
+    torch.minimum(after, torch.add(before, length, out=sums), out=after)
+
+
+def _lengths() -> NDArray[np.float32]:
+    """Return the length of a way for its units: only whole ways of up to `FARTHEST` pixels are filled in."""
+    lengths = np.zeros(FARTHEST * _UNITS[0] + 1, dtype=np.float32)
+    for far, near in np.ndindex(FARTHEST + 1, FARTHEST + 1):
+        diagonal, knight = max(2 * near - far, 0), min(near, far - near)
+        moves = (far - near - knight, diagonal, knight)
+        units = sum(count * unit for count, unit in zip(moves, _UNITS, strict=True))
+        if near <= far and units < len(lengths):
+            lengths[units] = sum(count * length for count, length in zip(moves, _LENGTHS, strict=True))
+    return lengths

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from .base import Corruption, Noise
@@ -87,7 +86,8 @@ class ImpulseNoise(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return 1 where flipped and salted, 0 where flipped only, x elsewhere."""
-        return torch.where(noise["flipped"], noise["salted"].to(images.dtype), images)
+        flipped = noise["flipped"]
+        return (images * ~flipped).add_(flipped & noise["salted"])  # `where` takes twice as long
 
 
 @register

@@ -186,5 +186,7 @@ def _poisson(
     entry = torch.index_select(entries, 0, row.view(-1)).view_as(row)
     mask = (1 << share_bits) - 1
     other = (entry >> share_bits) & ((1 << column_bits) - 1)
-    chosen = torch.where((words & mask) < (entry & mask), column, other)
+    # All ones where (words & mask) < (entry & mask): `where` takes three times as long.
+    below = ((words & mask) - (entry & mask)) >> 31
+    chosen = other ^ ((column ^ other) & below)
     return chosen + torch.index_select(starts, 0, digits.reshape(-1)).view_as(row)

@@ -5,17 +5,17 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ._color import luma
-from ._edges import canny, chamfer_distance
-from ._filters import gaussian_filter, pad
+from ._edges import FARTHEST, canny, chamfer_distance
+from ._filters import gaussian_filter, zero_below
 from .base import Corruption, Noise
 from .random import Stream
 from .registry import register
 
 _WATER = (175, 238, 238)
 _MUD = (63, 42, 20)
-_FARTHEST = 20.0  # pixels: distances from the edge of a drop are cut there
 
 
 @register
@@ -65,11 +65,12 @@ class Spatter(Corruption):
         layer = gaussian_filter(layer, self.smooth_sigma)
         if self.kind == "mud":
             mask = gaussian_filter((layer > self.threshold).to(images.dtype), self.mud_sigma)
-            mask = torch.where(mask < 0.8, 0.0, mask)
+            mask = zero_below(mask, 0.8)
             return images * (1 - mask) + mask * _colour(_MUD, images)
         # The generator's cast to uint8 wraps around where the layer is above 1.
-        levels = torch.remainder(torch.floor(torch.where(layer < self.threshold, 0.0, layer) * 255), 256)
-        relief = levels * _relief(chamfer_distance(canny(levels, 50, 150), _FARTHEST))
+        levels = zero_below(layer, self.threshold).mul_(255).floor_()
+        levels -= (levels * (1 / 256)).floor_().mul_(256)
+        relief = levels * _relief(chamfer_distance(canny(levels, 50, 150)))
         greatest = relief.amax((1, 2, 3), keepdim=True)
         water = relief / torch.where(greatest == 0, 1.0, greatest) * self.water_strength
         return images + water * _colour(_WATER, images)
@@ -82,8 +83,8 @@ def _colour(levels: tuple[int, int, int], images: Tensor) -> Tensor:
 
 def _relief(distance: Tensor) -> Tensor:
     """Return a lit surface, levels (N, 1, H, W), of distances up to 20, on 8 bits as the generator has it."""
-    surface = _equalise(torch.floor(_mean3(distance) / 9))
-    edges = pad(pad(surface, 1, axis=2, mode="mirror"), 1, axis=3, mode="mirror")
+    surface = _equalise(torch.floor(_sum3(distance) / 9))
+    edges = F.pad(surface, (1, 1, 1, 1), mode="reflect")
     height, width = surface.shape[2:]
     weights = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
     lit = torch.zeros_like(surface)
@@ -91,25 +92,26 @@ def _relief(distance: Tensor) -> Tensor:
         for column, weight in enumerate(line):
             if weight:
                 lit = lit + edges[:, :, row : row + height, column : column + width] * weight
-    return torch.floor(_mean3(lit.clamp(0, 255)) / 9 + 0.5)
+    return torch.floor(_sum3(lit.clamp(0, 255)) / 9 + 0.5)
 
 
-def _mean3(images: Tensor) -> Tensor:
+def _sum3(images: Tensor) -> Tensor:
     """Return sums over 3 x 3 pixels, mirrored beyond the edges: nine times the means."""
-    for axis in (2, 3):
-        side = images.shape[axis]
-        edges = pad(images, 1, axis=axis, mode="mirror")
-        images = edges.narrow(axis, 0, side) + edges.narrow(axis, 1, side) + edges.narrow(axis, 2, side)
-    return images
+    edges = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    lines = edges[:, :, :-2] + edges[:, :, 1:-1] + edges[:, :, 2:]
+    return lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:]
 
 
 def _equalise(levels: Tensor) -> Tensor:
     """Spread the histogram of levels 0, ..., 20 over 0, ..., 255, as OpenCV's equalizeHist does."""
-    bins = torch.arange(int(_FARTHEST) + 1, device=levels.device, dtype=levels.dtype)
-    below = (levels.flatten(1)[:, None] <= bins[:, None]).sum(2)  # (N, 21): values up to each level
-    total = levels.shape[2] * levels.shape[3]
+    flat = levels.flatten(1).to(torch.int64)
+    bins = torch.arange(FARTHEST + 1, device=levels.device)
+    ones = torch.ones((), dtype=torch.int64, device=levels.device).expand_as(flat)
+    counts = torch.zeros(len(flat), len(bins), dtype=torch.int64, device=levels.device)
+    below = counts.scatter_add_(1, flat, ones).cumsum(1)  # values up to each level
+    total = flat.shape[1]
     least = torch.where(below > 0, below, total + 1).amin(1, keepdim=True)
     scale = 255.0 / (total - least).clamp(min=1).to(torch.float32)
     table = torch.round((below - least).clamp(min=0) * scale).to(levels.dtype)
-    table = torch.where(least == total, bins, table)  # one level alone stays what it is
-    return table.gather(1, levels.flatten(1).to(torch.int64)).view_as(levels)
+    table = torch.where(least == total, bins.to(levels.dtype), table)  # one level alone stays what it is
+    return table.gather(1, flat).view_as(levels)

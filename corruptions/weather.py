@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ._color import luma, shift_value
 from ._compile import device_constant
-from ._filters import clipped_zoom, motion_blur
+from ._filters import clipped_zoom, motion_blur, zero_below
 from ._fractal import map_side, plasma
 from .base import Corruption, Noise
 from .random import Stream
@@ -73,13 +73,13 @@ class Snow(Corruption):
         layer = _flakes(clipped_zoom(layer, self.zoom, trim=twice), self.threshold, twice)
         angles = noise["u"].to(torch.float64) * 90 - 135
         layer = motion_blur(layer, angles, radius=self.blur_radius, sigma=self.blur_sigma)
-        layer = (torch.floor(layer * 255 + 0.5) / 255)[:, :, :height, :width]
+        layer = layer.mul_(255).add_(0.5).floor_().div_(255)[:, :, :height, :width]
         return _whiten(images, self.image_mix) + layer + layer.flip(2, 3)
 
 
 def _flakes(layer: Tensor, threshold: float, whole_levels: bool) -> Tensor:
-    layer = torch.where(layer < threshold, 0.0, layer).clamp(0, 1)
-    return torch.floor(layer * 255) / 255 if whole_levels else layer
+    layer = zero_below(layer, threshold).clamp_(0, 1)
+    return layer.mul_(255).floor_().div_(255) if whole_levels else layer
 
 
 def _whiten(images: Tensor, mix: float) -> Tensor:
@@ -251,6 +251,11 @@ class Fog(Corruption):
         """Return `u`, float32 uniform (N, side**2 - 1), in the order that the map uses it."""
         height, width = images.shape[2:]
         return {"u": stream.uniform(map_side(height, width, self.map_size) ** 2 - 1)}
+
+    def values_per_image(self, images: Tensor) -> int:
+        """Return the values of the map, where it is larger than the image."""
+        height, width = images.shape[2:]
+        return max(super().values_per_image(images), map_side(height, width, self.map_size) ** 2)
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the images in fog."""

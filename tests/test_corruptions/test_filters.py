@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from corruptions import _filters
-from corruptions._filters import Mode, clipped_zoom, disk_filter, gaussian_filter, motion_blur, zoom_mean
+from corruptions._filters import (
+    Mode,
+    clipped_zoom,
+    disk_filter,
+    gaussian_filter,
+    motion_blur,
+    zero_below,
+    zoom_mean,
+)
 
 from ..references import blur as oracle
 from .conftest import make_images
@@ -156,3 +164,10 @@ def test_the_steps_of_drawn_angles_are_far_from_where_they_turn() -> None:
         for direction in (np.cos(radians), np.sin(radians)):
             place = taps * direction - 0.5
             assert np.abs(place - np.round(place)).min() > 9e-10
+
+
+def test_zero_below_keeps_the_threshold_itself() -> None:
+    for dtype in (torch.float32, torch.float64):
+        values = torch.tensor([0.3, 0.5, 0.7], dtype=dtype)
+        threshold = float(values[1])
+        assert zero_below(values, threshold).tolist() == [0.0, *values[1:].tolist()]
