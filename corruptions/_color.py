@@ -9,6 +9,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of BT.601."""
 
 
+@kernel
 def shift_value(images: Tensor, shift: float) -> Tensor:
     """Return RGB or grey images (N, C, H, W) in [0, 1] with `shift` added to V of HSV, V clipped to [0, 1].
 

@@ -3,7 +3,7 @@
 Everything is a weighted sum of rows: each output row takes some input rows with some weights, always in the
 same order. `embedding_bag` does exactly that, and keeps the sum in registers: a fifth of the time of adding
 shifted images one after the other, and, unlike a convolution or a matrix product, the same to the bit in any
-batch.
+batch. These sums are not compiled: the compiler takes them apart and is several times slower.
 """
 
 import math
@@ -30,6 +30,9 @@ LONG_RADIUS = 16
 
 FIELD_BITS, MATRIX_BITS = 23, 28
 """Fraction bits of a field and of a smoothing matrix: every sum of their products is exact in float64."""
+
+WINDOW = 8
+"""How many pixels of a line motion_blur moves together."""
 
 MAPS_AT_ONCE = 4
 """How many enlarged images zoom_blur holds in memory together."""
@@ -240,7 +243,6 @@ def _list_taps(
     return sources[kept].astype(np.int32), weights[kept], (np.cumsum(lengths) - lengths).astype(np.int32)
 
 
-@kernel
 def _sum_rows(images: Tensor, sources: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
     """Return (N, C, len(starts), W): row r is the sum of weights[t] * images[..., sources[t], :], t its taps.
 
@@ -281,7 +283,7 @@ def motion_blur(
     Parameters
     ----------
     images : Tensor
-        Floats (N, C, H, W), C at most 24.
+        Floats (N, C, H, W).
     angles : Tensor
         (N,), in degrees.
     radius, sigma
@@ -301,30 +303,28 @@ def _motion_weights(radius: int, sigma: float) -> NDArray[np.float64]:
     return normalised
 
 
-@kernel
 def _sum_windows(images: Tensor, angles: Tensor, weights: Tensor, *, left: int) -> Tensor:
     """Return images with tap i of `weights` i pixels away in the direction of `angles`.
 
-    Shifts differ from image to image. Along a row, every window of 8 pixels (24 grey ones) is a row of a
-    table, so that any shift is a look-up; `left` is how far a shift can go to the left.
+    Shifts differ from image to image. Along a row, every window of `WINDOW` pixels is a row of a table, so
+    that any shift is a look-up; `left` is how far a shift can go to the left.
     """
     count, channels, height, width = images.shape
     taps = weights.shape[0]
-    size = 24 // channels
-    windows = -(-width // size)
-    starts = left + taps + size * (windows - 1)
-    padded = F.pad(images, (left, starts + size - 1 - left - width, 0, 0), mode="replicate")
+    windows = -(-width // WINDOW)
+    starts = left + taps + WINDOW * (windows - 1)
+    padded = F.pad(images, (left, starts + WINDOW - 1 - left - width, 0, 0), mode="replicate")
     pixels = padded.permute(0, 2, 3, 1).reshape(count, height, -1)
-    table = pixels.unfold(2, size * channels, channels).contiguous().view(-1, size * channels)
+    table = pixels.unfold(2, WINDOW * channels, channels).contiguous().view(-1, WINDOW * channels)
 
     dx, dy = _steps(angles, taps)
     axis = torch.arange(max(height, count, windows), device=images.device)
     rows = (axis[:height, None] + dy[:, None, :]).clamp(0, height - 1) + axis[:count, None, None] * height
-    columns = axis[:windows, None] * size + dx[:, None, :] + left
+    columns = axis[:windows, None] * WINDOW + dx[:, None, :] + left
     chosen = ((rows * starts)[:, :, None, :] + columns[:, None, :, :]).view(-1, taps)
     shares = weights.expand(chosen.shape).contiguous()
     summed = F.embedding_bag(chosen, table, mode="sum", per_sample_weights=shares)
-    blurred = summed.view(count, height, windows * size, channels)[:, :, :width]
+    blurred = summed.view(count, height, windows * WINDOW, channels)[:, :, :width]
     return blurred.permute(0, 3, 1, 2).contiguous()
 
 

@@ -33,16 +33,18 @@ def plasma(u: Tensor, side: int, decay: float) -> Tensor:
     grid = torch.zeros((len(u), 1, 1), dtype=u.dtype, device=u.device)
     width, used, count = 100.0, 0, 1
     while count < side:
-        noise = (
-            u[:, used : used + 3 * count**2].view(-1, 3, count, count) * (2 * width * width) - width * width
-        )
+        noise = u[:, used : used + 3 * count**2] * (2 * width * width)
+        of_squares, of_rows, of_columns = noise.sub_(width * width).view(-1, 3, count, count).unbind(1)
         right = grid + grid.roll(-1, 2)
-        squares = (right + right.roll(-1, 1)) / 4 + noise[:, 0]
-        horizontal = (squares + squares.roll(1, 1) + right) / 4 + noise[:, 1]
-        vertical = (squares + squares.roll(1, 2) + grid + grid.roll(-1, 1)) / 4 + noise[:, 2]
-        upper = torch.stack([grid, horizontal], dim=3).flatten(2)
-        lower = torch.stack([vertical, squares], dim=3).flatten(2)
-        grid = torch.stack([upper, lower], dim=2).flatten(1, 2)
+        squares = (right + right.roll(-1, 1)).mul_(0.25).add_(of_squares)
+        horizontal = (squares + squares.roll(1, 1)).add_(right).mul_(0.25).add_(of_rows)
+        vertical = (
+            (squares + squares.roll(1, 2)).add_(grid).add_(grid.roll(-1, 1)).mul_(0.25).add_(of_columns)
+        )
+        finer = grid.new_empty(len(u), count, 2, count, 2)
+        finer[:, :, 0, :, 0], finer[:, :, 0, :, 1] = grid, horizontal
+        finer[:, :, 1, :, 0], finer[:, :, 1, :, 1] = vertical, squares
+        grid = finer.view(len(u), 2 * count, 2 * count)
         width, used, count = width / decay, used + 3 * count**2, 2 * count
-    grid = grid - grid.amin((1, 2), keepdim=True)
-    return grid / grid.amax((1, 2), keepdim=True)
+    grid -= grid.amin((1, 2), keepdim=True)
+    return grid.div_(grid.amax((1, 2), keepdim=True))

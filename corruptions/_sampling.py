@@ -40,7 +40,7 @@ def _box_axis(levels: Tensor, index: Tensor, inside: Tensor, weight: Tensor, *, 
     shape[axis] = -1
     total = _take(levels, index[0], axis)
     for tap in range(1, len(index)):
-        total += _take(levels, index[tap], axis) * inside[tap].view(shape)
+        total += _take(levels, index[tap], axis).mul_(inside[tap].view(shape))
     return _fixed_mean(total, weight.view(shape))
 
 

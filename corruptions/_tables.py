@@ -61,6 +61,12 @@ def _round_significant(value: float, *, bits: int) -> float:
     return math.ldexp(round(math.ldexp(fraction, bits)), exponent - bits)
 
 
+def quantile_lines(distribution: Distribution) -> NDArray[np.int64]:
+    """Return `quantile_left` and `quantile_slope` as the two halves of an int64 (QUANTILE_CELLS,)."""
+    lines: NDArray[np.int64] = np.stack(_quantile_cells(distribution), axis=1).view(np.int64)[:, 0]
+    return lines
+
+
 def quantile_left(distribution: Distribution) -> NDArray[np.float32]:
     """Return the quantiles at the left ends of the cells, float32 (QUANTILE_CELLS,)."""
     return _quantile_cells(distribution)[0]

@@ -115,7 +115,6 @@ class GlassBlur(Corruption):
         return gaussian_filter(smooth, self.sigma)
 
 
-@kernel
 def _offsets(words: Tensor, shape: tuple[int, int, int], d: int) -> Tensor:
     """Return int32 (N, passes, 2, height, width) in -d, ..., d - 1 from words (N, half as many)."""
     halves = torch.cat([words, words >> 16], dim=1)[:, : math.prod(shape)]
@@ -132,7 +131,6 @@ def _floor_levels(images: Tensor) -> Tensor:
     return (images * 255).add_(2.0**-12).floor_().div_(255)
 
 
-@kernel
 def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
     """Return for every pixel the index, among those of all images, of the one it takes, (N, H * W)."""
     count, passes = offsets.shape[:2]
@@ -160,7 +158,6 @@ def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
     return source.view(count, height * width)
 
 
-@kernel
 def _take(images: Tensor, source: Tensor) -> Tensor:
     """Return images (N, C, H, W) with pixels taken from `source`."""
     flat = images.flatten(2)

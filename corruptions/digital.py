@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ._color import scale_saturation
+from ._compile import kernel
 from ._filters import smooth_field
 from ._jpeg import jpeg
 from ._sampling import affine_positions, pixelate, sample
@@ -33,8 +34,7 @@ class Contrast(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return m + factor * (x - m)."""
-        # In this form factor 1 and constant channels give x back to the bit.
-        return images + (_channel_means(images) - images) * (1 - self.factor)
+        return _towards(images, _channel_means(images), 1 - self.factor)
 
 
 @register
@@ -199,6 +199,13 @@ def _displace(images: Tensor, field: Tensor) -> Tensor:
     return sample(images, field[:, 0] + columns, field[:, 1] + rows, mirror=False)
 
 
+@kernel
+def _towards(images: Tensor, means: Tensor, share: float) -> Tensor:
+    # In this form share 0 and constant channels give the images back to the bit.
+    return images + (means - images) * share
+
+
+@kernel
 def _channel_means(images: Tensor) -> Tensor:
     """Return the mean of each channel, (N, C, 1, 1), the same whatever the batch.
 

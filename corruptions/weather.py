@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ._color import luma, shift_value
-from ._compile import device_constant
+from ._compile import device_constant, kernel
 from ._filters import clipped_zoom, motion_blur, zero_below
 from ._fractal import map_side, plasma
 from .base import Corruption, Noise
@@ -264,6 +264,7 @@ class Fog(Corruption):
         return _add_fog(images, fog[:, None, :height, :width], self.strength)
 
 
+@kernel
 def _add_fog(images: Tensor, fog: Tensor, strength: float) -> Tensor:
     brightest = images.amax((1, 2, 3), keepdim=True)
     return (images + fog * strength) * (brightest / (brightest + strength))

@@ -1,5 +1,6 @@
 """Compiled kernels: the integers to the bit, pixels at most one level apart on few values."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -54,16 +55,23 @@ def test_compiled_streams_are_the_same_to_the_bit(compiled: None) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_compiled_pixels_differ_by_one_level_at_most_on_few_values(compiled: None) -> None:
-    names = corruptions.list_corruptions()
-    for count in (3, 7):
-        batches = {name: make_input(name, count=count, dtype=torch.uint8) for name in names}
-        corruptions.use_compile(True)
-        fused = {name: corruptions.corrupt(batches[name], name, severity=3) for name in names}
-        corruptions.use_compile(False)
-        for name in names:
-            difference = (fused[name].double() - corruptions.corrupt(batches[name], name, severity=3)).abs()
-            assert difference.max() <= 1, name
-            assert (difference > 1e-6).double().mean() <= 1e-4, name
+    settings = list(itertools.product(corruptions.list_corruptions(), (3, 7), (1, 2, 3, 4, 5), ("32", "224")))
+
+    def run() -> list[torch.Tensor]:
+        return [
+            corruptions.corrupt(
+                make_input(name, count=count, dtype=torch.uint8), name, severity=severity, table=table
+            )
+            for name, count, severity, table in settings
+        ]
+
+    corruptions.use_compile(True)
+    fused = run()
+    corruptions.use_compile(False)
+    for setting, one, other in zip(settings, fused, run(), strict=True):
+        difference = (one.double() - other.double()).abs()
+        assert difference.max() <= 1, setting
+        assert (difference > 1e-6).double().mean() <= 1e-4, setting
 
 
 def test_use_compile_compiles_each_kernel_once(monkeypatch: pytest.MonkeyPatch, compiled: None) -> None:

@@ -15,6 +15,7 @@ from corruptions import _compile
 
 from .conftest import make_input
 
+DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 each_name = pytest.mark.parametrize("name", corruptions.list_corruptions())
 
 
@@ -46,16 +47,25 @@ def fake_images(name: str, *, dtype: torch.dtype) -> torch.Tensor:
 
 
 @each_name
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
-@pytest.mark.parametrize("ids_device", [None, "cpu", "cuda"])
-def test_runs_on_fake_cuda(name: str, dtype: torch.dtype, ids_device: str | None) -> None:
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
+def test_runs_on_fake_cuda(name: str, dtype: torch.dtype, severity: int) -> None:
     with fake_cuda():
         images = fake_images(name, dtype=dtype)
-        ids = None if ids_device is None else torch.arange(4, device=ids_device)
-        corrupted = corruptions.corrupt(images, name, severity=3, ids=ids)
+        corrupted = corruptions.corrupt(images, name, severity=severity, table="224")
         assert corrupted.device.type == "cuda"
         assert corrupted.shape == images.shape
         assert corrupted.dtype == images.dtype
+
+
+@each_name
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_ids_may_be_on_either_device(name: str, device: str) -> None:
+    with fake_cuda():
+        images = fake_images(name, dtype=torch.uint8)
+        for table in ("32", "imagecorruptions"):
+            ids = torch.arange(4, device=device)
+            assert corruptions.corrupt(images, name, severity=3, ids=ids, table=table).device.type == "cuda"
 
 
 @each_name

@@ -25,7 +25,7 @@ def test_distances_are_those_of_the_nearest_edge() -> None:
     edges = (torch.rand(3, 1, 45, 30, generator=generator) < 0.004).to(torch.uint8)
     edges[2] = 0
     ours = chamfer_distance(edges).double().numpy()
-    places = np.stack(np.mgrid[:45, :30]).reshape(2, -1)
+    places = np.indices((45, 30)).reshape(2, -1)
     for edge, distance in zip(edges[:, 0].numpy(), ours[:, 0], strict=True):
         offsets = np.abs(places[:, :, None] - np.argwhere(edge).T[:, None])
         near, far = offsets.min(0), offsets.max(0)
