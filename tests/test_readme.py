@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from corruptions.__main__ import _conform_parser
 from robustbench_act.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
@@ -47,6 +48,7 @@ def test_every_option_named_exists() -> None:
         for part in command.params
         for option in part.secondary_opts
     }
+    options |= set(re.findall(r"--[a-z-]+", _conform_parser().format_help()))
     named = set(re.findall(r"`(--[a-z-]+)", README.read_text()))
     assert named
     assert named <= options
