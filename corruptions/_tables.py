@@ -62,19 +62,12 @@ def _round_significant(value: float, *, bits: int) -> float:
 
 
 def quantile_lines(distribution: Distribution) -> NDArray[np.int64]:
-    """Return `quantile_left` and `quantile_slope` as the two halves of an int64 (QUANTILE_CELLS,)."""
+    """Return the quantile at the left end of each cell and its rise per unit of offset: (QUANTILE_CELLS,).
+
+    Two float32 in one int64, in the order of memory.
+    """
     lines: NDArray[np.int64] = np.stack(_quantile_cells(distribution), axis=1).view(np.int64)[:, 0]
     return lines
-
-
-def quantile_left(distribution: Distribution) -> NDArray[np.float32]:
-    """Return the quantiles at the left ends of the cells, float32 (QUANTILE_CELLS,)."""
-    return _quantile_cells(distribution)[0]
-
-
-def quantile_slope(distribution: Distribution) -> NDArray[np.float32]:
-    """Return the rise of the quantile per unit of offset, float32 (QUANTILE_CELLS,)."""
-    return _quantile_cells(distribution)[1]
 
 
 def _poisson_support(mean_per_unit: float, digit_bits: int) -> tuple[NDArray[np.int64], int]:

@@ -76,7 +76,7 @@ class GlassBlur(Corruption):
     of two array views copies, as the second view has changed by then.) The mean offset is -1/2 pixel.
 
     Here all pixels of a pass follow their sources at once, doubling the distance followed each time. A chain
-    of more than 64 copies would be cut: its probability is below 1e-22.
+    of more than 64 copies would be cut: its probability is below 1e-22 per pixel for d up to 4.
 
     Parameters
     ----------

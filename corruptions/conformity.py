@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -179,8 +180,20 @@ def check_golden(
                 yield from _check_pinned(pinned, name, table)
 
 
+def _open_golden(path: Path) -> Any:
+    """Return an open .npz file of golden arrays; no pickles."""
+    try:
+        golden = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"Expected golden arrays, got {path} ({error}).") from None
+    missing = {"clean", "severities"} - set(getattr(golden, "files", ()))
+    if missing:
+        raise InputError(f"Expected golden arrays, got {path} without {', '.join(sorted(missing))}.")
+    return golden
+
+
 def _check_outputs(path: Path, name: str, table: str) -> Iterator[Conformity]:
-    with np.load(path) as golden:
+    with _open_golden(path) as golden:
         images, severities = to_tensor(golden["clean"]), golden["severities"].tolist()
         if f"det__{name}" in golden:
             ours = [corrupt(images, name, severity=severity, table=table) for severity in severities]
@@ -195,7 +208,7 @@ def _check_outputs(path: Path, name: str, table: str) -> Iterator[Conformity]:
 
 
 def _check_pinned(path: Path, name: str, table: str) -> Iterator[Conformity]:
-    with np.load(path) as golden:
+    with _open_golden(path) as golden:
         if f"out__{name}" not in golden:
             return
         clean, severities = to_tensor(golden["clean"]), golden["severities"].tolist()

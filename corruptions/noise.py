@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from .base import Corruption, Noise
@@ -86,8 +87,7 @@ class ImpulseNoise(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return 1 where flipped and salted, 0 where flipped only, x elsewhere."""
-        flipped = noise["flipped"]
-        return (images * ~flipped).add_(flipped & noise["salted"])  # `where` takes twice as long
+        return torch.where(noise["flipped"], noise["salted"].to(images.dtype), images)
 
 
 @register

@@ -167,7 +167,7 @@ def _uniform(ids: Tensor, key: Tensor, count: int) -> Tensor:
 
 def _quantiles(ids: Tensor, key: Tensor, count: int, lines: Tensor) -> Tensor:
     cell, offset = _cells(ids, key, count)
-    # Two float32 are looked up as one int64, in half the time; compiled, a look-up takes five times as long.
+    # Two float32 are looked up as one int64, in half the time; not compiled, for that takes longer.
     line = torch.index_select(lines, 0, cell.view(-1)).view(torch.float32).view(*cell.shape, 2)
     left, slope = line.unbind(-1)
     return torch.addcmul(left, slope, offset)

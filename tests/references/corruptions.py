@@ -57,12 +57,12 @@ def brightness(images: Array, *, value_shift: float) -> Array:
         return np.clip(x + value_shift, 0, 1)
     y = np.empty_like(x)
     for n, h, w in np.ndindex(x.shape[0], x.shape[2], x.shape[3]):
-        hue, saturation, value = _rgb_to_hsv(*x[n, :, h, w])
-        y[n, :, h, w] = _hsv_to_rgb(hue, saturation, min(max(value + value_shift, 0.0), 1.0))
+        hue, saturation, value = rgb_to_hsv(*x[n, :, h, w])
+        y[n, :, h, w] = hsv_to_rgb(hue, saturation, min(max(value + value_shift, 0.0), 1.0))
     return y
 
 
-def _rgb_to_hsv(red: float, green: float, blue: float) -> tuple[float, float, float]:
+def rgb_to_hsv(red: float, green: float, blue: float) -> tuple[float, float, float]:
     value = max(red, green, blue)
     spread = value - min(red, green, blue)
     if spread == 0:
@@ -76,7 +76,7 @@ def _rgb_to_hsv(red: float, green: float, blue: float) -> tuple[float, float, fl
     return hue / 6 % 1, spread / value, value
 
 
-def _hsv_to_rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
+def hsv_to_rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
     sector = math.floor(6 * hue)
     f = 6 * hue - sector
     p = value * (1 - saturation)

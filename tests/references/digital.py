@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
+from .corruptions import hsv_to_rgb, rgb_to_hsv
+
 Array = NDArray[Any]
 
 LUMINANCE = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
@@ -67,20 +69,5 @@ def displace(image: Array, field: Array, *, alpha: float, sigma: float | tuple[f
 
 def saturate(colour: Array, *, factor: float, shift: float) -> Array:
     """One RGB colour through hue, saturation and value and back."""
-    red, green, blue = colour
-    value, spread = colour.max(), colour.max() - colour.min()
-    if spread == 0:
-        hue = saturation = 0.0
-    else:
-        saturation = spread / value
-        if blue == value:
-            hue = 4 + (red - green) / spread
-        elif green == value:
-            hue = 2 + (blue - red) / spread
-        else:
-            hue = (green - blue) / spread
-    saturation = min(max(saturation * factor + shift, 0.0), 1.0)
-    # Distance from the hue's peak, the usual closed form of the six sectors.
-    wheel = (np.array([5.0, 3.0, 1.0]) + hue % 6) % 6
-    closed: Array = value - value * saturation * np.clip(np.minimum(wheel, 4 - wheel), 0, 1)
-    return closed
+    hue, saturation, value = rgb_to_hsv(*colour)
+    return np.array(hsv_to_rgb(hue, min(max(saturation * factor + shift, 0.0), 1.0), value))

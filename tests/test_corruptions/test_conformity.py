@@ -215,6 +215,21 @@ def test_bad_usage_is_one_line_and_exit_2(
     assert message in error
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_broken_arrays_are_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    path = tmp_path / "orig_32.npz"
+    if content is None:
+        np.savez(path, other=np.zeros(3))
+    else:
+        path.write_bytes(content)
+    assert main(["conform", "--golden", str(tmp_path), "--no-package"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(path) in error
+
+
 def test_a_folder_without_arrays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="golden arrays"):
         list(conformity.check(["contrast"], golden=tmp_path, package=False))
