@@ -38,7 +38,7 @@ def scale_saturation(images: Tensor, factor: float, shift: float) -> Tensor:
     distance = value - images
     distance[:, 1:] += grey
     # S' / S = clip(factor * D + shift * V, 0, V) / D with D = V * S
-    scaled = torch.minimum((spread * factor).add_(value, alpha=shift).clamp_(min=0), value)
+    scaled = torch.minimum((spread * factor).add_(value * shift).clamp_(min=0), value)
     return torch.addcmul(value, distance, scaled / (spread + grey), value=-1)
 
 

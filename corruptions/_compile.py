@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Hashable
 from functools import cache, lru_cache, wraps
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 import numpy as np
@@ -28,17 +29,28 @@ def use_compile(enabled: bool = True) -> None:
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a pure function of tensors so that `use_compile` can compile it."""
+    """Decorate a pure function of tensors so that `use_compile` can compile it.
+
+    Compiled once for every kind of call (dtype, one image or many, grey or colour, gradients on or off) up to
+    torch's limit; a call beyond it is not compiled, hence no `fullgraph`, which would raise there.
+    """
 
     @cache
     def compiled() -> Callable[P, R]:
-        return torch.compile(function, dynamic=True, fullgraph=True)
+        return torch.compile(function, dynamic=True)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return (compiled() if _state["enabled"] else function)(*args, **kwargs)
+        if torch.compiler.is_compiling() or not _state["enabled"]:
+            return function(*args, **kwargs)
+        return compiled()(*args, **kwargs)
 
     return call
+
+
+def with_own_code(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a copy of a function for torch.compile, which allows a code object 8 recompilations in all."""
+    return FunctionType(function.__code__.replace(), function.__globals__)
 
 
 def device_constant(

@@ -1,7 +1,7 @@
 """What a corruption is: its parameters, what it draws, and what it does to images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeAlias, final
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import severity as severities
-from ._compile import kernel
+from ._compile import kernel, with_own_code
 from .errors import InputError
 from .random import Stream
 
@@ -21,7 +21,7 @@ Noise: TypeAlias = Mapping[str, Tensor]
 MINIMUM_SIDE = 8
 
 BLOCK_VALUES = 2**19
-"""Values corrupted at a time on the CPU."""
+"""Values corrupted at a time on the CPU by one thread; twice as many by two or more."""
 
 
 class Corruption(ABC):
@@ -39,12 +39,16 @@ class Corruption(ABC):
         "input": the network's normalised input, floats (N, C, ...) of any range, never clipped.
     version : int
         Raised when the same parameters and random numbers give other pixels; part of a suite's hash.
+    fused : bool
+        Whether `use_compile` compiles all of it, from levels to levels, for uint8 images. For `apply` of few
+        operations, value by value: they then take one pass over memory together.
     """
 
     name: ClassVar[str]
     group: ClassVar[str]
     domain: ClassVar[Domain] = "pixels"
     version: ClassVar[int] = 1
+    fused: ClassVar[bool] = False
 
     @classmethod
     def at(cls, severity: float, *, table: str) -> Self:
@@ -157,7 +161,9 @@ class Corruption(ABC):
         uint8 images are taken as v / 255, and the result is clipped, multiplied by 255 and truncated.
         """
         if images.dtype == torch.uint8:
-            return _to_levels(self.apply(_from_levels(images), noise))
+            if self.fused:
+                return _fused_rendering(type(self))(self, images.contiguous(), noise)
+            return _render_levels(self, images, noise)
         work = images.to(torch.promote_types(images.dtype, torch.float32))
         corrupted = self.apply(work, noise)
         if self.domain == "pixels":
@@ -183,7 +189,17 @@ def _block_length(images: Tensor, values_per_image: int) -> int:
     """
     if images.device.type != "cpu" or images.numel() == 0:
         return len(images)
-    return max(1, BLOCK_VALUES // values_per_image)
+    # No more for more threads: no operation's result should exceed the memory that is kept, 32 MiB.
+    return max(1, BLOCK_VALUES * min(torch.get_num_threads(), 2) // values_per_image)
+
+
+def _render_levels(corruption: Corruption, images: Tensor, noise: Noise) -> Tensor:
+    return _to_levels(corruption.apply(_from_levels(images), noise))
+
+
+@cache
+def _fused_rendering(kind: type[Corruption]) -> Callable[[Corruption, Tensor, Noise], Tensor]:
+    return kernel(with_own_code(_render_levels))
 
 
 @kernel

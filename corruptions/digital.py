@@ -29,6 +29,7 @@ class Contrast(Corruption):
 
     name: ClassVar[str] = "contrast"
     group: ClassVar[str] = "digital"
+    fused: ClassVar[bool] = True
 
     factor: float
 
@@ -156,6 +157,7 @@ class Saturate(Corruption):
 
     name: ClassVar[str] = "saturate"
     group: ClassVar[str] = "extra"
+    fused: ClassVar[bool] = True
 
     factor: float
     shift: float

@@ -24,6 +24,7 @@ class GaussianNoise(Corruption):
 
     name: ClassVar[str] = "gaussian_noise"
     group: ClassVar[str] = "noise"
+    fused: ClassVar[bool] = True
 
     std: float
 
@@ -49,6 +50,7 @@ class ShotNoise(Corruption):
 
     name: ClassVar[str] = "shot_noise"
     group: ClassVar[str] = "noise"
+    fused: ClassVar[bool] = True
 
     rate: float
 
@@ -103,6 +105,7 @@ class SpeckleNoise(Corruption):
 
     name: ClassVar[str] = "speckle_noise"
     group: ClassVar[str] = "extra"
+    fused: ClassVar[bool] = True
 
     std: float
 

@@ -283,6 +283,7 @@ class Brightness(Corruption):
 
     name: ClassVar[str] = "brightness"
     group: ClassVar[str] = "weather"
+    fused: ClassVar[bool] = True
 
     value_shift: float
 

@@ -111,6 +111,7 @@ def run(options: argparse.Namespace, names: list[str]) -> Iterator[Result]:
     for mode, threads, side, batch in settings:
         corruptions.use_compile(mode == "compiled")
         torch.set_num_threads(threads)
+        torch.compiler.reset()  # what was compiled for other settings counts towards torch's limit
         images = images_of(side, batch)
         for name in names:
             own, other, least, memory = measure(name, images, repeats=options.repeats)
