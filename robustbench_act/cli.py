@@ -115,14 +115,28 @@ def train(
     click.echo(f"{_count(jobs, 'checkpoint')} in {out}")
 
 
+def _checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what says about a checkpoint what its file may not."""
+    options = (
+        click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it."),
+        click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise."),
+        click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise."),
+        click.option(
+            "--activation", metavar="NAME", help="Activation, likewise.  [default: what --model has]"
+        ),
+        click.option(
+            "--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]"
+        ),
+        click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
-@click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it.")
-@click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise.")
-@click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise.")
-@click.option("--activation", metavar="NAME", help="Activation, likewise.  [default: what --model has]")
-@click.option("--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]")
-@click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]")
+@_checkpoint_options
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
 @click.option(
     "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
@@ -164,7 +178,6 @@ def evaluate(
     and severities (--full takes all).
     """
     from robustbench_act import evaluation  # noqa: PLC0415 - torch takes seconds to load
-    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
     from robustbench_act.datasets import load_dataset  # noqa: PLC0415
 
     quick = not checkpoints and not full
@@ -172,16 +185,8 @@ def evaluate(
         QUICK_SEVERITIES if quick else evaluation.ALL_SEVERITIES
     )
     data = load_dataset(dataset)
-    loaded = None
-    if checkpoints:
-        overrides = {
-            "activation": activation,
-            "classes": classes,
-            "input_size": _whole_numbers("--input-size", input_size),
-            "mean": _numbers("--mean", mean),
-            "std": _numbers("--std", std),
-        }
-        loaded = load_checkpoints(find_checkpoints(checkpoints), model, data=data, **overrides)
+    spec = {"activation": activation, "classes": classes, "input_size": input_size, "mean": mean, "std": std}
+    loaded = _load(checkpoints, model, data, spec) if checkpoints else None
     started = time.monotonic()
     with _EvaluationProgress(quick=quick and not limit) as progress:
         run = evaluation.evaluate(
@@ -198,6 +203,94 @@ def evaluate(
     _show(run, page, as_json=as_json, seconds=time.monotonic() - started)
     if run.cells["error"].notna().any():
         sys.exit(1)
+
+
+@main.command()
+@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT|FOLDER|GLOB...")
+@_checkpoint_options
+@click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
+@click.option("--limit", default=256, show_default=True, type=click.IntRange(1), help="Images, balanced.")
+@click.option(
+    "--shift",
+    default="shift_gaussian:3",
+    show_default=True,
+    metavar="NAME:SEVERITY",
+    help="Corruption or input shift of the images.",
+)
+@click.option(
+    "--inject",
+    metavar="NAME:SCALE",
+    help="Shift the input of each activation layer in turn instead: gaussian:0.1.",
+)
+@click.option("--gradients", is_flag=True, help="Variance of the gradient at each layer, on clean images.")
+@click.option("--train-mode", is_flag=True, help="The gradients as in training: batch statistics, dropout.")
+@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(2))
+@click.option("--seed", default=0, show_default=True, help="Seed of the shift.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+@click.option("--json", "as_json", is_flag=True, help="Print every column as JSON.")
+def probe(
+    *,
+    checkpoints: tuple[str, ...],
+    model: str | None,
+    dataset: str,
+    limit: int,
+    shift: str,
+    gradients: bool,
+    train_mode: bool,
+    device: str,
+    as_json: bool,
+    inject: str | None,
+    batch_size: int,
+    seed: int,
+    **spec: Any,
+) -> None:
+    """Show what a shift does inside every activation layer of each checkpoint."""
+    from robustbench_act.datasets import load_dataset  # noqa: PLC0415 - torch takes seconds to load
+    from robustbench_act.devices import choose_device  # noqa: PLC0415
+    from robustbench_act.evaluation import probe_layers  # noqa: PLC0415
+    from robustbench_act.terminal import print_layers, progress_bar  # noqa: PLC0415
+
+    if train_mode and not gradients:
+        raise click.UsageError("--train-mode: says how --gradients are taken; give both.")
+    cell = _cell(shift)
+    where = choose_device(device)
+    data = load_dataset(dataset).subset(limit)
+    answers = []
+    with progress_bar() as progress:
+        bar = progress.add_task("probing", total=None)
+        for checkpoint in _load(checkpoints, model, data, spec):
+            table = probe_layers(
+                checkpoint,
+                data,
+                cell=cell,
+                inject=inject,
+                gradients=gradients,
+                training=train_mode,
+                seed=seed,
+                batch_size=batch_size,
+                device=where,
+                on_images=lambda count: progress.advance(bar, count),
+            )
+            if as_json:
+                rows = json.loads(table.to_json(orient="records", double_precision=15))
+                answers.append({"checkpoint": checkpoint.name, "layers": rows})
+            else:
+                what = f"{inject} at each layer's input" if inject else shift
+                print_layers(table, f"{checkpoint.name}: {len(data)} images of {data.name}, {what}")
+    if as_json:
+        click.echo(json.dumps(answers, indent=1))
+
+
+def _cell(text: str) -> Any:
+    """Return the cell that NAME:SEVERITY means."""
+    from corruptions import Cell  # noqa: PLC0415 - torch takes seconds to load
+
+    name, _, severity = text.partition(":")
+    try:
+        return Cell(name, float(severity))
+    except ValueError as error:
+        reason = str(error) if severity and not str(error).startswith("could not") else "no number after ':'"
+        raise click.UsageError(f"--shift: expected NAME:SEVERITY, got {text!r}. {reason}") from error
 
 
 @main.command()
@@ -279,6 +372,19 @@ def list_names() -> None:
     click.echo(f"Datasets\n  {', '.join(list_datasets())}")
     ours = [name for name in list_architectures() if name.startswith("cifar:")]
     click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, package.module:factory")
+
+
+def _load(checkpoints: tuple[str, ...], model: str | None, data: Any, spec: dict[str, Any]) -> list[Any]:
+    """Load the checkpoints that a command names; `spec` has its flags."""
+    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
+
+    overrides = {
+        **spec,
+        "input_size": _whole_numbers("--input-size", spec["input_size"]),
+        "mean": _numbers("--mean", spec["mean"]),
+        "std": _numbers("--std", spec["std"]),
+    }
+    return load_checkpoints(find_checkpoints(checkpoints), model, data=data, **overrides)
 
 
 class _EvaluationProgress:

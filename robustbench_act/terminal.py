@@ -1,5 +1,6 @@
 """What the command line shows: progress on stderr, the leaderboard on stdout."""
 
+import math
 import sys
 from typing import Any
 
@@ -83,6 +84,72 @@ def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: b
     for rank, *cells in zip(board["rank"], *texts.values(), strict=True):
         table.add_row(*cells, style="bold" if rank == 1 else "")
     return table
+
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_BAR_WIDTH = 8  # characters
+
+
+def print_layers(table: pd.DataFrame, title: str) -> None:
+    """Print what a shift does inside a network, a line for each activation layer, on stdout.
+
+    Parameters
+    ----------
+    table
+        `Probe.to_frame` with two versions, the second one shifted.
+    title
+        What was done to what.
+    """
+    clean = table[table["version"] == 0].set_index("index")
+    shifted = table[table["version"] == 1].set_index("index")
+    moved = shifted["output_relative_mean"]
+    top = moved[moved < float("inf")].max()
+    texts = {
+        "layer": shifted["layer"],
+        "D": shifted["elements"].map("{:,}".format),
+        "in": shifted["input_relative_mean"].map(_percent),
+        "out": moved.map(_percent),
+        " ": moved.map(lambda value: _bar(min(value / top, 1.0) if top else 0.0)),
+        "± sd": shifted["output_relative_var"].pow(0.5).map(_percent),
+        "out/in": shifted["amplification_mean"].map(_short),
+        "mean |µ|": clean["activation_abs_mean"].map(_short),
+        "saturated": clean["saturated"].map(_percent),
+        "dead": clean["dead"].map(_percent),
+        "rho": clean["rho"].map(_short),
+        "rho'": clean["rho_prime"].map(_short),
+    }
+    if "gradient_variance" in table:
+        texts["var grad"] = clean["gradient_variance"].map("{:.1e}".format)
+    grid = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    for name in texts:
+        grid.add_column(name, justify="left" if name in ("layer", " ") else "right", no_wrap=name == " ")
+    for cells in zip(*texts.values(), strict=True):
+        grid.add_row(*cells)
+    console = Console()
+    needed = grid.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    print(title)  # noqa: T201
+    (console if console.is_terminal and needed <= console.width else Console(width=needed)).print(grid)
+    marked = int(table["nonfinite"].sum())
+    print(  # noqa: T201
+        "in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd"
+        + (f"\n{marked} (image, layer) pairs have NaN or infinite values." if marked else "")
+    )
+
+
+def _bar(share: float) -> str:
+    """Return a bar of a share in [0, 1], to an eighth of a character; empty for NaN.
+
+    >>> _bar(0.53), _bar(float("nan"))
+    ('████▎   ', '')
+    """
+    if math.isnan(share):
+        return ""
+    whole, part = divmod(round(share * _BAR_WIDTH * 8), 8)
+    return ("█" * whole + _BLOCKS[part]).ljust(_BAR_WIDTH)[:_BAR_WIDTH]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
 
 
 def _percent(share: Any) -> str:

@@ -2,7 +2,7 @@
 
 from robustbench_act.activations.anact import NormalizedActivation, NReLU, NSwish
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
-from robustbench_act.activations.layers import PerCall, activation_layers
+from robustbench_act.activations.layers import PerCall, activation_layers, activation_slope
 from robustbench_act.activations.registry import (
     ActivationFacts,
     activation_facts,
@@ -21,6 +21,7 @@ __all__ = [
     "PerCall",
     "activation_facts",
     "activation_layers",
+    "activation_slope",
     "get_activation",
     "list_activations",
     "replace_activations",

@@ -25,7 +25,19 @@ _FUNCTIONS = {
     for name in _NAMES
     if hasattr(space, name)
 }
+_METHODS = {getattr(Tensor, name) for name in _NAMES if hasattr(Tensor, name)}
 _TENSOR_METHODS = frozenset(name for name in _NAMES if hasattr(Tensor, name))
+
+
+def is_activation_function(function: object) -> bool:
+    """Tell whether a function of torch, or a method of a tensor, is a hidden nonlinearity: F.relu, x.tanh_.
+
+    The names are those of the modules that `activation_layers` lists.
+
+    >>> [is_activation_function(function) for function in (F.relu, Tensor.relu_, F.sigmoid)]
+    [True, True, False]
+    """
+    return id(function) in _FUNCTIONS or function in _METHODS
 
 
 def check_modules_only(model: nn.Module) -> None:

@@ -4,39 +4,13 @@ Source: Peiwen, Liu, Changsheng & Wang, arXiv 2208.13315.
 """
 
 import math
-from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robustbench_act.activations._slopes import Function, function_slope
 from robustbench_act.errors import InputError
-
-Function = Callable[[Tensor], Tensor]
-
-
-def _relu_slope(x: Tensor) -> Tensor:
-    return (x > 0).to(x.dtype)
-
-
-def _silu_slope(x: Tensor) -> Tensor:
-    s = torch.sigmoid(x)
-    return s * (1 + x * (1 - s))
-
-
-_SLOPES: dict[Function, Function] = {F.relu: _relu_slope, torch.relu: _relu_slope, F.silu: _silu_slope}
-
-
-def _slope_by_autograd(f: Function, x: Tensor) -> Tensor:
-    """Return f'(x) of an element-wise f."""
-    y, pullback = torch.func.vjp(f, x)[:2]
-    return cast(Tensor, pullback(torch.ones_like(y))[0])
-
-
-def _slope(f: Function, x: Tensor) -> Tensor:
-    known = _SLOPES.get(f)
-    return known(x) if known else _slope_by_autograd(f, x)
 
 
 class NormalizedActivation(nn.Module):
@@ -150,6 +124,11 @@ class NormalizedActivation(nn.Module):
         """Return lambda of the running rho and rho', a scalar."""
         return torch.sqrt((self.rho + self.rho_prime) / (2 * self.rho * self.rho_prime))
 
+    def slope(self, x: Tensor) -> Tensor:
+        """Return d out / d x, element by element, as evaluation has it: (lambda + b(a)) * f'(x)."""
+        gain = self.gain() + self.bound * torch.tanh(self.scale)
+        return gain.detach().to(x.dtype) * function_slope(self.f, x)
+
     @torch.no_grad()
     def _update(self, x: Tensor, y: Tensor) -> None:
         """Average the statistics of a batch, x and y = f(x), into the running values."""
@@ -157,7 +136,7 @@ class NormalizedActivation(nn.Module):
         x, y = x.to(wide), y.to(wide)
         mu = y.mean()
         rho = y.square().mean() / (x - x.mean()).square().mean()
-        rho_prime = _slope(self.f, x).square().mean()
+        rho_prime = function_slope(self.f, x).square().mean()
         # No branch: it would make the device wait for the host. Comparisons with NaN are false.
         telling = self._within(rho) & self._within(rho_prime)
         first = ~self.initialized

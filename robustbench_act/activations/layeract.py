@@ -148,6 +148,22 @@ class LayerAct(nn.Module):
         there, back = order
         return self._gated(y.permute(there)).permute(back)
 
+    @torch.no_grad()
+    def slope(self, y: Tensor) -> Tensor:
+        """Return d a_i / d y_i of every element, the diagonal of a sample's Jacobian; float32 at least.
+
+        s(n_i) + y_i s'(n_i) ((D - 1) / D - n_i^2 / (D - 1)) / sqrt(var(y) + alpha)
+        """
+        rows = _widened(y.flatten(1))
+        d = rows.shape[1]
+        m, _, rstd, _ = _normalize(rows, self.alpha, self._gate)
+        n = (m - self._gate.shift) / self._gate.scale
+        reciprocal = rstd.view(-1, 1) * math.sqrt((d - 1) / d)  # of the root above: rstd has D for D - 1
+        s = self._gate.squash_(m)
+        gate_slope = self._gate.chain(torch.full_like(s, self._gate.scale), s)
+        own = ((d - 1) / d - n.square() / (d - 1)) * reciprocal
+        return (s + rows * gate_slope * own).view(y.shape)
+
     def _gated(self, y: Tensor) -> Tensor:
         return cast(Tensor, _Gated.apply(y.flatten(1), self.alpha, self._gate)).view(y.shape)
 

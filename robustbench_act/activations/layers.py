@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from robustbench_act.activations._slopes import Function, function_slope
 from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
 from robustbench_act.errors import InputError
@@ -35,9 +38,42 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
 )
 
 
+# Those whose slope `function_slope` knows.
+_FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
+
+
 def is_activation(module: nn.Module) -> bool:
     """Return whether a module is an activation layer (see `activation_layers`)."""
     return isinstance(module, ACTIVATION_TYPES)
+
+
+def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
+    """Return d a_i / d x_i of every element, in evaluation mode: of the shape of x, float32 at least.
+
+    For LayerAct, where an output depends on all inputs of its sample, this is the diagonal of the Jacobian.
+
+    Parameters
+    ----------
+    activation
+        An activation layer (see `activation_layers`), or an element-wise function.
+    x
+        Its input (N, ...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> activation_slope(nn.LeakyReLU(0.1), torch.tensor([[-3.0, 2.0]]))
+    tensor([[0.1000, 1.0000]])
+    """
+    learns = isinstance(activation, nn.Module) and any(True for _ in activation.parameters())
+    wide = x if learns or x.dtype not in (torch.float16, torch.bfloat16) else x.float()
+    if isinstance(activation, LayerAct | NormalizedActivation):
+        slope = activation.slope(wide)
+    elif type(activation) in _FUNCTIONS:
+        slope = function_slope(_FUNCTIONS[type(activation)], wide)
+    else:
+        slope = function_slope(activation.forward if isinstance(activation, nn.Module) else activation, wide)
+    return slope.to(torch.promote_types(slope.dtype, torch.float32))
 
 
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -20,6 +20,7 @@ from robustbench_act.evaluation.forward import Row, measure
 from robustbench_act.evaluation.plan import CLEAN, Plan, Unit
 from robustbench_act.evaluation.samples import strip
 from robustbench_act.preprocessing import normalise
+from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import KEYS, Run, RunDirectory
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
@@ -113,8 +114,7 @@ def _run_unit(
                     inputs,
                     labels,
                     batch_size=execution.batch_size,
-                    probes=plan.probes,
-                    element_means=unit.chunk == 0,
+                    metrics=_metrics(plan, unit),
                 )
             except (
                 RuntimeError,
@@ -127,6 +127,15 @@ def _run_unit(
                 layers += _with_keys(watched, checkpoint, unit)
             execution.on_images(len(chunk) * len(unit.severities))
     return pd.DataFrame(cells), pd.DataFrame(layers), samples
+
+
+def _metrics(plan: Plan, unit: Unit) -> tuple[str, ...]:
+    """Return what to measure: the costly parts on the probe sample, or its clean version, alone."""
+    if not plan.probes:
+        return ()
+    if unit.chunk > 0:
+        return ("fluctuation",)
+    return DEFAULT_METRICS if unit.corruption == CLEAN else ("fluctuation", "means")
 
 
 def _inputs(

@@ -1,5 +1,6 @@
 """One checkpoint before one unit's images: counts, sums and layer moments."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Any
 
@@ -7,20 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robustbench_act.probes import LayerProbe, LayerRecord
+from robustbench_act.probes import Layer, Probe
+from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
 
 Row = dict[str, Any]
 
 
 @torch.inference_mode()
 def measure(
-    model: nn.Module, inputs: Tensor, labels: Tensor, *, batch_size: int, probes: bool, element_means: bool
+    model: nn.Module, inputs: Tensor, labels: Tensor, *, batch_size: int, metrics: Collection[str]
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over stacked inputs and return its cell rows and its layer rows.
 
     Both have the key `version` (0: the clean images). Cells: n, correct, loss_sum (nats), agree. Layers:
-    layer, index, elements, n, the fluctuations' moments input_mean, input_m2, output_mean, output_m2 (m2: sum
-    of squared deviations from the mean), activation_mean and activation_abs_mean.
+    layer, index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations
+    from the mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the
+    other columns of `Probe.to_frame` that the metrics have.
 
     Sums are taken over all n images at once: their rounding does not depend on the batch size.
 
@@ -32,8 +35,8 @@ def measure(
         int64 (n,).
     batch_size
         Images, clean and corrupted together, that go through the network at once (k + 1 at least).
-    probes, element_means
-        Whether to watch the activation layers, and to take their means element by element.
+    metrics
+        What to measure of the activation layers: see `Probe`; nothing where empty.
 
     Raises
     ------
@@ -41,21 +44,30 @@ def measure(
         Where a logit is not finite.
     """
     versions, count = inputs.shape[:2]
-    probe = LayerProbe(model, groups=versions, element_means=element_means)
-    with probe if probes else nullcontext():
+    probe = Probe(model, metrics=metrics, versions=versions)
+    with probe if metrics else nullcontext():
         logits = _logits(model, inputs, max(batch_size // versions, 1))
     predicted = logits.argmax(-1)
     target = labels.expand(versions, -1)
     loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(versions, count)
     if not loss.isfinite().all():
-        raise FloatingPointError("logits that are not finite")
+        raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
     columns = {
         "correct": (predicted == target).sum(1),
         "loss_sum": loss.sum(1, dtype=torch.float64),
         "agree": (predicted == predicted[:1]).sum(1),
     }
     rows = _rows({"n": count}, columns)
-    return rows, [row for index, record in enumerate(probe) for row in _layer_rows(index, record)]
+    layers = probe.layers if metrics else []
+    return rows, [row for index, layer in enumerate(layers) for row in _layer_rows(index, layer, probe)]
+
+
+def _where(probe: Probe) -> str:
+    """Say in which layer it began."""
+    for layer in probe.layers:
+        if layer.samples is not None and layer.samples.nonfinite.any():
+            return f"; the first layer with such values is {layer.name}"
+    return ""
 
 
 def _logits(model: nn.Module, inputs: Tensor, step: int) -> Tensor:
@@ -64,15 +76,19 @@ def _logits(model: nn.Module, inputs: Tensor, step: int) -> Tensor:
     return torch.cat([part.unflatten(0, (len(inputs), -1)) for part in parts], dim=1)
 
 
-def _layer_rows(index: int, record: LayerRecord) -> list[Row]:
-    columns = {}
-    for side, fluctuation in (("input", record.input_fluctuation), ("output", record.output_fluctuation)):
-        samples = fluctuation.double()
-        columns[f"{side}_mean"] = samples.mean(1)
-        columns[f"{side}_m2"] = (samples - samples.mean(1, keepdim=True)).square().sum(1)
-    columns["activation_mean"], columns["activation_abs_mean"] = record.activation_means()
-    facts = {"layer": record.layer, "index": index, "elements": record.elements, "n": samples.shape[1]}
-    return _rows(facts, columns)
+def _layer_rows(index: int, layer: Layer, probe: Probe) -> list[Row]:
+    assert layer.samples is not None
+    columns: dict[str, Tensor] = {"nonfinite": layer.samples.nonfinite}
+    for name, moments in zip(QUANTITIES, layer.samples.moments, strict=True):
+        columns |= {f"{name}_{part}": values for part, values in moments._asdict().items()}
+    columns |= layer.element.columns()
+    facts = {"layer": layer.name, "index": index, "elements": layer.elements, "n": layer.count}
+    rows = _rows(facts, columns)
+    rows[0] |= probe.clean_columns(layer)
+    for name, histogram in zip(HISTOGRAMS, layer.samples.histograms, strict=True):
+        for row, counts in zip(rows, histogram.cpu().numpy(), strict=True):
+            row[f"{name}_histogram"] = counts.tobytes()
+    return rows
 
 
 def _rows(facts: Row, columns: dict[str, Tensor]) -> list[Row]:

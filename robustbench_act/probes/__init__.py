@@ -1,5 +1,7 @@
 """What happens inside the activation layers."""
 
-from robustbench_act.probes.layers import LayerProbe, LayerRecord
+from robustbench_act.probes.injection import Injection
+from robustbench_act.probes.probe import DEFAULT_METRICS, METRICS, Layer, Probe
+from robustbench_act.probes.samples import SampleStatistics
 
-__all__ = ["LayerProbe", "LayerRecord"]
+__all__ = ["DEFAULT_METRICS", "METRICS", "Injection", "Layer", "Probe", "SampleStatistics"]

@@ -2,24 +2,37 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from robustbench_act.distributions import BINS, Moments, moment_columns, quantile_columns
+from robustbench_act.quantities import (
+    HISTOGRAMS,
+    MEAN_COLUMNS,
+    QUANTILE_NAMES,
+    QUANTITIES,
+    SIGNAL_COLUMNS,
+    SLOPE_COLUMNS,
+)
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
 LAYER_KEYS = [*KEYS, "layer", "index", "elements"]
 IDENTITY = ["checkpoint", "architecture", "activation", "training_seed", "dataset"]
 CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agreement", "pixels", "error"]
+PROBE_SAMPLE_COLUMNS = (*MEAN_COLUMNS, *SLOPE_COLUMNS, *SIGNAL_COLUMNS)
+"""Measured on the probe sample, the first chunk; slopes and signals in the clean rows only."""
+
 LAYER_COLUMNS = [
     *IDENTITY,
     *LAYER_KEYS[1:],
     "n",
-    "input_fluctuation_mean",
-    "input_fluctuation_var",
-    "output_fluctuation_mean",
-    "output_fluctuation_var",
-    "activation_mean",
-    "activation_abs_mean",
+    "nonfinite",
+    *(f"{name}_{moment}" for name in QUANTITIES for moment in ("mean", "var")),
+    *(f"{name}_{quantile}" for name in HISTOGRAMS for quantile in QUANTILE_NAMES),
+    *PROBE_SAMPLE_COLUMNS,
 ]
 
 
@@ -48,35 +61,59 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Merge the layer rows of one corruption's chunks, in the order given, one chunk at a time in memory.
 
-    Returns a row for each LAYER_KEYS with the mean and variance (divisor n - 1) over samples of the input and
-    output fluctuation, and the activation means of the probe sample; no rows where no part has any.
+    Returns a row for each LAYER_KEYS with n and nonfinite (samples), mean and variance (divisor n - 1) over
+    samples of each of QUANTITIES, quantiles of HISTOGRAMS, and PROBE_SAMPLE_COLUMNS; no rows where no part
+    has any.
     """
-    total = pd.DataFrame()
+    total: _Layers | None = None
     for part in parts:
         if len(part):
-            rows = part.set_index(LAYER_KEYS)
-            total = _merge_moments(total, rows) if len(total) else rows
-    if total.empty:
-        return total
-    n = total["n"].astype(float)
-    for side in ("input", "output"):
-        total[f"{side}_fluctuation_mean"] = total[f"{side}_mean"]
-        total[f"{side}_fluctuation_var"] = total[f"{side}_m2"] / (n - 1).where(n > 1)
-    return total.reset_index()
+            rows = _Layers(part.set_index(LAYER_KEYS))
+            total = rows if total is None else total.merged(rows)
+    return pd.DataFrame() if total is None else total.table()
 
 
-def _merge_moments(total: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
-    """Chan, Golub & LeVeque's (1983) pairwise update; activation means are those of the first chunk."""
-    part = part.reindex(total.index)
-    n, added = total["n"].to_numpy(float), part["n"].fillna(0).to_numpy(float)
-    merged = total.copy()
-    merged["n"] = (n + added).astype(np.int64)
-    for side in ("input", "output"):
-        delta = part[f"{side}_mean"].fillna(0).to_numpy() - total[f"{side}_mean"].to_numpy()
-        merged[f"{side}_mean"] = total[f"{side}_mean"] + delta * added / (n + added)
-        m2 = part[f"{side}_m2"].fillna(0).to_numpy() + delta**2 * n * added / (n + added)
-        merged[f"{side}_m2"] = total[f"{side}_m2"] + m2
-    return merged
+class _Layers:
+    """The layer rows of some chunks: their keys, what can be merged, and what the first chunk alone has."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.rows = rows.drop(columns=[name for name in rows if str(name).endswith("_histogram")])
+        self.counts = rows[["n", "nonfinite"]].to_numpy(np.int64)
+        self.moments = [
+            Moments(*(rows[f"{name}_{part}"].to_numpy(float) for part in Moments._fields))
+            for name in QUANTITIES
+        ]
+        self.histograms = [
+            np.frombuffer(b"".join(rows[f"{name}_histogram"]), dtype=np.int64).reshape(-1, BINS)
+            for name in HISTOGRAMS
+        ]
+
+    def merged(self, other: "_Layers") -> "_Layers":
+        """Return both together; rows that `other` lacks (a checkpoint failed there) stay as they are."""
+        place = other.rows.index.get_indexer(self.rows.index)
+        found, place = place >= 0, place.clip(min=0)
+
+        def take(values: NDArray[Any]) -> NDArray[Any]:
+            taken: NDArray[Any] = values[place]
+            return np.where(found.reshape(-1, *[1] * (taken.ndim - 1)), taken, 0)
+
+        self.counts = self.counts + take(other.counts)
+        pairs = zip(self.moments, other.moments, strict=True)
+        self.moments = [own.merged(Moments(*map(take, more))) for own, more in pairs]
+        counts = zip(self.histograms, other.histograms, strict=True)
+        self.histograms = [own + take(more) for own, more in counts]
+        return self
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows of the final table."""
+        columns = {"n": self.counts[:, 0], "nonfinite": self.counts[:, 1]}
+        for name, moments in zip(QUANTITIES, self.moments, strict=True):
+            columns |= moment_columns(name, moments)
+        elements = self.rows.index.get_level_values("elements").to_numpy()
+        for name, histogram in zip(HISTOGRAMS, self.histograms, strict=True):
+            columns |= quantile_columns(name, histogram, elements)
+        sample = self.rows.reindex(columns=list(PROBE_SAMPLE_COLUMNS))
+        return pd.concat([pd.DataFrame(columns, index=self.rows.index), sample], axis=1).reset_index()
 
 
 def _join_digests(digests: "pd.Series[str]") -> str:

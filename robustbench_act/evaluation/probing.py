@@ -1,0 +1,136 @@
+"""One checkpoint's layers under one shift: what `actrobust probe` shows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corruptions import Cell
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import normalise
+from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
+
+Batch = tuple[Tensor, Tensor]  # normalised inputs, labels
+
+
+def probe_layers(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    *,
+    cell: Cell,
+    inject: str | None = None,
+    gradients: bool = False,
+    training: bool = False,
+    seed: int = 0,
+    batch_size: int = 128,
+    device: torch.device | None = None,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> pd.DataFrame:
+    """Return `Probe.to_frame` of a checkpoint on clean images (version 0) and on shifted ones (version 1).
+
+    Parameters
+    ----------
+    cell
+        How the network's input is shifted.
+    inject
+        Shift the input of every activation layer in turn instead, as "gaussian:0.1": a layer's row then tells
+        its own answer, without the layers before it, and later layers see none of it.
+    gradients
+        Measure gradient_variance too: of the cross-entropy of each clean image with respect to the inputs of
+        the layers.
+    training
+        Take the gradients in training mode (batch statistics, dropout under a fixed seed); the network and
+        its buffers are as before afterwards.
+    seed
+        Of the shift.
+    batch_size
+        Images, clean and shifted together, that go through the network at once.
+    on_images
+        Called with the number of images that have gone through the network.
+
+    Raises
+    ------
+    InputError
+        Where the checkpoint cannot run, or has no activation layer.
+    """
+    if checkpoint.problem:
+        raise InputError(f"{checkpoint.path}: {checkpoint.problem}")
+    device = device or torch.device("cpu")
+    model = checkpoint.model.to(device).eval()
+
+    def run(probe: Probe, *, shifted: bool) -> pd.DataFrame:
+        with probe, torch.inference_mode():
+            for part in dataset.chunks(max(batch_size // 2, 1)):
+                inputs = _shifted(part, checkpoint, cell if shifted else None, seed, device)
+                model(inputs)
+                on_images(len(inputs))
+        return probe.to_frame()
+
+    table = run(Probe(model, metrics=DEFAULT_METRICS, versions=2), shifted=inject is None)
+    if inject is not None:
+        tables = []
+        for layer in table["layer"].unique():
+            injection = Injection(layer, inject, seed)
+            rows = run(Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection), shifted=False)
+            tables.append(rows[rows["layer"] == layer])
+        table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
+    if gradients:
+        batches = (
+            (_shifted(part, checkpoint, None, seed, device)[: len(part)], part.labels.to(device))
+            for part in dataset.chunks(batch_size)
+        )
+        found = gradient_variance(model, batches, training=training)
+        table = table.merge(found, on=["version", "layer"], how="left")
+    return table
+
+
+def gradient_variance(model: nn.Module, batches: Iterator[Batch], *, training: bool = False) -> pd.DataFrame:
+    """Return version (0), layer and gradient_variance: of d loss / d y over samples and elements.
+
+    The loss is the cross-entropy (nats) of each sample, y the input of the layer. In training mode samples of
+    a batch see each other; buffers, modes and the random state are put back.
+    """
+    probe = Probe(model, metrics=["gradients"])
+    with _training_mode(model) if training else nullcontext(), probe, torch.enable_grad():
+        for inputs, labels in batches:
+            leaf = inputs.detach().requires_grad_()
+            loss = F.cross_entropy(model(leaf), labels, reduction="sum")
+            torch.autograd.grad(loss, leaf)
+    return probe.to_frame()[["version", "layer", "gradient_variance"]]
+
+
+@contextmanager
+def _training_mode(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    devices = {buffer.device for buffer, _ in buffers if buffer.device.type == "cuda"}
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            torch.manual_seed(0)
+            model.train()
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def _shifted(
+    part: Dataset, checkpoint: Checkpoint, cell: Cell | None, seed: int, device: torch.device
+) -> Tensor:
+    """Return the stacked batch [clean; shifted]; without a cell the clean images twice."""
+    spec = checkpoint.spec
+    images, ids = part.images.to(device), part.ids.to(device)
+    clean = normalise(images, spec.mean, spec.std)
+    if cell is None:
+        return torch.cat([clean, clean])
+    if cell.domain == "input":
+        return torch.cat([clean, cell.apply(clean, ids=ids, seed=seed)])
+    return torch.cat([clean, normalise(cell.apply(images, ids=ids, seed=seed), spec.mean, spec.std)])

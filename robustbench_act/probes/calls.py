@@ -1,0 +1,171 @@
+"""Follow the calls of a network's activation layers: modules and functions, repeated and in place."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from robustbench_act.activations import activation_layers
+from robustbench_act.activations._functional import is_activation_function
+from robustbench_act.errors import InputError
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an activation in a forward pass.
+
+    Attributes
+    ----------
+    layer
+        `path` of the module; `path.relu()` for a function called in the forward pass of the module at `path`;
+        with `#2`, `#3`, ... at further calls in one pass.
+    activation
+        The module, or the function of the input alone; it may work in place.
+    """
+
+    layer: str
+    activation: nn.Module | Callable[[Tensor], Tensor]
+
+
+class Watcher(Protocol):
+    """What is told of every call, in the order of the calls."""
+
+    def before(self, call: Call, x: Tensor) -> Tensor | None:
+        """Take the input, which the call may overwrite; what is returned, if anything, replaces it."""
+
+    def after(self, call: Call, output: Tensor) -> None:
+        """Take the output."""
+
+
+class FollowedCalls:
+    """Context manager in which a watcher is told of every activation call in the passes of a network.
+
+    Layers are the modules that `activation_layers` lists and the functions of the same names (F.relu, x.silu,
+    torch.tanh, ...) that the forward passes of other modules call; what an activation calls inside is part of
+    it. The hooks are gone when the block ends, also by an exception.
+
+    Raises
+    ------
+    InputError
+        Inside, where an activation takes or returns something else than one tensor.
+    """
+
+    def __init__(self, model: nn.Module, watcher: Watcher) -> None:
+        self._model, self._watcher = model, watcher
+        self._handles: list[Any] = []
+        self._mode = _FunctionMode(self)
+        self._within: list[str] = []  # paths of the modules whose forward passes are under way
+        self._inside: Call | None = None  # the activation that is being called
+        self._counts: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        layers = activation_layers(self._model)
+        self._handles.append(self._model.register_forward_pre_hook(lambda *_: self._start()))
+        inner = {id(part) for _, layer in layers for part in layer.modules()}
+        for path, module in self._model.named_modules():
+            if id(module) not in inner and _may_call_functions(module):
+                self._follow_path(path, module)
+        for path, module in layers:
+            self._follow_layer(path or type(module).__name__, module)
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _start(self) -> None:
+        self._counts.clear()
+        self._within.clear()
+        self._inside = None
+
+    def _follow_path(self, path: str, module: nn.Module) -> None:
+        self._handles.append(module.register_forward_pre_hook(lambda *_: self._within.append(path)))
+        self._handles.append(module.register_forward_hook(lambda *_: self._leave()))
+
+    def _leave(self) -> None:
+        self._within.pop()
+
+    def _follow_layer(self, path: str, module: nn.Module) -> None:
+        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            self._inside = self._next(path, module)
+            replaced = self._tell_before(self._inside, [*args, *kwargs.values()])
+            return None if replaced is None else ((replaced,), {})
+
+        def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            call, self._inside = self._inside, None
+            if call is not None:
+                self._tell_after(call, output)
+
+        self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        self._handles.append(module.register_forward_hook(after))
+
+    def call_function(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call a function of torch, as a layer if it is one."""
+        if not self._within or self._inside is not None or not is_activation_function(function):
+            return function(*args, **kwargs)
+        if not args:  # F.relu(input=x)
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("input"),)
+        rest = args[1:]
+        name = f"{function.__name__.rstrip('_')}()"
+        path = f"{self._within[-1]}.{name}" if self._within[-1] else name
+        call = self._inside = self._next(path, lambda x: function(x, *rest, **kwargs))
+        replaced = self._tell_before(call, args[:1])
+        output = function(args[0] if replaced is None else replaced, *rest, **kwargs)
+        self._inside = None
+        self._tell_after(call, output)
+        return output
+
+    def _next(self, path: str, activation: nn.Module | Callable[[Tensor], Tensor]) -> Call:
+        self._counts[path] += 1
+        count = self._counts[path]
+        return Call(path if count == 1 else f"{path}#{count}", activation)
+
+    def _tell_before(self, call: Call, inputs: Iterable[Any]) -> Tensor | None:
+        (x,) = [*inputs][:1] or [None]
+        _check_tensor(call, x, "take")
+        with torch._C.DisableTorchFunction():  # the mode need not see what the watcher does
+            return self._watcher.before(call, x)
+
+    def _tell_after(self, call: Call, output: Any) -> None:
+        _check_tensor(call, output, "return")
+        with torch._C.DisableTorchFunction():
+            self._watcher.after(call, output)
+
+
+class _FunctionMode(TorchFunctionMode):
+    """Shows the calls of torch's functions to a `FollowedCalls`."""
+
+    def __init__(self, calls: FollowedCalls) -> None:
+        super().__init__()
+        self._calls = calls
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self._calls.call_function(func, args, kwargs or {})
+
+
+def _may_call_functions(module: nn.Module) -> bool:
+    """Tell whether a module may call activation functions: not so the leaves of torch.nn."""
+    return not type(module).__module__.startswith("torch.nn.") or any(True for _ in module.children())
+
+
+def _check_tensor(call: Call, value: Any, verb: str) -> None:
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.ndim < 2:
+        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(
+            f"Layer {call.layer}: expected the activation to {verb} floats (N, ...), got {found}."
+        )

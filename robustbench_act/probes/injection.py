@@ -1,0 +1,73 @@
+"""A shift of the input of one activation layer, which leaves out what the layers before it do."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from corruptions import get_corruption, list_corruptions
+from robustbench_act.errors import InputError
+
+_PREFIX = "shift_"
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A shift of the input of the activation layer `layer`, as the LayerAct paper's analysis has it.
+
+    Parameters
+    ----------
+    layer
+        As `Probe` names it.
+    shift
+        What is done, at what scale: "gaussian:0.1", the name of an input shift without `shift_` and its
+        parameter in units of the layer's input.
+    seed
+        Of the random stream, in which the n-th sample of a probe is image n.
+
+    Raises
+    ------
+    InputError
+        On an unknown shift or a scale that is not a finite number.
+
+    Examples
+    --------
+    >>> Injection("act1", "up:0.5").apply(torch.zeros(2, 1, 3), start=0)
+    tensor([[[0.0000, 0.0000, 0.0000]],
+            [[0.5000, 0.5000, 0.5000]]])
+    """
+
+    layer: str
+    shift: str
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._parsed()
+
+    def apply(self, stacked: Tensor, *, start: int) -> Tensor:
+        """Return a batch (versions, n, ...) with every version but the clean one shifted alike.
+
+        `start` is how many samples came before.
+        """
+        kind, scale = self._parsed()
+        (field,) = fields(kind)
+        ids = torch.arange(start, start + stacked.shape[1], device=stacked.device)
+        shift: Any = kind(**{field.name: scale})
+        shifted = [shift.run(version, severity=scale, seed=self.seed, ids=ids) for version in stacked[1:]]
+        return torch.cat([stacked[:1], *(version[None] for version in shifted)])
+
+    def _parsed(self) -> tuple[type[Any], float]:
+        name, _, text = self.shift.partition(":")
+        try:
+            scale = float(text)
+        except ValueError:
+            scale = math.nan
+        known = [found.removeprefix(_PREFIX) for found in list_corruptions(f"{_PREFIX}*")]
+        if name not in known or not math.isfinite(scale):
+            raise InputError(
+                f"Expected a shift as NAME:SCALE, such as gaussian:0.1, with NAME one of {', '.join(known)}, "
+                f"got {self.shift!r}."
+            )
+        return get_corruption(_PREFIX + name), scale

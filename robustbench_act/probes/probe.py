@@ -1,0 +1,255 @@
+"""`Probe`: what happens inside every activation layer of a network, reduced while it runs."""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.activations import activation_slope
+from robustbench_act.distributions import Moments, moment_columns, quantile_columns
+from robustbench_act.errors import InputError
+from robustbench_act.probes.calls import Call, FollowedCalls
+from robustbench_act.probes.elements import ElementStatistics
+from robustbench_act.probes.injection import Injection
+from robustbench_act.probes.samples import SampleStatistics, movement
+from robustbench_act.probes.signals import SignalStatistics
+from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
+
+METRICS = ("fluctuation", "means", "slopes", "signal", "gradients")
+DEFAULT_METRICS = ("fluctuation", "means", "slopes", "signal")
+
+
+class Layer:
+    """One activation layer: one call of one module or function in a forward pass.
+
+    Attributes
+    ----------
+    name : str
+        Module path, see `Call.layer`.
+    elements : int
+        D, the elements of one sample's output.
+    samples : SampleStatistics
+    element : ElementStatistics
+    signal : SignalStatistics
+        What the probe's metrics ask for; the others are empty.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.elements = 0
+        self.count = 0
+        self.samples: SampleStatistics | None = None
+        self.element = ElementStatistics()
+        self.signal = SignalStatistics()
+
+
+class Probe:
+    """Context manager that watches the activation layers of a network over any number of forward passes.
+
+    While it is open, every forward pass takes a batch [clean; shifted 1; ...; shifted k] along the first
+    dimension: `versions` = k + 1 blocks of equally many samples in equal order. Everything is reduced inside
+    the hooks, so memory does not grow with the number of samples; inputs are read before an in-place
+    activation overwrites them. The hooks are gone when the block ends, also by an exception.
+
+    Parameters
+    ----------
+    model
+        The network: any `nn.Module`. In evaluation mode where there is more than one version, since samples
+        must not see each other.
+    metrics
+        Of "fluctuation" (`SampleStatistics`: how much a sample's layer moves), "means" and "slopes"
+        (`ElementStatistics`: activation means, saturated and dead elements; state of versions x D numbers a
+        layer), "signal" (`SignalStatistics`: rho, rho', lambda, variances; of the clean version) and
+        "gradients" (variance of the gradient with respect to the layer's input, of the clean version: call
+        `backward` or `torch.autograd.grad` on a loss that is a sum over samples).
+    versions
+        Blocks in a batch.
+    injection
+        A shift of the input of one layer, in all versions but the clean one.
+
+    Raises
+    ------
+    InputError
+        On an unknown metric; in training mode with several versions; inside the block where a batch cannot be
+        split into the versions; from `to_frame` where no activation layer was called.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).eval()
+    >>> clean = torch.ones(3, 4)
+    >>> with Probe(model, metrics=["fluctuation"], versions=2) as probe, torch.no_grad():
+    ...     _ = model(torch.cat([clean, clean]))
+    >>> probe.to_frame()[["version", "layer", "elements", "n", "output_fluctuation_mean"]]
+       version layer  elements  n  output_fluctuation_mean
+    0        0     1         4  3                      0.0
+    1        1     1         4  3                      0.0
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        metrics: Iterable[str] = DEFAULT_METRICS,
+        versions: int = 1,
+        injection: Injection | None = None,
+    ) -> None:
+        self.metrics = frozenset(metrics)
+        unknown = sorted(self.metrics - set(METRICS))
+        if unknown:
+            raise InputError(f"Unknown probe metric {unknown[0]!r}. There are: {', '.join(METRICS)}.")
+        if versions < 1:
+            raise InputError(f"Expected at least one version, the clean one, got {versions}.")
+        self.versions = versions
+        self._model, self._injection = model, injection
+        self._calls = FollowedCalls(model, self)
+        self._layers: dict[str, Layer] = {}
+        self._moved: tuple[Tensor, Tensor] | None = None
+
+    def __enter__(self) -> Self:
+        if self._model.training and self.versions > 1:
+            raise InputError(
+                "Expected the network in evaluation mode, where samples do not see each other: call .eval()."
+            )
+        self._calls.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._calls.__exit__(kind, error, trace)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the order of their first call.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        if not self._layers:
+            raise InputError(
+                f"Expected a network with activation layers, but {type(self._model).__name__} called none: "
+                "neither a module such as nn.ReLU nor a function such as F.relu."
+            )
+        return list(self._layers.values())
+
+    def before(self, call: Call, x: Tensor) -> Tensor | None:
+        """Take an activation's input (see `Watcher`)."""
+        layer = self._layers.setdefault(call.layer, Layer(call.layer))
+        injected = self._injection is not None and self._injection.layer == call.layer
+        if self._injection is not None and injected:
+            x = self._injection.apply(self._stacked(call, x), start=layer.count).flatten(0, 1)
+        stacked = self._stacked(call, x)
+        try:
+            with torch.inference_mode(False), torch.no_grad():
+                self._take_input(layer, call, stacked)
+        except InputError as error:
+            raise InputError(f"Layer {call.layer}: {error}") from error
+        if "gradients" in self.metrics and x.requires_grad:
+            clean = len(x) // self.versions
+            x.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: layer.signal.add("gradient", gradient[:clean])
+            )
+        return x if injected else None
+
+    def after(self, call: Call, output: Tensor) -> None:
+        """Take an activation's output (see `Watcher`)."""
+        with torch.inference_mode(False), torch.no_grad():  # what is kept may be updated in any mode
+            self._take_output(call, output)
+
+    def _take_output(self, call: Call, output: Tensor) -> None:
+        stacked, layer = self._stacked(call, output), self._layers[call.layer]
+        layer.count += stacked.shape[1]
+        layer.elements = stacked.shape[2:].numel()
+        if self._moved is not None:
+            if layer.samples is None:
+                layer.samples = SampleStatistics(self.versions, layer.elements, output.device)
+            layer.samples.add(self._moved, movement(stacked))
+        if "means" in self.metrics:
+            layer.element.add("activation", stacked)
+        if "signal" in self.metrics:
+            layer.signal.add("output", stacked[0])
+
+    def _take_input(self, layer: Layer, call: Call, stacked: Tensor) -> None:
+        self._moved = movement(stacked) if "fluctuation" in self.metrics else None
+        if "means" in self.metrics:
+            layer.element.add("activation_input", stacked)
+        slopes = "slopes" in self.metrics
+        if slopes or "signal" in self.metrics:
+            taken = stacked if slopes else stacked[:1]
+            slope = activation_slope(call.activation, taken.flatten(0, 1)).view(taken.shape)
+            if slopes:
+                layer.element.add_slope(slope)
+            if "signal" in self.metrics:
+                layer.signal.add_input(call.activation, stacked[0], slope[0])
+
+    def _stacked(self, call: Call, x: Tensor) -> Tensor:
+        """View a batch as (versions, samples, ...)."""
+        if len(x) % self.versions:
+            raise InputError(
+                f"Layer {call.layer}: expected {self.versions} versions of equally many samples, "
+                f"got a batch of {len(x)}."
+            )
+        return x.view(self.versions, len(x) // self.versions, *x.shape[1:])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each version and layer.
+
+        Columns: version (0: clean), layer, index (in the order of the calls), elements (D), n (samples), then
+        those of the metrics.
+
+        - "fluctuation": mean and var (divisor n - 1) over samples of each of QUANTITIES, `_q05` to `_q95` of
+          HISTOGRAMS, all in the units of the layer; nonfinite: samples with a NaN or infinite value.
+        - "means": MEAN_COLUMNS; "slopes": SLOPE_COLUMNS of `robustbench_act.quantities`.
+        - "signal": SIGNAL_COLUMNS; "gradients": GRADIENT_COLUMNS; both in the clean rows.
+
+        Raises
+        ------
+        InputError
+            Where no activation layer was called.
+        """
+        frames = [self._layer_frame(index, layer) for index, layer in enumerate(self.layers)]
+        table = pd.concat(frames, ignore_index=True)
+        return table.sort_values(["version", "index"], kind="stable", ignore_index=True)
+
+    def _layer_frame(self, index: int, layer: Layer) -> pd.DataFrame:
+        columns: dict[str, Any] = {
+            "version": range(self.versions),
+            "layer": layer.name,
+            "index": index,
+            "elements": layer.elements,
+            "n": layer.count,
+        }
+        if layer.samples is not None:
+            columns |= sample_columns(layer.samples, layer.elements)
+        if self.metrics & {"means", "slopes"}:
+            columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
+        frame = pd.DataFrame(columns)
+        for name, value in self.clean_columns(layer).items():
+            frame[name] = [value] + [float("nan")] * (self.versions - 1)
+        return frame
+
+    def clean_columns(self, layer: Layer) -> dict[str, float]:
+        """Return what is measured of a layer on clean data alone: "signal" and "gradients"."""
+        columns: dict[str, Tensor] = {}
+        if "signal" in self.metrics:
+            columns |= layer.signal.columns()
+        if "gradients" in self.metrics:
+            columns |= layer.signal.gradient_columns()
+        return {name: value.item() for name, value in columns.items()}
+
+
+def sample_columns(samples: SampleStatistics, elements: int) -> dict[str, Any]:
+    """Return the columns of the metric "fluctuation", each (versions,)."""
+    columns: dict[str, Any] = {}
+    for name, moments in zip(QUANTITIES, samples.moments, strict=True):
+        count, mean, m2 = (part.cpu().numpy() for part in moments)
+        columns |= moment_columns(name, Moments(count, mean, m2))
+    for name, histogram in zip(HISTOGRAMS, samples.histograms, strict=True):
+        columns |= quantile_columns(name, histogram.cpu().numpy(), elements)
+    columns["nonfinite"] = samples.nonfinite.cpu().numpy()
+    return columns

@@ -1,0 +1,42 @@
+"""Names of what is measured inside a layer, as tables have them. Definitions: `robustbench_act.probes`.
+
+Loads without torch.
+"""
+
+from robustbench_act.distributions import QUANTILES, quantile_name
+
+QUANTITIES = (
+    "input_fluctuation",
+    "output_fluctuation",
+    "input_relative",
+    "output_relative",
+    "amplification",
+)
+"""Of every sample: tables have mean and variance over samples."""
+
+HISTOGRAMS = ("input_fluctuation", "output_fluctuation")
+"""Of these tables have quantiles over samples too."""
+
+
+def mean_columns(side: str) -> tuple[str, ...]:
+    """Return the columns of the element means of one side.
+
+    >>> mean_columns("activation")[:3]
+    ('activation_mean', 'activation_abs_mean', 'activation_near_zero')
+    """
+    return tuple(f"{side}_{name}" for name in ("mean", "abs_mean", "near_zero", *QUANTILE_NAMES))
+
+
+QUANTILE_NAMES = tuple(quantile_name(share) for share in QUANTILES)
+MEAN_COLUMNS = (*mean_columns("activation_input"), *mean_columns("activation"))
+SLOPE_COLUMNS = ("saturated", "dead")
+SIGNAL_COLUMNS = (
+    "input_variance",
+    "output_variance",
+    "rho",
+    "rho_prime",
+    "lambda",
+    "normalized_rho",
+    "normalized_rho_prime",
+)
+GRADIENT_COLUMNS = ("gradient_variance",)
