@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from robustbench_act.evaluation import evaluate
     from robustbench_act.models import build_model, list_architectures
     from robustbench_act.records import Run, load_run
+    from robustbench_act.statistics import layer_correlations
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES = {
     "build_model": "models",
     "evaluate": "evaluation",
     "get_activation": "activations",
+    "layer_correlations": "statistics",
     "list_activations": "activations",
     "list_architectures": "models",
     "list_datasets": "datasets",
@@ -45,6 +47,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "get_activation",
+    "layer_correlations",
     "list_activations",
     "list_architectures",
     "list_datasets",

@@ -53,6 +53,11 @@ def main() -> None:
 @click.option("--weight-decay", default=1e-4, show_default=True)
 @click.option("--augment", default="none", show_default=True, help="none, crop or crop-flip.")
 @click.option("--limit", type=click.IntRange(1), help="Train on a balanced subset of N images.")
+@click.option(
+    "--track",
+    metavar="EPOCHS",
+    help="Probe the layers after these epochs, 0,1,last or all: NAME.track.parquet beside the checkpoint.",
+)
 @click.option("--download", is_flag=True, help="Let torchvision download what is missing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: runs/train-DATASET]")
@@ -63,6 +68,7 @@ def train(
     activation: str,
     seeds: int,
     limit: int | None,
+    track: str | None,
     download: bool,
     device: str,
     out: Path | None,
@@ -76,6 +82,7 @@ def train(
     from robustbench_act.terminal import progress_bar  # noqa: PLC0415
 
     recipe = training.Recipe(**recipe_flags)
+    epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
     names = list_activations() if activation == "all" else [name.strip() for name in activation.split(",")]
     out = out or Path("runs") / f"train-{dataset.partition(':')[0]}"
     jobs = training.plan_grid(names, range(1, seeds + 1), out)
@@ -83,7 +90,11 @@ def train(
     data = load_dataset(dataset, train=True, download=download)
     data = data.subset(limit) if limit else data
     test = load_dataset(dataset, download=download)
-    todo = [job for job in jobs if not training.is_trained(job, architecture=arch, train=data, recipe=recipe)]
+    todo = [
+        job
+        for job in jobs
+        if not training.is_trained(job, architecture=arch, train=data, recipe=recipe, tracked=bool(epochs))
+    ]
     for job in jobs:
         if job not in todo:
             click.echo(f"{job.path.stem:<16} is there already")
@@ -101,6 +112,7 @@ def train(
                     test=test,
                     recipe=recipe,
                     device=where,
+                    track=epochs,
                     on_step=lambda: progress.advance(bar, recipe.batch_size),
                 )
                 seconds = time.monotonic() - started

@@ -5,10 +5,12 @@ The recipe of LayerAct (arXiv 2306.04940) for CIFAR: SGD with momentum 0.9, weig
 horizontal flips where `augment` asks for it.
 """
 
-from collections.abc import Callable, Iterable
+import io
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,8 +21,13 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture, build_model
 from robustbench_act.preprocessing import normalise
+from robustbench_act.probes import Probe, gradient_variance
+from robustbench_act.storage import write_atomically
 
 AUGMENTATIONS = ("none", "crop", "crop-flip")
+TRACK_IMAGES = 256
+"""Training images, balanced, on which the layers are tracked."""
+
 _PAD = 4  # pixels on each side before the random crop, as in both papers
 
 
@@ -65,6 +72,11 @@ class Job:
     seed: int
     path: Path
 
+    @property
+    def track(self) -> Path:
+        """Where what is tracked while it trains goes: beside the checkpoint."""
+        return self.path.with_suffix(".track.parquet")
+
 
 def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> list[Job]:
     """Return the jobs of the grid: `out/<activation>_<seed>.safetensors`, activation by activation.
@@ -86,16 +98,27 @@ def train_checkpoint(
     test: Dataset,
     recipe: Recipe,
     device: torch.device,
+    track: Collection[int] = (),
     on_step: Callable[[], None] = lambda: None,
 ) -> Spec:
     """Train one network, write its checkpoint and return its spec with the clean accuracy.
+
+    `track` names epochs (0: before the first) after which the activation layers are probed; their table goes
+    to `job.track` (see `probe_epoch`) and changes nothing in the training.
 
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
     trained before; the global random state is left as it was. An InputError where the loss is not finite.
     """
     channels = train.shape[0]
     model = _fresh_model(architecture, job, classes=len(train.classes), channels=channels).to(device)
-    _fit(model, train, recipe, job.seed, device=device, on_step=on_step)
+    sample = train.subset(TRACK_IMAGES)
+    tracked: list[pd.DataFrame] = []
+
+    def on_epoch(epoch: int) -> None:
+        if epoch in track:
+            tracked.append(probe_epoch(model, sample, epoch, device))
+
+    _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
@@ -113,13 +136,53 @@ def train_checkpoint(
         },
         clean_accuracy=_accuracy(model.eval(), test, device),
     )
+    if tracked:
+        buffer = io.BytesIO()
+        pd.concat(tracked, ignore_index=True).to_parquet(buffer, index=False)
+        write_atomically(job.track, buffer.getvalue())
     save_checkpoint(job.path, model, spec)
     return spec
 
 
-def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe) -> bool:
-    """Tell whether the job's file is there with the same recipe and data; another recipe is an InputError."""
-    if not job.path.exists():
+def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.device) -> pd.DataFrame:
+    """Return what the layers do on a clean sample after an epoch, a row for each layer.
+
+    Columns: epoch, layer, index, elements, n, MEAN_COLUMNS, SLOPE_COLUMNS and SIGNAL_COLUMNS in evaluation
+    mode, and gradient_variance in training mode, all images in one batch. Both papers show them over
+    training. The model's state and mode are as before afterwards.
+    """
+    inputs, labels = normalise(sample.images.to(device), sample.mean, sample.std), sample.labels.to(device)
+    mode = model.training
+    with Probe(model.eval(), metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
+        model(inputs)
+    gradients = gradient_variance(model.train(mode), [(inputs, labels)], training=True)
+    table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
+    table.insert(0, "epoch", epoch)
+    return table
+
+
+def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
+    """Return the epochs that a list names, sorted.
+
+    >>> parse_epochs("last,0,1", 20), parse_epochs("all", 3)
+    ((0, 1, 20), (0, 1, 2, 3))
+    """
+    if text == "all":
+        return tuple(range(epochs + 1))
+    names = [name.strip() for name in text.split(",")]
+    numbers = {epochs if name == "last" else int(name) for name in names if name == "last" or name.isdigit()}
+    wrong = [name for name in names if not (name == "last" or (name.isdigit() and int(name) <= epochs))]
+    if wrong:
+        raise InputError(f"Expected epochs from 0 to {epochs}, 'last' or 'all' to track, got {wrong[0]!r}.")
+    return tuple(sorted(numbers))
+
+
+def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, tracked: bool = False) -> bool:
+    """Tell whether the job's file is there with the same recipe and data; another recipe is an InputError.
+
+    With `tracked` the table beside it has to be there too.
+    """
+    if not job.path.exists() or (tracked and not job.track.exists()):
         return False
     spec = read_spec(job.path)
     wanted = {**asdict(recipe), "data": train.digest, "architecture": str(Architecture.parse(architecture))}
@@ -152,6 +215,7 @@ def _fit(
     *,
     device: torch.device,
     on_step: Callable[[], None],
+    on_epoch: Callable[[int], None],
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     steps = step_count(train, recipe)
@@ -161,7 +225,8 @@ def _fit(
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[steps // 2, steps * 3 // 4])
     loss = torch.zeros((), device=device)
     model.train()
-    for _ in range(recipe.epochs):
+    on_epoch(0)
+    for epoch in range(recipe.epochs):
         order = torch.randperm(len(train), generator=generator)
         for rows in torch.split(order, recipe.batch_size)[: steps // recipe.epochs]:
             images = _augment(train.images[rows], recipe.augment, generator)
@@ -172,6 +237,7 @@ def _fit(
             optimiser.step()
             schedule.step()
             on_step()
+        on_epoch(epoch + 1)
     if not torch.isfinite(loss):
         raise InputError(f"Training diverged: the loss of the last batch is {loss.item()}; try a lower --lr.")
 

@@ -3,7 +3,7 @@
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate
 from robustbench_act.evaluation.engine import Execution, run_plan
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
-from robustbench_act.evaluation.probing import gradient_variance, probe_layers
+from robustbench_act.evaluation.probing import probe_layers
 
 __all__ = [
     "ALL_SEVERITIES",
@@ -14,7 +14,6 @@ __all__ = [
     "Plan",
     "Unit",
     "evaluate",
-    "gradient_variance",
     "probe_layers",
     "run_plan",
 ]

@@ -1,21 +1,17 @@
 """One checkpoint's layers under one shift: what `actrobust probe` shows."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from corruptions import Cell
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import normalise
-from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
-
-Batch = tuple[Tensor, Tensor]  # normalised inputs, labels
+from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe, gradient_variance
 
 
 def probe_layers(
@@ -87,39 +83,6 @@ def probe_layers(
         found = gradient_variance(model, batches, training=training)
         table = table.merge(found, on=["version", "layer"], how="left")
     return table
-
-
-def gradient_variance(model: nn.Module, batches: Iterator[Batch], *, training: bool = False) -> pd.DataFrame:
-    """Return version (0), layer and gradient_variance: of d loss / d y over samples and elements.
-
-    The loss is the cross-entropy (nats) of each sample, y the input of the layer. In training mode samples of
-    a batch see each other; buffers, modes and the random state are put back.
-    """
-    probe = Probe(model, metrics=["gradients"])
-    with _training_mode(model) if training else nullcontext(), probe, torch.enable_grad():
-        for inputs, labels in batches:
-            leaf = inputs.detach().requires_grad_()
-            loss = F.cross_entropy(model(leaf), labels, reduction="sum")
-            torch.autograd.grad(loss, leaf)
-    return probe.to_frame()[["version", "layer", "gradient_variance"]]
-
-
-@contextmanager
-def _training_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {buffer.device for buffer, _ in buffers if buffer.device.type == "cuda"}
-    try:
-        with torch.random.fork_rng(devices=list(devices)):
-            torch.manual_seed(0)
-            model.train()
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
 
 
 def _shifted(

@@ -1,7 +1,16 @@
 """What happens inside the activation layers."""
 
+from robustbench_act.probes.gradients import gradient_variance
 from robustbench_act.probes.injection import Injection
 from robustbench_act.probes.probe import DEFAULT_METRICS, METRICS, Layer, Probe
 from robustbench_act.probes.samples import SampleStatistics
 
-__all__ = ["DEFAULT_METRICS", "METRICS", "Injection", "Layer", "Probe", "SampleStatistics"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "METRICS",
+    "Injection",
+    "Layer",
+    "Probe",
+    "SampleStatistics",
+    "gradient_variance",
+]

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from corruptions import Cell
 from robustbench_act import evaluate, load_checkpoint, load_dataset
 from robustbench_act.activations import NReLU
-from robustbench_act.evaluation import gradient_variance, probe_layers
+from robustbench_act.evaluation import probe_layers
+from robustbench_act.probes import gradient_variance
 
 
 def test_layers_are_those_of_an_evaluation(checkpoints: Path, tmp_path: Path) -> None:

@@ -4,13 +4,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from robustbench_act.checkpoints import Spec, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.errors import InputError
-from robustbench_act.training import Job, Recipe, is_trained, plan_grid, step_count, train_checkpoint
+from robustbench_act.training import (
+    Job,
+    Recipe,
+    is_trained,
+    parse_epochs,
+    plan_grid,
+    probe_epoch,
+    step_count,
+    train_checkpoint,
+)
 from robustbench_act.training import _augment as augment
 
 ARCHITECTURE = "resnet8?width=2"
@@ -46,6 +57,42 @@ def test_same_job_same_weights_whatever_came_before(digits: Dataset, tmp_path: P
     digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "abc"]
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
+
+
+def test_tracking_changes_nothing_and_leaves_a_table(digits: Dataset, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=2, batch_size=64)
+    train(tmp_path / "a.safetensors", digits, recipe=recipe, activation="nswish")
+    job = Job("nswish", 1, tmp_path / "b.safetensors")
+    test = load_dataset("digits")
+    train_checkpoint(
+        job,
+        architecture=ARCHITECTURE,
+        train=digits,
+        test=test,
+        recipe=recipe,
+        device=torch.device("cpu"),
+        track=(0, 2),
+    )
+    digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "ab"]
+    assert digests[0] == digests[1]
+    table = pd.read_parquet(job.track)
+    assert table["epoch"].tolist() == [0] * 7 + [2] * 7
+    assert table["layer"].tolist()[:7] == table["layer"].tolist()[7:]
+    assert (table["gradient_variance"] > 0).all()
+    assert table["activation_q95"].notna().all()
+    # The last row of the table is what the finished checkpoint shows.
+    last = probe_epoch(load_checkpoint(job.path).model, digits.subset(256), 2, torch.device("cpu"))
+    for column in ("activation_abs_mean", "rho", "normalized_rho_prime", "gradient_variance"):
+        np.testing.assert_allclose(last[column], table[column][7:], rtol=1e-6)
+    assert is_trained(job, architecture=ARCHITECTURE, train=digits, recipe=recipe, tracked=True)
+    job.track.unlink()
+    assert not is_trained(job, architecture=ARCHITECTURE, train=digits, recipe=recipe, tracked=True)
+
+
+@pytest.mark.parametrize("text", ["3", "x", "", "-1", "0,,1", "1.5"])
+def test_epochs_that_do_not_exist_cannot_be_tracked(text: str) -> None:
+    with pytest.raises(InputError, match="Expected epochs from 0 to 2"):
+        parse_epochs(text, 2)
 
 
 def test_global_random_state_is_left_alone(digits: Dataset, tmp_path: Path) -> None:

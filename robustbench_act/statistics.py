@@ -1,0 +1,80 @@
+"""Statistics over the tables of a run. Loads without torch."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from robustbench_act.errors import InputError
+from robustbench_act.records import Run
+
+_RESAMPLES = 2000
+
+
+def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
+    """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
+
+    Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and
+    clean accuracy - accuracy, over all corrupted cells of all checkpoints. Positive: where the layer moves
+    more, more accuracy is lost.
+
+    Parameters
+    ----------
+    run
+        With probes.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        architecture, layer, index, n (cells x checkpoints), correlation, low, high: the 95% percentile
+        interval of 2,000 bootstrap samples of the corruptions, each taken with all its severities and
+        checkpoints, since these move together. The ranks are those of the whole table. NaN where one of the
+        two does not vary; low and high also where there are fewer than two corruptions.
+
+    Raises
+    ------
+    InputError
+        Where the run has no layers.
+    """
+    if run.layers.empty:
+        raise InputError(f"{run.path}: was run without probes.")
+    keys = ["checkpoint", "suite", "table", "corruption", "severity"]
+    cells = run.cells[[*keys, "accuracy"]]
+    clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
+    drop = cells.assign(drop=cells["checkpoint"].map(clean) - cells["accuracy"])
+    layers = run.layers[run.layers["severity"] > 0]
+    joined = layers.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
+    rows = []
+    for (architecture, index, layer), rows_of in joined.groupby(["architecture", "index", "layer"]):
+        blocks = (rows_of["suite"] + "/" + rows_of["corruption"]).to_numpy()
+        ranks = [rankdata(rows_of[name].to_numpy()) for name in ("output_relative_mean", "drop")]
+        found = _block_correlation(ranks[0], ranks[1], blocks, np.random.default_rng(seed))
+        rows.append((architecture, layer, index, len(rows_of), *found))
+    return pd.DataFrame(rows, columns=["architecture", "layer", "index", "n", "correlation", "low", "high"])
+
+
+def _block_correlation(
+    x: NDArray[np.float64], y: NDArray[np.float64], blocks: NDArray[np.str_], random: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return Pearson's correlation and its interval from bootstrap samples of whole blocks."""
+    x, y = x - x.mean(), y - y.mean()
+    names, place = np.unique(blocks, return_inverse=True)
+    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y])
+    sums = np.stack([np.bincount(place, weights=term, minlength=len(names)) for term in terms])
+    whole = _correlation(sums.sum(1))
+    if len(names) < 2 or np.isnan(whole):
+        return float(whole), np.nan, np.nan
+    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
+    low, high = np.nanquantile(_correlation(sums @ times.T.astype(float)), (0.025, 0.975))
+    return float(whole), float(low), float(high)
+
+
+def _correlation(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlation from sums of 1, x, y, x^2, y^2 and xy; NaN where one does not vary."""
+    n, x, y, xx, yy, xy = sums
+    product = (xx - x * x / n) * (yy - y * y / n)
+    variance = np.where(product > 1e-9 * xx * yy, product, np.nan)
+    correlation: NDArray[np.float64] = (xy - x * y / n) / np.sqrt(variance)
+    return correlation
