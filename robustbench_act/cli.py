@@ -17,7 +17,7 @@ import reports
 import robustbench_act
 from reports import tables
 
-QUICK_IMAGES = 60  # with 3 severities, what two cores do in a minute with the embedded checkpoints
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 
 
