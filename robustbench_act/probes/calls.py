@@ -65,7 +65,6 @@ class FollowedCalls:
 
     def __enter__(self) -> Self:
         layers = activation_layers(self._model)
-        self._handles.append(self._model.register_forward_pre_hook(lambda *_: self._start()))
         inner = {id(part) for _, layer in layers for part in layer.modules()}
         for path, module in self._model.named_modules():
             if id(module) not in inner and _may_call_functions(module):
@@ -83,20 +82,26 @@ class FollowedCalls:
             handle.remove()
         self._handles.clear()
 
-    def _start(self) -> None:
-        self._counts.clear()
-        self._within.clear()
-        self._inside = None
-
     def _follow_path(self, path: str, module: nn.Module) -> None:
-        self._handles.append(module.register_forward_pre_hook(lambda *_: self._within.append(path)))
-        self._handles.append(module.register_forward_hook(lambda *_: self._leave()))
+        def enter(*_: object) -> None:
+            self._start_pass()
+            self._within.append(path)
 
-    def _leave(self) -> None:
-        self._within.pop()
+        def leave(*_: object) -> None:
+            self._within.pop()
+
+        self._handles.append(module.register_forward_pre_hook(enter))
+        self._handles.append(module.register_forward_hook(leave, always_call=True))  # after an exception too
+
+    def _start_pass(self) -> None:
+        """Count anew where this is the outermost call: of the network, or of a part of it alone."""
+        if not self._within:
+            self._counts.clear()
+            self._inside = None
 
     def _follow_layer(self, path: str, module: nn.Module) -> None:
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            self._start_pass()
             self._inside = self._next(path, module)
             replaced = self._tell_before(self._inside, [*args, *kwargs.values()])
             return None if replaced is None else ((replaced,), {})

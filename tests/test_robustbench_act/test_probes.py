@@ -297,6 +297,12 @@ def test_hooks_are_gone_afterwards_also_after_an_exception() -> None:
     assert hooks() == before
     assert [layer.name for layer in probe.layers] == ["1", "3"]
     assert torch.equal(out, model(stacked))
+    outer = nn.Sequential(model).eval()
+    with Probe(outer, versions=3) as parts:  # passes of a part of the network, and of a layer alone
+        for _ in range(2):
+            model(stacked)
+            model[3](stacked)
+    assert [(layer.name, layer.count) for layer in parts.layers] == [("0.1", 10), ("0.3", 20)]
     F.relu(stacked)  # no function is watched any more
     assert len(probe.layers) == 2
 
