@@ -75,27 +75,33 @@ class ElementStatistics:
 class _Sum:
     """The sum over samples, (versions, D), in an order that does not depend on the batches.
 
-    Groups of 16 consecutive samples are added up one by one in float32 (or the values' own wider dtype), the
-    groups in float64.
+    Groups of 16 consecutive samples are added up in float32 (or the values' own wider dtype), the groups in
+    float64; the samples of a group that is not complete are kept.
     """
 
     def __init__(self, like: Tensor) -> None:
-        shape = (len(like), like.shape[2])
-        wide = torch.promote_types(like.dtype, torch.float32)
-        self._total = torch.zeros(shape, dtype=torch.float64, device=like.device)
-        self._group = torch.zeros(shape, dtype=wide, device=like.device)
-        self._held = 0
+        versions, _, elements = like.shape
+        self._total = torch.zeros((versions, elements), dtype=torch.float64, device=like.device)
+        self._rest = like[:, :0]
 
     def add(self, values: Tensor) -> None:
         """Add values (versions, n, D)."""
-        for sample in values.unbind(1):
-            self._group += sample
-            self._held += 1
-            if self._held == _GROUP:
-                self._total += self._group
-                self._group.zero_()
-                self._held = 0
+        missing = (_GROUP - self._rest.shape[1]) % _GROUP
+        if missing:
+            self._rest = torch.cat([self._rest, values[:, :missing]], 1)
+            values = values[:, missing:]
+            if self._rest.shape[1] < _GROUP:
+                return
+            self._total += _add_up(self._rest)
+        whole = values.shape[1] // _GROUP * _GROUP
+        for group in torch.split(values[:, :whole], _GROUP, 1) if whole else ():
+            self._total += _add_up(group)
+        self._rest = values[:, whole:].clone()  # an activation may work in place
 
     def value(self) -> Tensor:
         """Return the sum, float64 (versions, D)."""
-        return self._total + self._group
+        return self._total + _add_up(self._rest)
+
+
+def _add_up(group: Tensor) -> Tensor:
+    return group.sum(1, dtype=torch.promote_types(group.dtype, torch.float32))

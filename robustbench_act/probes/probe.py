@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_slope
 from robustbench_act.distributions import Moments, moment_columns, quantile_columns
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.probes.calls import Call, FollowedCalls
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.injection import Injection
@@ -30,7 +30,7 @@ class Layer:
     name : str
         Module path, see `Call.layer`.
     elements : int
-        D, the elements of one sample's output.
+        D, the elements of one sample; the same in every pass.
     samples : SampleStatistics
     element : ElementStatistics
     signal : SignalStatistics
@@ -128,13 +128,15 @@ class Probe:
         Raises
         ------
         InputError
-            Where there is none.
+            Where there is none, or not the one whose input was to be shifted.
         """
         if not self._layers:
             raise InputError(
                 f"Expected a network with activation layers, but {type(self._model).__name__} called none: "
                 "neither a module such as nn.ReLU nor a function such as F.relu."
             )
+        if self._injection is not None and self._injection.layer not in self._layers:
+            raise unknown_name("activation layer", self._injection.layer, self._layers)
         return list(self._layers.values())
 
     def before(self, call: Call, x: Tensor) -> Tensor | None:
@@ -144,6 +146,13 @@ class Probe:
         if self._injection is not None and injected:
             x = self._injection.apply(self._stacked(call, x), start=layer.count).flatten(0, 1)
         stacked = self._stacked(call, x)
+        elements = stacked.shape[2:].numel()
+        if layer.elements not in (0, elements):
+            raise InputError(
+                f"Layer {call.layer}: expected {layer.elements} elements per sample as in the passes before, "
+                f"got {elements}."
+            )
+        layer.elements = elements
         try:
             with torch.inference_mode(False), torch.no_grad():
                 self._take_input(layer, call, stacked)
@@ -164,7 +173,6 @@ class Probe:
     def _take_output(self, call: Call, output: Tensor) -> None:
         stacked, layer = self._stacked(call, output), self._layers[call.layer]
         layer.count += stacked.shape[1]
-        layer.elements = stacked.shape[2:].numel()
         if self._moved is not None:
             if layer.samples is None:
                 layer.samples = SampleStatistics(self.versions, layer.elements, output.device)

@@ -158,6 +158,22 @@ def test_independent_of_the_batches(name: str, sizes: tuple[int, ...]) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("sizes", [(16, 16, 8), (7, 30, 3), (1,) * 40, (15, 1, 24)])
+def test_element_means_are_the_same_to_the_bit_in_any_batches(sizes: tuple[int, ...]) -> None:
+    model = nn.Sequential(nn.ReLU(inplace=True)).eval()
+    values = batch(5, 6, 7, samples=40).unflatten(0, (VERSIONS, -1))  # type: ignore[no-untyped-call]
+    tables = []
+    for parts in ([40], list(sizes)):
+        with Probe(model, versions=VERSIONS, metrics=["means", "slopes"]) as probe:
+            for part in torch.split(values, parts, 1):
+                model(part.flatten(0, 1).clone())
+        tables.append(probe.to_frame())
+    assert tables[0].equals(tables[1])
+    exact = values.double().mean(1).flatten(1)
+    np.testing.assert_allclose(tables[0]["activation_input_mean"], exact.mean(1), rtol=1e-6)
+
+
+@torch.no_grad()
 def test_memory_does_not_grow_and_blocks_merge() -> None:
     """Beyond 1,024 samples what is held is reduced; the numbers stay those of all samples at once."""
     model = nn.Sequential(nn.Tanh()).eval()
@@ -326,6 +342,14 @@ def test_what_cannot_be_probed_is_said() -> None:
         ):
             model(torch.zeros(1, 2))
     relu = nn.Sequential(nn.ReLU()).eval()
+    with Probe(relu):
+        relu(torch.zeros(4, 2))
+        with pytest.raises(InputError, match=r"expected 2 elements per sample .* got 3"):
+            relu(torch.zeros(4, 3))
+    with Probe(relu, injection=Injection("1", "up:1")) as absent:
+        relu(torch.zeros(4, 2))
+    with pytest.raises(InputError, match="activation layer '1'"):
+        absent.to_frame()
     with pytest.raises(InputError, match=r"3 versions of .* got a batch of 4"), Probe(relu, versions=3):
         relu(torch.zeros(4, 2))
     with pytest.raises(InputError, match="evaluation mode"), Probe(relu.train(), versions=2):
