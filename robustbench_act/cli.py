@@ -16,6 +16,7 @@ import click
 import reports
 import robustbench_act
 from reports import tables
+from robustbench_act.options import checkpoint_options, load_named, parse_cell, parse_numbers
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
@@ -127,28 +128,9 @@ def train(
     click.echo(f"{_count(jobs, 'checkpoint')} in {out}")
 
 
-def _checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what says about a checkpoint what its file may not."""
-    options = (
-        click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it."),
-        click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise."),
-        click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise."),
-        click.option(
-            "--activation", metavar="NAME", help="Activation, likewise.  [default: what --model has]"
-        ),
-        click.option(
-            "--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]"
-        ),
-        click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]"),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @main.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
-@_checkpoint_options
+@checkpoint_options
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
 @click.option(
     "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
@@ -193,12 +175,12 @@ def evaluate(
     from robustbench_act.datasets import load_dataset  # noqa: PLC0415
 
     quick = not checkpoints and not full
-    severities = _numbers("--severity", severity) or (
+    severities = parse_numbers("--severity", severity) or (
         QUICK_SEVERITIES if quick else evaluation.ALL_SEVERITIES
     )
     data = load_dataset(dataset)
     spec = {"activation": activation, "classes": classes, "input_size": input_size, "mean": mean, "std": std}
-    loaded = _load(checkpoints, model, data, spec) if checkpoints else None
+    loaded = load_named(checkpoints, model, data, spec) if checkpoints else None
     started = time.monotonic()
     with _EvaluationProgress(quick=quick and not limit) as progress:
         run = evaluation.evaluate(
@@ -219,7 +201,7 @@ def evaluate(
 
 @main.command()
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT|FOLDER|GLOB...")
-@_checkpoint_options
+@checkpoint_options
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
 @click.option("--limit", default=256, show_default=True, type=click.IntRange(1), help="Images, balanced.")
 @click.option(
@@ -264,13 +246,13 @@ def probe(
 
     if train_mode and not gradients:
         raise click.UsageError("--train-mode: says how --gradients are taken; give both.")
-    cell = _cell(shift)
+    cell = parse_cell(shift)
     where = choose_device(device)
     data = load_dataset(dataset).subset(limit)
     answers = []
     with progress_bar() as progress:
         bar = progress.add_task("probing", total=None)
-        for checkpoint in _load(checkpoints, model, data, spec):
+        for checkpoint in load_named(checkpoints, model, data, spec):
             table = probe_layers(
                 checkpoint,
                 data,
@@ -291,18 +273,6 @@ def probe(
                 print_layers(table, f"{checkpoint.name}: {len(data)} images of {data.name}, {what}")
     if as_json:
         click.echo(json.dumps(answers, indent=1))
-
-
-def _cell(text: str) -> Any:
-    """Return the cell that NAME:SEVERITY means."""
-    from corruptions import Cell  # noqa: PLC0415 - torch takes seconds to load
-
-    name, _, severity = text.partition(":")
-    try:
-        return Cell(name, float(severity))
-    except ValueError as error:
-        reason = str(error) if severity and not str(error).startswith("could not") else "no number after ':'"
-        raise click.UsageError(f"--shift: expected NAME:SEVERITY, got {text!r}. {reason}") from error
 
 
 @main.command()
@@ -346,7 +316,7 @@ def generate(
 
     where = choose_device(device)
     chosen = get_suite(suite)
-    severities = _numbers("--severity", severity)
+    severities = parse_numbers("--severity", severity)
     chosen = chosen.with_severities(severities) if severities else chosen
     data = load_dataset(dataset)
     data = data.subset(limit) if limit else data
@@ -384,19 +354,6 @@ def list_names() -> None:
     click.echo(f"Datasets\n  {', '.join(list_datasets())}")
     ours = [name for name in list_architectures() if name.startswith("cifar:")]
     click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, package.module:factory")
-
-
-def _load(checkpoints: tuple[str, ...], model: str | None, data: Any, spec: dict[str, Any]) -> list[Any]:
-    """Load the checkpoints that a command names; `spec` has its flags."""
-    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
-
-    overrides = {
-        **spec,
-        "input_size": _whole_numbers("--input-size", spec["input_size"]),
-        "mean": _numbers("--mean", spec["mean"]),
-        "std": _numbers("--std", spec["std"]),
-    }
-    return load_checkpoints(find_checkpoints(checkpoints), model, data=data, **overrides)
 
 
 class _EvaluationProgress:
@@ -459,22 +416,6 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
 
 def _count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise click.UsageError(f"{flag}: expected numbers with commas between them, got {text!r}.") from None
-
-
-def _whole_numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
-    numbers = _numbers(flag, text)
-    if numbers is not None and not all(number.is_integer() for number in numbers):
-        raise click.UsageError(f"{flag}: expected whole numbers, got {text!r}.")
-    return None if numbers is None else tuple(map(int, numbers))
 
 
 if __name__ == "__main__":

@@ -129,11 +129,12 @@ def print_layers(table: pd.DataFrame, title: str) -> None:
     needed = grid.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
     print(title)  # noqa: T201
     (console if console.is_terminal and needed <= console.width else Console(width=needed)).print(grid)
-    marked = int(table["nonfinite"].sum())
     print(  # noqa: T201
         "in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd"
-        + (f"\n{marked} (image, layer) pairs have NaN or infinite values." if marked else "")
     )
+    for layer, count in shifted.set_index("layer")["nonfinite"].items():
+        if count:
+            print(f"{layer}: NaN or infinite values in {count} images; its numbers mean little")  # noqa: T201
 
 
 def _bar(share: float) -> str:

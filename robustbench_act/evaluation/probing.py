@@ -62,7 +62,9 @@ def probe_layers(
     def run(probe: Probe, *, shifted: bool) -> pd.DataFrame:
         with probe, torch.inference_mode():
             for part in dataset.chunks(max(batch_size // 2, 1)):
-                inputs = _shifted(part, checkpoint, cell if shifted else None, seed, device)
+                clean = _clean(part, checkpoint, device)
+                other = _shifted(part, checkpoint, cell, seed, device) if shifted else clean
+                inputs = torch.cat([clean, other])
                 model(inputs)
                 on_images(len(inputs))
         return probe.to_frame()
@@ -77,23 +79,20 @@ def probe_layers(
         table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
     if gradients:
         batches = (
-            (_shifted(part, checkpoint, None, seed, device)[: len(part)], part.labels.to(device))
-            for part in dataset.chunks(batch_size)
+            (_clean(part, checkpoint, device), part.labels.to(device)) for part in dataset.chunks(batch_size)
         )
         found = gradient_variance(model, batches, training=training)
         table = table.merge(found, on=["version", "layer"], how="left")
     return table
 
 
-def _shifted(
-    part: Dataset, checkpoint: Checkpoint, cell: Cell | None, seed: int, device: torch.device
-) -> Tensor:
-    """Return the stacked batch [clean; shifted]; without a cell the clean images twice."""
-    spec = checkpoint.spec
-    images, ids = part.images.to(device), part.ids.to(device)
-    clean = normalise(images, spec.mean, spec.std)
-    if cell is None:
-        return torch.cat([clean, clean])
+def _clean(part: Dataset, checkpoint: Checkpoint, device: torch.device) -> Tensor:
+    return normalise(part.images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
+
+
+def _shifted(part: Dataset, checkpoint: Checkpoint, cell: Cell, seed: int, device: torch.device) -> Tensor:
+    ids = part.ids.to(device)
     if cell.domain == "input":
-        return torch.cat([clean, cell.apply(clean, ids=ids, seed=seed)])
-    return torch.cat([clean, normalise(cell.apply(images, ids=ids, seed=seed), spec.mean, spec.std)])
+        return cell.apply(_clean(part, checkpoint, device), ids=ids, seed=seed)
+    corrupted = cell.apply(part.images.to(device), ids=ids, seed=seed)
+    return normalise(corrupted, checkpoint.spec.mean, checkpoint.spec.std)

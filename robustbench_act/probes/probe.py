@@ -133,7 +133,7 @@ class Probe:
         if not self._layers:
             raise InputError(
                 f"Expected a network with activation layers, but {type(self._model).__name__} called none: "
-                "neither a module such as nn.ReLU nor a function such as F.relu."
+                "neither a module such as nn.ReLU nor a function such as F.relu. Evaluate it without probes."
             )
         if self._injection is not None and self._injection.layer not in self._layers:
             raise unknown_name("activation layer", self._injection.layer, self._layers)

@@ -235,6 +235,53 @@ def test_probe_shows_a_line_for_each_layer(actrobust: Callable[..., Result], che
     assert "█" in result.stdout
 
 
+NETWORKS = """
+import torch
+from torch import nn
+
+def plain(classes, channels):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+class Swallows(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head, self.act = nn.Linear(64, classes), nn.ReLU6()
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.head(torch.nan_to_num(self.act(x / (x - x[:, :1]))))  # the first element is x / 0
+
+def swallows(classes, channels):
+    return Swallows(classes)
+"""
+
+
+def test_networks_that_cannot_be_probed_are_said(
+    actrobust: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("odd_nets.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(Path.cwd())
+    import odd_nets  # type: ignore[import-not-found]
+
+    flags = ("--dataset", "digits", "--mean", "0.3", "--std", "0.3", "--limit", 20, "--device", "cpu")
+    for name in ("plain", "swallows"):
+        torch.save(getattr(odd_nets, name)(10, 1).state_dict(), f"{name}.pth")
+    result = actrobust("probe", "plain.pth", "--model", "odd_nets:plain", *flags)
+    assert result.exit_code == 2
+    assert "expected a network with activation layers" in " ".join(result.stderr.lower().split())
+    result = actrobust("probe", "swallows.pth", "--model", "odd_nets:swallows", *flags)
+    assert result.exit_code == 0, result.output
+    assert "act: NaN or infinite values in 20 images" in result.stdout
+    out = ("--suite", "noise", "--severity", 1, "--report", "none", "--out")
+    result = actrobust("evaluate", "plain.pth", "--model", "odd_nets:plain", *flags, *out, "failed")
+    assert result.exit_code == 1
+    assert "Evaluate it without probes" in " ".join(result.output.split())
+    result = actrobust(
+        "evaluate", "plain.pth", "--model", "odd_nets:plain", *flags, *out, "fine", "--no-probes"
+    )
+    assert result.exit_code == 0, result.output
+
+
 def test_probe_json_has_every_column(actrobust: Callable[..., Result], checkpoints: Path) -> None:
     file = checkpoints / "la_silu_1.safetensors"
     flags = ("--dataset", "digits", "--limit", 20, "--device", "cpu", "--gradients", "--json")

@@ -407,11 +407,20 @@ def test_other_precisions(dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-def test_works_under_autocast_and_compile_free_modes() -> None:
+def test_under_autocast_it_sees_what_the_layers_see() -> None:
     model, stacked = make_network("convolutional")
-    with Probe(model, versions=VERSIONS) as probe, torch.autocast("cpu", dtype=torch.bfloat16):
+    layers = [layer for _, layer in activation_layers(model)]
+    with recorded(layers) as stored, torch.autocast("cpu", dtype=torch.bfloat16):
         model(stacked)
-    assert probe.to_frame()["nonfinite"].sum() == 0
+    probe = Probe(model, versions=VERSIONS, metrics=["fluctuation"])
+    with probe, torch.autocast("cpu", dtype=torch.bfloat16):
+        model(stacked)
+    assert stored.inputs[0].dtype == torch.bfloat16
+    found = probe.to_frame().sort_values(["index", "version"])
+    for side, values in (("input", stored.inputs), ("output", stored.outputs)):
+        versions = [value.double().unflatten(0, (VERSIONS, -1)) for value in values]  # type: ignore[no-untyped-call]
+        moved = [(value - value[:1]).abs().flatten(2).sum(2).mean(1) for value in versions]
+        np.testing.assert_allclose(found[f"{side}_fluctuation_mean"], torch.cat(moved), rtol=1e-6)
 
 
 @pytest.mark.parametrize("activation", list_activations())
