@@ -12,9 +12,11 @@ import robustbench_act
 from corruptions import list_corruptions
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.distributions import EDGES, quantiles
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.models import build_model
+from robustbench_act.quantities import QUANTILE_NAMES
 from robustbench_act.records import CELL_COLUMNS, LAYER_COLUMNS, Run, load_run
 from tests.references.brute_force import brute_force
 
@@ -181,6 +183,26 @@ def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
         assert rows.loc[layer, "n"] == len(data)
         assert rows.loc[layer, "output_fluctuation_mean"] == pytest.approx(values.mean(), rel=1e-5)
         assert rows.loc[layer, "output_fluctuation_var"] == pytest.approx(values.var(ddof=1), rel=1e-4)
+        bin_width = EDGES[1] / EDGES[0] * (1 + 1e-5)
+        for share in (0.05, 0.25, 0.5, 0.75, 0.95):
+            exact = np.quantile(values, share, method="inverted_cdf")
+            found = rows.loc[layer, f"output_fluctuation_q{round(100 * share):02d}"]
+            assert exact / bin_width <= found <= exact * bin_width
+
+
+def test_histograms_of_chunks_add_up(checkpoints: Path, tmp_path: Path) -> None:
+    """The quantiles over three chunks are those of the chunks' histograms added up, to the bit."""
+    data = many_images(2 * CHUNK + 50)
+    path = checkpoints / "la_silu_1.safetensors"
+    run = evaluate([path], dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
+    rows = run.layers.query("corruption == 'contrast'")
+    parts = [pd.read_parquet(file) for file in sorted(run.path.glob("parts/*contrast*.layers.parquet"))]
+    assert len(parts) == 3
+    for place, row in enumerate(rows.to_dict("records")):
+        counts = sum(np.frombuffer(part["output_fluctuation_histogram"][place], np.int64) for part in parts)
+        assert np.sum(counts) == len(data)
+        found = [row[f"output_fluctuation_{name}"] for name in QUANTILE_NAMES]
+        assert found == pytest.approx(quantiles(np.asarray(counts)) * row["elements"], rel=1e-12)
 
 
 def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:

@@ -323,6 +323,17 @@ def test_hooks_are_gone_afterwards_also_after_an_exception() -> None:
     assert len(probe.layers) == 2
 
 
+@torch.no_grad()
+def test_a_pass_that_fails_behind_a_layer_leaves_the_next_one_its_name() -> None:
+    inner = nn.Sequential(nn.ReLU(), nn.Linear(6, 6))
+    model = nn.Sequential(inner).eval()
+    with Probe(model, metrics=["fluctuation"]) as probe:
+        with pytest.raises(RuntimeError):
+            inner(torch.zeros(3, 6, dtype=torch.float64))  # fails behind the activation
+        model(torch.zeros(3, 6))
+    assert [layer.name for layer in probe.layers] == ["0.0"]
+
+
 class ReturnsATuple(nn.ReLU):
     def forward(self, x: Tensor) -> Any:
         return x, x
