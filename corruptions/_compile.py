@@ -20,8 +20,8 @@ _state = {"enabled": os.environ.get("ACTROBUST_COMPILE") == "1"}
 def use_compile(enabled: bool = True) -> None:
     """Turn compilation of the kernels on or off (off by default; ACTROBUST_COMPILE=1 turns it on).
 
-    The first call of every kernel then takes seconds and needs a C++ compiler. The random integers
-    are the same either way; pixels may differ by one grey level on very few values.
+    Kernels are what `kernel` decorates. The first call of each then takes seconds and needs a C++ compiler.
+    The random integers are the same either way; pixels may differ by one grey level on very few values.
 
     >>> use_compile(False)
     """

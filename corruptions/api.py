@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers what they hold
-from ._compile import use_compile
+from ._compile import kernel, use_compile
 from .base import Corruption
 from .errors import InputError
 from .registry import GROUPS, get_corruption, list_corruptions, register
@@ -19,6 +19,7 @@ __all__ = [
     "corrupt",
     "get_corruption",
     "get_suite",
+    "kernel",
     "list_corruptions",
     "list_suites",
     "list_tables",

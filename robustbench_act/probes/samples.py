@@ -10,21 +10,22 @@ arXiv 2306.04940, section 3: "activation fluctuation"):
     amplification           output fluctuation / input fluctuation
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from corruptions import kernel
 from robustbench_act.distributions import BINS, EDGES, Moments
-from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
+from robustbench_act.probes._blocks import Blocks
 
-_BLOCK = 1024  # samples that are reduced together
 _CACHE = 2**19  # values taken at a time
 
 
 class SampleStatistics:
     """Moments and histograms over samples of `QUANTITIES`, for each version of the stacked batch.
 
-    State of fixed size: samples are held back until there are 1024, so that the rounding of a result does not
-    depend on the batches that they came in.
+    State of fixed size: up to 1024 samples are held back, see `Blocks`.
 
     Attributes
     ----------
@@ -40,65 +41,68 @@ class SampleStatistics:
 
     def __init__(self, versions: int, elements: int, device: torch.device) -> None:
         self._elements = elements
-        self._held: list[Tensor] = []  # (4, versions, n): fluctuations and clean norms, input before output
         self._edges = torch.from_numpy(EDGES).to(device)
-        zeros = torch.zeros(versions, dtype=torch.float64, device=device)
-        self._moments = [Moments(zeros, zeros, zeros) for _ in QUANTITIES]
-        self._histograms = [zeros.new_zeros(versions, BINS, dtype=torch.int64) for _ in HISTOGRAMS]
-        self._nonfinite = zeros.to(torch.int64)
+        self._blocks = Blocks()  # of (4, versions, n): fluctuations and clean norms, input before output
+        self._reduced = self._reduce(torch.zeros(4, versions, 0, dtype=torch.float64, device=device))
 
     def add(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
         """Add what `movement` gives for a batch's inputs and outputs."""
         norms = [norm.expand_as(moved) for moved, norm in (before, after)]
-        self._held.append(torch.stack([before[0], after[0], *norms]))
-        if sum(part.shape[-1] for part in self._held) >= _BLOCK:
-            *blocks, rest = torch.split(torch.cat(self._held, -1), _BLOCK, -1)
-            if rest.shape[-1] == _BLOCK:
-                blocks, rest = [*blocks, rest], rest[..., :0]
-            self._held = [rest]
-            for block in blocks:
-                self._reduce(block)
+        for block in self._blocks.add(torch.stack([before[0], after[0], *norms])):
+            self._reduced = self._reduced.merged(self._reduce(block))
 
     @property
     def moments(self) -> list[Moments]:
         """The moments of all samples so far."""
-        self._flush()
-        return self._moments
+        return self._all().moments
 
     @property
     def histograms(self) -> list[Tensor]:
         """The histograms of all samples so far."""
-        self._flush()
-        return self._histograms
+        return self._all().histograms
 
     @property
     def nonfinite(self) -> Tensor:
         """The number of samples that are not finite so far."""
-        self._flush()
-        return self._nonfinite
+        return self._all().nonfinite
 
-    def _flush(self) -> None:
-        held, self._held = self._held, []
-        if held and sum(part.shape[-1] for part in held):
-            self._reduce(torch.cat(held, -1))
+    def _all(self) -> "_Reduced":
+        return self._reduced.merged(self._reduce(self._blocks.rest))
 
-    def _reduce(self, values: Tensor) -> None:
+    def _reduce(self, values: Tensor) -> "_Reduced":
         input_moved, output_moved, input_norm, output_norm = values
         always = torch.ones_like(input_moved)
-        pairs = [
+        ratios = [
             (input_moved, always),
             (output_moved, always),
             (input_moved, input_norm),
             (output_moved, output_norm),
             (output_moved, input_moved),
         ]
-        self._moments = [
-            old.merged(_moments_of_ratio(*pair)) for old, pair in zip(self._moments, pairs, strict=True)
-        ]
-        for moved, histogram in zip((input_moved, output_moved), self._histograms, strict=True):
-            bins = torch.bucketize(moved / self._elements, self._edges)
-            histogram.scatter_add_(1, bins, torch.ones_like(bins))
-        self._nonfinite = self._nonfinite + (~values.isfinite()).any(0).sum(1)
+        return _Reduced(
+            [_moments_of_ratio(*ratio) for ratio in ratios],
+            [self._histogram(moved) for moved in (input_moved, output_moved)],
+            (~values.isfinite()).any(0).sum(1),
+        )
+
+    def _histogram(self, moved: Tensor) -> Tensor:
+        bins = torch.bucketize(moved / self._elements, self._edges)
+        return bins.new_zeros(len(moved), BINS).scatter_add_(1, bins, torch.ones_like(bins))
+
+
+class _Reduced(NamedTuple):
+    """What is known of some samples, see `SampleStatistics`."""
+
+    moments: list[Moments]
+    histograms: list[Tensor]
+    nonfinite: Tensor
+
+    def merged(self, other: "_Reduced") -> "_Reduced":
+        return _Reduced(
+            [old.merged(new) for old, new in zip(self.moments, other.moments, strict=True)],
+            [old + new for old, new in zip(self.histograms, other.histograms, strict=True)],
+            self.nonfinite + other.nonfinite,
+        )
 
 
 def _moments_of_ratio(over: Tensor, under: Tensor) -> Moments:
@@ -110,41 +114,40 @@ def _moments_of_ratio(over: Tensor, under: Tensor) -> Moments:
     return Moments(count, mean, ((values - mean[..., None]) * defined).square().sum(-1))
 
 
+@kernel
 def movement(stacked: Tensor) -> tuple[Tensor, Tensor]:
     """Return what moves between the versions of a batch (versions, n, ...), the first one clean.
+
+    `corruptions.use_compile` makes it one pass over the values.
 
     Returns
     -------
     moved : Tensor
-        float64 (versions, n): sum_i |x^_i - x_i| of each sample; 0 for the clean version.
+        float64 (versions, n): sum_i |x^_i - x_i| of each sample; 0 for the clean version, NaN where that is
+        not finite.
     norm : Tensor
         float64 (1, n): sum_i |x_i| of the clean version.
     """
-    sums = torch.cat([_norms(part) for part in _in_cache(stacked)], 1)
-    norm = sums[:1].clone()
-    sums[0] *= 0  # NaN where the clean version is not finite
-    return sums, norm
+    rows = stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
+    parts = [_movement(part) for part in _in_cache(rows)]
+    return torch.cat([moved for moved, _ in parts], 1), torch.cat([norm for _, norm in parts], 1)
 
 
-def _in_cache(stacked: Tensor) -> tuple[Tensor, ...]:
-    """Return a batch in parts, some samples each, that a CPU's cache holds; one at least."""
-    values = len(stacked) * stacked.shape[2:].numel()
-    if stacked.device.type != "cpu":
-        return (stacked,)
-    return torch.split(stacked, max(1, _CACHE // max(values, 1)), 1)
+def _in_cache(rows: Tensor) -> tuple[Tensor, ...]:
+    """Return a batch (versions, n, ...) in parts, one or more samples each, that a CPU's cache holds."""
+    values = len(rows) * rows.shape[2:].numel()
+    if torch.compiler.is_compiling() or rows.device.type != "cpu":
+        return (rows,)
+    return torch.split(rows, max(1, _CACHE // max(values, 1)), 1)
 
 
-def _norms(stacked: Tensor) -> Tensor:
-    """Return the sums of |x_i| of the first version and of |x^_i - x_i| of the others."""
-    if stacked.device.type == "cpu" and stacked.ndim > 3 and stacked.numel() > 2 * _CACHE:
-        half = -(-stacked.shape[2] // 2)
-        if half < stacked.shape[2]:
-            return _norms(stacked[:, :, :half]) + _norms(stacked[:, :, half:])
-    wide = torch.promote_types(stacked.dtype, torch.float32)
-    moved = torch.empty_like(stacked, dtype=wide)
-    moved[0] = stacked[0]
-    torch.sub(stacked[1:].to(wide), moved[:1], out=moved[1:])
-    moved.abs_()
+def _movement(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `movement` of a batch (versions, n, channels, values)."""
+    in_parts = rows.device.type == "cpu" and not torch.compiler.is_compiling()
+    if in_parts and rows.shape[2] > 1 and rows.numel() > 2 * _CACHE:
+        (moved, norm), (more, more_norm) = (_movement(half) for half in rows.chunk(2, 2))
+        return moved + more, norm + more_norm
     # In float32 within a channel, whose sum does not depend on the batch, in float64 over the channels.
-    within = moved.flatten(3).sum(-1) if moved.ndim > 3 else moved
-    return within.flatten(2).sum(-1, dtype=torch.float64)
+    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    moved, norm = (wide - wide[:1]).abs_().sum(-1), wide[:1].abs().sum(-1)
+    return moved.sum(-1, dtype=torch.float64), norm.sum(-1, dtype=torch.float64)

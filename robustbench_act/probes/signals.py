@@ -18,9 +18,8 @@ from torch import Tensor
 from robustbench_act.activations import NormalizedActivation
 from robustbench_act.activations._slopes import function_slope
 from robustbench_act.distributions import Moments
+from robustbench_act.probes._blocks import Blocks
 from robustbench_act.quantities import SIGNAL_COLUMNS
-
-_BLOCK = 1024  # samples that are reduced together
 
 
 class _Values:
@@ -28,7 +27,7 @@ class _Values:
 
     def __init__(self) -> None:
         self._merged: Moments | None = None
-        self._held: list[Tensor] = []  # (2, n): each sample's mean and variance
+        self._blocks = Blocks()  # of (2, n): each sample's mean and variance
         self._elements = 0
 
     def add(self, values: Tensor) -> None:
@@ -36,15 +35,12 @@ class _Values:
         rows = values.detach().flatten(1).double()
         self._elements = rows.shape[1]
         variance, mean = torch.var_mean(rows, dim=1, correction=0)
-        held = torch.cat([*self._held, torch.stack([mean, variance])], 1)
-        *blocks, rest = torch.split(held, _BLOCK, 1)
-        for block in blocks:
+        for block in self._blocks.add(torch.stack([mean, variance])):
             self._merged = self._with(block)
-        self._held = [rest]
 
     def moments(self) -> Moments:
         """Return the moments of all values so far."""
-        return self._with(self._held[0])
+        return self._with(self._blocks.rest)
 
     def _with(self, block: Tensor) -> Moments:
         mean, variance = block.unbind()

@@ -1,6 +1,6 @@
 """What watching the activation layers costs: forward passes with probes against the same passes without.
 
-    python -m tests.benchmarks.bench_probes [--threads 2] [--repeats 15]
+    python -m tests.benchmarks.bench_probes [--threads 2] [--repeats 15] [--compile]
 
 A pass takes a stacked batch of 6 versions. "naive" are forward hooks that keep input and output and take
 sum |y^ - y| with plain operations. The settings take turns, and the fastest pass of each counts.
@@ -17,6 +17,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from corruptions import use_compile
 from robustbench_act.activations import activation_layers
 from robustbench_act.models import build_model
 from robustbench_act.probes import Probe
@@ -91,7 +92,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--compile", action="store_true", help="with corruptions.use_compile()")
     options = parser.parse_args()
+    use_compile(options.compile)
     torch.set_num_threads(options.threads)
     sys.stdout.write(f"{'network':22s} {'off ms':>8s}" + "".join(f" {name:>20s}" for name in SETTINGS) + "\n")
     for name, (model, batch) in networks().items():

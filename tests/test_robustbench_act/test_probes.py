@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corruptions import use_compile
 from robustbench_act.activations import (
     LASiLU,
     NSwish,
@@ -20,6 +21,7 @@ from robustbench_act.activations import (
 from robustbench_act.distributions import EDGES
 from robustbench_act.errors import InputError
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
+from robustbench_act.probes.samples import movement
 from robustbench_act.quantities import HISTOGRAMS
 from tests.references.probes import expected_rows, recorded
 from tests.test_corruptions.test_device import fake_cuda
@@ -174,23 +176,42 @@ def test_element_means_are_the_same_to_the_bit_in_any_batches(sizes: tuple[int, 
 
 
 @torch.no_grad()
-def test_memory_does_not_grow_and_blocks_merge() -> None:
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("shape", [(40,), (3, 5), (64, 56, 56)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_movement_is_the_same(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    stacked = batch(*shape).unflatten(0, (VERSIONS, -1)).to(dtype)  # type: ignore[no-untyped-call]
+    values = stacked.double().flatten(2)
+    use_compile()
+    try:
+        moved, norm = movement(stacked)
+    finally:
+        use_compile(False)
+    torch.testing.assert_close(moved, (values - values[:1]).abs().sum(2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(norm, values[:1].abs().sum(2), rtol=1e-6, atol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("samples", [3000, 2048])
+def test_memory_does_not_grow_and_blocks_merge(samples: int) -> None:
     """Beyond 1,024 samples what is held is reduced; the numbers stay those of all samples at once."""
     model = nn.Sequential(nn.Tanh()).eval()
-    stacked = batch(4, samples=3000).unflatten(0, (VERSIONS, -1))  # type: ignore[no-untyped-call]
+    stacked = batch(4, samples=samples).unflatten(0, (VERSIONS, -1))  # type: ignore[no-untyped-call]
     with Probe(model, versions=VERSIONS) as probe:
         for part in torch.split(stacked, 700, 1):
             model(part.flatten(0, 1))
             (layer,) = probe.layers
             assert layer.samples is not None
-            assert sum(held.shape[-1] for held in layer.samples._held) < 1024
+            assert layer.samples._blocks.rest.shape[-1] <= 1024
     assert layer.samples is not None
     moved = (stacked[2].tanh() - stacked[0].tanh()).double().abs().sum(1)
-    row = probe.to_frame().iloc[2]
-    assert row["n"] == 3000
+    clean, _, row = (row for _, row in probe.to_frame().iterrows())
+    assert clean["input_variance"] == pytest.approx(stacked[0].var(correction=0).item(), rel=1e-6)
+    assert row["n"] == samples
     assert row["output_fluctuation_mean"] == pytest.approx(moved.mean().item(), rel=1e-6)
     assert row["output_fluctuation_var"] == pytest.approx(moved.var().item(), rel=1e-6)
-    assert layer.samples.histograms[1].sum(1).tolist() == [3000] * 3
+    assert layer.samples.histograms[1].sum(1).tolist() == [samples] * 3
 
 
 @torch.no_grad()
