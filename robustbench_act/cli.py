@@ -7,7 +7,6 @@ written.
 import json
 import sys
 import time
-from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def train(
     from robustbench_act.activations import list_activations  # noqa: PLC0415
     from robustbench_act.datasets import load_dataset  # noqa: PLC0415
     from robustbench_act.devices import choose_device  # noqa: PLC0415
-    from robustbench_act.terminal import progress_bar  # noqa: PLC0415
+    from robustbench_act.terminal import count, progress_bar  # noqa: PLC0415
 
     recipe = training.Recipe(**recipe_flags)
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
@@ -125,7 +124,7 @@ def train(
             err=True,
         )
         sys.exit(130)
-    click.echo(f"{_count(jobs, 'checkpoint')} in {out}")
+    click.echo(f"{count(jobs, 'checkpoint')} in {out}")
 
 
 @main.command()
@@ -173,6 +172,7 @@ def evaluate(
     """
     from robustbench_act import evaluation  # noqa: PLC0415 - torch takes seconds to load
     from robustbench_act.datasets import load_dataset  # noqa: PLC0415
+    from robustbench_act.terminal import EvaluationProgress  # noqa: PLC0415
 
     quick = not checkpoints and not full
     severities = parse_numbers("--severity", severity) or (
@@ -182,7 +182,7 @@ def evaluate(
     spec = {"activation": activation, "classes": classes, "input_size": input_size, "mean": mean, "std": std}
     loaded = load_named(checkpoints, model, data, spec) if checkpoints else None
     started = time.monotonic()
-    with _EvaluationProgress(quick=quick and not limit) as progress:
+    with EvaluationProgress(quick=quick and not limit) as progress:
         run = evaluation.evaluate(
             loaded,
             dataset=data,
@@ -263,7 +263,7 @@ def probe(
                 seed=seed,
                 batch_size=batch_size,
                 device=where,
-                on_images=lambda count: progress.advance(bar, count),
+                on_images=lambda images: progress.advance(bar, images),
             )
             if as_json:
                 rows = json.loads(table.to_json(orient="records", double_precision=15))
@@ -312,7 +312,7 @@ def generate(
     from robustbench_act import generation  # noqa: PLC0415
     from robustbench_act.datasets import load_dataset  # noqa: PLC0415
     from robustbench_act.devices import choose_device  # noqa: PLC0415
-    from robustbench_act.terminal import progress_bar  # noqa: PLC0415
+    from robustbench_act.terminal import count, progress_bar  # noqa: PLC0415
 
     where = choose_device(device)
     chosen = get_suite(suite)
@@ -322,13 +322,13 @@ def generate(
     data = data.subset(limit) if limit else data
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
     click.echo(
-        f"{_count(chosen.cells, 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
+        f"{count(chosen.cells, 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
         f"  ->  {out}",
         err=True,
     )
     with progress_bar() as progress:
         bar = progress.add_task("generating", total=len(chosen.cells) * len(data))
-        generation.generate(wanted, out, device=where, on_images=lambda count: progress.advance(bar, count))
+        generation.generate(wanted, out, device=where, on_images=lambda images: progress.advance(bar, images))
     click.echo(out)
 
 
@@ -356,41 +356,6 @@ def list_names() -> None:
     click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, package.module:factory")
 
 
-class _EvaluationProgress:
-    """What is said before and while an evaluation runs, on stderr."""
-
-    def __init__(self, *, quick: bool) -> None:
-        from robustbench_act.terminal import progress_bar  # noqa: PLC0415
-
-        self._quick = quick
-        self._bar = progress_bar()
-
-    def __enter__(self) -> "_EvaluationProgress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def start(self, plan: Any, out: Path) -> Callable[[int], None]:
-        """Say what will be done and return what counts the images."""
-        data = plan.dataset
-        corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
-        severities = ", ".join(f"{severity:g}" for severity in plan.severities)
-        click.echo(
-            f"{_count(plan.checkpoints, 'checkpoint')} x {_count(corruptions, 'corruption')} x "
-            f"severities {severities} x {len(data)} of {data.total} images of {data.name}  ->  {out}",
-            err=True,
-        )
-        if self._quick:
-            click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
-        for checkpoint in plan.checkpoints:
-            if checkpoint.problem:
-                click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
-        self._bar.start()
-        task = self._bar.add_task("evaluating", total=plan.passes)
-        return lambda count: self._bar.advance(task, count)
-
-
 def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:
     from robustbench_act.activations import activation_facts, list_activations  # noqa: PLC0415
     from robustbench_act.terminal import print_leaderboard  # noqa: PLC0415
@@ -412,10 +377,6 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{page or run.path}  ({seconds:.0f} s)")
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 if __name__ == "__main__":

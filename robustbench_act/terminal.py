@@ -2,8 +2,11 @@
 
 import math
 import sys
-from typing import Any
+from collections.abc import Callable, Sized
+from pathlib import Path
+from typing import Any, Self
 
+import click
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -36,6 +39,48 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+class EvaluationProgress:
+    """What is said before and while an evaluation runs, on stderr."""
+
+    def __init__(self, *, quick: bool) -> None:
+        self._quick = quick
+        self._bar = progress_bar()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def start(self, plan: Any, out: Path) -> Callable[[int], None]:
+        """Say what will be done and return what counts the images."""
+        data = plan.dataset
+        corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
+        severities = ", ".join(f"{severity:g}" for severity in plan.severities)
+        click.echo(
+            f"{count(plan.checkpoints, 'checkpoint')} x {count(corruptions, 'corruption')} x "
+            f"severities {severities} x {len(data)} of {data.total} images of {data.name}  ->  {out}",
+            err=True,
+        )
+        if self._quick:
+            click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
+        for checkpoint in plan.checkpoints:
+            if checkpoint.problem:
+                click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
+        self._bar.start()
+        task = self._bar.add_task("evaluating", total=plan.passes)
+        return lambda images: self._bar.advance(task, images)
+
+
+def count(things: Sized, noun: str) -> str:
+    """Return how many there are, with their noun.
+
+    >>> count([1], "cell"), count([], "cell")
+    ('1 cell', '0 cells')
+    """
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:

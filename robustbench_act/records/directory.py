@@ -24,7 +24,9 @@ from robustbench_act.records.merge import (
     CELL_COLUMNS,
     IDENTITY,
     LAYER_COLUMNS,
+    LAYER_KEYS,
     merge_cells,
+    merge_histograms,
     merge_layers,
 )
 from robustbench_act.storage import write_atomically
@@ -50,6 +52,25 @@ class Run:
     info: dict[str, Any]
     cells: pd.DataFrame
     layers: pd.DataFrame
+
+    def histograms(self) -> pd.DataFrame:
+        """Return how the fluctuation of each layer is distributed over samples, in each cell.
+
+        A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation", int64
+        arrays of samples per bin: those with fluctuation / elements in each bin of
+        `robustbench_act.distributions.EDGES`. Read from the run's parts.
+
+        Raises
+        ------
+        InputError
+            Where a part is missing or damaged.
+        """
+        files = sorted((self.path / "parts").glob("*.layers.parquet"))
+        if not files:
+            raise InputError(f"{self.path / 'parts'}: expected the run's parts, found none.")
+        parts = (_read_parquet(file) for file in files)
+        found = merge_histograms(part for part in parts if len(part))
+        return self.layers[LAYER_KEYS].merge(found, on=LAYER_KEYS, how="left")
 
 
 def load_run(path: str | Path) -> Run:

@@ -25,6 +25,8 @@ CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agree
 PROBE_SAMPLE_COLUMNS = (*MEAN_COLUMNS, *SLOPE_COLUMNS, *SIGNAL_COLUMNS)
 """Measured on the probe sample, the first chunk; slopes and signals in the clean rows only."""
 
+_STORED_HISTOGRAMS = [f"{name}_histogram" for name in HISTOGRAMS]  # in parts: the bytes of the counts
+
 LAYER_COLUMNS = [
     *IDENTITY,
     *LAYER_KEYS[1:],
@@ -73,19 +75,34 @@ def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame() if total is None else total.table()
 
 
+def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Add up the histograms of layer rows of any chunks and corruptions.
+
+    Returns a row for each LAYER_KEYS with a column for each of HISTOGRAMS: int64 arrays (BINS,), the samples
+    of which fluctuation / elements lies in each bin of `robustbench_act.distributions.EDGES`.
+    """
+    total: dict[tuple[Any, ...], NDArray[np.int64]] = {}
+    for part in parts:
+        for *key, first, second in part[[*LAYER_KEYS, *_STORED_HISTOGRAMS]].itertuples(index=False):
+            counts = np.frombuffer(first + second, dtype=np.int64).reshape(len(HISTOGRAMS), BINS)
+            total[tuple(key)] = total.get(tuple(key), 0) + counts
+    rows = [(*key, *counts) for key, counts in total.items()]
+    return pd.DataFrame(rows, columns=[*LAYER_KEYS, *HISTOGRAMS])
+
+
 class _Layers:
     """The layer rows of some chunks: their keys, what can be merged, and what the first chunk alone has."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self.rows = rows.drop(columns=[name for name in rows if str(name).endswith("_histogram")])
+        self.rows = rows.drop(columns=_STORED_HISTOGRAMS)
         self.counts = rows[["n", "nonfinite"]].to_numpy(np.int64)
         self.moments = [
             Moments(*(rows[f"{name}_{part}"].to_numpy(float) for part in Moments._fields))
             for name in QUANTITIES
         ]
         self.histograms = [
-            np.frombuffer(b"".join(rows[f"{name}_histogram"]), dtype=np.int64).reshape(-1, BINS)
-            for name in HISTOGRAMS
+            np.frombuffer(b"".join(rows[name]), dtype=np.int64).reshape(-1, BINS)
+            for name in _STORED_HISTOGRAMS
         ]
 
     def merged(self, other: "_Layers") -> "_Layers":

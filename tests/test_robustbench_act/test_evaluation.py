@@ -17,7 +17,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.models import build_model
 from robustbench_act.quantities import QUANTILE_NAMES
-from robustbench_act.records import CELL_COLUMNS, LAYER_COLUMNS, Run, load_run
+from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run
 from tests.references.brute_force import brute_force
 
 SUITES = ("c19", "shift")
@@ -198,9 +198,13 @@ def test_histograms_of_chunks_add_up(checkpoints: Path, tmp_path: Path) -> None:
     rows = run.layers.query("corruption == 'contrast'")
     parts = [pd.read_parquet(file) for file in sorted(run.path.glob("parts/*contrast*.layers.parquet"))]
     assert len(parts) == 3
+    histograms = run.histograms()
+    assert histograms[KEYS].equals(run.layers[KEYS])
+    drawn = histograms.query("corruption == 'contrast'")["output_fluctuation"].to_list()
     for place, row in enumerate(rows.to_dict("records")):
         counts = sum(np.frombuffer(part["output_fluctuation_histogram"][place], np.int64) for part in parts)
         assert np.sum(counts) == len(data)
+        np.testing.assert_array_equal(drawn[place], counts)
         found = [row[f"output_fluctuation_{name}"] for name in QUANTILE_NAMES]
         assert found == pytest.approx(quantiles(np.asarray(counts)) * row["elements"], rel=1e-12)
 
