@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from robustbench_act import Run, evaluate, layer_correlations
 from robustbench_act.errors import InputError
-from robustbench_act.statistics import _block_correlation
+from robustbench_act.statistics.correlations import _block_correlation
 
 
 @pytest.fixture(scope="module")

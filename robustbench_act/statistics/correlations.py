@@ -1,4 +1,4 @@
-"""Statistics over the tables of a run. Loads without torch."""
+"""How layers and lost accuracy go together."""
 
 import numpy as np
 import pandas as pd

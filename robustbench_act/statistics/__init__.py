@@ -1,0 +1,29 @@
+"""Intervals, paired tests and correlations over the numbers of a run. Loads without torch.
+
+Three kinds of chance are kept apart: which images were taken (intervals of shares, McNemar's test, bootstrap
+over images), which training seeds (intervals of means, the paper's rule over seeds) and both (bootstrap over
+both).
+"""
+
+from robustbench_act.statistics.correlations import layer_correlations
+from robustbench_act.statistics.intervals import Interval, bootstrap_interval, mean_interval, share_interval
+from robustbench_act.statistics.paired import (
+    Comparison,
+    compare_images,
+    compare_outcomes,
+    compare_seeds,
+    holm,
+)
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "bootstrap_interval",
+    "compare_images",
+    "compare_outcomes",
+    "compare_seeds",
+    "holm",
+    "layer_correlations",
+    "mean_interval",
+    "share_interval",
+]

@@ -1,0 +1,171 @@
+"""Confidence intervals: of a share of images, of a mean over training seeds, by bootstrap over either."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
+
+from robustbench_act.errors import InputError
+
+CONFIDENCE = 0.95
+
+FEW = 10
+"""With fewer correct or fewer wrong images than this, Wilson's interval is too short."""
+
+_RESAMPLES = 2000
+_AT_ONCE = 2**24  # weights in memory at a time
+
+Floats = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """Both ends of an interval; NaN where there is none."""
+
+    low: Any
+    high: Any
+
+
+def share_interval(correct: ArrayLike, n: ArrayLike, *, confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval of a share from counts of independent images, such as an accuracy.
+
+    Wilson's score interval (Wilson 1927); where fewer than 10 images are correct, or fewer than 10 wrong, the
+    one of Agresti & Coull (1998), which has the same centre and is wider. For n from 100 to 10,000 and
+    accuracies from 0.1 to 0.99 it covers the truth with a probability of 93.3 to 97.3 % where
+    n p (1 - p) >= 5 and of 94.1 % or more elsewhere (computed exactly; the percentile bootstrap: 63 % at
+    n = 100, p = 0.99).
+
+    Parameters
+    ----------
+    correct, n
+        Integers with 0 <= correct <= n, scalars or arrays of one shape.
+    confidence
+        Nominal coverage.
+
+    Returns
+    -------
+    Interval
+        Within [0, 1], of the same shape; NaN for n = 0.
+
+    Raises
+    ------
+    InputError
+        On counts that cannot be.
+
+    Examples
+    --------
+    >>> low, high = share_interval(98, 100)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.926, 0.999)
+    """
+    k, size = np.asarray(correct, dtype=float), np.asarray(n, dtype=float)
+    if np.any(k < 0) or np.any(k > size):
+        raise InputError("Expected 0 <= correct <= n.")
+    z = float(ndtri((1 + confidence) / 2))
+    size = np.where(size > 0, size, np.nan)
+    total = size + z * z
+    centre = (k + z * z / 2) / total
+    wilson = z * np.sqrt(k * (size - k) / size + z * z / 4) / total
+    agresti_coull = z * np.sqrt(centre * (1 - centre) / total)
+    half = np.where(np.minimum(k, size - k) < FEW, agresti_coull, wilson)
+    return Interval(np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1))
+
+
+def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Interval:
+    """Return Student's t-interval of a mean from its values, such as accuracies of training seeds.
+
+    Exact where the values are normal, from two on; a bootstrap of 3 values would cover the truth in 74 % of
+    the cases. NaN for fewer than two values, or where one of them is not finite. Not clipped to [0, 1].
+
+    Parameters
+    ----------
+    values
+        (k,), one for each training seed.
+
+    Examples
+    --------
+    >>> low, high = mean_interval([0.80, 0.82, 0.84])
+    >>> round(low, 4), round(high, 4)
+    (0.7703, 0.8697)
+    """
+    x = np.asarray(values, dtype=float)
+    if len(x) < 2 or not np.isfinite(x).all():
+        return Interval(np.nan, np.nan)
+    half = float(stdtrit(len(x) - 1, (1 + confidence) / 2) * x.std(ddof=1) / np.sqrt(len(x)))
+    return Interval(float(x.mean()) - half, float(x.mean()) + half)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    over: Literal["images", "seeds", "both"] = "images",
+    strata: ArrayLike | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the percentile bootstrap interval of the mean of a table seeds x images.
+
+    Parameters
+    ----------
+    values
+        (seeds, images) or (images,): 0 or 1, or an image's mean over cells.
+    over
+        What is drawn again: the images (the same draw for all seeds, which saw the same images), the training
+        seeds, or both. Few of either make it too short: take `share_interval` for fewer than 5 images of the
+        rarer outcome, `mean_interval` for fewer than 10 seeds.
+    strata
+        (images,) classes of the images: each class keeps its size.
+    resamples
+        Number of draws.
+    seed
+        Of the draws; global random state is neither read nor changed.
+
+    Raises
+    ------
+    InputError
+        Where there is no value, or strata do not fit.
+
+    Examples
+    --------
+    >>> low, high = bootstrap_interval(np.arange(200) % 4 > 0)
+    >>> low < 0.75 < high
+    True
+    """
+    table = np.atleast_2d(np.asarray(values, dtype=float))
+    if table.ndim != 2 or not table.size:
+        raise InputError(f"Expected values (seeds, images), at least one, got shape {np.shape(values)}.")
+    classes = np.zeros(table.shape[1], dtype=int) if strata is None else np.asarray(strata)
+    if classes.shape != table.shape[1:]:
+        raise InputError(f"Expected a stratum for each of {table.shape[1]} images, got {classes.shape}.")
+    means = _resampled_means(table, over, classes, resamples, np.random.default_rng(seed))
+    low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Interval(float(low), float(high))
+
+
+def _resampled_means(
+    table: Floats, over: str, classes: NDArray[Any], resamples: int, random: np.random.Generator
+) -> Floats:
+    """Return (resamples,): the weighted means of the table, in blocks that bound the memory."""
+    seeds, images = table.shape
+    step = max(1, _AT_ONCE // max(table.shape))
+    blocks = []
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        rows = (
+            _draws(np.zeros(seeds, dtype=int), count, random) if over != "images" else np.ones((count, seeds))
+        )
+        columns = _draws(classes, count, random) if over != "seeds" else np.ones((count, images))
+        blocks.append(np.einsum("bs,bs->b", rows, columns @ table.T) / (seeds * images))
+    return np.concatenate(blocks)
+
+
+def _draws(classes: NDArray[Any], count: int, random: np.random.Generator) -> Floats:
+    """Return (count, n): how often each of n things is in a draw of n with replacement within its class."""
+    weights = np.empty((count, len(classes)))
+    for name in np.unique(classes):
+        (members,) = np.nonzero(classes == name)
+        size = len(members)
+        drawn = random.integers(0, size, size=(count, size)) + size * np.arange(count)[:, None]
+        weights[:, members] = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
+    return weights

@@ -1,0 +1,226 @@
+"""Is A more robust than B? Tests of paired outcomes: the same images, or the same training seeds."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import ndtri
+
+from robustbench_act.errors import InputError
+from robustbench_act.statistics.intervals import CONFIDENCE, Interval, bootstrap_interval, mean_interval
+
+NORMAL = 0.05
+"""Shapiro-Wilk: below this p-value values count as not normal."""
+
+_FEWEST_FOR_WILCOXON = 6  # pairs: with 5 the smallest two-sided p-value is 2 / 2^5 > 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a paired test says of A against B.
+
+    Attributes
+    ----------
+    difference
+        Mean of A - B.
+    interval
+        Of the difference, 95 %.
+    p
+        Two-sided p-value; NaN where there is no test.
+    effect
+        Size of the effect, named by `effect_name`: "odds ratio" (images right in A alone / in B alone) or
+        "d_z" (mean / standard deviation of the differences, Cohen 1988). 0 / 0 is NaN.
+    test, effect_name
+        What was used.
+    pairs
+        Images or seeds that were compared.
+    note
+        What a reader must know, such as a test that cannot reject; "" where there is nothing.
+    """
+
+    difference: float
+    interval: Interval
+    p: float
+    effect: float
+    test: str
+    effect_name: str
+    pairs: int
+    note: str = ""
+
+
+def compare_outcomes(a: ArrayLike, b: ArrayLike) -> Comparison:
+    """Compare two classifiers on the same images in one cell: McNemar's test (1947), exact.
+
+    The images that only one of them gets right decide, by the binomial test with p = 1/2. The interval of the
+    difference is the adjusted Wald one of Bonett & Price (2012), which holds for few such images too.
+
+    Parameters
+    ----------
+    a, b
+        bool (images,): whether each image is classified correctly.
+
+    Raises
+    ------
+    InputError
+        Where there is no image, or not the same number.
+
+    Examples
+    --------
+    >>> a = np.arange(100) >= 5
+    >>> found = compare_outcomes(a, ~a)
+    >>> round(found.difference, 2), found.p < 1e-10, round(found.effect, 2)
+    (0.9, True, 19.0)
+    """
+    x, y = _pairs(a, b)
+    only_a, only_b = int(((x > 0) & (y == 0)).sum()), int(((x == 0) & (y > 0)).sum())
+    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    difference = x - y
+    return Comparison(
+        difference=float(difference.mean()),
+        interval=_paired_share_interval(only_a, only_b, len(x)),
+        p=p,
+        effect=_ratio(only_a, only_b),
+        test="McNemar, exact",
+        effect_name="odds ratio",
+        pairs=len(x),
+        note="" if only_a + only_b else "both agree on every image",
+    )
+
+
+def compare_images(
+    a: ArrayLike, b: ArrayLike, *, strata: ArrayLike | None = None, seed: int = 0
+) -> Comparison:
+    """Compare two classifiers by each image's mean over cells: paired t-test, bootstrap interval.
+
+    Cells of one image move together, so the image is what is drawn: the standard error is that of the
+    per-image differences.
+
+    Parameters
+    ----------
+    a, b
+        (images,): share of the cells in which each image is classified correctly.
+    strata, seed
+        See `bootstrap_interval`.
+
+    Raises
+    ------
+    InputError
+        Where there is no image, or not the same number.
+    """
+    x, y = _pairs(a, b)
+    difference = x - y
+    return Comparison(
+        difference=float(difference.mean()),
+        interval=bootstrap_interval(difference, strata=strata, seed=seed),
+        p=_t_test(difference),
+        effect=_ratio(float(difference.mean()), _deviation(difference)),
+        test="paired t-test over images",
+        effect_name="d_z",
+        pairs=len(x),
+        note="" if len(x) > 1 else "one image has no test",
+    )
+
+
+def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
+    """Compare two groups of networks paired by training seed, by the rule of the LayerAct paper.
+
+    Where both are normal (Shapiro-Wilk, p >= 0.05) the paired t-test, else Wilcoxon's signed-rank test
+    (arXiv 2306.04940, Tables 14-17). The interval of the mean difference is Student's t.
+
+    Parameters
+    ----------
+    a, b
+        (seeds,): a number for each training seed, in the same order.
+
+    Raises
+    ------
+    InputError
+        Where there is no seed, or not the same number.
+
+    Examples
+    --------
+    >>> found = compare_seeds([0.81, 0.84, 0.83, 0.85], [0.78, 0.80, 0.79, 0.82])
+    >>> found.test, round(found.difference, 4), round(found.p, 3)
+    ('paired t-test over seeds', 0.035, 0.001)
+    """
+    x, y = _pairs(a, b)
+    difference = x - y
+    facts: dict[str, Any] = {
+        "difference": float(difference.mean()),
+        "interval": mean_interval(difference),
+        "effect": _ratio(float(difference.mean()), _deviation(difference)),
+        "effect_name": "d_z",
+        "pairs": len(x),
+    }
+    if len(x) < 2:
+        return Comparison(p=math.nan, test="none", note="one training seed has no test", **facts)
+    if len(x) < 3 or (_is_normal(x) and _is_normal(y)):
+        return Comparison(p=_t_test(difference), test="paired t-test over seeds", **facts)
+    p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+    few = len(x) < _FEWEST_FOR_WILCOXON
+    note = f"with {len(x)} training seeds the Wilcoxon test cannot reject" if few else ""
+    return Comparison(p=p, test="Wilcoxon signed-rank over seeds", note=note, **facts)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values adjusted for the number of tests (Holm 1979); NaN stays NaN and does not count.
+
+    Parameters
+    ----------
+    p_values
+        (tests,): the whole family that is shown.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    (tested,) = np.nonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return adjusted
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or not len(x):
+        raise InputError(f"Expected two vectors of one length, not empty, got {x.shape} and {y.shape}.")
+    return x, y
+
+
+def _paired_share_interval(only_a: int, only_b: int, n: int) -> Interval:
+    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    half = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
+    return Interval(max(a - b - half, -1.0), min(a - b + half, 1.0))
+
+
+def _t_test(difference: NDArray[np.float64]) -> float:
+    """Return the two-sided p-value of a mean of 0; where all are the same, 1 if they are 0, else 0."""
+    if len(difference) < 2 or np.isnan(difference).any():
+        return math.nan
+    deviation = _deviation(difference)
+    if deviation == 0:
+        return float(difference[0] == 0)
+    t = difference.mean() / (deviation / np.sqrt(len(difference)))
+    return float(2 * stats.t.sf(abs(t), len(difference) - 1))
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    """Return the standard deviation (divisor n - 1); exactly 0 for equal values, whatever their rounding."""
+    return float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else 0.0
+
+
+def _is_normal(values: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(values) == 0 or stats.shapiro(values).pvalue >= NORMAL)
+
+
+def _ratio(over: float, under: float) -> float:
+    if under:
+        return over / under
+    return math.copysign(math.inf, over) if over else math.nan
