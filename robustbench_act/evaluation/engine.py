@@ -158,7 +158,7 @@ def _digest(images: Tensor) -> str:
 
 
 def _failed(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:
-    nothing = {"n": 0, "correct": 0, "loss_sum": 0.0, "agree": 0}
+    nothing = {"n": 0, "correct": 0, "loss_sum": 0.0, "agree": 0, "outcomes": b""}
     versions = range(len(unit.severities))
     rows = [{"version": version, **nothing} for version in versions]
     return _with_keys(rows, checkpoint, unit, pixels=[""] * len(versions), error=error)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from robustbench_act.probes import Layer, Probe
 from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
+from robustbench_act.records import pack_outcomes
 
 Row = dict[str, Any]
 
@@ -20,7 +21,8 @@ def measure(
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over stacked inputs and return its cell rows and its layer rows.
 
-    Both have the key `version` (0: the clean images). Cells: n, correct, loss_sum (nats), agree. Layers:
+    Both have the key `version` (0: the clean images). Cells: n, correct, loss_sum (nats), agree and
+    outcomes (a bit per image, see `records.outcomes`). Layers:
     layer, index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations
     from the mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the
     other columns of `Probe.to_frame` that the metrics have.
@@ -52,12 +54,15 @@ def measure(
     loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(versions, count)
     if not loss.isfinite().all():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
+    right = predicted == target
     columns = {
-        "correct": (predicted == target).sum(1),
+        "correct": right.sum(1),
         "loss_sum": loss.sum(1, dtype=torch.float64),
         "agree": (predicted == predicted[:1]).sum(1),
     }
     rows = _rows({"n": count}, columns)
+    for row, bits in zip(rows, pack_outcomes(right.cpu().numpy()), strict=True):
+        row["outcomes"] = bits
     layers = probe.layers if metrics else []
     return rows, [row for index, layer in enumerate(layers) for row in _layer_rows(index, layer, probe)]
 

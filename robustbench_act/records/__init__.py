@@ -2,6 +2,7 @@
 
 from robustbench_act.records.directory import SCHEMA_VERSION, Run, RunDirectory, load_run
 from robustbench_act.records.merge import CELL_COLUMNS, IDENTITY, KEYS, LAYER_COLUMNS, LAYER_KEYS
+from robustbench_act.records.outcomes import outcomes, pack_outcomes
 
 __all__ = [
     "CELL_COLUMNS",
@@ -13,4 +14,6 @@ __all__ = [
     "Run",
     "RunDirectory",
     "load_run",
+    "outcomes",
+    "pack_outcomes",
 ]

@@ -21,7 +21,18 @@ from robustbench_act.quantities import (
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
 LAYER_KEYS = [*KEYS, "layer", "index", "elements"]
 IDENTITY = ["checkpoint", "architecture", "activation", "training_seed", "dataset"]
-CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agreement", "pixels", "error"]
+CELL_COLUMNS = [
+    *IDENTITY,
+    *KEYS[1:],
+    "n",
+    "correct",
+    "accuracy",
+    "loss",
+    "agreement",
+    "outcomes",
+    "pixels",
+    "error",
+]
 PROBE_SAMPLE_COLUMNS = (*MEAN_COLUMNS, *SLOPE_COLUMNS, *SIGNAL_COLUMNS)
 """Measured on the probe sample, the first chunk; slopes and signals in the clean rows only."""
 
@@ -42,17 +53,19 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Add up the cell rows of one corruption's chunks, in the order given.
 
     Returns a row for each KEYS with n, correct, accuracy (share), loss (mean, nats), agreement (share of the
-    predictions equal to those on the clean images), pixels (SHA-256 of the corrupted images) and error. A
-    cell that failed in one chunk failed: its counts are 0 and its rates missing.
+    predictions equal to those on the clean images), outcomes (see `records.outcomes`), pixels (SHA-256 of the
+    corrupted images) and error. A cell that failed in one chunk failed: its counts are 0, its rates missing.
     """
     frame = pd.concat(list(parts), ignore_index=True)
     grouped = frame.groupby(KEYS, sort=False, dropna=False)
     total = grouped[["n", "correct", "loss_sum", "agree"]].sum()
+    total["outcomes"] = grouped["outcomes"].agg(b"".join)  # whole bytes: chunks are multiples of 8 images
     total["pixels"] = grouped["pixels"].agg(_join_digests)
     error = grouped["error"].first()  # the first that is not missing
     failed = error.notna()
     total["error"] = error.astype(object).where(failed, None)
     total.loc[failed, ["n", "correct"]] = 0
+    total["outcomes"] = total["outcomes"].where(~failed, b"")
     count = total["n"].where(total["n"] > 0).astype(float)
     total["accuracy"] = total["correct"] / count
     total["loss"] = total["loss_sum"] / count

@@ -21,7 +21,8 @@ def brute_force(
 ) -> dict[str, Any]:
     """Return accuracy, loss, agreement and, by module path, the fluctuations of every image (grey images)."""
     domain = corruptions.get_corruption(name).domain
-    correct, agree, loss = 0, 0, 0.0
+    outcomes: list[bool] = []
+    agree, loss = 0, 0.0
     fluctuation: dict[str, list[tuple[float, float]]] = {}
     outputs: dict[str, list[Tensor]] = {}
     for i in range(len(images)):
@@ -34,7 +35,7 @@ def brute_force(
         else:
             shifted = corruptions.corrupt(clean, name, severity=severity, ids=number)
         (seen, y), (seen_shifted, z) = _watch(model, clean), _watch(model, shifted)
-        correct += int(z.argmax() == label)
+        outcomes.append(bool(z.argmax() == label))
         agree += int(z.argmax() == y.argmax())
         loss -= float(z.double().log_softmax(1)[0, label])
         for layer, (before, after) in seen.items():
@@ -47,7 +48,8 @@ def brute_force(
     n = len(images)
     means = {layer: torch.stack(tensors).double().mean(0) for layer, tensors in outputs.items()}
     return {
-        "accuracy": correct / n,
+        "accuracy": sum(outcomes) / n,
+        "outcomes": outcomes,
         "loss": loss / n,
         "agreement": agree / n,
         "layers": fluctuation,

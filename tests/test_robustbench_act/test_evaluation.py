@@ -16,8 +16,9 @@ from robustbench_act.distributions import EDGES, quantiles
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.models import build_model
+from robustbench_act.preprocessing import normalise
 from robustbench_act.quantities import QUANTILE_NAMES
-from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run
+from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run, outcomes, pack_outcomes
 from tests.references.brute_force import brute_force
 
 SUITES = ("c19", "shift")
@@ -64,6 +65,7 @@ def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints:
     )
     chosen = f"checkpoint == {checkpoint!r} and corruption == {name!r} and severity == 4"
     (cell,) = run.cells.query(chosen).to_dict("records")
+    assert outcomes(run.cells.query(chosen)).tolist() == [expected["outcomes"]]
     assert cell["accuracy"] == expected["accuracy"]
     assert cell["agreement"] == expected["agreement"]
     assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
@@ -207,6 +209,33 @@ def test_histograms_of_chunks_add_up(checkpoints: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(drawn[place], counts)
         found = [row[f"output_fluctuation_{name}"] for name in QUANTILE_NAMES]
         assert found == pytest.approx(quantiles(np.asarray(counts)) * row["elements"], rel=1e-12)
+
+
+def test_outcomes_of_chunks_are_joined_in_the_order_of_the_images(checkpoints: Path, tmp_path: Path) -> None:
+    data = many_images(2 * CHUNK + 51)
+    checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
+    run = evaluate(
+        [checkpoint], dataset=data, suites=["light"], severities=[3], probes=False, device="cpu", out=tmp_path
+    )
+    plan = Plan([checkpoint], data, ("light",), (3.0,))
+    images = normalise(plan.dataset.images, checkpoint.spec.mean, checkpoint.spec.std)
+    with torch.inference_mode():
+        right = checkpoint.model(images).argmax(1) == plan.dataset.labels
+    found = outcomes(run.cells)
+    assert found.shape == (len(run.cells), len(data))
+    assert found[0].tolist() == right.tolist()
+    assert found.sum(1).tolist() == run.cells["correct"].tolist()
+
+
+def test_outcomes_say_where_there_are_none() -> None:
+    packed = pack_outcomes(np.ones((2, 9), dtype=bool))
+    cells = pd.DataFrame({"n": [9, 9], "outcomes": packed})
+    assert outcomes(cells).all()
+    assert outcomes(cells[:0]).size == 0
+    with pytest.raises(InputError, match=r"one number of images, at least 1, got \[0, 9\]"):
+        outcomes(cells.assign(n=[9, 0]))
+    with pytest.raises(InputError, match="evaluate again"):
+        outcomes(cells.drop(columns="outcomes"))
 
 
 def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:

@@ -1,0 +1,49 @@
+"""Which images were classified correctly: a bit per image and cell."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from robustbench_act.errors import InputError
+
+
+def pack_outcomes(correct: NDArray[np.bool_]) -> list[bytes]:
+    """Return each row of correct (cells, images) as ceil(images / 8) bytes, the first image in the highest bit.
+
+    >>> pack_outcomes(np.array([[True, False, True]]))
+    [b'\\xa0']
+    """
+    return [bits.tobytes() for bits in np.packbits(correct, axis=1)]
+
+
+def outcomes(cells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which images were classified correctly in each of some rows of `Run.cells`.
+
+    The images are in the order of the run, the same in every cell: for runs of one data set and limit, paired.
+
+    Parameters
+    ----------
+    cells
+        Rows with n and outcomes.
+
+    Returns
+    -------
+    ndarray
+        bool (rows, images).
+
+    Raises
+    ------
+    InputError
+        Where a row failed or has no outcomes, or rows have unlike numbers of images.
+    """
+    if "outcomes" not in cells:
+        raise InputError("Expected cells with outcomes of single images; evaluate again to have them.")
+    sizes = cells["n"].unique()
+    if len(sizes) > 1 or (sizes == 0).any():
+        raise InputError(
+            f"Expected cells with one number of images, at least 1, got {sorted(sizes.tolist())} (0: failed)."
+        )
+    if cells.empty:
+        return np.zeros((0, 0), dtype=bool)
+    packed = np.frombuffer(b"".join(cells["outcomes"]), dtype=np.uint8).reshape(len(cells), -1)
+    return np.unpackbits(packed, axis=1, count=int(sizes[0])).astype(bool)
