@@ -15,6 +15,7 @@ from reports.layout import Plot, Table
 from reports.provenance import provenance
 from reports.run import RunData
 from reports.style import FAMILIES, Line, activation_line, drawing_order, heat_colours
+from robustbench_act import metrics
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_MEASURED = "Not measured (--no-probes)."
@@ -24,8 +25,8 @@ NO_SAMPLES = "This run holds no sample images (its folder samples/ is empty or a
 def page_context(run: RunData) -> dict[str, Any]:
     """Return everything that the template names, from the verdict to the provenance."""
     failed = tables.failures(run.cells, run.info["checkpoints"])
-    board = tables.leaderboard(run.cells)
-    scores = tables.checkpoint_scores(run.cells)
+    board = metrics.leaderboard(run.cells)
+    scores = metrics.checkpoint_scores(run.cells)
     layers = run.layers[~run.layers["checkpoint"].isin(failed["checkpoint"])]
     return {
         "info": run.info,
@@ -79,19 +80,19 @@ def _legend(board: pd.DataFrame) -> list[tuple[str, list[tuple[str, Line]]]]:
 
 def _board(board: pd.DataFrame) -> dict[str, Any]:
     """Return the leaderboard's headings and rows: text, the value to sort by, and the interval's drawing."""
-    groups = tables.group_columns(board)
+    groups = metrics.group_columns(board)
     shared = (
         {"architecture"} if len(board["architecture"].unique()) == 1 else set()
     )  # said in the page's header
-    described = {name: column for name, column in tables.LEADERBOARD.items() if name not in shared}
-    described = {**described, **{name: tables.group_column(name.removeprefix("group_")) for name in groups}}
+    described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
+    described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
     ruler = _ruler(board)
     rows = [_board_row(row, described, ruler) for _, row in board.iterrows()]
     return {"columns": described, "groups": groups, "rows": rows, "ruler": ruler}
 
 
 def _board_row(
-    row: "pd.Series[Any]", columns: Mapping[str, tables.Column], ruler: tuple[int, int]
+    row: "pd.Series[Any]", columns: Mapping[str, metrics.Metric], ruler: tuple[int, int]
 ) -> dict[str, Any]:
     return {
         "cells": {name: (_board_text(row[name], column), row[name]) for name, column in columns.items()},
@@ -101,7 +102,7 @@ def _board_row(
     }
 
 
-def _board_text(value: Any, column: tables.Column) -> str:
+def _board_text(value: Any, column: metrics.Metric) -> str:
     return words.percent(value) if column.unit else str(value)
 
 
@@ -120,7 +121,7 @@ def _place(share: float, ruler: tuple[int, int]) -> float:
 
 
 def _scores_table(scores: pd.DataFrame) -> Table:
-    groups = tables.group_columns(scores)
+    groups = metrics.group_columns(scores)
     ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
     values = ["clean", "corrupted", *groups]
     heads = [name.removeprefix("group_").capitalize() for name in values]
@@ -158,7 +159,7 @@ def _curves(cells: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, Any]]:
     if board.empty:
         return []
     long = tables.curves(cells)
-    order = tables.corruption_order(tables.succeeded(cells))
+    order = tables.corruption_order(metrics.succeeded(cells))
     sections = []
     for place, (architecture, own) in enumerate(long.groupby("architecture")):
         plots = [_curve_plot(own, pair, name=f"curve-{place}-{number}") for number, pair in enumerate(order)]

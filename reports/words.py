@@ -34,7 +34,7 @@ def count(amount: int, noun: str) -> str:
 
 
 def verdict(board: pd.DataFrame) -> list[str]:
-    """Return one or two plain sentences for each architecture of a `reports.tables.leaderboard`."""
+    """Return one or two plain sentences for each architecture of a `robustbench_act.metrics.leaderboard`."""
     if board.empty:
         return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
     several = len(board["architecture"].unique()) > 1

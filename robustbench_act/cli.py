@@ -15,6 +15,7 @@ import click
 import reports
 import robustbench_act
 from reports import tables
+from robustbench_act import metrics
 from robustbench_act.options import checkpoint_options, load_named, parse_cell, parse_numbers
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
@@ -360,7 +361,7 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
     from robustbench_act.activations import activation_facts, list_activations  # noqa: PLC0415
     from robustbench_act.terminal import print_leaderboard  # noqa: PLC0415
 
-    board = tables.leaderboard(run.cells)
+    board = metrics.leaderboard(run.cells)
     failed = tables.failures(run.cells)
     if as_json:
         answer = {

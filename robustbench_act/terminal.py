@@ -91,8 +91,8 @@ def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:
     Parameters
     ----------
     board
-        `reports.tables.leaderboard`: a row for each architecture and activation with rank, seeds, clean,
-        corrupted, low, high, retained and group_<name> (shares).
+        `robustbench_act.metrics.leaderboard`: a row for each architecture and activation with rank, seeds,
+        clean, corrupted, low, high, retained and group_<name> (shares).
     labels
         How activation names are written, where they are known.
     """

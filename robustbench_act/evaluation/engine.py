@@ -21,7 +21,7 @@ from robustbench_act.evaluation.plan import CLEAN, Plan, Unit
 from robustbench_act.evaluation.samples import strip
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS
-from robustbench_act.records import KEYS, Run, RunDirectory
+from robustbench_act.records import KEYS, SUMMED, Run, RunDirectory
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
 Preprocessing = tuple[tuple[float, ...], tuple[float, ...]]  # mean, std
@@ -70,7 +70,8 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         for name, png in samples.items():
             directory.write(Path("samples") / f"{name}.png", png)
         directory.add_part(unit.key, cells, layers)
-    return directory.finish(corruptions, _identity(plan), info)
+    images = pd.DataFrame({"id": plan.dataset.ids.numpy(), "label": plan.dataset.labels.numpy()})
+    return directory.finish(corruptions, _identity(plan), images, info)
 
 
 class _Models:
@@ -158,7 +159,8 @@ def _digest(images: Tensor) -> str:
 
 
 def _failed(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:
-    nothing = {"n": 0, "correct": 0, "loss_sum": 0.0, "agree": 0, "outcomes": b""}
+    nothing: Row = {"n": 0, "correct": 0, **{f"{name}_sum": 0.0 for name in SUMMED}}
+    nothing |= {"outcomes": b"", "confidence": b""}
     versions = range(len(unit.severities))
     rows = [{"version": version, **nothing} for version in versions]
     return _with_keys(rows, checkpoint, unit, pixels=[""] * len(versions), error=error)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from robustbench_act.metrics.predictions import Scores, score
 from robustbench_act.probes import Layer, Probe
 from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
 from robustbench_act.records import pack_outcomes
@@ -21,8 +21,8 @@ def measure(
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over stacked inputs and return its cell rows and its layer rows.
 
-    Both have the key `version` (0: the clean images). Cells: n, correct, loss_sum (nats), agree and
-    outcomes (a bit per image, see `records.outcomes`). Layers:
+    Both have the key `version` (0: the clean images). Cells: n, correct, the sums over images of `SUMMED`,
+    outcomes (a bit per image, see `records.outcomes`) and confidence (bytes of float32 (n,)). Layers:
     layer, index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations
     from the mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the
     other columns of `Probe.to_frame` that the metrics have.
@@ -49,22 +49,28 @@ def measure(
     probe = Probe(model, metrics=metrics, versions=versions)
     with probe if metrics else nullcontext():
         logits = _logits(model, inputs, max(batch_size // versions, 1))
-    predicted = logits.argmax(-1)
-    target = labels.expand(versions, -1)
-    loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(versions, count)
-    if not loss.isfinite().all():
+    scores = score(logits, labels)
+    if not scores.loss.isfinite().all():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
-    right = predicted == target
-    columns = {
-        "correct": right.sum(1),
-        "loss_sum": loss.sum(1, dtype=torch.float64),
-        "agree": (predicted == predicted[:1]).sum(1),
-    }
-    rows = _rows({"n": count}, columns)
-    for row, bits in zip(rows, pack_outcomes(right.cpu().numpy()), strict=True):
-        row["outcomes"] = bits
+    rows = _rows({"n": count}, _cell_columns(scores))
+    bits = pack_outcomes(scores.correct.cpu().numpy())
+    for row, packed, confidence in zip(rows, bits, scores.confidence.cpu().numpy(), strict=True):
+        row |= {"outcomes": packed, "confidence": confidence.tobytes()}
     layers = probe.layers if metrics else []
     return rows, [row for index, layer in enumerate(layers) for row in _layer_rows(index, layer, probe)]
+
+
+def _cell_columns(scores: Scores) -> dict[str, Tensor]:
+    predicted = scores.predicted
+    before = torch.cat([predicted[:1], predicted[:-1]])
+    return {
+        "correct": scores.correct.sum(1),
+        "top5_sum": scores.top5.sum(1),
+        "loss_sum": scores.loss.sum(1, dtype=torch.float64),
+        "brier_sum": scores.brier.sum(1, dtype=torch.float64),
+        "agreement_sum": (predicted == predicted[:1]).sum(1),
+        "flips_sum": (predicted != before).sum(1),
+    }
 
 
 def _where(probe: Probe) -> str:

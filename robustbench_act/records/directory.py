@@ -3,6 +3,7 @@
 RUN/run.json            what was run: plan, versions, status
 RUN/parts/              one pair of Parquet files for each finished unit (the journal)
 RUN/cells/*.parquet     accuracy, loss and agreement: a row for each checkpoint and cell
+RUN/images.parquet      id and label of each image, in the order of the outcomes
 RUN/layers/*.parquet    fluctuation and activation means: a row for each checkpoint, cell and layer
 RUN/samples/*.png       real images, clean and corrupted
 RUN/report.html         made from the above
@@ -46,12 +47,15 @@ class Run:
         The content of run.json.
     cells, layers
         Tables, one row for each key; columns as `CELL_COLUMNS` and `LAYER_COLUMNS` name them.
+    images
+        id and label of each image, in the order of `records.outcomes`.
     """
 
     path: Path
     info: dict[str, Any]
     cells: pd.DataFrame
     layers: pd.DataFrame
+    images: pd.DataFrame
 
     def histograms(self) -> pd.DataFrame:
         """Return how the fluctuation of each layer is distributed over samples, in each cell.
@@ -85,7 +89,8 @@ def load_run(path: str | Path) -> Run:
     info = _read_info(path)
     if info.get("status") != "complete":
         raise InputError(f"{path}: the run is not finished; run the same command again to go on.")
-    return Run(path, info, _read_table(path / "cells"), _read_table(path / "layers"))
+    cells, layers = _read_table(path / "cells"), _read_table(path / "layers")
+    return Run(path, info, cells, layers, _read_parquet(path / "images.parquet"))
 
 
 class RunDirectory:
@@ -139,11 +144,18 @@ class RunDirectory:
         write_atomically(self._part(key, "layers"), _parquet(layers))
         write_atomically(self._part(key, "cells"), _parquet(cells))
 
-    def finish(self, units: dict[str, list[str]], identity: pd.DataFrame, info: dict[str, Any]) -> Run:
+    def finish(
+        self,
+        units: dict[str, list[str]],
+        identity: pd.DataFrame,
+        images: pd.DataFrame,
+        info: dict[str, Any],
+    ) -> Run:
         """Merge the parts into the final tables and mark the run complete.
 
         `units` maps each corruption of a suite to its part keys in the order of the chunks; `identity` has
-        the columns IDENTITY, a row for each checkpoint, in the order of the tables.
+        the columns IDENTITY, a row for each checkpoint, in the order of the tables; `images` has id and
+        label.
         """
         merged = {
             "cells": [merge_cells(self._parts(keys, "cells")) for keys in units.values()],
@@ -154,9 +166,10 @@ class RunDirectory:
             table = _final(merged[kind], identity, columns)
             write_atomically(self.path / kind / "part-0.parquet", _parquet(table))
             tables[kind] = table
+        write_atomically(self.path / "images.parquet", _parquet(images))
         info = {**info, "status": "complete"}
         self.write_info(info)
-        return Run(self.path, info, tables["cells"], tables["layers"])
+        return Run(self.path, info, tables["cells"], tables["layers"], images)
 
     def _part(self, key: str, kind: str) -> Path:
         return self.path / "parts" / f"{key}.{kind}.parquet"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from robustbench_act.calibration import calibration_error
 from robustbench_act.distributions import BINS, Moments, moment_columns, quantile_columns
 from robustbench_act.quantities import (
     HISTOGRAMS,
@@ -17,18 +18,23 @@ from robustbench_act.quantities import (
     SIGNAL_COLUMNS,
     SLOPE_COLUMNS,
 )
+from robustbench_act.records.outcomes import unpack_outcomes
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
 LAYER_KEYS = [*KEYS, "layer", "index", "elements"]
 IDENTITY = ["checkpoint", "architecture", "activation", "training_seed", "dataset"]
+SUMMED = ("top5", "loss", "brier", "agreement", "flips")
+"""Metrics of a cell that are means over its images: parts have their sums."""
+
 CELL_COLUMNS = [
     *IDENTITY,
     *KEYS[1:],
     "n",
     "correct",
     "accuracy",
-    "loss",
-    "agreement",
+    *SUMMED,
+    "ece",
+    "ece_mass",
     "outcomes",
     "pixels",
     "error",
@@ -52,25 +58,35 @@ LAYER_COLUMNS = [
 def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Add up the cell rows of one corruption's chunks, in the order given.
 
-    Returns a row for each KEYS with n, correct, accuracy (share), loss (mean, nats), agreement (share of the
-    predictions equal to those on the clean images), outcomes (see `records.outcomes`), pixels (SHA-256 of the
-    corrupted images) and error. A cell that failed in one chunk failed: its counts are 0, its rates missing.
+    Returns a row for each KEYS with n, correct, accuracy, SUMMED, ece and ece_mass (see `metrics.METRICS`),
+    outcomes (see `records.outcomes`), pixels (SHA-256 of the corrupted images) and error. A cell that failed
+    in one chunk failed: its counts are 0, its rates missing.
     """
     frame = pd.concat(list(parts), ignore_index=True)
     grouped = frame.groupby(KEYS, sort=False, dropna=False)
-    total = grouped[["n", "correct", "loss_sum", "agree"]].sum()
-    total["outcomes"] = grouped["outcomes"].agg(b"".join)  # whole bytes: chunks are multiples of 8 images
+    sums = [f"{name}_sum" for name in SUMMED]
+    total = grouped[["n", "correct", *sums]].sum()
+    for name in ("outcomes", "confidence"):  # whole bytes: chunks are multiples of 8 images
+        total[name] = grouped[name].agg(b"".join)
     total["pixels"] = grouped["pixels"].agg(_join_digests)
     error = grouped["error"].first()  # the first that is not missing
     failed = error.notna()
     total["error"] = error.astype(object).where(failed, None)
     total.loc[failed, ["n", "correct"]] = 0
-    total["outcomes"] = total["outcomes"].where(~failed, b"")
+    total.loc[failed, ["outcomes", "confidence"]] = b""
     count = total["n"].where(total["n"] > 0).astype(float)
     total["accuracy"] = total["correct"] / count
-    total["loss"] = total["loss_sum"] / count
-    total["agreement"] = total["agree"] / count
-    return total.reset_index().drop(columns=["loss_sum", "agree"])
+    for name in SUMMED:
+        total[name] = total[f"{name}_sum"] / count
+    for name, equal_mass in (("ece", False), ("ece_mass", True)):
+        total[name] = [_calibration_error(row, equal_mass=equal_mass) for row in total.itertuples()]
+    return total.reset_index().drop(columns=[*sums, "confidence"])
+
+
+def _calibration_error(cell: Any, *, equal_mass: bool) -> float:
+    confidence = np.frombuffer(cell.confidence, dtype=np.float32)
+    correct = unpack_outcomes(cell.outcomes, len(confidence))
+    return calibration_error(confidence, correct, equal_mass=equal_mass)
 
 
 def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -8,18 +8,28 @@ from robustbench_act.errors import InputError
 
 
 def pack_outcomes(correct: NDArray[np.bool_]) -> list[bytes]:
-    """Return each row of correct (cells, images) as ceil(images / 8) bytes, the first image in the highest bit.
+    r"""Return each row of correct (cells, images) as ceil(images / 8) bytes, the first in the highest bit.
 
     >>> pack_outcomes(np.array([[True, False, True]]))
-    [b'\\xa0']
+    [b'\xa0']
     """
     return [bits.tobytes() for bits in np.packbits(correct, axis=1)]
+
+
+def unpack_outcomes(packed: bytes, count: int) -> NDArray[np.bool_]:
+    r"""Return bool (rows * count,) of rows of whole bytes, `count` images in each.
+
+    >>> unpack_outcomes(b"\xa0", 3)
+    array([ True, False,  True])
+    """
+    rows = np.frombuffer(packed, dtype=np.uint8).reshape(-1, max(-(-count // 8), 1))
+    return np.unpackbits(rows, axis=1, count=count).astype(bool).reshape(-1)
 
 
 def outcomes(cells: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which images were classified correctly in each of some rows of `Run.cells`.
 
-    The images are in the order of the run, the same in every cell: for runs of one data set and limit, paired.
+    The images are those of `Run.images`, the same in every cell: paired in runs of one data set and limit.
 
     Parameters
     ----------
@@ -45,5 +55,4 @@ def outcomes(cells: pd.DataFrame) -> NDArray[np.bool_]:
         )
     if cells.empty:
         return np.zeros((0, 0), dtype=bool)
-    packed = np.frombuffer(b"".join(cells["outcomes"]), dtype=np.uint8).reshape(len(cells), -1)
-    return np.unpackbits(packed, axis=1, count=int(sizes[0])).astype(bool)
+    return unpack_outcomes(b"".join(cells["outcomes"]), int(sizes[0])).reshape(len(cells), -1)

@@ -19,10 +19,12 @@ def brute_force(
     name: str,
     severity: float,
 ) -> dict[str, Any]:
-    """Return accuracy, loss, agreement and, by module path, the fluctuations of every image (grey images)."""
+    """Return a cell's metrics and, by module path, the fluctuations of every image (grey images)."""
     domain = corruptions.get_corruption(name).domain
     outcomes: list[bool] = []
-    agree, loss = 0, 0.0
+    predicted: list[int] = []
+    confidences: list[float] = []
+    agree, top5, loss, brier = 0, 0, 0.0, 0.0
     fluctuation: dict[str, list[tuple[float, float]]] = {}
     outputs: dict[str, list[Tensor]] = {}
     for i in range(len(images)):
@@ -37,7 +39,12 @@ def brute_force(
         (seen, y), (seen_shifted, z) = _watch(model, clean), _watch(model, shifted)
         outcomes.append(bool(z.argmax() == label))
         agree += int(z.argmax() == y.argmax())
-        loss -= float(z.double().log_softmax(1)[0, label])
+        p = z[0].double().softmax(0)
+        predicted.append(int(p.argmax()))
+        confidences.append(float(p.max()))
+        top5 += int(label in p.argsort(descending=True)[:5])
+        loss -= float(p[label].log())
+        brier += sum((float(p[k]) - int(k == label)) ** 2 for k in range(len(p)))
         for layer, (before, after) in seen.items():
             pair = [
                 float((b - a).double().abs().sum())
@@ -50,11 +57,27 @@ def brute_force(
     return {
         "accuracy": sum(outcomes) / n,
         "outcomes": outcomes,
+        "predicted": predicted,
+        "top5": top5 / n,
         "loss": loss / n,
+        "brier": brier / n,
+        "ece": _calibration_error(confidences, outcomes),
         "agreement": agree / n,
         "layers": fluctuation,
         "means": means,
     }
+
+
+def _calibration_error(confidences: list[float], outcomes: list[bool], bins: int = 15) -> float:
+    """Return the gap between confidence and accuracy in each of 15 bins of equal width, weighed by size."""
+    total = 0.0
+    for b in range(bins):
+        pairs = zip(confidences, outcomes, strict=True)
+        inside = [(c, right) for c, right in pairs if b / bins < c <= (b + 1) / bins]
+        if inside:
+            sure, right = (sum(column) / len(inside) for column in zip(*inside, strict=True))
+            total += len(inside) / len(outcomes) * abs(right - sure)
+    return total
 
 
 def _watch(model: nn.Module, x: Tensor) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:

@@ -6,8 +6,7 @@ import pytest
 
 import reports
 from reports import RunData
-
-from .build import Builder
+from tests.build_run import Builder
 
 
 @pytest.fixture(scope="session")

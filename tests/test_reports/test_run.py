@@ -11,9 +11,8 @@ import pytest
 
 import reports
 from reports import ReportError, RunData
-from reports.run import CELL_COLUMNS, LAYER_COLUMNS
-
-from .build import CORRECT, Builder, png
+from reports.run import LAYER_COLUMNS
+from tests.build_run import CORRECT, Builder, png
 
 Damage = Callable[[Path], object]
 
@@ -33,7 +32,7 @@ def test_load_returns_everything(run: RunData) -> None:
 def test_unknown_columns_are_welcome(tmp_path: Path) -> None:
     folder = Builder().write(tmp_path)
     edit(folder, "cells", lambda cells: cells.assign(pixels="abc"))
-    assert set(reports.load(folder).cells) == {*CELL_COLUMNS, "pixels"}
+    assert set(reports.load(folder).cells) == {*Builder().cells(), "pixels"}
 
 
 def test_a_part_full_of_failures_joins_the_others(tmp_path: Path) -> None:

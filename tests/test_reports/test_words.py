@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from reports import RunData, words
-from reports.tables import checkpoint_scores, leaderboard
-
-from .build import Builder
+from robustbench_act.metrics import checkpoint_scores, leaderboard
+from tests.build_run import Builder
 
 
 def board(**scores: tuple[int, ...]) -> pd.DataFrame:

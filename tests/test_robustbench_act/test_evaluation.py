@@ -68,6 +68,9 @@ def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints:
     assert outcomes(run.cells.query(chosen)).tolist() == [expected["outcomes"]]
     assert cell["accuracy"] == expected["accuracy"]
     assert cell["agreement"] == expected["agreement"]
+    assert cell["top5"] == expected["top5"]
+    assert cell["brier"] == pytest.approx(expected["brier"], rel=1e-5)
+    assert cell["ece"] == pytest.approx(expected["ece"], abs=1e-5)
     assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     rows = run.layers.query(chosen).set_index("layer")
     assert list(rows.index) == list(expected["layers"])
@@ -82,6 +85,41 @@ def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints:
         assert found["elements"] == mu.numel()
         assert found["activation_mean"] == pytest.approx(float(mu.mean()), abs=1e-6)
         assert found["activation_abs_mean"] == pytest.approx(float(mu.abs().mean()), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "shift_up"])
+def test_flips_are_counted_from_one_severity_to_the_next(name: str, run: Run, checkpoints: Path) -> None:
+    data = load_dataset("digits").subset(60)
+    model = load_checkpoint(checkpoints / "relu_1.safetensors").model
+    low, high = (
+        brute_force(
+            model,
+            data.images,
+            data.labels,
+            data.ids,
+            mean=data.mean[0],
+            std=data.std[0],
+            name=name,
+            severity=s,
+        )
+        for s in (1, 4)
+    )
+    changed = np.array(low["predicted"]) != np.array(high["predicted"])
+    cells = run.cells.query(f"checkpoint == 'relu_1' and corruption == {name!r}").set_index("severity")
+    assert changed.any()
+    assert cells["flips"].to_dict() == pytest.approx({1.0: 1 - low["agreement"], 4.0: changed.mean()})
+
+
+def test_images_are_those_of_the_outcomes(run: Run, checkpoints: Path) -> None:
+    data = Plan(
+        [load_checkpoint(checkpoints / "relu_1.safetensors")],
+        load_dataset("digits").subset(60),
+        ("light",),
+        (1.0,),
+    ).dataset
+    assert run.images["id"].tolist() == data.ids.tolist()
+    assert run.images["label"].tolist() == data.labels.tolist()
+    pd.testing.assert_frame_equal(load_run(run.path).images, run.images)
 
 
 def test_clean_accuracy_is_that_of_training(checkpoints: Path, tmp_path: Path) -> None:
@@ -179,6 +217,7 @@ def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
     assert cell["n"] == len(data)
     assert cell["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-12)
     assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert cell["ece"] == pytest.approx(expected["ece"], abs=1e-5)
     rows = run.layers.query("corruption == 'contrast'").set_index("layer")
     for layer, samples in expected["layers"].items():
         values = np.array(samples)[:, 1]

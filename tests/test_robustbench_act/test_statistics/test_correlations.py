@@ -48,7 +48,7 @@ def test_layer_correlations_equal_those_of_scipy(run: Run) -> None:
 
 
 def test_without_probes_it_is_an_error(run: Run) -> None:
-    empty = Run(run.path, run.info, run.cells, run.layers.iloc[:0])
+    empty = Run(run.path, run.info, run.cells, run.layers.iloc[:0], run.images)
     with pytest.raises(InputError, match="without probes"):
         layer_correlations(empty)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,8 @@ CORRECT: Mapping[tuple[str, int], Sequence[int]] = {
     ("la_silu", 11): (188, 180, 120, 176, 100, 182, 150),
     ("la_silu", 22): (192, 184, 132, 170, 110, 186, 142),
 }
+
+SHARES = {key: [count / N for count in counts] for key, counts in CORRECT.items()}
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Builder:
             error = self.failed.get(keys["checkpoint"])
             for cell, correct in zip(self.grid(), counts, strict=True):
                 good = {"n": N, "correct": correct, "accuracy": correct / N, "loss": 1.5, "agreement": 0.5}
+                good |= {"top5": 0.9, "brier": 0.4, "ece": 0.1, "ece_mass": 0.1, "flips": 0.2}
                 bad = {"n": 0, "correct": 0, "accuracy": None, "loss": None, "agreement": None}
                 rows.append({**keys, **cell, **(bad if error else good), "error": error})
         return pd.DataFrame(rows)
@@ -127,3 +131,21 @@ def png(width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("L", (width, height), 128).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def by(table: pd.DataFrame, *keys: str) -> dict[Any, dict[str, Any]]:
+    """Return the rows of a table by the values of its keys."""
+    rows = {tuple(row[key] for key in keys): row for row in table.to_dict("records")}
+    assert len(rows) == len(table)
+    return {key if len(keys) > 1 else key[0]: row for key, row in rows.items()}  # type: ignore[misc]
+
+
+def corruption_means(activation: str, seed: int) -> list[float]:
+    """Return a checkpoint's accuracy in each corruption, mean over severities."""
+    values = SHARES[activation, seed]
+    return [fmean(values[1 + 2 * place : 3 + 2 * place]) for place in range(len(CORRUPTIONS))]
+
+
+def score(activation: str, seed: int) -> float:
+    """Return the corrupted accuracy of a checkpoint."""
+    return fmean(corruption_means(activation, seed))

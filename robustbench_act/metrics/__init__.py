@@ -1,0 +1,33 @@
+"""What the numbers of a run are called, mean and are made of. Loads without torch.
+
+Every metric is declared once (`METRICS`: unit, direction, bounds, formula, source); tables, reports and the
+gate read it there.
+"""
+
+from robustbench_act.calibration import calibration_error
+from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_baseline
+from robustbench_act.metrics.cells import corrupted, ordered_groups, succeeded
+from robustbench_act.metrics.declared import METRICS, Metric, group_metric
+from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
+from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, summary
+
+__all__ = [
+    "ALEXNET",
+    "CELL_METRICS",
+    "LEADERBOARD",
+    "METRICS",
+    "Baseline",
+    "Metric",
+    "alexnet",
+    "calibration_error",
+    "checkpoint_scores",
+    "class_accuracy",
+    "corrupted",
+    "group_columns",
+    "group_metric",
+    "leaderboard",
+    "ordered_groups",
+    "run_baseline",
+    "succeeded",
+    "summary",
+]

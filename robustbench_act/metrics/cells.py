@@ -1,0 +1,54 @@
+"""Which rows of a run count: checkpoints that were measured whole, each corrupted cell once."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from robustbench_act.errors import InputError
+
+GROUP_ORDER = ("noise", "blur", "weather", "digital", "extra", "shift")
+CELL = ["table", "corruption", "severity"]
+
+
+def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the checkpoints that have no error in any cell.
+
+    A checkpoint with one failed cell is left out as a whole: an average over fewer cells would not be
+    comparable with the others.
+
+    Raises
+    ------
+    InputError
+        Where an accuracy is missing without an error.
+    """
+    failed = cells.loc[cells["error"].notna(), "checkpoint"]
+    whole = cells[~cells["checkpoint"].isin(failed)]
+    if whole["accuracy"].isna().any():
+        row = whole[whole["accuracy"].isna()].iloc[0]
+        raise InputError(
+            f"checkpoint {row['checkpoint']!r} has no accuracy and no error for {row['corruption']!r} "
+            f"at severity {row['severity']:g}"
+        )
+    return whole
+
+
+def corrupted(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the corrupted cells, each once.
+
+    Suites overlap: a cell that two of them hold counts once. Where one corruption was run with several tables
+    of constants, the table becomes part of its name, for it is not the same thing.
+    """
+    bad = cells[cells["severity"] > 0].drop_duplicates(["checkpoint", *CELL]).reset_index(drop=True)
+    several = bad.groupby("corruption")["table"].transform("nunique") > 1
+    bad.loc[several, "corruption"] = bad["corruption"] + " [" + bad["table"].astype(str) + "]"
+    return bad
+
+
+def ordered_groups(groups: Iterable[str]) -> list[str]:
+    """Return the corruption groups in the order that every table uses.
+
+    >>> ordered_groups(["shift", "mine", "noise"])
+    ['noise', 'shift', 'mine']
+    """
+    present = set(groups)
+    return [group for group in GROUP_ORDER if group in present] + sorted(present - set(GROUP_ORDER))

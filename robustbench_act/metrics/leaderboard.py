@@ -1,0 +1,98 @@
+"""Who is most robust: activations of one architecture, ranked over their training seeds.
+
+A *group* of checkpoints is one activation in one architecture; its checkpoints differ in their training seed.
+"""
+
+import pandas as pd
+
+from robustbench_act.errors import InputError
+from robustbench_act.metrics.cells import corrupted, ordered_groups, succeeded
+from robustbench_act.statistics import mean_interval
+
+_GROUP = ["architecture", "activation"]
+LEADERBOARD = (
+    "rank",
+    "activation",
+    "architecture",
+    "corrupted",
+    "low",
+    "high",
+    "spread",
+    "seeds",
+    "clean",
+    "retained",
+)
+"""Its columns, as `METRICS` declares them; then group_<name>."""
+
+
+def group_columns(table: pd.DataFrame) -> list[str]:
+    """Return the names of the columns `group_<group>` of a table, in its order."""
+    return [str(name) for name in table if str(name).startswith("group_")]
+
+
+def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per activation and architecture, the most robust first.
+
+    Parameters
+    ----------
+    cells
+        `Run.cells`.
+
+    Returns
+    -------
+    DataFrame
+        LEADERBOARD, then group_<name> for every group of corruptions in the run. Shares, not percent. low and
+        high are Student's t-interval of `corrupted` over the training seeds, not clipped; NaN, as spread, for
+        one seed. No rows where every checkpoint failed.
+
+    Raises
+    ------
+    InputError
+        A checkpoint without an error has a missing accuracy or no clean cell.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({
+    ...     "checkpoint": "a", "architecture": "net", "activation": "relu", "table": "32", "error": None,
+    ...     "corruption": ["clean", "fog", "fog"], "group": ["clean", "weather", "weather"],
+    ...     "severity": [0.0, 1.0, 5.0], "accuracy": [0.8, 0.6, 0.2]})
+    >>> leaderboard(rows)[["clean", "corrupted", "retained"]].round(3).to_dict("records")
+    [{'clean': 0.8, 'corrupted': 0.4, 'retained': 0.5}]
+    """
+    scores = checkpoint_scores(cells)
+    measures = ["clean", "corrupted", *group_columns(scores)]
+    groups = scores.groupby(_GROUP)
+    board = groups[measures].mean()
+    board["seeds"] = groups.size()
+    board["spread"] = groups["corrupted"].std(ddof=1)
+    intervals = [mean_interval(values) for _, values in groups["corrupted"]]
+    board["low"] = [interval.low for interval in intervals]
+    board["high"] = [interval.high for interval in intervals]
+    board["retained"] = board["corrupted"] / board["clean"].where(board["clean"] > 0)
+    board = board.reset_index()
+    ranks = board.groupby("architecture")["corrupted"].rank(method="min", ascending=False)
+    board["rank"] = ranks.astype("int64")
+    order = ["corrupted", *_GROUP]
+    board = board.sort_values(order, ascending=[False, True, True], ignore_index=True)
+    return board[[*LEADERBOARD, *group_columns(board)]]
+
+
+def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per checkpoint: its keys, `clean`, `corrupted` and `group_<name>` (shares)."""
+    whole = succeeded(cells)
+    keys = [*_GROUP, "checkpoint"]
+    clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index(keys)["accuracy"]
+    bad = corrupted(whole)
+    by_corruption = bad.groupby([*keys, "group", "corruption"])["accuracy"].mean()
+    table = pd.DataFrame({"clean": clean, "corrupted": by_corruption.groupby(keys).mean()})
+    if table.isna().to_numpy().any():
+        checkpoint = table.index[table.isna().any(axis=1)][0][-1]
+        raise InputError(f"checkpoint {checkpoint!r} has no clean cell or no corrupted cell")
+    by_group = by_corruption.groupby([*keys, "group"]).mean()
+    for group in ordered_groups(bad["group"]):
+        table[f"group_{group}"] = by_group.xs(group, level="group")
+    table = table.reset_index()
+    if "training_seed" in whole:
+        seeds = whole.drop_duplicates("checkpoint").set_index("checkpoint")["training_seed"]
+        table.insert(3, "training_seed", table["checkpoint"].map(seeds))
+    return table

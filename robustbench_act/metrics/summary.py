@@ -1,0 +1,116 @@
+"""All metrics of each checkpoint over the cells of a run."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from robustbench_act.errors import InputError
+from robustbench_act.metrics.baselines import Baseline
+from robustbench_act.metrics.cells import corrupted, succeeded
+from robustbench_act.metrics.leaderboard import checkpoint_scores
+from robustbench_act.records import outcomes
+
+CELL_METRICS = ("top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips")
+"""Columns of cells that a summary averages as accuracy is averaged."""
+
+
+def summary(
+    cells: pd.DataFrame, *, labels: ArrayLike | None = None, baseline: Baseline | None = None
+) -> pd.DataFrame:
+    """Return one row per checkpoint with every metric; what each means is in `METRICS`.
+
+    Parameters
+    ----------
+    cells
+        `Run.cells`.
+    labels
+        Of the run's images (`Run.images`), for the worst class.
+    baseline
+        For mce, relative_mce and effective; NaN without.
+
+    Returns
+    -------
+    DataFrame
+        architecture, activation, checkpoint, training_seed, clean, corrupted, error, retained, group_<name>,
+        CELL_METRICS over the corrupted cells, severity_area, worst_class, mce, relative_mce, effective.
+        Checkpoints with an error are left out.
+
+    Raises
+    ------
+    InputError
+        Where the baseline has other severities, or lacks a corruption of the run.
+    """
+    table = checkpoint_scores(cells).set_index("checkpoint")
+    whole = succeeded(cells)
+    bad = corrupted(whole)
+    table.insert(5, "error", 1 - table["corrupted"])
+    table.insert(6, "retained", table["corrupted"] / table["clean"].where(table["clean"] > 0))
+    means = bad.groupby(["checkpoint", "corruption"])[list(CELL_METRICS)].mean()
+    table = table.join(means.groupby("checkpoint").mean())
+    table["severity_area"] = _severity_area(bad, table["clean"])
+    table["worst_class"] = np.nan
+    if labels is not None and len(table):
+        by_class = class_accuracy(cells, labels)
+        table["worst_class"] = by_class.groupby("checkpoint")["corrupted"].min()
+    table[["mce", "relative_mce", "effective"]] = np.nan
+    if baseline is not None:
+        _relate(table, bad, baseline)
+    return table.reset_index()[["architecture", "activation", "checkpoint", *table.columns[2:]]]
+
+
+def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
+    """Return the accuracy of each class: checkpoint, label, n (images), clean and corrupted.
+
+    Parameters
+    ----------
+    cells
+        `Run.cells`, with outcomes of single images.
+    labels
+        int (images,), in the run's order.
+    """
+    classes, place = np.unique(np.asarray(labels), return_inverse=True)
+    count = np.bincount(place)
+    shares = np.eye(len(classes))[place] / count  # (images, classes): columns that average
+    frames = []
+    for checkpoint, rows in succeeded(cells).groupby("checkpoint", sort=False):
+        clean = rows[rows["severity"] == 0].iloc[:1]
+        bad = corrupted(rows)
+        by_cell = pd.DataFrame(_right(bad, len(place)) @ shares).groupby(bad["corruption"]).mean()
+        columns = {"checkpoint": checkpoint, "label": classes, "n": count}
+        columns |= {"clean": (_right(clean, len(place)) @ shares)[0], "corrupted": by_cell.mean().to_numpy()}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _right(cells: pd.DataFrame, images: int) -> NDArray[np.float64]:
+    found = outcomes(cells).astype(np.float64)
+    if found.shape[1] != images:
+        raise InputError(f"Expected a label for each of {found.shape[1]} images, got {images}.")
+    return found
+
+
+def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[float]":
+    means = bad.pivot_table(index=["checkpoint", "corruption"], columns="severity", values="accuracy")
+    means.insert(0, 0.0, clean[means.index.get_level_values("checkpoint")].to_numpy())
+    severities = means.columns.to_numpy(dtype=float)
+    area = np.trapezoid(means.to_numpy(), severities, axis=1) / severities[-1]
+    return pd.Series(area, index=means.index).groupby("checkpoint").mean()
+
+
+def _relate(table: pd.DataFrame, bad: pd.DataFrame, baseline: Baseline) -> None:
+    """Fill mce, relative_mce and effective."""
+    severities = tuple(sorted(bad["severity"].unique().tolist()))
+    if severities != baseline.severities:
+        raise InputError(
+            f"Baseline {baseline.name}: has severities {baseline.severities}, the run {severities}."
+        )
+    error = 1 - bad.pivot_table(index="checkpoint", columns="corruption", values="accuracy")
+    missing = [name for name in baseline.errors if name not in error]
+    if missing:
+        raise InputError(f"Baseline {baseline.name}: the run lacks {', '.join(missing)}.")
+    base = pd.Series(baseline.errors, dtype=float)
+    error = error[base.index]
+    table["mce"] = error.div(base.where(base > 0)).mean(axis=1, skipna=False)
+    lost, base_lost = error.sub(1 - table["clean"], axis=0), base - baseline.clean_error
+    table["relative_mce"] = lost.div(base_lost.where(base_lost > 0)).mean(axis=1, skipna=False)
+    table["effective"] = table["corrupted"] - baseline.expected(table["clean"])

@@ -1,0 +1,162 @@
+"""Metrics of checkpoints against sums written out by hand."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustbench_act.errors import InputError
+from robustbench_act.metrics import (
+    ALEXNET,
+    METRICS,
+    alexnet,
+    class_accuracy,
+    group_columns,
+    run_baseline,
+    summary,
+)
+from robustbench_act.metrics.baselines import ALEXNET_CLEAN_ERROR
+from robustbench_act.records import pack_outcomes
+from tests.build_run import CORRUPTIONS, SEVERITIES, SHARES, Builder, N, by, corruption_means, score
+
+
+@pytest.fixture
+def cells() -> pd.DataFrame:
+    return Builder().cells()
+
+
+def test_every_column_is_declared(cells: pd.DataFrame) -> None:
+    table = summary(cells)
+    groups = group_columns(table)
+    assert groups == ["group_noise", "group_weather"]
+    assert set(table) - {"checkpoint", "training_seed"} - set(groups) <= set(METRICS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_declarations_are_whole(name: str) -> None:
+    metric = METRICS[name]
+    assert metric.title
+    assert metric.about.endswith((".", ")."))
+    assert metric.bounds[0] < metric.bounds[1]
+    assert metric.scale == (100 if metric.unit in ("%", "points") else 1)
+
+
+def test_relative_metrics_equal_a_hand_computation(cells: pd.DataFrame) -> None:
+    baseline = run_baseline(cells[cells["activation"] == "relu"], "ReLU")
+    table = by(summary(cells, baseline=baseline), "checkpoint")
+    errors = {key: [1 - mean for mean in corruption_means(*key)] for key in SHARES}
+    base = [fmean(pair) for pair in zip(errors["relu", 11], errors["relu", 22], strict=True)]
+    clean = {key: SHARES[key][0] for key in SHARES}
+    base_clean = 1 - fmean([clean["relu", 11], clean["relu", 22]])
+    for (activation, seed), own in errors.items():
+        row = table[f"{activation}-{seed}"]
+        assert row["error"] == pytest.approx(1 - score(activation, seed))
+        assert row["retained"] == pytest.approx(score(activation, seed) / clean[activation, seed])
+        assert row["mce"] == pytest.approx(fmean(e / b for e, b in zip(own, base, strict=True)))
+        lost = [error - 1 + clean[activation, seed] for error in own]
+        assert row["relative_mce"] == pytest.approx(
+            fmean(e / (b - base_clean) for e, b in zip(lost, base, strict=True))
+        )
+        assert np.isnan(row["effective"])  # two checkpoints make no line
+    assert fmean(table[f"relu-{seed}"]["mce"] for seed in (11, 22)) == pytest.approx(1.0)
+
+
+def test_effective_robustness_is_the_distance_to_the_line(cells: pd.DataFrame) -> None:
+    table = summary(cells, baseline=run_baseline(cells, "all"))
+    clean, corrupted = table["clean"].to_numpy(), table["corrupted"].to_numpy()
+    x, y = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    line = 1 / (1 + np.exp(-(y.mean() + slope * (x - x.mean()))))
+    assert table["effective"].to_numpy() == pytest.approx(corrupted - line)
+
+
+def test_area_under_the_severity_curve(cells: pd.DataFrame) -> None:
+    table = by(summary(cells), "checkpoint")
+    assert SEVERITIES == (1.0, 5.0)
+    for (activation, seed), shares in SHARES.items():
+        areas = [
+            ((shares[0] + one) / 2 * 1 + (one + five) / 2 * 4) / 5
+            for one, five in zip(shares[1::2], shares[2::2], strict=True)
+        ]
+        assert table[f"{activation}-{seed}"]["severity_area"] == pytest.approx(fmean(areas))
+
+
+def test_worst_class(cells: pd.DataFrame) -> None:
+    labels = np.arange(N) % 3
+    random = np.random.default_rng(0)
+    right = random.random((len(cells), N)) < 0.6 + 0.1 * labels
+    cells = cells.assign(outcomes=pack_outcomes(right), accuracy=right.mean(1))
+    found = by(class_accuracy(cells, labels), "checkpoint", "label")
+    table = by(summary(cells, labels=labels), "checkpoint")
+    for checkpoint, rows in cells.groupby("checkpoint"):
+        by_class = [right[rows.index][:, labels == label].mean(1) for label in range(3)]
+        for label, shares in enumerate(by_class):
+            row = found[checkpoint, label]
+            assert (row["n"], row["clean"]) == ((labels == label).sum(), pytest.approx(shares[0]))
+            assert row["corrupted"] == pytest.approx(shares[1:].mean())
+        assert table[str(checkpoint)]["worst_class"] == pytest.approx(by_class[0][1:].mean())
+    with pytest.raises(InputError, match="a label for each of 200 images, got 3"):
+        class_accuracy(cells, [0, 1, 2])
+
+
+def test_alexnet_is_for_imagenet_c_alone() -> None:
+    info: dict[str, Any] = {
+        "dataset": {"classes": list(range(1000))},
+        "severities": [1, 2, 3, 4, 5],
+        "suites": [{"table": "224"}],
+    }
+    baseline = alexnet(info)
+    assert len(ALEXNET) == 15
+    rows = [
+        {"corruption": name, "group": "g", "severity": float(s), "accuracy": 1 - error / 2}
+        for name, error in ALEXNET.items()
+        for s in range(1, 6)
+    ]
+    rows.append({"corruption": "clean", "group": "clean", "severity": 0.0, "accuracy": 1 - 0.435 / 2})
+    facts: dict[str, Any] = {"checkpoint": "a", "architecture": "n", "activation": "r", "table": "224"}
+    facts |= {
+        "error": None,
+        **dict.fromkeys(("top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips"), 0.0),
+    }
+    cells = pd.DataFrame(rows).assign(**facts)
+    (row,) = summary(cells, baseline=baseline).to_dict("records")
+    assert row["mce"] == pytest.approx(0.5)
+    assert row["relative_mce"] == pytest.approx(0.5)
+    with pytest.raises(InputError, match="the run lacks fog"):
+        summary(cells[cells["corruption"] != "fog"], baseline=baseline)
+    with pytest.raises(InputError, match=r"1,000 classes, table 224 .*, got 1000, 32 and"):
+        alexnet({**info, "suites": [{"table": "32"}]})
+
+
+def test_alexnet_has_the_published_errors(shared: Callable[[str], Path]) -> None:
+    found = tomllib.loads(shared("reference/constants.toml").read_text())
+    published = found["alexnet_error"]["imagenet_c"]
+    assert {name: published[name] for name in ("clean", *ALEXNET)} == {
+        "clean": ALEXNET_CLEAN_ERROR,
+        **ALEXNET,
+    }
+
+
+def test_baselines_that_do_not_fit_are_errors(cells: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="Baseline x: has no checkpoint without an error"):
+        run_baseline(cells.assign(error="broken"), "x")
+    baseline = run_baseline(cells[cells["severity"] < 5], "low")
+    with pytest.raises(InputError, match=r"Baseline low: has severities \(1.0,\), the run \(1.0, 5.0\)"):
+        summary(cells, baseline=baseline)
+
+
+def test_a_baseline_without_errors_gives_no_ratio() -> None:
+    perfect = Builder(correct={("relu", 1): [N] * 7}).cells()
+    (row,) = summary(perfect, baseline=run_baseline(perfect, "perfect")).to_dict("records")
+    assert np.isnan(row["mce"])
+    assert np.isnan(row["relative_mce"])
+
+
+def test_shifts_are_no_corruption_errors(cells: pd.DataFrame) -> None:
+    shifted = cells.assign(group=cells["group"].replace("weather", "shift"))
+    assert list(run_baseline(shifted, "x").errors) == [name for name, _ in CORRUPTIONS[:2]]
