@@ -9,7 +9,7 @@ from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_ba
 from robustbench_act.metrics.cells import corrupted, ordered_groups, succeeded
 from robustbench_act.metrics.declared import METRICS, Metric, group_metric
 from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
-from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, summary
+from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, image_accuracy, summary
 
 __all__ = [
     "ALEXNET",
@@ -25,6 +25,7 @@ __all__ = [
     "corrupted",
     "group_columns",
     "group_metric",
+    "image_accuracy",
     "leaderboard",
     "ordered_groups",
     "run_baseline",

@@ -40,6 +40,11 @@ class Metric:
         """What a table's value is multiplied with to be shown."""
         return 100 if self.unit in ("%", "points") else 1
 
+    @property
+    def shown_unit(self) -> str:
+        """The unit of a difference."""
+        return "points" if self.scale == 100 else self.unit
+
 
 _SHARE = (0.0, 1.0)
 

@@ -1,5 +1,7 @@
 """All metrics of each checkpoint over the cells of a run."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -70,22 +72,33 @@ def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     """
     classes, place = np.unique(np.asarray(labels), return_inverse=True)
     count = np.bincount(place)
-    shares = np.eye(len(classes))[place] / count  # (images, classes): columns that average
     frames = []
     for checkpoint, rows in succeeded(cells).groupby("checkpoint", sort=False):
-        clean = rows[rows["severity"] == 0].iloc[:1]
-        bad = corrupted(rows)
-        by_cell = pd.DataFrame(_right(bad, len(place)) @ shares).groupby(bad["corruption"]).mean()
-        columns = {"checkpoint": checkpoint, "label": classes, "n": count}
-        columns |= {"clean": (_right(clean, len(place)) @ shares)[0], "corrupted": by_cell.mean().to_numpy()}
+        columns: dict[str, Any] = {"checkpoint": checkpoint, "label": classes, "n": count}
+        for name, part in (("clean", rows[rows["severity"] == 0]), ("corrupted", rows[rows["severity"] > 0])):
+            accuracy = image_accuracy(part)
+            if len(accuracy) != len(place):
+                raise InputError(f"Expected a label for each of {len(accuracy)} images, got {len(place)}.")
+            columns[name] = np.bincount(place, weights=accuracy) / count
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
-def _right(cells: pd.DataFrame, images: int) -> NDArray[np.float64]:
-    found = outcomes(cells).astype(np.float64)
-    if found.shape[1] != images:
-        raise InputError(f"Expected a label for each of {found.shape[1]} images, got {images}.")
+def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
+    """Return (images,): the share of one checkpoint's cells in which each image is classified correctly.
+
+    Averaged as accuracy is, over the severities and then the corruptions, so that its mean is the accuracy.
+
+    Parameters
+    ----------
+    cells
+        Rows of `Run.cells` of one checkpoint: its clean cell, or corrupted ones.
+    """
+    rows = cells if (cells["severity"] == 0).any() else corrupted(cells)
+    rows = rows.drop_duplicates(["corruption", "severity"])
+    size = rows.groupby("corruption")["severity"].transform("size").to_numpy()
+    weights = 1 / (size * rows["corruption"].nunique())
+    found: NDArray[np.float64] = weights @ outcomes(rows)
     return found
 
 

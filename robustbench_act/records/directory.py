@@ -9,12 +9,13 @@ RUN/samples/*.png       real images, clean and corrupted
 RUN/report.html         made from the above
 """
 
+import html
 import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -31,6 +32,10 @@ from robustbench_act.records.merge import (
     merge_layers,
 )
 from robustbench_act.storage import write_atomically
+
+if TYPE_CHECKING:
+    from robustbench_act.comparison import RunComparison
+    from robustbench_act.metrics import Baseline
 
 SCHEMA_VERSION = 1
 
@@ -56,6 +61,39 @@ class Run:
     cells: pd.DataFrame
     layers: pd.DataFrame
     images: pd.DataFrame
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
+        from robustbench_act.metrics import leaderboard  # noqa: PLC0415 - the numbers are made of records
+
+        return leaderboard(self.cells)
+
+    def summary(self, baseline: "Baseline | None" = None) -> pd.DataFrame:
+        """Return every metric of each checkpoint: see `robustbench_act.metrics.summary`."""
+        from robustbench_act.metrics import summary  # noqa: PLC0415
+
+        return summary(self.cells, labels=self.images["label"], baseline=baseline)
+
+    def compare(self, other: "Run", *, force: bool = False) -> "RunComparison":
+        """Return what moved from this run to another: see `robustbench_act.comparison.compare_runs`."""
+        from robustbench_act.comparison import compare_runs  # noqa: PLC0415
+
+        return compare_runs(self, other, force=force)
+
+    def __repr__(self) -> str:
+        data, suites = self.info["dataset"], ", ".join(suite["name"] for suite in self.info["suites"])
+        checkpoints = self.cells["checkpoint"].nunique()
+        return (
+            f"<Run {self.path}: {checkpoints} checkpoints x {suites} x severities "
+            f"{', '.join(f'{value:g}' for value in self.info['severities'])} on {data['images']} images of "
+            f"{data['name']}>"
+        )
+
+    def _repr_html_(self) -> str:
+        board = self.leaderboard()
+        shares = [name for name in board if name not in ("rank", "activation", "architecture", "seeds")]
+        board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
+        return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
 
     def histograms(self) -> pd.DataFrame:
         """Return how the fluctuation of each layer is distributed over samples, in each cell.

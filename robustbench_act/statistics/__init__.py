@@ -12,6 +12,7 @@ from robustbench_act.statistics.paired import (
     compare_images,
     compare_outcomes,
     compare_seeds,
+    drop_test,
     holm,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "compare_images",
     "compare_outcomes",
     "compare_seeds",
+    "drop_test",
     "holm",
     "layer_correlations",
     "mean_interval",

@@ -165,6 +165,37 @@ def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
     return Comparison(p=p, test="Wilcoxon signed-rank over seeds", note=note, **facts)
 
 
+def drop_test(drop: ArrayLike) -> tuple[float, float]:
+    """Return the one-sided p-value of "there is no drop" and the standard error of the mean drop.
+
+    The paired t-test over images.
+
+    Parameters
+    ----------
+    drop
+        (images,): before - after, of each image.
+
+    Returns
+    -------
+    tuple
+        p (1 where no image changed; 0 where all fell alike) and the standard error, in the unit of `drop`;
+        NaN for fewer than two images.
+
+    Examples
+    --------
+    >>> p, error = drop_test([0.0] * 90 + [1.0] * 10)
+    >>> round(p, 4), round(error, 3)
+    (0.0007, 0.03)
+    """
+    x = np.asarray(drop, dtype=float)
+    if len(x) < 2 or np.isnan(x).any():
+        return math.nan, math.nan
+    error = _deviation(x) / math.sqrt(len(x))
+    if error == 0:
+        return float(x[0] <= 0), 0.0
+    return float(stats.t.sf(x.mean() / error, len(x) - 1)), error
+
+
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Return p-values adjusted for the number of tests (Holm 1979); NaN stays NaN and does not count.
 

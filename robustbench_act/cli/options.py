@@ -27,7 +27,7 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def load_named(checkpoints: tuple[str, ...], model: str | None, data: Any, spec: dict[str, Any]) -> list[Any]:
     """Load the checkpoints that a command names; `spec` has its flags."""
-    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints  # noqa: PLC0415
+    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints
 
     overrides = {
         **spec,
@@ -40,7 +40,7 @@ def load_named(checkpoints: tuple[str, ...], model: str | None, data: Any, spec:
 
 def parse_cell(text: str) -> Any:
     """Return the cell that NAME:SEVERITY means."""
-    from corruptions import Cell  # noqa: PLC0415 - torch takes seconds to load
+    from corruptions import Cell
 
     name, _, severity = text.partition(":")
     try:

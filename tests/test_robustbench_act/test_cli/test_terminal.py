@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from rich.text import Text
 
-from robustbench_act.terminal import print_leaderboard
+from robustbench_act.cli.terminal import print_leaderboard
 
 
 @pytest.fixture

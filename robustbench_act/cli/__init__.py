@@ -1,0 +1,39 @@
+"""The `actrobust` command: the one place that knows the engine and the reports.
+
+Exit codes: 0 all fine; 1 something failed and is named in the output; 2 wrong usage or input, nothing
+written. Commands load what they need when they run, so that `--help` is quick.
+"""
+
+from typing import Any
+
+import click
+
+import robustbench_act
+from robustbench_act.cli.comparing import compare, table
+from robustbench_act.cli.evaluating import evaluate, report
+from robustbench_act.cli.gating import baseline, check
+from robustbench_act.cli.generating import generate
+from robustbench_act.cli.listing import list_names
+from robustbench_act.cli.probing import probe
+from robustbench_act.cli.training import train
+from robustbench_act.errors import InputError
+
+
+class _Group(click.Group):
+    """Turns the toolkit's input errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise click.UsageError(" ".join(str(error).split())) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(robustbench_act.__version__, prog_name="actrobust")
+def main() -> None:
+    """How robust trained image classifiers are to noise, and why."""
+
+
+for command in (evaluate, report, table, compare, baseline, check, probe, train, generate, list_names):
+    main.add_command(command)

@@ -1,0 +1,152 @@
+"""What `table` and `compare` show: numbers as texts, under titles."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from robustbench_act.activations import activation_facts, list_activations
+from robustbench_act.cli.rendering import Block
+from robustbench_act.comparison import RunComparison
+from robustbench_act.errors import InputError
+from robustbench_act.metrics import METRICS, Baseline, alexnet, run_baseline, summary
+from robustbench_act.paper_tables import COLUMNS, layeract_table
+from robustbench_act.records import Run, load_run
+
+SHOWN = (
+    "clean", "corrupted", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
+    "top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips",
+)  # fmt: skip
+
+
+def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
+    """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
+    base = _baseline(run, baseline) if baseline else None
+    frame = summary(run.cells, labels=run.images["label"], baseline=base)
+    groups = frame.groupby(["architecture", "activation"], sort=False)
+    means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
+    means = means.assign(seeds=groups.size()).sort_values("corrupted", ascending=False, kind="stable")
+    several = len(frame["architecture"].unique()) > 1
+    shown = pd.DataFrame({"activation": [_label(name) for _, name in means.index]})
+    if several:
+        shown["architecture"] = [name for name, _ in means.index]
+    shown["seeds"] = means["seeds"].map(str).to_list()
+    for name in [name for name in SHOWN if name in means]:
+        metric = METRICS[name]
+        digits = 1 if metric.scale == 100 else 3
+        shown[f"{metric.title} {metric.unit}".strip()] = [
+            _number(metric.scale * value, digits) for value in means[name]
+        ]
+    relative = f"; mCE and effective robustness against {base.name}" if base else ""
+    return frame, [(f"{run.path}: mean over corruptions, severities and training seeds{relative}", shown)]
+
+
+def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
+    """Return the LayerAct paper's tables: numbers, and a block for each statistic to show."""
+    frame = layeract_table(run)
+    blocks = []
+    for (dataset, architecture, statistic), rows in frame.groupby(
+        ["dataset", "architecture", "statistic"], sort=False
+    ):
+        p_values = str(statistic).startswith("p vs")
+        title = _STATISTICS.get(str(statistic), f"Significance: {statistic}")
+        shown = pd.DataFrame({"activation": rows["activation"].map(_label), "source": rows["source"]})
+        shown["seeds"] = rows["seeds"].map(str)
+        for name in COLUMNS:
+            shown[name] = rows[name].map(_p_value if p_values else _accuracy)
+        notes = "; ".join(note for note in rows["note"].unique() if note and p_values)
+        tail = f" ({notes})" if notes else ""
+        blocks.append((f"{dataset}, {architecture}. {title}{tail}", shown))
+    return frame, blocks
+
+
+def comparison(found: RunComparison, most: int | None) -> list[Block]:
+    """Return what `compare` shows: activations, checkpoints, and the cells that moved."""
+    blocks = []
+    for name, keys in (("activations", ["activation"]), ("checkpoints", ["checkpoint", "other"])):
+        table = getattr(found, name)
+        if len(table):
+            blocks.append((_TITLES[name], _tests(table, keys)))
+    moved = found.moved()
+    shown = moved if most is None else moved.head(most)
+    if shown.empty:
+        return [*blocks, (f"No cell moved beyond noise, of {len(found.cells):,} (McNemar, Holm).", shown)]
+    more = f", the first {most}; --all shows all" if len(shown) < len(moved) else ""
+    title = f"Cells that moved beyond noise: {len(moved):,} of {len(found.cells):,} (McNemar, Holm){more}"
+    cell = shown["corruption"] + ":" + shown["severity"].map("{:g}".format)
+    return [*blocks, (title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"]))]
+
+
+def comparison_json(found: RunComparison) -> str:
+    """Return all tables of a comparison as JSON."""
+    tables = {name: getattr(found, name) for name in ("checkpoints", "activations", "cells")}
+    rows = {
+        name: json.loads(table.to_json(orient="records", double_precision=15))
+        for name, table in tables.items()
+    }
+    return json.dumps({"notes": list(found.notes), **rows}, indent=1)
+
+
+_STATISTICS = {
+    "mean": "Accuracy in %, mean over training seeds",
+    "std": "Standard deviation over training seeds",
+}
+_TITLES = {
+    "activations": "Activations: corrupted accuracy in %, paired by training seed",
+    "checkpoints": "Checkpoints: corrupted accuracy in %, paired over images",
+}
+
+
+def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    shown = table[keys].astype(str)
+    if "other" in shown and (shown["other"] == shown["checkpoint"]).all():
+        shown = shown.drop(columns="other")
+    for name in ("a", "b"):
+        shown[name.upper()] = table[name].map(lambda share: _number(100 * share, 2))
+    shown["B - A"] = table["difference"].map(lambda share: f"{100 * share:+.2f}")
+    ends = zip(table["low"], table["high"], strict=True)
+    shown["95%"] = ["–" if pd.isna(low) else f"{100 * low:+.2f} to {100 * high:+.2f}" for low, high in ends]
+    shown["p (Holm)"] = ["–" if np.isnan(p) else f"{p:.2g}" for p in table["adjusted"]]
+    shown["pairs"] = table["pairs"].map(str)
+    shown["test"] = table["test"].where(table["note"] == "", table["test"] + "; " + table["note"])
+    return shown
+
+
+def _baseline(run: Run, text: str) -> Baseline:
+    if text.lower() == "alexnet":
+        return alexnet(run.info)
+    own = run.cells[run.cells["activation"] == text]
+    if len(own):
+        return run_baseline(own, _label(text))
+    if not Path(text).is_dir():
+        names = ", ".join(sorted(run.cells["activation"].unique()))
+        raise InputError(
+            f"--baseline: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
+        )
+    return run_baseline(load_run(text).cells, text)
+
+
+def _label(name: str) -> str:
+    return activation_facts(name).label if name in list_activations() else name
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _accuracy(value: float) -> str:
+    return _number(value, 2)
+
+
+def _p_value(p: float) -> str:
+    """Return a p-value as the paper writes it.
+
+    >>> _p_value(0.0004), _p_value(0.02), _p_value(0.3)
+    ('< 1e-3', '0.020', '> 0.05')
+    """
+    if np.isnan(p):
+        return "–"
+    if p > 0.05:
+        return "> 0.05"
+    return "< 1e-3" if p < 1e-3 else f"{p:.3f}"

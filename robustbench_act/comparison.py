@@ -1,0 +1,180 @@
+"""What moved between two runs beyond noise: the same images, checkpoint by checkpoint."""
+
+import html
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from robustbench_act.errors import InputError
+from robustbench_act.metrics import checkpoint_scores, corrupted, image_accuracy, succeeded
+from robustbench_act.records import Run, outcomes
+from robustbench_act.sources import (
+    cell_differences,
+    checkpoint_differences,
+    image_differences,
+    one_sided,
+    source_differences,
+)
+from robustbench_act.statistics import Comparison, compare_images, compare_outcomes, compare_seeds, holm
+
+LEVEL = 0.05
+_TESTED = ["difference", "low", "high", "p", "adjusted", "effect", "effect_name", "test", "pairs", "note"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """B against A: every difference is B - A, a share (1 is 100 points).
+
+    Attributes
+    ----------
+    checkpoints
+        A row for each pair of checkpoints: checkpoint (A's name), other (B's), architecture, activation, a
+        and b (corrupted accuracy), then the paired test over images: difference, low, high, p, adjusted (Holm
+        over the rows), effect, effect_name, test, pairs, note.
+    activations
+        A row for each activation that has two training seeds or more: architecture, activation, a, b, then
+        the test over seeds by the LayerAct paper's rule, as above.
+    cells
+        A row for each pair and cell, the clean one too: checkpoint, other, table, corruption, group,
+        severity, a, b, then McNemar's test, as above, Holm over all rows; ranked: the surest first, of equals
+        the largest.
+    notes
+        What was left out, and what differs where unlike runs were forced together.
+    """
+
+    checkpoints: pd.DataFrame
+    activations: pd.DataFrame
+    cells: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def moved(self) -> pd.DataFrame:
+        """Return the cells that moved beyond noise: adjusted p below 0.05."""
+        return self.cells[self.cells["adjusted"] < LEVEL]
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{note}</p>" for note in map(html.escape, self.notes))
+        parts = ((name, getattr(self, name)) for name in ("checkpoints", "activations"))
+        tables = "".join(f"<h4>{name}</h4>{table.to_html()}" for name, table in parts if len(table))
+        return f"{notes}{tables}<h4>cells beyond noise</h4>{self.moved().to_html()}"
+
+
+def compare_runs(a: Run, b: Run, *, force: bool = False) -> RunComparison:
+    """Compare two runs on the same images and corruptions.
+
+    Checkpoints are paired by name, or, where each run has a single one, with each other.
+
+    Parameters
+    ----------
+    a, b
+        The runs; differences are b - a.
+    force
+        Compare unlike runs too, on the cells that both have; the differences become notes.
+
+    Raises
+    ------
+    InputError
+        Where the runs differ in their corruptions, severities, seed or preprocessing (the difference is
+        named), or no checkpoint is in both. Other images cannot be paired: they are never compared.
+    """
+    images = image_differences(a.info, b.info)
+    if images:
+        raise InputError(f"{a.path} and {b.path}: only the same images can be compared: {images[0]}.")
+    pairs = _pairs(a, b)
+    entries = [{entry["name"]: entry for entry in run.info["checkpoints"]} for run in (a, b)]
+    unlike = source_differences(a.info, b.info) + cell_differences(a.cells, b.cells)
+    for one, other in pairs:
+        unlike += checkpoint_differences(entries[0][one], entries[1][other])
+    if unlike and not force:
+        raise InputError(f"{a.path} and {b.path} are not alike: {'; '.join(unlike)}. --force compares them.")
+    notes = [f"unlike runs: {difference}" for difference in unlike]
+    if all(one == other for one, other in pairs):
+        notes += [f"not compared: {phrase}" for phrase in one_sided("checkpoint", *entries)]
+    good = [succeeded(run.cells) for run in (a, b)]
+    whole = [set(cells["checkpoint"]) for cells in good]
+    kept = [(one, other) for one, other in pairs if one in whole[0] and other in whole[1]]
+    notes += [f"not compared: checkpoint {pair[0]!r} failed" for pair in pairs if pair not in kept]
+    tables = [_Pair(pair, good[0], good[1]) for pair in kept]
+    return RunComparison(
+        checkpoints=_tested([rows.overall() for rows in tables]),
+        activations=_tested(list(_by_activation(good[0], good[1], kept))),
+        cells=_ranked(_tested([row for rows in tables for row in rows.by_cell()])),
+        notes=tuple(notes),
+    )
+
+
+class _Pair:
+    """Two checkpoints on the cells that both have."""
+
+    def __init__(self, names: tuple[str, str], a: pd.DataFrame, b: pd.DataFrame) -> None:
+        self.names = {"checkpoint": names[0], "other": names[1]}
+        own, other = _once(a[a["checkpoint"] == names[0]]), _once(b[b["checkpoint"] == names[1]])
+        common = own.index.intersection(other.index, sort=False)
+        self.a, self.b = own.loc[common], other.loc[common]
+
+    def overall(self) -> dict[str, Any]:
+        """Return the row over all corrupted cells."""
+        facts = {name: self.a[name].iloc[0] for name in ("architecture", "activation")}
+        bad = (self.a["severity"] > 0).to_numpy()
+        x, y = image_accuracy(self.a[bad]), image_accuracy(self.b[bad])
+        return {**self.names, **facts, "a": x.mean(), "b": y.mean(), **_columns(compare_images(y, x))}
+
+    def by_cell(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each cell."""
+        names = ["table", "corruption", "group", "severity"]
+        values = zip(self.a[names].to_numpy(), outcomes(self.a), outcomes(self.b), strict=True)
+        for cell, x, y in values:
+            facts = dict(zip(names, cell, strict=True))
+            yield {**self.names, **facts, "a": x.mean(), "b": y.mean(), **_columns(compare_outcomes(y, x))}
+
+
+def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:
+    ours, theirs = ([entry["name"] for entry in run.info["checkpoints"]] for run in (a, b))
+    if len(ours) == len(theirs) == 1:
+        return [(ours[0], theirs[0])]
+    pairs = [(name, name) for name in ours if name in theirs]
+    if not pairs:
+        raise InputError(f"{a.path} and {b.path}: no checkpoint has the same name in both.")
+    return pairs
+
+
+def _by_activation(
+    a: pd.DataFrame, b: pd.DataFrame, pairs: list[tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
+    ours, theirs = (checkpoint_scores(cells).set_index("checkpoint") for cells in (a, b))
+    both = ours.loc[[one for one, _ in pairs]].copy()
+    both["b"] = theirs.loc[[other for _, other in pairs], "corrupted"].to_numpy()
+    for (architecture, activation), rows in both.groupby(["architecture", "activation"], sort=False):
+        if len(rows) > 1:
+            found = compare_seeds(rows["b"], rows["corrupted"])
+            means = {"a": rows["corrupted"].mean(), "b": rows["b"].mean()}
+            yield {"architecture": architecture, "activation": activation, **means, **_columns(found)}
+
+
+def _once(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the clean cell and each corrupted one once, by corruption and severity."""
+    whole = pd.concat([cells[cells["severity"] == 0].iloc[:1], corrupted(cells)], ignore_index=True)
+    return whole.set_index(["corruption", "severity"], drop=False).rename_axis([None, None])
+
+
+def _columns(found: Comparison) -> dict[str, Any]:
+    facts = asdict(found)
+    low, high = facts.pop("interval")
+    return {**facts, "low": low, "high": high}
+
+
+def _tested(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return pd.DataFrame(columns=_TESTED)
+    table["adjusted"] = holm(table["p"])
+    return table[[*[name for name in table if name not in _TESTED], *_TESTED]]
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        return table
+    size = -table["difference"].abs()
+    order = table.assign(size=size).sort_values(["adjusted", "size"], kind="stable").index
+    return table.loc[order].reset_index(drop=True)

@@ -1,0 +1,28 @@
+"""The gate: does a run keep the robustness of a baseline? Loads without torch.
+
+A baseline is one Parquet file: a run's cells with the outcome of every image, what was run, and the rules
+that later runs are held to. `check` pairs a run with it image by image.
+"""
+
+from robustbench_act.gate.baseline import Baseline, make_baseline, read_baseline, write_baseline
+from robustbench_act.gate.check import Check, check
+from robustbench_act.gate.outputs import junit_xml, summary_markdown
+from robustbench_act.gate.power import detectable_drop, power
+from robustbench_act.gate.rules import DEFAULT_RULES, Rule, Rules, read_rules
+
+__all__ = [
+    "DEFAULT_RULES",
+    "Baseline",
+    "Check",
+    "Rule",
+    "Rules",
+    "check",
+    "detectable_drop",
+    "junit_xml",
+    "make_baseline",
+    "power",
+    "read_baseline",
+    "read_rules",
+    "summary_markdown",
+    "write_baseline",
+]

@@ -1,0 +1,113 @@
+"""The file that later runs are held to."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from robustbench_act.errors import InputError
+from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
+from robustbench_act.metrics import ordered_groups
+from robustbench_act.records import IDENTITY, KEYS, SUMMED, Run
+from robustbench_act.storage import write_atomically
+
+FORMAT = 1
+_FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
+_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", *SUMMED, "ece", "ece_mass", "outcomes", "error"]
+_INFO = ("version", "created", "seed", "severities", "dataset", "suites", "device")
+_CHECKPOINT = ("name", "digest", "architecture", "activation", "classes", "input_size", "mean", "std")
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What a run was, image by image, and the rules that later ones are held to.
+
+    Attributes
+    ----------
+    info
+        Of `Run.info`: what the numbers depend on.
+    cells
+        `Run.cells`, without the digests of the pixels.
+    rules
+        Declared when the baseline was made.
+    """
+
+    info: Mapping[str, Any]
+    cells: pd.DataFrame
+    rules: Rules
+
+
+def make_baseline(run: Run, rules: Rules = DEFAULT_RULES) -> Baseline:
+    """Return a finished run as a baseline.
+
+    Raises
+    ------
+    InputError
+        Where a checkpoint failed, there are fewer than two images, or a rule's group is not in the run.
+    """
+    failed = run.cells.loc[run.cells["error"].notna(), "checkpoint"]
+    if len(failed):
+        raise InputError(f"{run.path}: checkpoint {failed.iloc[0]!r} failed; a baseline must be whole.")
+    if run.info["dataset"]["images"] < 2:
+        raise InputError(f"{run.path}: expected at least 2 images, got {run.info['dataset']['images']}.")
+    groups = ["all", "clean", *ordered_groups(run.cells.loc[run.cells["severity"] > 0, "group"])]
+    for rule in rules.rules:
+        if rule.group not in groups:
+            raise InputError(
+                f"{run.path}: has no group {rule.group!r} for a rule; it has {', '.join(groups)}."
+            )
+    info = {key: run.info[key] for key in _INFO}
+    info["checkpoints"] = [{key: entry[key] for key in _CHECKPOINT} for entry in run.info["checkpoints"]]
+    return Baseline(json.loads(json.dumps(info)), run.cells[_COLUMNS], rules)
+
+
+def write_baseline(baseline: Baseline, path: str | Path) -> None:
+    """Write a baseline: a Parquet file, there whole or not at all, the same bytes for the same run."""
+    rules = {"level": baseline.rules.level, "rule": [asdict(rule) for rule in baseline.rules.rules]}
+    facts = json.dumps({"format": FORMAT, "info": baseline.info, "rules": rules}).encode()
+    table = pa.Table.from_pandas(baseline.cells, preserve_index=False)
+    digest = _digest(facts, baseline.cells)
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata({_FACTS: facts, _DIGEST: digest}), buffer, compression="zstd"
+    )
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def read_baseline(path: str | Path) -> Baseline:
+    """Read what `write_baseline` wrote.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, damaged (its checksum is wrong), no baseline, or of another format.
+    """
+    try:
+        table = pq.read_table(Path(path))
+        cells = table.to_pandas()
+        facts = (table.schema.metadata or {}).get(_FACTS)
+        whole = facts is not None and table.schema.metadata.get(_DIGEST) == _digest(facts, cells)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path}: is no readable baseline ({str(error).splitlines()[0]}).") from error
+    if facts is None:
+        raise InputError(f"{path}: is no baseline; actrobust baseline RUN -o FILE makes one.")
+    if not whole or list(cells) != _COLUMNS:
+        raise InputError(f"{path}: is damaged or of another version; make it again.")
+    found = json.loads(facts)
+    if found["format"] != FORMAT:
+        raise InputError(f"{path}: expected format {FORMAT}, got {found['format']}; make it again.")
+    return Baseline(found["info"], cells, parse_rules(found["rules"]))
+
+
+def _digest(facts: bytes, cells: pd.DataFrame) -> bytes:
+    digest = hashlib.sha256(facts)
+    for name in cells:
+        digest.update(repr(cells[name].tolist()).encode())
+    return digest.hexdigest().encode()

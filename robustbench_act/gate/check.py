@@ -1,0 +1,198 @@
+"""Whether a run keeps a baseline's robustness, beyond tolerance and beyond noise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from robustbench_act.errors import InputError
+from robustbench_act.gate.baseline import Baseline
+from robustbench_act.gate.rules import Rule
+from robustbench_act.metrics import corrupted, image_accuracy, succeeded
+from robustbench_act.records import Run
+from robustbench_act.sources import (
+    cell_differences,
+    checkpoint_differences,
+    image_differences,
+    one_sided,
+    source_differences,
+)
+from robustbench_act.statistics import drop_test, holm
+
+_MOST = 3  # corruptions that a reason names
+_PLACES = ("the run", "the baseline")
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What a check found.
+
+    Attributes
+    ----------
+    table
+        A row for each checkpoint and rule: checkpoint, rule (text), metric, group, baseline, value, worse
+        (how much, positive is worse), tolerance, all in the metric's unit as shown (points for shares); p
+        (one-sided), error (standard error of worse), reason ("" where it passed), adjusted (Holm over the
+        tested rows), detectable (the smallest drop that could have failed). NaN where there is no test.
+    images
+        Number of them.
+    level
+        Of the tests.
+    """
+
+    table: pd.DataFrame
+    images: int
+    level: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing fell."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """A line for each thing that fell."""
+        return [reason for reason in self.table["reason"] if reason]
+
+    @property
+    def verdict(self) -> str:
+        """One line: what held, and what would have been seen."""
+        if not self.passed:
+            return f"Robustness fell: {len(self.reasons)} of {len(self.table)} checks failed."
+        text = f"Robustness kept: {len(self.table)} checks passed."
+        seen = self.table.loc[self.table["error"] > 0, "detectable"]
+        if seen.empty:
+            return f"{text} No image changed." if self.table["p"].notna().any() else text
+        low, high = f"{seen.min():.2f}", f"{seen.max():.2f}"
+        range_ = low if low == high else f"{low} to {high}"
+        return f"{text} A measured drop of accuracy beyond {range_} points would have failed."
+
+
+def check(run: Run, baseline: Baseline) -> Check:
+    """Hold a run to a baseline: the same images, paired.
+
+    A rule on accuracy fails where the mean drop is larger than its tolerance and the paired, one-sided t-test
+    over the images rejects "no drop" at the baseline's level, Holm-corrected over checkpoints and rules.
+    Other metrics have no numbers of single images: they fail beyond their tolerance. A checkpoint that failed
+    in the run fails the check.
+
+    Raises
+    ------
+    InputError
+        Where run and baseline are not about the same thing: images, suites, severities, seed,
+        checkpoints, their networks or preprocessing; every difference is named.
+    """
+    _refuse_unlike(run, baseline)
+    failed = run.cells[run.cells["error"].notna()].drop_duplicates("checkpoint")
+    broken = dict(zip(failed["checkpoint"], failed["error"], strict=True))
+    before, after = _by_checkpoint(baseline.cells), _by_checkpoint(succeeded(run.cells))
+    rows = []
+    for name, own in before.items():
+        for rule in baseline.rules.rules:
+            if name in broken:
+                rows.append(_row(name, rule, reason=f"{name}: failed: {broken[name]}"))
+            else:
+                rows.append(_measure(name, rule, own, after[name]))
+    table = pd.DataFrame(rows)
+    table["adjusted"] = holm(table["p"])
+    tests = int(table["p"].notna().sum())
+    level, images = baseline.rules.level, int(run.info["dataset"]["images"])
+    table["detectable"] = np.maximum(
+        table["tolerance"], _quantile(level / max(tests, 1), images - 1) * table["error"]
+    )
+    beyond_noise = table["p"].isna() | (table["adjusted"] < level)
+    fell = ~(table["worse"] <= table["tolerance"]) & beyond_noise  # NaN is no number to pass with
+    for index in table.index[fell & (table["reason"] == "")]:
+        table.loc[index, "reason"] = _reason(table.loc[index], tests, before, after)
+    return Check(table, images, level)
+
+
+def _by_checkpoint(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): rows for name, rows in cells.groupby("checkpoint", sort=False)}
+
+
+def _refuse_unlike(run: Run, baseline: Baseline) -> None:
+    ours = {entry["name"]: entry for entry in run.info["checkpoints"]}
+    theirs = {entry["name"]: entry for entry in baseline.info["checkpoints"]}
+    found = image_differences(run.info, baseline.info)
+    found += source_differences(run.info, baseline.info, places=_PLACES)
+    found += one_sided("checkpoint", ours, theirs, places=_PLACES)
+    for name in [name for name in ours if name in theirs]:
+        found += checkpoint_differences(ours[name], theirs[name])
+    found += cell_differences(run.cells, baseline.cells, places=_PLACES)
+    if found:
+        raise InputError(
+            f"{run.path}: is not what the baseline is of (run against baseline): {'; '.join(found)}."
+        )
+
+
+def _measure(name: str, rule: Rule, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
+    scale = rule.declared.scale
+    if not rule.tested:
+        old, new = _mean(before, rule), _mean(after, rule)
+        sign = -1 if rule.declared.better == "higher" else 1
+        return _row(name, rule, scale * old, scale * new, worse=scale * sign * (new - old))
+    first, second = (image_accuracy(_of_group(rows, rule.group)) for rows in (before, after))
+    p, error = drop_test(first - second)
+    means = scale * float(first.mean()), scale * float(second.mean())
+    return _row(name, rule, *means, worse=scale * float((first - second).mean()), p=p, error=scale * error)
+
+
+def _row(
+    name: str,
+    rule: Rule,
+    before: float = np.nan,
+    after: float = np.nan,
+    *,
+    worse: float = np.nan,
+    p: float = np.nan,
+    error: float = np.nan,
+    reason: str = "",
+) -> dict[str, Any]:
+    facts = {"checkpoint": name, "rule": str(rule), "metric": rule.metric, "group": rule.group}
+    numbers = {"baseline": before, "value": after, "worse": worse, "tolerance": float(rule.tolerance), "p": p}
+    return {**facts, **numbers, "error": error, "reason": reason}
+
+
+def _of_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:
+    if group == "clean":
+        return cells[cells["severity"] == 0].iloc[:1]
+    bad = corrupted(cells)
+    return bad if group == "all" else bad[bad["group"] == group]
+
+
+def _mean(cells: pd.DataFrame, rule: Rule) -> float:
+    by_corruption = _of_group(cells, rule.group).groupby("corruption")[rule.metric].mean()
+    return float(by_corruption.mean())
+
+
+def _quantile(level: float, freedom: int) -> float:
+    return float(stdtrit(freedom, 1 - level))
+
+
+def _reason(
+    row: "pd.Series[Any]", tests: int, before: dict[str, pd.DataFrame], after: dict[str, pd.DataFrame]
+) -> str:
+    declared = Rule(row["metric"], row["group"]).declared
+    unit = f" {declared.unit}".replace(" %", "%")
+    text = (
+        f"{row['checkpoint']}: {row['rule']} got worse by {row['worse']:.2f} {declared.shown_unit} "
+        f"({row['baseline']:.2f}{unit} to {row['value']:.2f}{unit}), tolerance {row['tolerance']:g}"
+    )
+    if pd.notna(row["p"]):
+        text += f", p = {row['adjusted']:.1g} (Holm over {tests} test{'s' if tests > 1 else ''})"
+    if row["metric"] == "accuracy" and row["group"] != "clean":
+        own, other = (_of_group(cells[row["checkpoint"]], row["group"]) for cells in (before, after))
+        text += f"; most: {', '.join(_worst(own, other))}"
+    return text
+
+
+def _worst(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:
+    means = [cells.groupby("corruption")["accuracy"].mean() for cells in (before, after)]
+    lost = (means[0] - means[1]).sort_values(ascending=False, kind="stable")
+    for corruption, drop in lost.head(_MOST).items():
+        if drop > 0:
+            yield f"{corruption} {-100 * drop:.1f}"

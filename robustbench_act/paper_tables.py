@@ -1,0 +1,106 @@
+"""The layout of the LayerAct paper's Tables 6 to 17 for a run, with the published figures beside it."""
+
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robustbench_act.metrics import corrupted, succeeded
+from robustbench_act.records import Run
+from robustbench_act.statistics import compare_seeds
+
+GROUPS = ("noise", "blur", "digital", "weather", "extra")
+COLUMNS = ("clean", "total", *GROUPS)
+REFERENCES = ("la_silu", "la_hardsilu")
+_KEYS = ["dataset", "architecture", "activation"]
+_TABLE = [*_KEYS, "source", "statistic", "seeds", *COLUMNS, "note"]
+_PUBLISHED_WIDTH = "16"
+
+
+def layeract_table(run: Run) -> pd.DataFrame:
+    """Return a run as the paper has it: mean, standard deviation and significance over training seeds.
+
+    Parameters
+    ----------
+    run
+        With any corruptions; input shifts are left out, as the paper has none in these tables.
+
+    Returns
+    -------
+    DataFrame
+        dataset, architecture, activation; source: "ours" or "published" (arXiv 2306.04940, Tables 6 to 13,
+        where it has the data set and the network); statistic: "mean" (Tables 6 and 7), "std" (Tables 8 to
+        13, divisor k - 1), "p vs la_silu" and "p vs la_hardsilu" (Tables 14 to 17: paired by training seed,
+        see `statistics.compare_seeds`; not corrected for their number, as in the paper); seeds; clean, total
+        (mean over corruptions) and the groups, in % or as p-values, NaN where there is none; note.
+    """
+    scores = _scores(run)
+    ours = pd.DataFrame(_rows(scores), columns=_TABLE)
+    return pd.concat([ours, _published(ours)], ignore_index=True)
+
+
+def _scores(run: Run) -> pd.DataFrame:
+    """Return accuracy in % in COLUMNS, by (dataset, architecture, activation, training seed)."""
+    keys = [*_KEYS, "training_seed"]
+    whole = succeeded(run.cells)
+    bad = corrupted(whole)
+    means = bad[bad["group"] != "shift"].groupby([*keys, "group", "corruption"])["accuracy"].mean()
+    table = pd.DataFrame({"clean": whole[whole["severity"] == 0].groupby(keys)["accuracy"].mean()})
+    table["total"] = means.groupby(keys).mean()
+    for group in GROUPS:
+        table[group] = means[means.index.get_level_values("group") == group].groupby(keys).mean()
+    return 100 * table
+
+
+def _rows(scores: pd.DataFrame) -> Iterator[list[Any]]:
+    by_activation = {key: own.droplevel([0, 1, 2]) for key, own in scores.groupby(level=_KEYS)}
+    for key, own in by_activation.items():
+        yield [*key, "ours", "mean", len(own), *own.mean(), ""]
+    for key, own in by_activation.items():
+        yield [*key, "ours", "std", len(own), *own.std(ddof=1), ""]
+    for reference in REFERENCES:
+        for (dataset, architecture, activation), own in by_activation.items():
+            other = by_activation.get((dataset, architecture, reference))
+            if other is None or activation in REFERENCES:
+                continue
+            facts = [dataset, architecture, activation, "ours", f"p vs {reference}"]
+            yield [*facts, *_significance(own, other)]
+
+
+def _significance(own: pd.DataFrame, other: pd.DataFrame) -> list[Any]:
+    """Return the number of seeds that both have, the p-value of each of COLUMNS, and a note."""
+    seeds = own.index.intersection(other.index)
+    if not len(seeds):
+        return [0, *[np.nan] * len(COLUMNS), "no training seed in both"]
+    found = {
+        name: compare_seeds(other.loc[seeds, name], own.loc[seeds, name])
+        for name in COLUMNS
+        if own[name].notna().all() and other[name].notna().all()
+    }
+    notes = dict.fromkeys(result.note for result in found.values() if result.note)
+    values = [found[name].p if name in found else np.nan for name in COLUMNS]
+    return [len(seeds), *values, "; ".join(notes)]
+
+
+def _published(ours: pd.DataFrame) -> pd.DataFrame:
+    """Return the paper's rows of the data sets and networks in `ours`, named as there."""
+    file = resources.files("robustbench_act") / "assets" / "layeract-tables.csv"
+    with file.open(encoding="utf-8") as text:
+        figures = pd.read_csv(text)
+    networks = ours[["dataset", "architecture"]].drop_duplicates()
+    networks = networks.assign(network=networks["architecture"].map(_published_name))
+    figures = figures.rename(columns={"architecture": "network"})
+    found = figures.merge(networks, on=["dataset", "network"])
+    return found.assign(source="published", seeds=30, note="arXiv 2306.04940")[_TABLE]
+
+
+def _published_name(architecture: str) -> str:
+    """Return the paper's name of a network, "" where it is another one.
+
+    >>> _published_name("cifar:resnet20?width=16"), _published_name("cifar:resnet20?width=8")
+    ('resnet20', '')
+    """
+    name, _, options = architecture.removeprefix("cifar:").partition("?")
+    return name if options in ("", f"width={_PUBLISHED_WIDTH}") else ""

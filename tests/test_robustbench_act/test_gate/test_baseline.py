@@ -1,0 +1,93 @@
+"""A baseline file is a faithful copy, or it is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustbench_act.errors import InputError
+from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
+from robustbench_act.records import Run
+from tests.simulate import simulated_run, with_error
+
+
+@pytest.fixture
+def run() -> Run:
+    right = np.random.default_rng(0).random((5, 100)) < 0.7
+    return simulated_run({"a|<b>": right, "c": ~right})
+
+
+def test_round_trip(run: Run, tmp_path: Path) -> None:
+    rules = Rules((Rule(group="noise", tolerance=2.5), Rule("brier")), 0.01)
+    made = make_baseline(run, rules)
+    write_baseline(made, tmp_path / "new" / "x.parquet")
+    found = read_baseline(tmp_path / "new" / "x.parquet")
+    pd.testing.assert_frame_equal(found.cells, made.cells)
+    assert found.info == made.info
+    assert found.rules == rules
+    again = tmp_path / "again.parquet"
+    write_baseline(found, again)
+    assert again.read_bytes() == (tmp_path / "new" / "x.parquet").read_bytes()
+
+
+def test_what_cannot_be_a_baseline(run: Run) -> None:
+    with pytest.raises(InputError, match="checkpoint 'c' failed; a baseline must be whole"):
+        make_baseline(with_error(run, "c", "broken"))
+    with pytest.raises(InputError, match="has no group 'blur' for a rule; it has all, clean, noise, weather"):
+        make_baseline(run, Rules((Rule(group="blur"),)))
+    with pytest.raises(InputError, match="at least 2 images, got 1"):
+        make_baseline(simulated_run({"a": np.ones((5, 1), dtype=bool)}))
+
+
+def test_all_right_and_all_wrong_are_numbers() -> None:
+    right = np.ones((5, 50), dtype=bool)
+    baseline = make_baseline(simulated_run({"a": right, "b": ~right}))
+    assert check(simulated_run({"a": right, "b": right}), baseline).passed
+    (reason,) = check(simulated_run({"a": ~right, "b": ~right}), baseline).reasons
+    assert reason.startswith("a: accuracy on all corruptions got worse by 100.00 points (100.00% to 0.00%)")
+
+
+def test_other_files_are_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    with pytest.raises(InputError, match="is no readable baseline"):
+        read_baseline(path)
+    path.write_text("hello")
+    with pytest.raises(InputError, match="is no readable baseline"):
+        read_baseline(path)
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(InputError, match="is no baseline; actrobust baseline RUN -o FILE makes one"):
+        read_baseline(path)
+    write_baseline(make_baseline(run), path)
+    whole = path.read_bytes()
+    for damaged in (whole[:-20], whole[: len(whole) // 2], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="is no readable baseline"):
+            read_baseline(path)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x55, 0xFF])
+def test_a_changed_byte_changes_nothing_or_is_refused(mask: int, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write_baseline(make_baseline(run), path)
+    whole, data = read_baseline(path), path.read_bytes()
+    refused = 0
+    for place in range(0, len(data), 13):
+        path.write_bytes(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
+        try:
+            found = read_baseline(path)
+        except InputError:
+            refused += 1
+        else:
+            pd.testing.assert_frame_equal(found.cells, whole.cells)
+            assert (found.info, found.rules) == (whole.info, whole.rules)
+    assert refused > len(data) / 13 / 2
+
+
+def test_another_format_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.parquet"
+    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 2)
+    write_baseline(make_baseline(run), path)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="expected format 1, got 2; make it again"):
+        read_baseline(path)

@@ -1,0 +1,62 @@
+"""What other programs read is valid, whatever a checkpoint is called."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lxml import etree
+
+from robustbench_act.gate import Check, Rule, Rules, check, junit_xml, make_baseline, summary_markdown
+from tests.simulate import simulated_run
+
+NAME = "a|<b>&*\x07_"
+
+
+@pytest.fixture(scope="module")
+def schema() -> etree.XMLSchema:
+    return etree.XMLSchema(etree.parse(Path(__file__).parents[2] / "references" / "junit.xsd"))
+
+
+@pytest.fixture(scope="module")
+def found() -> Check:
+    right = np.random.default_rng(0).random((5, 400)) < 0.7
+    baseline = make_baseline(simulated_run({NAME: right, "c": right}), Rules((Rule(), Rule("ece"))))
+    worse = right & (np.random.default_rng(1).random((5, 400)) < 0.8)
+    return check(simulated_run({NAME: worse, "c": right}), baseline)
+
+
+def test_junit_is_valid_and_says_the_same(found: Check, schema: etree.XMLSchema) -> None:
+    tree = etree.fromstring(junit_xml(found))
+    schema.assertValid(tree)
+    cases = tree.findall(".//testcase")
+    assert [case.get("classname") for case in cases][::2] == ["actrobust.a|<b>&*�_", "actrobust.c"]
+    assert [case.get("name") for case in cases][:2] == [
+        "accuracy on all corruptions",
+        "ece on all corruptions",
+    ]
+    failures = tree.findall(".//failure")
+    assert [failure.get("message") for failure in failures] == [found.reasons[0].replace("\x07", "�")]
+    assert tree.get("failures") == tree[0].get("failures") == "1"
+    assert tree.get("tests") == "4"
+
+
+def test_the_schema_refuses_what_is_not_junit(schema: etree.XMLSchema) -> None:
+    assert not schema.validate(etree.fromstring('<testsuites><testsuite name="x"/></testsuites>'))
+    assert not schema.validate(etree.fromstring("<tests/>"))
+
+
+def test_markdown_shows_names_as_they_are(found: Check) -> None:
+    text = summary_markdown(found)
+    assert text.startswith("### Robustness fell: 1 of 4 checks\n")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "fell" in line]
+    assert len(rows) == 1
+    assert rows[0].startswith(r"| a\|\<b\>\&\*")
+    assert rows[0].replace(r"\|", "").count("|") == 9
+    assert "400 images; p after Holm's correction, level 0.0005." in text
+
+
+def test_markdown_of_a_pass() -> None:
+    run = simulated_run({"a": np.ones((5, 8), dtype=bool)})
+    text = summary_markdown(check(run, make_baseline(run)))
+    assert text.startswith("### Robustness kept\n")
+    assert "| a | accuracy on all corruptions | 100.00 | 100.00 | 0.00 | 0.3 | 1 | ok |" in text

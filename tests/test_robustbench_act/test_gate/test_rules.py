@@ -1,0 +1,56 @@
+"""Rules are read whole or refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from robustbench_act.errors import InputError
+from robustbench_act.gate import DEFAULT_RULES, Rule, Rules, read_rules
+
+
+def test_rules_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(
+        'level = 0.01\n[[rule]]\ntolerance = 0.5\n[[rule]]\nmetric = "ece"\ngroup = "noise"\ntolerance = 2\n'
+    )
+    assert read_rules(path) == Rules((Rule(tolerance=0.5), Rule("ece", "noise", 2)), 0.01)
+    path.write_text("")
+    assert read_rules(path) == DEFAULT_RULES
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("level = 2", "a level between 0 and 0.5, got 2"),
+        ("level = nan", "a level between 0 and 0.5, got nan"),
+        ('level = "low"', "a level between 0 and 0.5, got 'low'"),
+        ("levle = 0.1", "Expected level, rule, got 'levle'"),
+        ("rule = 3", "Expected [[rule]] tables"),
+        ("rule = [1]", "Expected a table of group, metric, tolerance, got 1"),
+        ("rule = []", "at least one rule"),
+        ("[[rule]]\nmetrik = 1", "Expected group, metric, tolerance, got 'metrik'"),
+        ('[[rule]]\nmetric = "mce"', "Expected a metric of cells (accuracy, top5"),
+        ("[[rule]]\nmetric = []", "got []"),
+        ("[[rule]]\ngroup = 7", "the name of a group of corruptions, got 7"),
+        ("[[rule]]\ntolerance = -1", "a tolerance of 0 or more, got -1"),
+        ("[[rule]]\ntolerance = inf", "a tolerance of 0 or more, got inf"),
+        ("[[rule]]\ntolerance = true", "a tolerance of 0 or more, got True"),
+        ("[[rule]]\n[[rule]]\ntolerance = 1", "each rule once, got 'accuracy on all corruptions' twice"),
+        ("[[rule", "is no TOML"),
+    ],
+)
+def test_wrong_rules_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_rules(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        read_rules(tmp_path / "none.toml")
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="is no TOML"):
+        read_rules(tmp_path / "x.toml")
