@@ -55,6 +55,6 @@ def check(run: Path, file: Path, *, junit: Path | None, github: bool, as_json: b
         click.echo(json.dumps({"passed": found.passed, "checks": rows}, indent=1))
     else:
         for reason in found.reasons:
-            click.echo(f"{'::error title=actrobust::' if github else ''}{reason}")
+            click.echo(f"::error title=actrobust::{reason.replace('%', '%25')}" if github else reason)
         click.echo(found.verdict)
     sys.exit(0 if found.passed else 1)

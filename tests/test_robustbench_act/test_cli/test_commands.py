@@ -12,20 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
-from robustbench_act.cli import main
-
-
-@pytest.fixture
-def actrobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Return a function that runs the command in an empty working folder."""
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
-
 
 QUICK = ("--dataset", "digits", "--limit", 40, "--severity", "1,5", "--device", "cpu")
 

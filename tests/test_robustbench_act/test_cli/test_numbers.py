@@ -1,0 +1,188 @@
+"""table, compare, baseline and check on real runs: what they print, write and refuse."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+from lxml import etree
+
+import robustbench_act
+from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
+from robustbench_act.evaluation import evaluate
+from robustbench_act.records import Run, load_run
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def run(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return measured(checkpoints, tmp_path_factory.mktemp("numbers") / "a")
+
+
+@pytest.fixture(scope="module")
+def worse(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run in which relu_1 has lost its way: noise on its weights."""
+    folder = tmp_path_factory.mktemp("worse")
+    for path in checkpoints.glob("*.safetensors"):
+        checkpoint = load_checkpoint(path)
+        if path.stem == "relu_1":
+            noise = torch.Generator().manual_seed(0)
+            for weights in checkpoint.model.parameters():
+                weights.data += 0.15 * torch.randn(weights.shape, generator=noise)
+        save_checkpoint(folder / path.name, checkpoint.model, checkpoint.spec)
+    return measured(folder, folder / "b")
+
+
+def measured(folder: Path, out: Path) -> Run:
+    return evaluate(
+        [folder],
+        dataset="digits",
+        suites=["noise", "light"],
+        severities=[1, 3],
+        limit=200,
+        probes=False,
+        device="cpu",
+        out=out,
+    )
+
+
+def refused(result: Result) -> str:
+    """Return the one line of an error; nothing else was printed."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_gate_passes_reruns_and_catches_the_worse(actrobust: Command, run: Run, worse: Run) -> None:
+    made = actrobust("baseline", run.path, "-o", "base.parquet")
+    assert made.exit_code == 0, made.output
+    assert "accuracy on all corruptions: may get worse by 0.3 points" in made.stdout
+    assert "base.parquet  (4 checkpoints, 200 images" in made.stdout
+    same = actrobust("check", run.path, "--baseline", "base.parquet")
+    assert (same.exit_code, same.stdout) == (0, "Robustness kept: 4 checks passed. No image changed.\n")
+    fell = actrobust("check", worse.path, "--baseline", "base.parquet", "--junit", "out/junit.xml")
+    assert fell.exit_code == 1
+    reason, verdict = fell.stdout.splitlines()
+    assert reason.startswith("relu_1: accuracy on all corruptions got worse by ")
+    assert verdict == "Robustness fell: 1 of 4 checks failed."
+    tree = etree.parse("out/junit.xml")
+    assert [case.get("classname") for case in tree.findall(".//testcase[failure]")] == ["actrobust.relu_1"]
+
+
+def test_gate_for_machines(
+    actrobust: Command, run: Run, worse: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    actrobust("baseline", run.path, "-o", "base.parquet")
+    line = refused(actrobust("check", run.path, "--baseline", "base.parquet", "--github"))
+    assert "GITHUB_STEP_SUMMARY is not set" in line
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    fell = actrobust("check", worse.path, "--baseline", "base.parquet", "--github")
+    assert fell.exit_code == 1
+    assert fell.stdout.startswith("::error title=actrobust::relu_1: accuracy")
+    assert "%25" in fell.stdout.splitlines()[0]
+    assert summary.read_text().startswith("before\n### Robustness fell: 1 of 4 checks\n")
+    answer = json.loads(actrobust("check", worse.path, "--baseline", "base.parquet", "--json").stdout)
+    assert answer["passed"] is False
+    assert [bool(row["reason"]) for row in answer["checks"]] == [
+        row["checkpoint"] == "relu_1" for row in answer["checks"]
+    ]
+
+
+def test_rules_of_a_file_are_kept_in_the_baseline(actrobust: Command, run: Run, worse: Run) -> None:
+    Path("gate.toml").write_text('[[rule]]\ngroup = "clean"\ntolerance = 100\n')
+    made = actrobust("baseline", run.path, "-o", "base.parquet", "--rules", "gate.toml")
+    assert "accuracy on clean images: may get worse by 100 points" in made.stdout
+    assert actrobust("check", worse.path, "--baseline", "base.parquet").exit_code == 0
+    Path("gate.toml").write_text('[[rule]]\ngroup = "blur"\n')
+    line = refused(actrobust("baseline", run.path, "-o", "new.parquet", "--rules", "gate.toml"))
+    assert "has no group 'blur' for a rule; it has all, clean, noise, weather, digital, extra" in line
+    assert not Path("new.parquet").exists()
+
+
+def test_what_is_no_baseline_is_refused(actrobust: Command, run: Run) -> None:
+    Path("x").write_text("x")
+    assert "is no readable baseline" in refused(actrobust("check", run.path, "--baseline", "x"))
+    assert "run.json is missing" in refused(actrobust("baseline", "nowhere", "-o", "y"))
+    assert "Missing option '--baseline'" in refused(actrobust("check", run.path))
+
+
+def test_compare_shows_what_moved(actrobust: Command, run: Run, worse: Run) -> None:
+    result = actrobust("compare", run.path, worse.path)
+    assert result.exit_code == 0, result.output
+    assert "Cells that moved beyond noise: " in result.stdout
+    moved = result.stdout[result.stdout.index("Cells that moved") :]
+    assert "relu_1" in moved
+    assert "relu_2" not in moved
+    answer = json.loads(actrobust("compare", run.path, worse.path, "--json").stdout)
+    assert len(answer["checkpoints"]) == 4
+    assert len(answer["cells"]) == 4 * (1 + 2 * 6)
+    assert "No cell moved beyond noise, of 52" in actrobust("compare", run.path, run.path).stdout
+
+
+def test_compare_refuses_unlike_runs(actrobust: Command, run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    other = evaluate(
+        [checkpoints],
+        dataset="digits",
+        suites=["light"],
+        severities=[1],
+        limit=200,
+        probes=False,
+        out=tmp_path / "o",
+    )
+    line = refused(actrobust("compare", run.path, other.path))
+    assert "severities 1,3 against 1; suite 'noise' only in the first" in line
+    forced = actrobust("compare", run.path, other.path, "--force")
+    assert forced.exit_code == 0
+    assert "unlike runs: severities 1,3 against 1" in forced.stdout
+
+
+def test_table_of_metrics(actrobust: Command, run: Run) -> None:
+    shown = actrobust("table", run.path, "--baseline", "relu")
+    assert shown.exit_code == 0, shown.output
+    assert "mCE and effective robustness against ReLU" in shown.stdout
+    relu = next(line for line in shown.stdout.splitlines() if line.split()[:1] == ["ReLU"])
+    assert "100.0" in relu.split()  # its own mCE
+    rows = list(csv.DictReader(io.StringIO(actrobust("table", run.path, "--format", "csv").stdout)))
+    expected = run.summary()
+    assert [row["checkpoint"] for row in rows] == expected["checkpoint"].tolist()
+    assert [float(row["brier"]) for row in rows] == pytest.approx(expected["brier"].tolist())
+    by_run = actrobust("table", run.path, "--baseline", run.path, "--format", "markdown")
+    assert "| --- | ---: |" in by_run.stdout
+    assert "expected a run, alexnet or an activation of this run (la_silu, relu), got 'elu'" in refused(
+        actrobust("table", run.path, "--baseline", "elu")
+    )
+    assert "AlexNet's errors are those on ImageNet-C" in refused(
+        actrobust("table", run.path, "--baseline", "alexnet")
+    )
+
+
+def test_table_in_the_papers_layout(actrobust: Command, run: Run) -> None:
+    shown = actrobust("table", run.path, "--style", "layeract")
+    assert "Accuracy in %, mean over training seeds" in shown.stdout
+    assert "Significance: p vs la_silu" in shown.stdout
+    text = actrobust("table", run.path, "--style", "layeract", "--format", "latex", "-o", "t.tex")
+    assert text.stdout == "t.tex\n"
+    latex = Path("t.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{table}") == 3
+    assert r"la\_silu" in latex
+    assert "is for --style metrics" in refused(
+        actrobust("table", run.path, "--style", "layeract", "--baseline", "relu")
+    )
+
+
+def test_notebook_view_of_a_run(run: Run) -> None:
+    again = load_run(run.path)
+    assert repr(again).startswith(f"<Run {run.path}: 4 checkpoints x noise, light x severities 1, 3 on 200")
+    page = again._repr_html_()
+    assert page.startswith("<p>&lt;Run ")
+    assert "la_silu" in page
+    assert again.leaderboard().equals(robustbench_act.metrics.leaderboard(run.cells))
