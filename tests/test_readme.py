@@ -32,7 +32,7 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_exist(line: str) -> None:
     """Every command line is taken by the parser; `slow` tests and a newcomer run them."""
-    _, name, *arguments = shlex.split(line.replace("\\\n", " "))
+    _, name, *arguments = shlex.split(line.replace("\\\n", " "), comments=True)
     command = main.commands[name]
     with click.Context(main) as parent, command.make_context(name, arguments, parent=parent):
         pass

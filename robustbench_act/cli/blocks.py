@@ -38,7 +38,8 @@ def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
         shown[f"{metric.title} {metric.unit}".strip()] = [
             _number(metric.scale * value, digits) for value in means[name]
         ]
-    relative = f"; mCE and effective robustness against {base.name}" if base else ""
+    named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in means]
+    relative = f"; {', '.join(named)} against {base.name}" if base and named else ""
     return frame, [(f"{run.path}: mean over corruptions, severities and training seeds{relative}", shown)]
 
 

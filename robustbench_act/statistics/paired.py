@@ -15,6 +15,7 @@ from robustbench_act.statistics.intervals import CONFIDENCE, Interval, bootstrap
 NORMAL = 0.05
 """Shapiro-Wilk: below this p-value values count as not normal."""
 
+_ALIKE = 1e-9  # differences nearer than this are the same but for rounding
 _FEWEST_FOR_WILCOXON = 6  # pairs: with 5 the smallest two-sided p-value is 2 / 2^5 > 0.05
 
 
@@ -157,8 +158,9 @@ def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
     }
     if len(x) < 2:
         return Comparison(p=math.nan, test="none", note="one training seed has no test", **facts)
+    alike = "all seeds differ by the same amount" if difference.any() and np.ptp(difference) < _ALIKE else ""
     if len(x) < 3 or (_is_normal(x) and _is_normal(y)):
-        return Comparison(p=_t_test(difference), test="paired t-test over seeds", **facts)
+        return Comparison(p=_t_test(difference), test="paired t-test over seeds", note=alike, **facts)
     p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
     few = len(x) < _FEWEST_FOR_WILCOXON
     note = f"with {len(x)} training seeds the Wilcoxon test cannot reject" if few else ""

@@ -104,7 +104,9 @@ def test_few_seeds_are_said() -> None:
 
 
 def test_equal_differences_are_certain() -> None:
-    assert compare_seeds([0.2, 0.3, 0.4], [0.1, 0.2, 0.3]).p < 1e-9
+    found = compare_seeds([0.2, 0.3, 0.4], [0.1, 0.2, 0.3])
+    assert found.p < 1e-9
+    assert found.note == "all seeds differ by the same amount"
     assert compare_seeds([0.2, 0.3, 0.4], [0.2, 0.3, 0.4]).p == 1.0
 
 

@@ -1,0 +1,74 @@
+"""The pages in docs/ are true: numbers are those of the code, examples are read by what reads them."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from robustbench_act.cli import main
+from robustbench_act.gate import detectable_drop, read_baseline
+from robustbench_act.gate.rules import parse_rules
+
+ROOT = Path(__file__).parent.parent
+GATE = (ROOT / "docs" / "gate.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", GATE, flags=re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_rules_are_rules() -> None:
+    rules = parse_rules(tomllib.loads(block("toml")))
+    assert [str(rule) for rule in rules.rules] == [
+        "accuracy on all corruptions",
+        "accuracy on clean images",
+        "ece on noise",
+    ]
+
+
+def test_power_is_that_of_the_code() -> None:
+    head = re.search(r"^\| images \|(.*)\|$", GATE, flags=re.MULTILINE)
+    assert head
+    spreads = [float(text.split()[-1]) for text in head[1].split("|")]
+    rows = re.findall(r"^\| ([\d,]+) \| (.* / .*) \|$", GATE, flags=re.MULTILINE)
+    assert len(rows) == 7
+    for images, cells in rows:
+        for spread, cell in zip(spreads, cells.split(" | "), strict=True):
+            found = [
+                detectable_drop(images=int(images.replace(",", "")), spread=spread, tests=tests)
+                for tests in (1, 39)
+            ]
+            assert cell == f"{found[0]:.2f} / {found[1]:.2f}"
+
+
+def test_workflow_is_yaml_whose_commands_exist() -> None:
+    workflow = yaml.safe_load(block("yaml"))
+    steps = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
+    commands = [shlex.split(step) for step in steps if step.startswith("actrobust ")]
+    assert [arguments[1] for arguments in commands] == ["evaluate", "check"]
+    for _, name, *arguments in commands:
+        check_parses(name, arguments)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE, flags=re.MULTILINE))
+def test_commands_exist(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    check_parses(name, arguments)
+
+
+def check_parses(name: str, arguments: list[str]) -> None:
+    command = main.commands[name]
+    with click.Context(main) as parent, command.make_context(name, arguments, parent=parent):
+        pass
+
+
+def test_the_baseline_of_the_embedded_default_is_whole() -> None:
+    baseline = read_baseline(ROOT / ".ci" / "embedded-default.parquet")
+    assert len(baseline.info["checkpoints"]) == 39
+    assert baseline.info["dataset"]["name"] == "mnist-1k"
