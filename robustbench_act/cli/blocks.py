@@ -22,6 +22,7 @@ SHOWN = (
 
 def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
     """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
+    _refuse_empty(run)
     base = _baseline(run, baseline) if baseline else None
     frame = summary(run.cells, labels=run.images["label"], baseline=base)
     groups = frame.groupby(["architecture", "activation"], sort=False)
@@ -45,6 +46,7 @@ def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
 
 def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
     """Return the LayerAct paper's tables: numbers, and a block for each statistic to show."""
+    _refuse_empty(run)
     frame = layeract_table(run)
     blocks = []
     for (dataset, architecture, statistic), rows in frame.groupby(
@@ -112,6 +114,11 @@ def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     shown["pairs"] = table["pairs"].map(str)
     shown["test"] = table["test"].where(table["note"] == "", table["test"] + "; " + table["note"])
     return shown
+
+
+def _refuse_empty(run: Run) -> None:
+    if run.leaderboard().empty:
+        raise InputError(f"{run.path}: has no checkpoint without an error to show.")
 
 
 def _baseline(run: Run, text: str) -> Baseline:

@@ -50,8 +50,11 @@ def make_baseline(run: Run, rules: Rules = DEFAULT_RULES) -> Baseline:
     Raises
     ------
     InputError
-        Where a checkpoint failed, there are fewer than two images, or a rule's group is not in the run.
+        Where the run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not
+        in the run.
     """
+    if run.cells.empty:
+        raise InputError(f"{run.path}: has no cell to make a baseline of.")
     failed = run.cells.loc[run.cells["error"].notna(), "checkpoint"]
     if len(failed):
         raise InputError(f"{run.path}: checkpoint {failed.iloc[0]!r} failed; a baseline must be whole.")

@@ -61,8 +61,8 @@ class Check:
     def verdict(self) -> str:
         """One line: what held, and what would have been seen."""
         if not self.passed:
-            return f"Robustness fell: {len(self.reasons)} of {len(self.table)} checks failed."
-        text = f"Robustness kept: {len(self.table)} checks passed."
+            return f"Robustness fell: {len(self.reasons)} of {_checks(len(self.table))} failed."
+        text = f"Robustness kept: {_checks(len(self.table))} passed."
         seen = self.table.loc[self.table["error"] > 0, "detectable"]
         if seen.empty:
             return f"{text} No image changed." if self.table["p"].notna().any() else text
@@ -108,6 +108,10 @@ def check(run: Run, baseline: Baseline) -> Check:
     for index in table.index[fell & (table["reason"] == "")]:
         table.loc[index, "reason"] = _reason(table.loc[index], tests, before, after)
     return Check(table, images, level)
+
+
+def _checks(number: int) -> str:
+    return f"{number} check{'' if number == 1 else 's'}"
 
 
 def _by_checkpoint(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -34,6 +34,9 @@ def test_round_trip(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_a_baseline(run: Run) -> None:
     with pytest.raises(InputError, match="checkpoint 'c' failed; a baseline must be whole"):
         make_baseline(with_error(run, "c", "broken"))
+    empty = Run(run.path, run.info, run.cells.iloc[:0], run.layers, run.images)
+    with pytest.raises(InputError, match="has no cell to make a baseline of"):
+        make_baseline(empty)
     with pytest.raises(InputError, match="has no group 'blur' for a rule; it has all, clean, noise, weather"):
         make_baseline(run, Rules((Rule(group="blur"),)))
     with pytest.raises(InputError, match="at least 2 images, got 1"):
