@@ -187,7 +187,7 @@ def drop_test(drop: ArrayLike) -> tuple[float, float]:
     --------
     >>> p, error = drop_test([0.0] * 90 + [1.0] * 10)
     >>> round(p, 4), round(error, 3)
-    (0.0007, 0.03)
+    (0.0006, 0.03)
     """
     x = np.asarray(drop, dtype=float)
     if len(x) < 2 or np.isnan(x).any():

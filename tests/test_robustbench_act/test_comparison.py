@@ -80,6 +80,17 @@ def test_what_moved_comes_first(before: dict[str, Outcomes], after: dict[str, Ou
     assert "fog" in found._repr_html_()
 
 
+def test_the_surest_comes_before_the_largest() -> None:
+    """Twelve images fall and none rises (4 points); 60 fall and 40 rise (6.7 points, less sure)."""
+    a = np.ones((5, 300), dtype=bool)
+    b = a.copy()
+    b[1, :12] = False
+    a[4, :40], b[4, 40:100] = False, False
+    found = compare_runs(simulated_run({"x": a}), simulated_run({"x": b})).cells
+    assert found["corruption"].tolist()[:2] == ["shot_noise", "fog"]
+    assert found["difference"].tolist()[:2] == pytest.approx([-12 / 300, -20 / 300])
+
+
 def test_the_only_checkpoints_are_paired_whatever_their_names(before: dict[str, Outcomes]) -> None:
     a = simulated_run({"relu_1": before["relu_1"]})
     b = simulated_run({"retrained": before["relu_2"]})

@@ -103,6 +103,17 @@ def test_rules_on_groups_and_other_metrics(run: Run) -> None:
     assert table.loc[("a", "accuracy on clean images"), "value"] == pytest.approx(100 * draw(0.8)[0].mean())
 
 
+@pytest.mark.parametrize(("metric", "better"), [("agreement", 0.9), ("brier", 0.1)])
+def test_better_is_not_worse(metric: str, better: float, run: Run) -> None:
+    baseline = make_baseline(run, Rules((Rule(metric),)))
+    cells = run.cells.assign(**{metric: better})
+    found = check(Run(run.path, run.info, cells, run.layers, run.images), baseline)
+    assert found.passed
+    assert (found.table["worse"] < -0.3).all()
+    cells = run.cells.assign(**{metric: 1 - better})
+    assert not check(Run(run.path, run.info, cells, run.layers, run.images), baseline).passed
+
+
 def test_a_metric_that_is_no_number_fails(run: Run) -> None:
     baseline = make_baseline(run, Rules((Rule("loss"),)))
     cells = run.cells.assign(loss=np.nan)

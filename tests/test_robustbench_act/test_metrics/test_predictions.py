@@ -60,6 +60,18 @@ def test_calibration_error_of_equal_mass_takes_ranks() -> None:
     assert calibration_error(confidence, correct, bins=2) == pytest.approx(wide)
 
 
+def test_a_confidence_on_a_border_belongs_to_the_bin_below() -> None:
+    assert calibration_error([0.5, 0.6], [True, False], bins=2) == pytest.approx((0.5 + 0.6) / 2)
+    assert calibration_error([0.5, 0.4], [True, False], bins=2) == pytest.approx(0.1 / 2)
+
+
+def test_equal_confidences_keep_their_order() -> None:
+    """Of four that are equally sure the first two make the lower bin."""
+    assert calibration_error([0.5] * 4, [True, True, False, False], bins=2, equal_mass=True) == 0.5
+    many = [True] * 20 + [False] * 20  # an unstable sort moves these
+    assert calibration_error([0.5] * 40, many, bins=2, equal_mass=True) == 0.5
+
+
 def test_calibration_error_at_its_limits() -> None:
     assert calibration_error([1.0, 1.0], [True, True]) == 0
     assert calibration_error([1.0, 1.0], [False, False]) == 1

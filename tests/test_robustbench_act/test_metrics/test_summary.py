@@ -17,12 +17,15 @@ from robustbench_act.metrics import (
     alexnet,
     class_accuracy,
     group_columns,
+    image_accuracy,
+    leaderboard,
     run_baseline,
     summary,
 )
 from robustbench_act.metrics.baselines import ALEXNET_CLEAN_ERROR
 from robustbench_act.records import pack_outcomes
 from tests.build_run import CORRUPTIONS, SEVERITIES, SHARES, Builder, N, by, corruption_means, score
+from tests.simulate import simulated_run
 
 
 @pytest.fixture
@@ -102,6 +105,17 @@ def test_worst_class(cells: pd.DataFrame) -> None:
         assert table[str(checkpoint)]["worst_class"] == pytest.approx(by_class[0][1:].mean())
     with pytest.raises(InputError, match="a label for each of 200 images, got 3"):
         class_accuracy(cells, [0, 1, 2])
+
+
+def test_images_weigh_severities_within_their_corruption() -> None:
+    """A corruption with one severity counts as much as one with two, as in the leaderboard."""
+    right = np.random.default_rng(1).random((5, 30)) < 0.6
+    cells = simulated_run({"a": right}).cells
+    fewer = cells[~((cells["corruption"] == "fog") & (cells["severity"] == 3))]
+    found = image_accuracy(fewer[fewer["severity"] > 0])
+    assert found == pytest.approx((right[1:3].mean(0) + right[3]) / 2)
+    assert found.mean() == pytest.approx(leaderboard(fewer)["corrupted"][0])
+    assert image_accuracy(cells[:1]).tolist() == right[0].tolist()
 
 
 def test_alexnet_is_for_imagenet_c_alone() -> None:
