@@ -167,11 +167,20 @@ def test_wrong_training_is_refused_before_it_starts(
     assert not list(Path().iterdir())
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to jobs in the background: they, and all they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_interrupted_training_keeps_what_is_finished(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "robustbench_act.cli", "train", "--dataset", "digits", "--seeds", "50"]
     process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "grid")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--out", str(tmp_path / "grid")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     deadline = time.monotonic() + 120
     while len(list((tmp_path / "grid").glob("*.safetensors"))) < 2:
