@@ -19,6 +19,12 @@ QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 @checkpoint_options
 @click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
 @click.option(
+    "--corrupted",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Corrupted versions of the images in files, as CIFAR-10-C or `generate` has them.",
+)
+@click.option(
     "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
 )
 @click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
@@ -44,6 +50,7 @@ def evaluate(
     mean: str | None,
     std: str | None,
     dataset: str,
+    corrupted: Path | None,
     severity: str | None,
     limit: int | None,
     full: bool,
@@ -63,10 +70,9 @@ def evaluate(
     from robustbench_act.datasets import load_dataset
 
     quick = not checkpoints and not full
-    severities = parse_numbers("--severity", severity) or (
-        QUICK_SEVERITIES if quick else evaluation.ALL_SEVERITIES
-    )
+    severities = parse_numbers("--severity", severity) or (QUICK_SEVERITIES if quick else None)
     data = load_dataset(dataset)
+    data = data.with_stored(corrupted) if corrupted else data
     spec = {"activation": activation, "classes": classes, "input_size": input_size, "mean": mean, "std": std}
     loaded = load_named(checkpoints, model, data, spec) if checkpoints else None
     started = time.monotonic()
@@ -74,7 +80,7 @@ def evaluate(
         run = evaluation.evaluate(
             loaded,
             dataset=data,
-            suites=suites or evaluation.DEFAULT_SUITES,
+            suites=suites or None,
             severities=severities,
             limit=limit or (QUICK_IMAGES if quick else None),
             command=" ".join(["actrobust", *sys.argv[1:]]),

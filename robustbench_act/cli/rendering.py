@@ -16,6 +16,8 @@ def print_blocks(blocks: Sequence[Block]) -> None:
     console = Console()
     for title, frame in blocks:
         print(title)  # noqa: T201
+        if frame.empty:
+            continue
         for part in _fitting(frame, console.width) if console.is_terminal else [frame]:
             Console(width=max(_width(part), console.width)).print(_grid(part))
 

@@ -9,7 +9,12 @@ import click
 
 
 @click.command()
-@click.option("--dataset", required=True, metavar="NAME[:ROOT]", help="Training data: digits, mnist:ROOT.")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME[:ROOT]",
+    help="Training data: digits, mnist:ROOT, cifar-10:ROOT.",
+)
 @click.option("--arch", default="cifar:resnet8?width=8", show_default=True, help="Architecture string.")
 @click.option("--activation", default="relu", show_default=True, help="Comma-separated names, or 'all'.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Training seeds 1 to N.")

@@ -22,8 +22,8 @@ def evaluate(
     checkpoints: Sequence[str | Path | Checkpoint] | None = None,
     *,
     dataset: str | Dataset = "mnist-1k",
-    suites: Sequence[str] = DEFAULT_SUITES,
-    severities: Sequence[float] = ALL_SEVERITIES,
+    suites: Sequence[str] | None = None,
+    severities: Sequence[float] | None = None,
     limit: int | None = None,
     seed: int = 0,
     probes: bool = True,
@@ -43,9 +43,10 @@ def evaluate(
     dataset
         A `Dataset`, or what `load_dataset` takes.
     suites
-        Names of corruption suites (`corruptions.list_suites()`).
+        Names of corruption suites (`corruptions.list_suites()`). Left out: c19 and shift, or, where the data
+        set has corrupted versions in files (`Dataset.stored`), these alone.
     severities
-        Severities of every corruption, in [1, 5].
+        Severities of every corruption, in [1, 5]. Left out: 1 to 5, or those of the files.
     limit
         Evaluate on a balanced subset of so many images.
     seed
@@ -80,6 +81,11 @@ def evaluate(
     if batch_size < 1:
         raise InputError(f"Expected a batch size of at least 1, got {batch_size}.")
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    if suites is None:
+        suites = () if data.stored is not None else DEFAULT_SUITES
+    if severities is None:
+        stored = data.stored.severities if data.stored is not None and not suites else None
+        severities = stored or ALL_SEVERITIES
     plan = Plan(
         checkpoints=_load(checkpoints),
         dataset=data if limit is None else data.subset(limit),

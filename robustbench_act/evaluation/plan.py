@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from corruptions import Cell, get_suite
+from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
@@ -25,7 +25,7 @@ class Unit:
     table: str
     corruption: str
     group: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell | StoredCell, ...]
     chunk: int
 
     @property
@@ -51,7 +51,7 @@ class Plan:
         Images in canonical order: the probe sample (a balanced subset of CHUNK images) first, then the rest.
         Pixels are keyed by image id, so the order changes no pixel.
     suites
-        Names of the corruption suites.
+        Names of suites of corruptions on the fly; the data set's stored one comes after them.
     severities
         Severities of every corruption, each in [1, 5].
     seed
@@ -69,15 +69,14 @@ class Plan:
     dataset_digest: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        if not self.checkpoints or not self.suites or not self.severities:
+        if not self.checkpoints or not self.severities or not (self.suites or self.dataset.stored):
             raise InputError("Expected at least one checkpoint, one suite and one severity.")
         for severity in self.severities:
             if not 1 <= severity <= 5:
                 raise InputError(
                     f"Expected severities in [1, 5] (the clean images always come too), got {severity:g}."
                 )
-        for suite in self.suites:
-            get_suite(suite)
+        self.chosen_suites()
         for checkpoint in self.checkpoints:
             _check_fit(checkpoint, self.dataset)
         object.__setattr__(self, "dataset_digest", self.dataset.digest)
@@ -89,15 +88,21 @@ class Plan:
         for chunk in chunks:
             yield Unit(CLEAN, "", CLEAN, CLEAN, (), chunk)
         _, height, width = self.dataset.shape
-        for name in self.suites:
-            suite = get_suite(name).with_severities(self.severities)
-            cells: dict[str, list[Cell]] = {}
+        for suite in self.chosen_suites():
+            cells: dict[str, list[Cell | StoredCell]] = {}
             for cell in suite.cells:
                 cells.setdefault(cell.corruption, []).append(cell)
             table = suite.resolve_table(height, width)
             for corruption, members in cells.items():
                 for chunk in chunks:
-                    yield Unit(name, table, corruption, members[0].group, tuple(members), chunk)
+                    yield Unit(suite.name, table, corruption, members[0].group, tuple(members), chunk)
+
+    def chosen_suites(self) -> list[Suite | StoredSuite]:
+        """Return the suites of corruptions on the fly, then the data set's files, at the severities."""
+        suites: list[Suite | StoredSuite] = [get_suite(name) for name in self.suites]
+        if self.dataset.stored is not None:
+            suites.append(self.dataset.stored)
+        return [suite.with_severities(self.severities) for suite in suites]
 
     def chunk(self, unit: Unit) -> Dataset:
         """Return the images of a unit."""
@@ -112,7 +117,6 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """Return everything the numbers depend on, as plain values for run.json."""
         _, height, width = self.dataset.shape
-        suites = [get_suite(name).with_severities(self.severities) for name in self.suites]
         return {
             "seed": self.seed,
             "severities": [float(severity) for severity in self.severities],
@@ -130,7 +134,7 @@ class Plan:
                     "table": suite.resolve_table(height, width),
                     "corruptions": list(suite.corruptions),
                 }
-                for suite in suites
+                for suite in self.chosen_suites()
             ],
             "checkpoints": [_describe(checkpoint) for checkpoint in self.checkpoints],
             "probe": {"images": min(CHUNK, len(self.dataset))} if self.probes else None,

@@ -338,3 +338,16 @@ def test_report_of_something_else(actrobust: Callable[..., Result]) -> None:
 def test_version_and_help(actrobust: Callable[..., Result]) -> None:
     assert actrobust("--version").stdout.startswith("actrobust, version ")
     assert "evaluate" in actrobust("--help").stdout
+
+
+def test_corrupted_images_from_files(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    made = actrobust("generate", "digits", "--suite", "light", "--severity", "1,3", "--out", "digits-c")
+    assert made.exit_code == 0, made.output
+    facts = ("--dataset", "digits", "--device", "cpu", "--no-probes", "--limit", 40)
+    result = actrobust("evaluate", checkpoints, *facts, "--corrupted", "digits-c", "--out", "out")
+    assert result.exit_code == 0, result.output
+    assert "4 checkpoints x 2 corruptions x severities 1, 3 x 40 of 360 images" in result.stderr
+    assert "files:digits-c" in Path("out/report.html").read_text()
+    refused = actrobust("evaluate", checkpoints, *facts, "--corrupted", "nowhere", "--out", "x")
+    assert refused.exit_code == 2
+    assert "nowhere: expected a folder of NAME.npy files" in refused.stderr

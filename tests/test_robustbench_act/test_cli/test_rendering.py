@@ -31,6 +31,12 @@ def test_a_pipe_gets_one_table(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert capsys.readouterr().out.count("LA-SiLU") == 1
 
 
+def test_a_table_without_rows_is_its_title(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = pd.DataFrame({"p": pd.Series(dtype=float)})
+    rendering.print_blocks([("nothing moved", FRAME.iloc[:0]), ("none", numbers)])
+    assert capsys.readouterr().out == "nothing moved\nnone\n"
+
+
 def test_markdown_and_latex_escape_names() -> None:
     frame = pd.DataFrame({"name": [r"a|b_c% <\x>"], "value": ["0.5"]})
     assert rendering.markdown([("t", frame)]).splitlines() == [

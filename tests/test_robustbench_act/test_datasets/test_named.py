@@ -106,7 +106,15 @@ def test_chunks_cover_everything_in_order() -> None:
 
 
 def test_names() -> None:
-    assert list_datasets() == ["digits", "mnist", "mnist-1k"]
+    assert list_datasets() == [
+        "cifar-10",
+        "cifar-10-c",
+        "cifar-100",
+        "cifar-100-c",
+        "digits",
+        "mnist",
+        "mnist-1k",
+    ]
     with pytest.raises(InputError, match=r"Unknown dataset 'minst'\. Did you mean 'mnist'"):
         load_dataset("minst")
 

@@ -1,0 +1,133 @@
+"""CIFAR-10 and CIFAR-100: the "python version" of https://www.cs.toronto.edu/~kriz/cifar.html."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision import datasets as torchvision_datasets
+
+from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.pickles import read_pickle
+from robustbench_act.errors import InputError
+
+_SIDE = 32
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things are in one of the two sets."""
+
+    name: str
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    labels: str
+    meta: str
+    names: str
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    download: Any
+
+
+_CIFAR_10 = _Layout(
+    "cifar-10",
+    "cifar-10-batches-py",
+    tuple(f"data_batch_{number}" for number in range(1, 6)),
+    ("test_batch",),
+    "labels",
+    "batches.meta",
+    "label_names",
+    10,
+    (0.4914, 0.4822, 0.4465),
+    (0.2470, 0.2435, 0.2616),
+    torchvision_datasets.CIFAR10,
+)
+_CIFAR_100 = _Layout(
+    "cifar-100",
+    "cifar-100-python",
+    ("train",),
+    ("test",),
+    "fine_labels",
+    "meta",
+    "fine_label_names",
+    100,
+    (0.5071, 0.4865, 0.4409),
+    (0.2673, 0.2564, 0.2762),
+    torchvision_datasets.CIFAR100,
+)
+
+
+def load_cifar_10(root: Path | None, train: bool, download: bool) -> Dataset:
+    """Load CIFAR-10 from ROOT/cifar-10-batches-py, or ROOT where it is that folder."""
+    return _load(_CIFAR_10, root, train, download)
+
+
+def load_cifar_100(root: Path | None, train: bool, download: bool) -> Dataset:
+    """Load CIFAR-100 with its fine labels from ROOT/cifar-100-python, or ROOT where it is that folder."""
+    return _load(_CIFAR_100, root, train, download)
+
+
+def load_cifar_10_c(root: Path | None, train: bool, download: bool) -> Dataset:
+    """Load CIFAR-10 with the corrupted test images in ROOT/CIFAR-10-C."""
+    return _load_corrupted(_CIFAR_10, "CIFAR-10-C", root, train)
+
+
+def load_cifar_100_c(root: Path | None, train: bool, download: bool) -> Dataset:
+    """Load CIFAR-100 with the corrupted test images in ROOT/CIFAR-100-C."""
+    return _load_corrupted(_CIFAR_100, "CIFAR-100-C", root, train)
+
+
+def _load_corrupted(layout: _Layout, folder: str, root: Path | None, train: bool) -> Dataset:
+    if train:
+        raise InputError(f"Dataset '{layout.name}-c' is for tests; train on {layout.name}.")
+    root = root or Path("data")
+    return _load(layout, root, train=False, download=False).with_stored(root / folder)
+
+
+def _load(layout: _Layout, root: Path | None, train: bool, download: bool) -> Dataset:
+    root = root or Path("data")
+    if download:
+        layout.download(str(root), download=True)
+    folder = root / layout.folder if (root / layout.folder).is_dir() else root
+    files = layout.train if train else layout.test
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        raise InputError(
+            f"Dataset {layout.name!r}: expected {root / layout.folder / missing[0]}, which does not exist; "
+            f"name the folder as {layout.name}:ROOT, or ask for --download."
+        )
+    parts = [_read_batch(layout, folder / file) for file in files]
+    images = torch.from_numpy(np.concatenate([images for images, _ in parts]))
+    labels = torch.from_numpy(np.concatenate([labels for _, labels in parts]))
+    ids = torch.arange(len(images))
+    classes = _class_names(layout, folder)
+    return Dataset(layout.name, images, labels, ids, classes, layout.mean, layout.std, total=len(images))
+
+
+def _read_batch(layout: _Layout, path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    batch = read_pickle(path)
+    data, labels = batch.get("data"), batch.get(layout.labels)
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * _SIDE**2,):
+        found = data.shape if isinstance(data, np.ndarray) else type(data).__name__
+        raise InputError(f"{path}: expected data, uint8 (N, 3072), got {found}.")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise InputError(f"{path}: expected {layout.labels}, a list of whole numbers.")
+    if len(labels) != len(data) or not all(0 <= label < layout.classes for label in labels):
+        raise InputError(
+            f"{path}: expected {len(data)} {layout.labels} from 0 to {layout.classes - 1}, got {len(labels)}."
+        )
+    return data.reshape(-1, 3, _SIDE, _SIDE), np.array(labels, dtype=np.int64)
+
+
+def _class_names(layout: _Layout, folder: Path) -> tuple[str, ...]:
+    """Return the names in the set's own list, or numbers where it has none."""
+    if not (folder / layout.meta).is_file():
+        return tuple(map(str, range(layout.classes)))
+    names = read_pickle(folder / layout.meta).get(layout.names)
+    if not isinstance(names, Sequence) or len(names) != layout.classes:
+        raise InputError(f"{folder / layout.meta}: expected {layout.names}, {layout.classes} of them.")
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)

@@ -1,0 +1,46 @@
+"""MNIST as its authors publish it: IDX files."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.datasets import mnist
+
+from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.errors import InputError
+
+DIGITS = tuple("0123456789")
+
+
+def load_mnist(root: Path | None, train: bool, download: bool) -> Dataset:
+    """Load ROOT/MNIST/raw/*-ubyte, as torchvision lays them out."""
+    root = root or Path("data")
+    if download:
+        mnist.MNIST(os.fspath(root), download=True)
+    prefix = root / "MNIST" / "raw" / ("train" if train else "t10k")
+    images = _read_idx(Path(f"{prefix}-images-idx3-ubyte"), mnist.read_image_file)
+    labels = _read_idx(Path(f"{prefix}-labels-idx1-ubyte"), mnist.read_label_file)
+    if len(images) != len(labels) or images.shape[1:] != (28, 28) or not (labels < len(DIGITS)).all():
+        shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
+        expected = "N images of 28 x 28 and N labels from 0 to 9"
+        raise InputError(f"Dataset 'mnist': expected {expected} in {prefix.parent}, got {shapes}.")
+    return mnist_like("mnist", images.unsqueeze(1), labels, torch.arange(len(images)))
+
+
+def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
+    if not file.is_file():
+        hint = "name the folder as mnist:ROOT, or ask for --download"
+        raise InputError(f"Dataset 'mnist': expected {file}, which does not exist; {hint}.")
+    try:
+        return read(os.fspath(file))
+    except (AssertionError, ValueError, IndexError, KeyError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"Dataset 'mnist': {file} is damaged: not the IDX file that its header says."
+        ) from error
+
+
+def mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor) -> Dataset:
+    """Return a set of digits with the usual normalisation of MNIST."""
+    return Dataset(name, images, labels, ids, DIGITS, mean=(0.1307,), std=(0.3081,), total=len(images))
