@@ -11,6 +11,7 @@ import click
 import robustbench_act
 from robustbench_act.cli.comparing import compare, table
 from robustbench_act.cli.evaluating import evaluate, report
+from robustbench_act.cli.examining import doctor
 from robustbench_act.cli.gating import baseline, check
 from robustbench_act.cli.generating import generate
 from robustbench_act.cli.listing import list_names
@@ -35,5 +36,17 @@ def main() -> None:
     """How robust trained image classifiers are to noise, and why."""
 
 
-for command in (evaluate, report, table, compare, baseline, check, probe, train, generate, list_names):
+for command in (
+    evaluate,
+    report,
+    table,
+    compare,
+    baseline,
+    check,
+    doctor,
+    probe,
+    train,
+    generate,
+    list_names,
+):
     main.add_command(command)

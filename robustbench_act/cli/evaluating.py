@@ -84,7 +84,7 @@ def evaluate(
             severities=severities,
             limit=limit or (QUICK_IMAGES if quick else None),
             command=" ".join(["actrobust", *sys.argv[1:]]),
-            on_start=progress.start,
+            on_start=lambda plan, out: _begin(plan, out, progress, options["device"]),
             **options,
         )
     page = write_html(run.path) if report == "html" else None
@@ -100,6 +100,20 @@ def report(run: Path) -> None:
     from reports import write_html
 
     click.echo(write_html(run))
+
+
+def _begin(plan: Any, out: Path, progress: Any, device: str) -> Any:
+    """Say which networks do worse on clean images than they should, before hours of compute; then start."""
+    from robustbench_act.devices import choose_device
+    from robustbench_act.doctor import check_accuracy
+
+    where = choose_device(device)
+    for checkpoint in plan.checkpoints:
+        finding = check_accuracy(checkpoint, plan.dataset, where)
+        if not finding.good and checkpoint.problem is None:
+            text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
+            click.echo(text, err=True)
+    return progress.start(plan, out)
 
 
 def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +72,14 @@ class EvaluationProgress:
         self._bar.start()
         task = self._bar.add_task("evaluating", total=plan.passes)
         return lambda images: self._bar.advance(task, images)
+
+
+def print_findings(findings: Sequence[Any]) -> None:
+    """Print what `doctor` found on stdout, a line each; what is wrong stands out."""
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark = click.style("ok   ", fg="green") if finding.good else click.style("WRONG", fg="red", bold=True)
+        click.echo(f"{mark}  {finding.subject:<{width}}  {finding.text}")
 
 
 def count(things: Sized, noun: str) -> str:

@@ -1,6 +1,6 @@
 """Corrupt once, evaluate many."""
 
-from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate
+from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
 from robustbench_act.evaluation.engine import Execution, run_plan
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
 from robustbench_act.evaluation.probing import probe_layers
@@ -14,6 +14,7 @@ __all__ = [
     "Plan",
     "Unit",
     "evaluate",
+    "make_plan",
     "probe_layers",
     "run_plan",
 ]

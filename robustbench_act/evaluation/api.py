@@ -80,17 +80,12 @@ def evaluate(
     target = choose_device(device)
     if batch_size < 1:
         raise InputError(f"Expected a batch size of at least 1, got {batch_size}.")
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
-    if suites is None:
-        suites = () if data.stored is not None else DEFAULT_SUITES
-    if severities is None:
-        stored = data.stored.severities if data.stored is not None and not suites else None
-        severities = stored or ALL_SEVERITIES
-    plan = Plan(
-        checkpoints=_load(checkpoints),
-        dataset=data if limit is None else data.subset(limit),
-        suites=tuple(dict.fromkeys(suites)),
-        severities=tuple(sorted({float(severity) for severity in severities})),
+    plan = make_plan(
+        checkpoints,
+        dataset=dataset,
+        suites=suites,
+        severities=severities,
+        limit=limit,
         seed=seed,
         probes=probes,
     )
@@ -98,6 +93,36 @@ def evaluate(
     on_images = on_start(plan, directory) if on_start else lambda count: None
     execution = Execution(target, batch_size, on_images)
     return run_plan(plan, execution, directory, command=command, resume=resume)
+
+
+def make_plan(
+    checkpoints: Sequence[str | Path | Checkpoint] | None = None,
+    *,
+    dataset: str | Dataset = "mnist-1k",
+    suites: Sequence[str] | None = None,
+    severities: Sequence[float] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    probes: bool = True,
+) -> Plan:
+    """Return what `evaluate` would do with these arguments, checked and loaded; nothing is written.
+
+    Parameters and errors are those of `evaluate`.
+    """
+    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    if suites is None:
+        suites = () if data.stored is not None else DEFAULT_SUITES
+    if severities is None:
+        stored = data.stored.severities if data.stored is not None and not suites else None
+        severities = stored or ALL_SEVERITIES
+    return Plan(
+        checkpoints=_load(checkpoints),
+        dataset=data if limit is None else data.subset(limit),
+        suites=tuple(dict.fromkeys(suites)),
+        severities=tuple(sorted({float(severity) for severity in severities})),
+        seed=seed,
+        probes=probes,
+    )
 
 
 def _load(checkpoints: Sequence[str | Path | Checkpoint] | None) -> list[Checkpoint]:

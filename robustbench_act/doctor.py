@@ -1,0 +1,293 @@
+"""Looks at checkpoints and data before hours of compute: whether they are what they should be.
+
+Wrong preprocessing does not stop an evaluation: it changes its ranking. So each network is shown a sample of
+the clean images, as its spec says and in the ways that are usually confused with it.
+"""
+
+import importlib.metadata
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.evaluation import Plan
+from robustbench_act.preprocessing import normalise
+from robustbench_act.statistics import compare_outcomes, share_interval
+
+SAMPLE = 256
+"""Images that each network is shown."""
+
+_BATCH = 64
+_FEW = 32  # images that are corrupted to see how long it takes
+_CLEARLY = 0.05  # accuracy that another way must gain, and
+_SURE = 0.001  # the p-value of McNemar's test
+_PERMUTED = 0.3  # accuracy that other names of the classes must gain
+
+_USUAL = {
+    "none (images in 0 to 1)": ((0.0,), (1.0,)),
+    "none (images in 0 to 255)": ((0.0,), (1 / 255,)),
+    "mean 0.5, std 0.5": ((0.5,), (0.5,)),
+    "MNIST's": ((0.1307,), (0.3081,)),
+    "CIFAR-10's": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "CIFAR-100's": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    subject
+        A checkpoint's name, "run" or "machine".
+    good
+        Whether it is as it should be.
+    text
+        What was found, with numbers.
+    """
+
+    subject: str
+    good: bool
+    text: str
+
+
+def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
+    """Look at one network on a balanced sample of clean images.
+
+    Its accuracy against the one in its spec; other normalisations and the reversed order of colours, where
+    one is clearly better (McNemar's test); other names of the classes, where a permutation explains the
+    errors.
+
+    Parameters
+    ----------
+    checkpoint
+        Is moved to `device`.
+    data
+        Clean images with labels.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    list of Finding
+        The accuracy first, then what is wrong.
+    """
+    sample = data.subset(SAMPLE)
+    own = _predict_own(checkpoint, sample, device)
+    if isinstance(own, Finding):
+        return [own]
+    labels = sample.labels.numpy()
+    right = own == labels
+    return [
+        _accuracy(checkpoint, right, data),
+        *_other_way(checkpoint, sample, right, device),
+        *_other_names(checkpoint.name, own, labels, data.classes),
+    ]
+
+
+def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> Finding:
+    """Return the first finding of `examine` alone: what `evaluate` looks at before it begins."""
+    sample = data.subset(_BATCH)
+    found = _predict_own(checkpoint, sample, device)
+    if isinstance(found, Finding):
+        return found
+    return _accuracy(checkpoint, found == sample.labels.numpy(), data)
+
+
+def _predict_own(
+    checkpoint: Checkpoint, sample: Dataset, device: torch.device
+) -> NDArray[np.int64] | Finding:
+    """Return the predictions with the spec's normalisation, or why there are none."""
+    problem = checkpoint.problem
+    if problem is None:
+        try:
+            return _predict(checkpoint, sample.images, checkpoint.spec.mean, checkpoint.spec.std, device)
+        except (RuntimeError, ValueError) as error:
+            problem = f"its forward pass fails: {' '.join(str(error).split())}"
+    return Finding(checkpoint.name, False, problem)
+
+
+def _accuracy(checkpoint: Checkpoint, right: NDArray[np.bool_], data: Dataset) -> Finding:
+    count, stated = len(right), checkpoint.spec.clean_accuracy
+    low, high = share_interval(int(right.sum()), count, confidence=0.999)
+    text = f"accuracy {right.mean():.1%} on {count} clean images of {data.name}"
+    known = checkpoint.spec.dataset
+    if stated is not None and (data.name == known or data.name.startswith(f"{known}-")):
+        text += f", {stated:.1%} in its spec"
+        return Finding(checkpoint.name, bool(stated <= high), text)
+    chance = 1 / len(data.classes)
+    text += f", {chance:.1%} by chance"
+    return Finding(checkpoint.name, bool(low > chance), text)
+
+
+def _other_way(
+    checkpoint: Checkpoint, sample: Dataset, right: NDArray[np.bool_], device: torch.device
+) -> Iterator[Finding]:
+    """Yield the best other way of feeding the network, where it is clearly better."""
+    spec, labels = checkpoint.spec, sample.labels.numpy()
+    best: tuple[float, str, NDArray[np.bool_]] | None = None
+    for what, images, mean, std in _ways(sample, spec.mean, spec.std):
+        found = _predict(checkpoint, images, mean, std, device) == labels
+        if best is None or found.mean() > best[0]:
+            best = float(found.mean()), what, found
+    if best is None:
+        return
+    test = compare_outcomes(best[2], right)
+    if test.difference > _CLEARLY and test.p < _SURE:
+        yield Finding(
+            checkpoint.name,
+            False,
+            f"with {best[1]} its accuracy is {best[0]:.1%}, not {right.mean():.1%}: are mean "
+            f"{_numbers(spec.mean)} and std {_numbers(spec.std)} right?",
+        )
+
+
+def _ways(
+    sample: Dataset, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Iterator[tuple[str, Tensor, tuple[float, ...], tuple[float, ...]]]:
+    channels = sample.images.shape[1]
+    candidates = {**_USUAL, f"the usual normalisation of {sample.name}": (sample.mean, sample.std)}
+    seen = {(mean, std)}
+    for what, (means, stds) in candidates.items():
+        if len(means) not in (1, channels):
+            continue
+        pair = (means * (channels // len(means)), stds * (channels // len(stds)))
+        if pair not in seen:
+            seen.add(pair)
+            prefix = "" if what.startswith(("mean", "the")) else "normalisation "
+            yield f"{prefix}{what}", sample.images, *pair
+    if channels == 3:
+        yield "the order of the colours reversed (BGR)", sample.images.flip(1), mean, std
+
+
+def _other_names(
+    name: str, predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> Iterator[Finding]:
+    """Yield the renaming of classes that explains the errors, where one does."""
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    renamed, right = confusion[rows, columns].sum() / len(labels), np.trace(confusion) / len(labels)
+    if renamed - right < _PERMUTED:
+        return
+    moved = [
+        f"{classes[row]} as {classes[column]}"
+        for row, column in zip(rows, columns, strict=True)
+        if row != column and confusion[row, column] > 0
+    ]
+    yield Finding(
+        name,
+        False,
+        f"with other names of the classes its accuracy is {renamed:.1%}, not {right:.1%} "
+        f"({', '.join(moved[:3])}, ...): is the order of the classes right?",
+    )
+
+
+@torch.inference_mode()
+def _predict(
+    checkpoint: Checkpoint,
+    images: Tensor,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    device: torch.device,
+) -> NDArray[np.int64]:
+    network = checkpoint.model.to(device)
+    batches = torch.split(images, _BATCH)
+    parts = [network(normalise(part.to(device), mean, std)).argmax(1).cpu() for part in batches]
+    found: NDArray[np.int64] = torch.cat(parts).numpy()
+    return found
+
+
+def examine_plan(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
+    """Return what the planned run needs: time, measured on a few images, and room on the disk.
+
+    Parameters
+    ----------
+    plan
+        What would be evaluated.
+    out
+        Where the run would be written.
+    device
+        Where it would run.
+    """
+    seconds = _seconds(plan, device)
+    room = shutil.disk_usage(_existing(out)).free
+    cells = 1 + sum(len(suite.cells) for suite in plan.chosen_suites())
+    needed = cells * len(plan.checkpoints) * (len(plan.dataset) * 8 + 100_000)
+    return [
+        Finding("run", True, f"about {_duration(seconds)} for {plan.passes:,} forward passes, probes aside"),
+        Finding(
+            "run",
+            needed < room,
+            f"up to {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there",
+        ),
+    ]
+
+
+def _seconds(plan: Plan, device: torch.device) -> float:
+    """Return the time that corruptions and forward passes take, from a few images of each."""
+    few = plan.dataset[:_FEW]
+    total = 0.0
+    for suite in plan.chosen_suites():
+        for cell in suite.cells:
+            images = few.images.to(device)
+            images = images if cell.domain == "pixels" else images.float()
+            for _ in range(2):  # the first time constants are made
+                started = time.perf_counter()
+                cell.apply(images, ids=few.ids.to(device), seed=plan.seed)
+                taken = time.perf_counter() - started
+            total += taken / len(few) * len(plan.dataset)
+    batch = plan.dataset[:_BATCH]
+    for checkpoint in plan.checkpoints:
+        _predict_own(checkpoint, batch[:2], device)
+        started = time.perf_counter()
+        _predict_own(checkpoint, batch, device)
+        total += (time.perf_counter() - started) / len(batch) * plan.passes / len(plan.checkpoints)
+    return total
+
+
+def examine_machine() -> list[Finding]:
+    """Return versions, and whether another distribution has put its files over ours."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("actrobust", "torch"))
+    device = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
+    found = [Finding("machine", True, f"{versions}, {device}, {torch.get_num_threads()} threads")]
+    owners = importlib.metadata.packages_distributions()
+    for package in ("corruptions", "reports", "robustbench_act"):
+        others = sorted(set(owners.get(package, [])) - {"actrobust"})
+        if others:
+            text = f"the distribution {', '.join(others)} has a package {package!r} too; uninstall it"
+            found.append(Finding("machine", False, text))
+    return found
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> _duration(42.4), _duration(600), _duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)

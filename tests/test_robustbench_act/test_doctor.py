@@ -1,0 +1,121 @@
+"""Real networks, fed wrongly on purpose: the doctor says how; fed rightly: it says nothing."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from robustbench_act.checkpoints import Checkpoint, load_checkpoint
+from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.doctor import check_accuracy, examine, examine_machine, examine_plan
+from robustbench_act.evaluation import make_plan
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def load(checkpoints: Path) -> Callable[..., Checkpoint]:
+    return lambda **spec: load_checkpoint(checkpoints / "la_silu_1.safetensors", **spec)
+
+
+def test_a_sound_checkpoint_has_one_good_finding(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    (found,) = examine(load(), digits, CPU)
+    assert found.good
+    assert re.fullmatch(r"accuracy \d+\.\d% on 256 clean images of digits, \d+\.\d% in its spec", found.text)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mean": (0.0,), "std": (1 / 255,)}, {"mean": (-2.0,), "std": (4.0,)}, {"mean": (0.9,)}]
+)
+def test_a_wrong_normalisation_is_named(
+    wrong: dict[str, Any], load: Callable[..., Checkpoint], digits: Dataset
+) -> None:
+    first, second, *_ = examine(load(**wrong), digits, CPU)
+    assert not first.good
+    assert not second.good
+    assert re.match(r"with (normalisation|mean|the usual).* its accuracy is \d+\.\d%, not \d", second.text)
+    assert "right?" in second.text
+    assert not check_accuracy(load(**wrong), digits, CPU).good
+
+
+def test_permuted_classes_are_named(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    permuted = replace(digits, labels=(digits.labels + 1) % 10)
+    found = examine(load(), permuted, CPU)
+    assert not found[0].good
+    assert found[-1].text.startswith("with other names of the classes its accuracy is ")
+    assert "(0 as 9, 1 as 0, 2 as 1, ...): is the order of the classes right?" in found[-1].text
+
+
+def test_reversed_colours_are_named(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    """A network that looks at the red channel alone, shown blue where red should be."""
+    checkpoint = load()
+
+    class Red(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = checkpoint.model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.body(x[:, :1])  # type: ignore[no-any-return]
+
+    spec = replace(checkpoint.spec, mean=digits.mean * 3, std=digits.std * 3, input_size=(3, 8, 8))
+    colour = replace(checkpoint, model=Red().eval(), spec=spec)
+    black = torch.zeros_like(digits.images)
+    images = torch.cat([black, black, digits.images], dim=1)
+    blue = replace(digits, images=images, mean=digits.mean * 3, std=digits.std * 3)
+    found = examine(colour, blue, CPU)
+    assert any("with the order of the colours reversed (BGR) its accuracy" in one.text for one in found)
+    red = replace(blue, images=images.flip(1))
+    assert [one.good for one in examine(colour, red, CPU)] == [True]
+
+
+def test_without_a_stated_accuracy_chance_is_the_measure(
+    load: Callable[..., Checkpoint], digits: Dataset
+) -> None:
+    checkpoint = load()
+    unknown = replace(checkpoint, spec=replace(checkpoint.spec, clean_accuracy=None))
+    assert ", 10.0% by chance" in check_accuracy(unknown, digits, CPU).text
+    assert check_accuracy(unknown, digits, CPU).good
+    other = replace(checkpoint, spec=replace(checkpoint.spec, dataset="mnist"))
+    assert "by chance" in check_accuracy(other, digits, CPU).text
+    torch.nn.init.zeros_(checkpoint.model.get_parameter("linear.weight"))
+    assert not check_accuracy(unknown, digits, CPU).good
+
+
+def test_a_broken_checkpoint_is_said(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    broken = replace(load(), problem="weights that are not finite")
+    assert [one.text for one in examine(broken, digits, CPU)] == ["weights that are not finite"]
+    assert not check_accuracy(broken, digits, CPU).good
+
+
+def test_a_network_that_cannot_run_is_said(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    checkpoint = replace(load(), model=nn.Linear(3, 10))
+    (found,) = examine(checkpoint, digits, CPU)
+    assert found.text.startswith("its forward pass fails: mat1 and mat2 shapes cannot be multiplied")
+    assert not found.good
+    assert check_accuracy(checkpoint, digits, CPU).text.startswith("its forward pass fails: ")
+
+
+def test_a_plan_has_time_and_room(checkpoints: Path, tmp_path: Path) -> None:
+    plan = make_plan([checkpoints], dataset="digits", suites=["light", "shift"], severities=[1], limit=40)
+    time, room = examine_plan(plan, tmp_path / "not" / "there", CPU)
+    assert re.fullmatch(r"about \d+ (s|min) for 3,360 forward passes, probes aside", time.text)
+    assert plan.passes == 4 * 40 * (1 + 2 * 10)
+    assert room.good
+    assert f"MB in {tmp_path}/not/there" in room.text
+
+
+def test_the_machine_is_described() -> None:
+    found = examine_machine()
+    assert found[0].text.startswith("actrobust ")
+    assert all(one.good for one in found)
