@@ -3,6 +3,14 @@
 import torch
 from torch import Tensor
 
+USUAL = {
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar-10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar-100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""The field's usual mean and std of a data set, per channel on the [0, 1] scale."""
+
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Map images (..., C, H, W), uint8 or float in [0, 1], to (image - mean) / std in float32.

@@ -9,19 +9,17 @@ from typing import Any
 
 from robustbench_act.activations import list_activations
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import USUAL
 
 METADATA_KEY = "actrobust"
 _PUBLISHED = re.compile(
     r"(?P<activation>[a-z_0-9]+?)(?:_alpha(?P<alpha>[0-9.]+))?_(?P<trial>[0-9]+)\.pth\.tar"
 )
-_CIFAR_10 = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-_CIFAR_100 = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-# folder name in the published layout -> data set, classes, input size, the field's usual mean and std
+# folder name in the published layout -> data set, classes, input size
 _PUBLISHED_SETS = {
-    "cifar10": ("cifar-10", 10, (3, 32, 32), *_CIFAR_10),
-    "cifar100": ("cifar-100", 100, (3, 32, 32), *_CIFAR_100),
-    "imagenet": ("imagenet", 1000, (3, 224, 224), *_IMAGENET),
+    "cifar10": ("cifar-10", 10, (3, 32, 32)),
+    "cifar100": ("cifar-100", 100, (3, 32, 32)),
+    "imagenet": ("imagenet", 1000, (3, 224, 224)),
 }
 
 
@@ -120,7 +118,8 @@ def published_spec(path: Path) -> Spec | None:
     facts = _PUBLISHED_SETS.get(path.parent.parent.name.lower().replace("-", ""))
     if match is None or facts is None or match["activation"] not in list_activations():
         return None
-    dataset, classes, size, mean, std = facts
+    dataset, classes, size = facts
+    mean, std = USUAL[dataset]
     return Spec(
         architecture=path.parent.name,
         activation=match["activation"],

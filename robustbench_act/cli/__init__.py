@@ -19,15 +19,19 @@ from robustbench_act.cli.probing import probe
 from robustbench_act.cli.training import train
 from robustbench_act.errors import InputError
 
+_PATH_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
 
 class _Group(click.Group):
-    """Turns the toolkit's input errors into one line and exit code 2."""
+    """Turns input errors, and paths that cannot be written, into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
             raise click.UsageError(" ".join(str(error).split())) from error
+        except _PATH_ERRORS as error:
+            raise click.UsageError(f"{error.filename}: {error.strerror}.") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

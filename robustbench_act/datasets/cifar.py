@@ -12,6 +12,7 @@ from torchvision import datasets as torchvision_datasets
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pickles import read_pickle
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import USUAL
 
 _SIDE = 32
 
@@ -28,8 +29,6 @@ class _Layout:
     meta: str
     names: str
     classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     download: Any
 
 
@@ -42,8 +41,6 @@ _CIFAR_10 = _Layout(
     "batches.meta",
     "label_names",
     10,
-    (0.4914, 0.4822, 0.4465),
-    (0.2470, 0.2435, 0.2616),
     torchvision_datasets.CIFAR10,
 )
 _CIFAR_100 = _Layout(
@@ -55,8 +52,6 @@ _CIFAR_100 = _Layout(
     "meta",
     "fine_label_names",
     100,
-    (0.5071, 0.4865, 0.4409),
-    (0.2673, 0.2564, 0.2762),
     torchvision_datasets.CIFAR100,
 )
 
@@ -105,7 +100,8 @@ def _load(layout: _Layout, root: Path | None, train: bool, download: bool) -> Da
     labels = torch.from_numpy(np.concatenate([labels for _, labels in parts]))
     ids = torch.arange(len(images))
     classes = _class_names(layout, folder)
-    return Dataset(layout.name, images, labels, ids, classes, layout.mean, layout.std, total=len(images))
+    mean, std = USUAL[layout.name]
+    return Dataset(layout.name, images, labels, ids, classes, mean, std, total=len(images))
 
 
 def _read_batch(layout: _Layout, path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

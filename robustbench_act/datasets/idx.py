@@ -10,6 +10,7 @@ from torchvision.datasets import mnist
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import USUAL
 
 DIGITS = tuple("0123456789")
 
@@ -43,4 +44,5 @@ def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
 
 def mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor) -> Dataset:
     """Return a set of digits with the usual normalisation of MNIST."""
-    return Dataset(name, images, labels, ids, DIGITS, mean=(0.1307,), std=(0.3081,), total=len(images))
+    mean, std = USUAL["mnist"]
+    return Dataset(name, images, labels, ids, DIGITS, mean, std, total=len(images))

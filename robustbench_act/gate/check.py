@@ -54,14 +54,19 @@ class Check:
 
     @property
     def reasons(self) -> list[str]:
-        """A line for each thing that fell."""
-        return [reason for reason in self.table["reason"] if reason]
+        """A line for each thing that fell; a checkpoint that failed has one, whatever the rules."""
+        return list(dict.fromkeys(reason for reason in self.table["reason"] if reason))
+
+    @property
+    def failures(self) -> int:
+        """Number of checks that failed."""
+        return int((self.table["reason"] != "").sum())
 
     @property
     def verdict(self) -> str:
         """One line: what held, and what would have been seen."""
         if not self.passed:
-            return f"Robustness fell: {len(self.reasons)} of {_checks(len(self.table))} failed."
+            return f"Robustness fell: {self.failures} of {_checks(len(self.table))} failed."
         text = f"Robustness kept: {_checks(len(self.table))} passed."
         seen = self.table.loc[self.table["error"] > 0, "detectable"]
         if seen.empty:
@@ -101,7 +106,7 @@ def check(run: Run, baseline: Baseline) -> Check:
     tests = int(table["p"].notna().sum())
     level, images = baseline.rules.level, int(run.info["dataset"]["images"])
     table["detectable"] = np.maximum(
-        table["tolerance"], _quantile(level / max(tests, 1), images - 1) * table["error"]
+        table["tolerance"], stdtrit(images - 1, 1 - level / max(tests, 1)) * table["error"]
     )
     beyond_noise = table["p"].isna() | (table["adjusted"] < level)
     fell = ~(table["worse"] <= table["tolerance"]) & beyond_noise  # NaN is no number to pass with
@@ -171,10 +176,6 @@ def _of_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:
 def _mean(cells: pd.DataFrame, rule: Rule) -> float:
     by_corruption = _of_group(cells, rule.group).groupby("corruption")[rule.metric].mean()
     return float(by_corruption.mean())
-
-
-def _quantile(level: float, freedom: int) -> float:
-    return float(stdtrit(freedom, 1 - level))
 
 
 def _reason(

@@ -14,7 +14,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit_xml(found: Check) -> bytes:
     """Return the check as JUnit XML: a test case for each checkpoint and rule."""
-    count = {"tests": str(len(found.table)), "failures": str(len(found.reasons))}
+    count = {"tests": str(len(found.table)), "failures": str(found.failures)}
     root = ET.Element("testsuites", {"name": "actrobust", **count})
     suite = ET.SubElement(root, "testsuite", {"name": "actrobust check", **count, "errors": "0", "time": "0"})
     for row in found.table.to_dict("records"):
@@ -28,7 +28,7 @@ def junit_xml(found: Check) -> bytes:
 
 def summary_markdown(found: Check) -> str:
     """Return the check as Markdown: the verdict, a line for each reason, the table."""
-    fell = f"Robustness fell: {len(found.reasons)} of {len(found.table)} checks"
+    fell = f"Robustness fell: {found.failures} of {len(found.table)} checks"
     heads = ("checkpoint", "", "baseline", "now", "worse by", "tolerance", "p", "")
     return "\n".join(
         [

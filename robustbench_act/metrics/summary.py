@@ -40,7 +40,7 @@ def summary(
     Raises
     ------
     InputError
-        Where the baseline has other severities, or lacks a corruption of the run.
+        Where the baseline has other severities, or a corruption that the run lacks.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)

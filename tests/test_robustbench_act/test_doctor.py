@@ -43,7 +43,10 @@ def test_a_wrong_normalisation_is_named(
     first, second, *_ = examine(load(**wrong), digits, CPU)
     assert not first.good
     assert not second.good
-    assert re.match(r"with (normalisation|mean|the usual).* its accuracy is \d+\.\d%, not \d", second.text)
+    assert re.match(
+        r"with (no normalisation|mean|the usual normalisation of).* its accuracy is \d+\.\d%, not \d",
+        second.text,
+    )
     assert "right?" in second.text
     assert not check_accuracy(load(**wrong), digits, CPU).good
 

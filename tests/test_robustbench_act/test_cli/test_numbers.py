@@ -112,6 +112,8 @@ def test_what_is_no_baseline_is_refused(actrobust: Command, run: Run) -> None:
     Path("x").write_text("x")
     assert "is no readable baseline" in refused(actrobust("check", run.path, "--baseline", "x"))
     assert "run.json is missing" in refused(actrobust("baseline", "nowhere", "-o", "y"))
+    Path("file").write_text("")
+    assert "file" in refused(actrobust("baseline", run.path, "-o", "file/base.parquet"))
     assert "Missing option '--baseline'" in refused(actrobust("check", run.path))
 
 

@@ -124,6 +124,10 @@ def test_a_metric_that_is_no_number_fails(run: Run) -> None:
 def test_a_failed_checkpoint_fails(run: Run) -> None:
     found = check(with_error(run, "b", "out of memory"), make_baseline(run))
     assert found.reasons == ["b: failed: out of memory"]
+    several = Rules((Rule(), Rule(group="clean"), Rule("loss")))
+    found = check(with_error(run, "b", "out of memory"), make_baseline(run, several))
+    assert found.reasons == ["b: failed: out of memory"]
+    assert found.verdict == "Robustness fell: 3 of 6 checks failed."
 
 
 def other_suite(run: Run) -> Run:
