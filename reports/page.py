@@ -31,16 +31,18 @@ def page_context(run: RunData) -> dict[str, Any]:
     return {
         "info": run.info,
         "facts": _facts(run, board, failed),
-        "verdicts": words.verdict(board),
-        "notes": words.notes(run.info, scores),
+        "measure": words.measure(labelled=run.labelled),
+        "labelled": run.labelled,
+        "verdicts": words.verdict(board, labelled=run.labelled),
+        "notes": words.notes(run.info, scores, labelled=run.labelled),
         "nothing": ALL_FAILED if board.empty else "",
         "architectures": sorted(board["architecture"].unique()),
         "legend": _legend(board),
         "board": _board(board),
-        "scores": _scores_table(scores),
+        "scores": _scores_table(scores, words.measure(labelled=run.labelled)),
         "images": int(run.cells["n"].max()),
         "heat": _heat(run.cells, board),
-        "curves": _curves(run.cells, board),
+        "curves": _curves(run.cells, board, words.measure(labelled=run.labelled)),
         "profile": _profile(layers, nothing=_nothing(board, run.layers)),
         "means": _means(layers, nothing=_nothing(board, run.layers)),
         "samples": _samples(run),
@@ -120,13 +122,13 @@ def _place(share: float, ruler: tuple[int, int]) -> float:
     return round(100 * min(max((100 * share - first) / max(last - first, 1), 0.0), 1.0), 2)
 
 
-def _scores_table(scores: pd.DataFrame) -> Table:
+def _scores_table(scores: pd.DataFrame, measure: str) -> Table:
     groups = metrics.group_columns(scores)
     ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
     values = ["clean", "corrupted", *groups]
     heads = [name.removeprefix("group_").capitalize() for name in values]
     return Table(
-        caption="Accuracy of every checkpoint, in %",
+        caption=f"{measure.capitalize()} of every checkpoint, in %",
         headings=["Checkpoint", "Training seed", *heads],
         rows=[
             [
@@ -154,7 +156,7 @@ def _heat(cells: pd.DataFrame, board: pd.DataFrame) -> dict[str, Any]:
     return {"columns": list(table.columns), "blocks": list(blocks.items())}
 
 
-def _curves(cells: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, Any]]:
+def _curves(cells: pd.DataFrame, board: pd.DataFrame, measure: str) -> list[dict[str, Any]]:
     """Return per architecture its plots, one per corruption, and the table of their numbers."""
     if board.empty:
         return []
@@ -163,7 +165,8 @@ def _curves(cells: pd.DataFrame, board: pd.DataFrame) -> list[dict[str, Any]]:
     sections = []
     for place, (architecture, own) in enumerate(long.groupby("architecture")):
         plots = [_curve_plot(own, pair, name=f"curve-{place}-{number}") for number, pair in enumerate(order)]
-        sections.append({"architecture": architecture, "plots": plots, "table": _curves_table(own, order)})
+        table = _curves_table(own, order, measure)
+        sections.append({"architecture": architecture, "plots": plots, "table": table})
     return sections
 
 
@@ -175,7 +178,7 @@ def _curve_plot(curves: pd.DataFrame, pair: tuple[str, str], *, name: str) -> Pl
     return Plot(heading=corruption, svg=svg, note=group)
 
 
-def _curves_table(data: pd.DataFrame, order: Sequence[tuple[str, str]]) -> Table:
+def _curves_table(data: pd.DataFrame, order: Sequence[tuple[str, str]], measure: str) -> Table:
     wide = data.pivot_table(index=["corruption", "activation"], columns="severity", values="accuracy")
     severities = wide.columns.astype(float)
     names = sorted(data["activation"].unique(), key=drawing_order)
@@ -186,7 +189,7 @@ def _curves_table(data: pd.DataFrame, order: Sequence[tuple[str, str]]) -> Table
     ]
     heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
     headings = ["Corruption", "Activation", *heads]
-    return Table("Accuracy in %, mean over training seeds", headings, rows, stubs=2)
+    return Table(f"{measure.capitalize()} in %, mean over training seeds", headings, rows, stubs=2)
 
 
 _Drawn = Sequence[tuple[str, str, float | None]]  # column, title, where a line goes across

@@ -10,6 +10,7 @@ import pandas as pd
 
 from reports import words
 from reports.errors import ReportError
+from robustbench_act import metrics
 
 SCHEMA_VERSION = 1
 
@@ -48,12 +49,16 @@ class RunData:
         The same keys per activation layer (`LAYER_COLUMNS`); no rows where nothing was probed.
     samples : Mapping
         PNG strips by corruption: one image per row, clean and then the run's severities per column.
+    labelled : bool
+        Whether the images have labels; where they have none, ``accuracy`` is agreement with the prediction
+        on the clean image.
     """
 
     info: Mapping[str, Any]
     cells: pd.DataFrame
     layers: pd.DataFrame
     samples: Mapping[str, bytes]
+    labelled: bool = True
 
 
 def load(run_dir: str | Path) -> RunData:
@@ -76,10 +81,12 @@ def load(run_dir: str | Path) -> RunData:
     cells = _read_parts(folder / "cells", CELL_COLUMNS)
     if cells.empty:
         raise ReportError(f"expected result rows in {folder / 'cells'}, found none (*.parquet)")
+    labelled = metrics.labelled(cells)
+    cells = cells if labelled else cells.assign(accuracy=cells["agreement"])
     _check_cells(cells, where=folder / "cells")
     layers = _read_parts(folder / "layers", LAYER_COLUMNS)
     _check_layers(layers, cells, probed=info.get("probe") is not None, where=folder / "layers")
-    return RunData(info=info, cells=cells, layers=layers, samples=_read_samples(folder / "samples"))
+    return RunData(info, cells, layers, _read_samples(folder / "samples"), labelled)
 
 
 def _read_info(path: Path) -> dict[str, Any]:

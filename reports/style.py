@@ -6,7 +6,7 @@ they survive grey print: LayerAct thick, solid and warm; ANAct thick, dashed and
 thin and grey; smooth functions thin, green and purple.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -79,11 +79,14 @@ _OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 
 def activation_line(name: str) -> Line:
     """Return the line of an activation; a name we do not know keeps its own from report to report.
 
+    One with other parameters than usual, "la_silu(alpha=0.1)", is dotted.
+
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
     """
-    if name in _LINES:
-        return _LINES[name]
+    plain, bracket, _ = name.partition("(")
+    if plain in _LINES:
+        return replace(_LINES[plain], dash=(1, 1)) if bracket else _LINES[plain]
     number = crc32(name.encode())  # hash() differs from process to process
     colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
     return Line(colour, 1.4, _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)], "other")

@@ -5,6 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+NO_LABELS = (
+    "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
+    "classifies as it does their clean versions, right or wrong."
+)
+
 
 def percent(share: Any) -> str:
     """Return a share as percent with one decimal and no sign; "n/a" where there is none.
@@ -33,20 +38,27 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
-def verdict(board: pd.DataFrame) -> list[str]:
+def measure(*, labelled: bool) -> str:
+    """Return what the shares of a run are called."""
+    return "accuracy" if labelled else "agreement"
+
+
+def verdict(board: pd.DataFrame, *, labelled: bool = True) -> list[str]:
     """Return one or two plain sentences for each architecture of a `robustbench_act.metrics.leaderboard`."""
     if board.empty:
         return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
     several = len(board["architecture"].unique()) > 1
     return [
-        _architecture_verdict(own, where=f" among the {architecture} networks" if several else "")
+        _architecture_verdict(own, labelled, where=f" among the {architecture} networks" if several else "")
         for architecture, own in board.groupby("architecture")
     ]
 
 
-def _architecture_verdict(board: pd.DataFrame, *, where: str) -> str:
+def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) -> str:
     first = board.iloc[0]
-    kept = f"{percent(first['corrupted'])}% accuracy on corrupted images (clean: {percent(first['clean'])}%)"
+    clean = f"(clean: {percent(first['clean'])}%)"
+    against = clean if labelled else "with its own predictions on the clean ones"
+    kept = f"{percent(first['corrupted'])}% {measure(labelled=labelled)} on corrupted images {against}"
     if len(board) == 1:
         return f"{first['activation']} keeps {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]
@@ -88,10 +100,11 @@ def _all_others(clear: int, others: int) -> str:
     return f"those of {clear} of the {others} others, the next one's among them"
 
 
-def notes(info: Mapping[str, Any], scores: pd.DataFrame) -> list[str]:
-    """Return what a reader must know before comparing: unlike recipes, repeated seeds, few images."""
+def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True) -> list[str]:
+    """Return what a reader must know before comparing: no labels, unlike recipes, repeated seeds."""
     good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
-    found = [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
+    found = [""] if labelled else [NO_LABELS]
+    found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
     keys = ["architecture", "activation", "training_seed"]
     again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
     if not again.empty:

@@ -32,6 +32,7 @@ _BYTES = 10_000  # of a run, for each checkpoint, cell and chunk; 7,400 with sev
 _CLEARLY = 0.05  # accuracy that another way must gain, and
 _SURE = 0.001  # the p-value of McNemar's test
 _PERMUTED = 0.3  # accuracy that other names of the classes must gain
+_PER_CLASS = 5  # images of a class on average; of fewer any errors look like other names
 
 _WAYS = {
     "no normalisation (0 to 1)": ((0.0,), (1.0,)),
@@ -85,12 +86,16 @@ def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list
     own = _predict_own(checkpoint, sample, device)
     if isinstance(own, Finding):
         return [own]
+    read = [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
+    if sample.labels is None:
+        return [*read, _spread(checkpoint, own)]
     labels = sample.labels.numpy()
     right = own == labels
     return [
+        *read,
         _accuracy(checkpoint, right, data),
-        *_other_way(checkpoint, sample, right, device),
-        *_other_names(checkpoint.name, own, labels, data.classes),
+        *_other_way(checkpoint, sample, labels, right, device),
+        *_other_names(checkpoint, own, labels, data.classes),
     ]
 
 
@@ -100,6 +105,8 @@ def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) 
     found = _predict_own(checkpoint, sample, device)
     if isinstance(found, Finding):
         return found
+    if sample.labels is None:
+        return _spread(checkpoint, found)
     return _accuracy(checkpoint, found == sample.labels.numpy(), data)
 
 
@@ -124,16 +131,29 @@ def _accuracy(checkpoint: Checkpoint, right: NDArray[np.bool_], data: Dataset) -
     if stated is not None and (data.name == known or data.name.startswith(f"{known}-")):
         text += f", {stated:.1%} in its spec"
         return Finding(checkpoint.name, bool(stated <= high), text)
-    chance = 1 / len(data.classes)
+    chance = 1 / checkpoint.spec.classes
     text += f", {chance:.1%} by chance"
     return Finding(checkpoint.name, bool(low > chance), text)
 
 
+def _spread(checkpoint: Checkpoint, predicted: NDArray[np.int64]) -> Finding:
+    """Say how many classes are predicted for images without labels: a network fed wrongly often says one."""
+    classes = len(np.unique(predicted))
+    good = classes > 1 or len(predicted) == 1
+    known = checkpoint.spec.classes
+    text = f"no labels; {classes} of {known} classes predicted for {len(predicted)} clean images"
+    return Finding(checkpoint.name, good, text)
+
+
 def _other_way(
-    checkpoint: Checkpoint, sample: Dataset, right: NDArray[np.bool_], device: torch.device
+    checkpoint: Checkpoint,
+    sample: Dataset,
+    labels: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    device: torch.device,
 ) -> Iterator[Finding]:
     """Yield the best other way of feeding the network, where it is clearly better."""
-    spec, labels = checkpoint.spec, sample.labels.numpy()
+    spec = checkpoint.spec
     best: tuple[float, str, NDArray[np.bool_]] | None = None
     for what, images, mean, std in _ways(sample, spec.mean, spec.std):
         found = _predict(checkpoint, images, mean, std, device) == labels
@@ -169,14 +189,16 @@ def _ways(
 
 
 def _other_names(
-    name: str, predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: tuple[str, ...]
+    checkpoint: Checkpoint, predicted: NDArray[np.int64], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> Iterator[Finding]:
     """Yield the renaming of classes that explains the errors, where one does."""
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    count = checkpoint.spec.classes
+    classes = names or tuple(map(str, range(count)))
+    confusion = np.zeros((count, count), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     rows, columns = linear_sum_assignment(confusion, maximize=True)
     renamed, right = confusion[rows, columns].sum() / len(labels), np.trace(confusion) / len(labels)
-    if renamed - right < _PERMUTED:
+    if renamed - right < _PERMUTED or len(labels) < _PER_CLASS * len(np.unique(labels)):
         return
     moved = [
         f"{classes[row]} as {classes[column]}"
@@ -184,7 +206,7 @@ def _other_names(
         if row != column and confusion[row, column] > 0
     ]
     yield Finding(
-        name,
+        checkpoint.name,
         False,
         f"with other names of the classes its accuracy is {renamed:.1%}, not {right:.1%} "
         f"({', '.join(moved[:3])}, ...): is the order of the classes right?",

@@ -1,6 +1,7 @@
 """Corrupted data sets on disk, in the layouts of CIFAR-C and ImageNet-C."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from PIL import Image
 import robustbench_act
 from corruptions import Cell, Suite
 from robustbench_act.datasets import Dataset
+from robustbench_act.datasets.layouts import class_folders
 from robustbench_act.errors import InputError
 from robustbench_act.storage import publish, sync_tree, write_atomically
 
@@ -39,8 +41,9 @@ class Generation:
         Of the corruptions: the same pixels as in an evaluation with this seed.
     layout
         "npy": NAME.npy for each corruption, uint8 (severities x N, H, W, C), severity by severity, and
-        labels.npy, int64 (severities x N,), as CIFAR-10-C has them. "folders": NAME/SEVERITY/CLASS/ID.png, as
-        ImageNet-C has them, but lossless where ImageNet-C stores JPEG files of quality 85.
+        labels.npy, int64 (severities x N,), as CIFAR-10-C has them. "folders": NAME/SEVERITY/CLASS/FILE.png,
+        FILE the clean file's name or the id, as ImageNet-C has them, but lossless where that stores JPEG
+        files of quality 85.
     """
 
     dataset: Dataset
@@ -61,7 +64,7 @@ class Generation:
     @property
     def size(self) -> int:
         """Bytes of the pixels; the files of the folder layout are compressed and come out smaller."""
-        return len(self.suite.cells) * self.dataset.images.numel()
+        return len(self.suite.cells) * len(self.dataset) * math.prod(self.dataset.shape)
 
     def describe(self) -> dict[str, Any]:
         """Return everything the pixels depend on, as plain values."""
@@ -172,7 +175,7 @@ def _write_arrays(
     count = len(generation.dataset)
     labels = folder / "labels.npy"
     if not labels.exists():
-        _save_array(labels, np.tile(generation.dataset.labels.numpy(), len(cells)))
+        _save_array(labels, np.tile(generation.dataset.known_labels.numpy(), len(cells)))
     if path.exists():
         on_images(count * len(cells))
         return
@@ -212,8 +215,8 @@ def _write_folders(
         temporary = path.with_name(f".{path.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
         for chunk, images in _corrupted(generation, cell, device, on_images):
-            for image, label, number in zip(images, chunk.labels.tolist(), chunk.ids.tolist(), strict=True):
-                file = temporary / generation.dataset.classes[label].replace("/", "_") / f"{number:08d}.png"
+            for image, of, name in zip(images, class_folders(chunk), chunk.names(), strict=True):
+                file = temporary / of / f"{name}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)
         sync_tree(temporary)

@@ -151,7 +151,10 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
     mode, and gradient_variance in training mode, all images in one batch. Both papers show them over
     training. The model's state and mode are as before afterwards.
     """
-    inputs, labels = normalise(sample.images.to(device), sample.mean, sample.std), sample.labels.to(device)
+    inputs, labels = (
+        normalise(sample.images.to(device), sample.mean, sample.std),
+        sample.known_labels.to(device),
+    )
     mode = model.training
     with Probe(model.eval(), metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
         model(inputs)
@@ -231,7 +234,7 @@ def _fit(
         for rows in torch.split(order, recipe.batch_size)[: steps // recipe.epochs]:
             images = _augment(train.images[rows], recipe.augment, generator)
             logits = model(normalise(images.to(device), train.mean, train.std))
-            loss = F.cross_entropy(logits, train.labels[rows].to(device))
+            loss = F.cross_entropy(logits, train.known_labels[rows].to(device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -261,5 +264,5 @@ def _accuracy(model: nn.Module, test: Dataset, device: torch.device) -> float:
     correct = 0
     for part in test.chunks(500):
         logits = model(normalise(part.images.to(device), test.mean, test.std))
-        correct += int((logits.argmax(1).cpu() == part.labels).sum())
+        correct += int((logits.argmax(1).cpu() == part.known_labels).sum())
     return correct / len(test)

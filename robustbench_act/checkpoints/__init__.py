@@ -1,5 +1,6 @@
 """Checkpoints: weights with a spec."""
 
+from robustbench_act.checkpoints.completing import choose_view
 from robustbench_act.checkpoints.files import (
     Checkpoint,
     find_checkpoints,
@@ -7,6 +8,7 @@ from robustbench_act.checkpoints.files import (
     load_checkpoints,
     read_spec,
     save_checkpoint,
+    unique_names,
     weights_digest,
 )
 from robustbench_act.checkpoints.spec import Spec, published_spec
@@ -14,11 +16,13 @@ from robustbench_act.checkpoints.spec import Spec, published_spec
 __all__ = [
     "Checkpoint",
     "Spec",
+    "choose_view",
     "find_checkpoints",
     "load_checkpoint",
     "load_checkpoints",
     "published_spec",
     "read_spec",
     "save_checkpoint",
+    "unique_names",
     "weights_digest",
 ]

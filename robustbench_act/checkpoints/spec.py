@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from robustbench_act.activations import list_activations
+from robustbench_act.activations import activation_facts, list_activations
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import USUAL
+from robustbench_act.models import NATIVE
+from robustbench_act.preprocessing import USUAL, View
 
 METADATA_KEY = "actrobust"
 _PUBLISHED = re.compile(
@@ -45,6 +46,9 @@ class Spec:
         How it was trained, for the record.
     clean_accuracy
         On the test part of `dataset`, in [0, 1]; None where unknown.
+    resize, interpolation
+        What pictures go through before their centre of `input_size` is cut out, see
+        `robustbench_act.preprocessing.View`; None where it was not trained on pictures of several sizes.
     """
 
     architecture: str
@@ -58,6 +62,8 @@ class Spec:
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     clean_accuracy: float | None = None
+    resize: int | None = None
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         channels = self.input_size[0]
@@ -68,6 +74,26 @@ class Spec:
             )
         if not all(value > 0 for value in self.std):
             raise InputError(f"Expected every std above 0, got {self.std}.")
+
+    @property
+    def view(self) -> View | None:
+        """What pictures go through, where the spec says it."""
+        if self.resize is None:
+            return None
+        return View(self.resize, self.input_size[-1], self.interpolation, source="the checkpoint's spec")
+
+    @property
+    def activation_label(self) -> str:
+        """The activation as tables name it: with its parameters where they are not the usual ones.
+
+        >>> Spec("resnet20", "la_silu", 10, (1, 8, 8), (0.1,), (0.3,), {"alpha": 0.1}).activation_label
+        'la_silu(alpha=0.1)'
+        """
+        usual = {} if self.activation == NATIVE else activation_facts(self.activation).parameters
+        given = [
+            f"{key}={value:g}" for key, value in self.activation_parameters.items() if usual.get(key) != value
+        ]
+        return self.activation + (f"({', '.join(given)})" if given else "")
 
     def to_json(self) -> str:
         """Return the spec as one JSON object with sorted keys."""

@@ -24,7 +24,7 @@ def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
     """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
     _refuse_empty(run)
     base = _baseline(run, baseline) if baseline else None
-    frame = summary(run.cells, labels=run.images["label"], baseline=base)
+    frame = summary(run.cells, labels=run.labels, baseline=base)
     groups = frame.groupby(["architecture", "activation"], sort=False)
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
     means = means.assign(seeds=groups.size()).sort_values("corrupted", ascending=False, kind="stable")

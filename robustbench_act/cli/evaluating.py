@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import checkpoint_options, load_named, parse_numbers
+from robustbench_act.cli.options import checkpoint_options, data_options, parse_numbers
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
@@ -17,18 +17,11 @@ QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 @click.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
 @checkpoint_options
-@click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
-@click.option(
-    "--corrupted",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Corrupted versions of the images in files, as CIFAR-10-C or `generate` has them.",
-)
+@data_options
 @click.option(
     "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
 )
 @click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
-@click.option("--limit", type=click.IntRange(1), help="Evaluate on a balanced subset of N images.")
 @click.option("--full", is_flag=True, help="With the embedded checkpoints: every image and severity.")
 @click.option("--batch-size", default=128, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True, help="Seed of the corruptions.")
@@ -43,21 +36,12 @@ QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 def evaluate(
     *,
     checkpoints: tuple[str, ...],
-    model: str | None,
-    activation: str | None,
-    classes: int | None,
-    input_size: str | None,
-    mean: str | None,
-    std: str | None,
-    dataset: str,
-    corrupted: Path | None,
-    severity: str | None,
-    limit: int | None,
-    full: bool,
     suites: tuple[str, ...],
+    severity: str | None,
+    full: bool,
     report: str,
     as_json: bool,
-    **options: Any,
+    **flags: Any,
 ) -> None:
     """Put the same corrupted images before each checkpoint; write tables and a report.
 
@@ -66,26 +50,25 @@ def evaluate(
     """
     from reports import write_html
     from robustbench_act import evaluation
+    from robustbench_act.cli.inputs import load_inputs
     from robustbench_act.cli.terminal import EvaluationProgress
-    from robustbench_act.datasets import load_dataset
 
-    quick = not checkpoints and not full
+    embedded = not checkpoints and not getattr(click.get_current_context().obj, "entries", ())
+    quick, chosen = embedded and not full, flags["limit"] is not None
+    if quick and not chosen:
+        flags["limit"] = QUICK_IMAGES
     severities = parse_numbers("--severity", severity) or (QUICK_SEVERITIES if quick else None)
-    data = load_dataset(dataset)
-    data = data.with_stored(corrupted) if corrupted else data
-    spec = {"activation": activation, "classes": classes, "input_size": input_size, "mean": mean, "std": std}
-    loaded = load_named(checkpoints, model, data, spec) if checkpoints else None
+    inputs = load_inputs(checkpoints, flags, check=True)
     started = time.monotonic()
-    with EvaluationProgress(quick=quick and not limit) as progress:
+    with EvaluationProgress(quick=quick and not chosen) as progress:
         run = evaluation.evaluate(
-            loaded,
-            dataset=data,
+            inputs.checkpoints,
+            dataset=inputs.data,
             suites=suites or None,
             severities=severities,
-            limit=limit or (QUICK_IMAGES if quick else None),
             command=" ".join(["actrobust", *sys.argv[1:]]),
-            on_start=lambda plan, out: _begin(plan, out, progress, options["device"]),
-            **options,
+            on_start=lambda plan, out: _begin(plan, out, progress, flags["device"]),
+            **flags,
         )
     page = write_html(run.path) if report == "html" else None
     _show(run, page, as_json=as_json, seconds=time.monotonic() - started)
@@ -120,7 +103,7 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
     from reports.tables import failures
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.cli.terminal import print_leaderboard
-    from robustbench_act.metrics import leaderboard
+    from robustbench_act.metrics import labelled, leaderboard
 
     board = leaderboard(run.cells)
     failed = failures(run.cells)
@@ -135,7 +118,7 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
         return
     labels = {name: activation_facts(name).label for name in list_activations()}
     if len(board):
-        print_leaderboard(board, labels)
+        print_leaderboard(board, labels, labelled=labelled(run.cells))
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{page or run.path}  ({seconds:.0f} s)")

@@ -1,14 +1,18 @@
 """Options that commands share, and what their texts mean. Loads without torch."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import click
 
+Command: TypeAlias = Callable[..., None]
 
-def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what says about a checkpoint what its file may not."""
-    options = (
+
+def checkpoint_options(command: Command) -> Command:
+    """Add what says about a checkpoint what its file may not; `inputs.load_inputs` takes it."""
+    return _with(
+        command,
         click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it."),
         click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise."),
         click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise."),
@@ -19,23 +23,67 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
             "--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]"
         ),
         click.option("--input-size", metavar="C,H,W", help="Image size.  [default: the data set's]"),
+        click.option(
+            "--weights", metavar="KEY", help="Key that holds the weights in a file: state_dict_ema."
+        ),
+        click.option(
+            "--manifest",
+            type=click.Path(path_type=Path),
+            is_eager=True,
+            expose_value=False,
+            callback=_take_manifest,
+            metavar="FILE",
+            help="TOML with checkpoints, data and options; flags come first. See `actrobust manifest`.",
+        ),
     )
+
+
+def data_options(command: Command) -> Command:
+    """Add what says which images, and how they are shown; `inputs.load_inputs` takes it."""
+    return _with(
+        command,
+        click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]"),
+        click.option(
+            "--corrupted",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Corrupted versions of the images in files: CIFAR-10-C's layout, ImageNet-C's or MNIST-C's.",
+        ),
+        click.option("--resize", type=click.IntRange(1), help="Resize the shorter side to N pixels."),
+        click.option("--crop", type=click.IntRange(1), help="Then cut out the centre, N x N pixels."),
+        click.option(
+            "--interpolation",
+            metavar="NAME",
+            help="nearest, bilinear, bicubic or lanczos.  [default: the network's, else bilinear]",
+        ),
+        click.option(
+            "--resize-corrupted", is_flag=True, help="Resize and crop corrupted pictures in files too."
+        ),
+        click.option("--workers", type=click.IntRange(1), help="Threads that decode.  [default: the cores]"),
+        click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read."),
+        click.option("--limit", type=click.IntRange(1), help="A balanced subset of N images."),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def load_named(checkpoints: tuple[str, ...], model: str | None, data: Any, spec: dict[str, Any]) -> list[Any]:
-    """Load the checkpoints that a command names; `spec` has its flags."""
-    from robustbench_act.checkpoints import find_checkpoints, load_checkpoints
+def _take_manifest(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Make the manifest's options the command's defaults, and keep the rest for `inputs.load_inputs`."""
+    if path is None:
+        return
+    from robustbench_act.manifest import read_manifest
 
-    overrides = {
-        **spec,
-        "input_size": _whole_numbers("--input-size", spec["input_size"]),
-        "mean": parse_numbers("--mean", spec["mean"]),
-        "std": parse_numbers("--std", spec["std"]),
-    }
-    return load_checkpoints(find_checkpoints(checkpoints), model, data=data, **overrides)
+    found = read_manifest(path)
+    known = {option.name for option in context.command.params}
+    given = {("suites" if key == "suite" else key): value for key, value in found.options.items()}
+    if "severity" in given:
+        given["severity"] = ",".join(map(str, given["severity"]))
+    context.default_map = {key: value for key, value in given.items() if key in known}
+    context.obj = found
 
 
 def parse_cell(text: str) -> Any:
@@ -64,7 +112,8 @@ def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
         raise click.UsageError(f"{flag}: expected numbers with commas between them, got {text!r}.") from None
 
 
-def _whole_numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+def parse_whole_numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the whole numbers of a list with commas; None where the flag was not given."""
     numbers = parse_numbers(flag, text)
     if numbers is not None and not all(number.is_integer() for number in numbers):
         raise click.UsageError(f"{flag}: expected whole numbers, got {text!r}.")

@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import checkpoint_options, load_named, parse_cell
+from robustbench_act.cli.options import checkpoint_options, data_options, parse_cell
+
+IMAGES = 256
 
 
 @click.command()
-@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT|FOLDER|GLOB...")
+@click.argument("checkpoints", nargs=-1, metavar="CHECKPOINT|FOLDER|GLOB...")
 @checkpoint_options
-@click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]")
-@click.option("--limit", default=256, show_default=True, type=click.IntRange(1), help="Images, balanced.")
+@data_options
 @click.option(
     "--shift",
     default="shift_gaussian:3",
@@ -34,9 +35,6 @@ from robustbench_act.cli.options import checkpoint_options, load_named, parse_ce
 def probe(
     *,
     checkpoints: tuple[str, ...],
-    model: str | None,
-    dataset: str,
-    limit: int,
     shift: str,
     gradients: bool,
     train_mode: bool,
@@ -45,11 +43,11 @@ def probe(
     inject: str | None,
     batch_size: int,
     seed: int,
-    **spec: Any,
+    **flags: Any,
 ) -> None:
-    """Show what a shift does inside every activation layer of each checkpoint."""
+    """Show what a shift does inside every activation layer of each checkpoint, on 256 images or --limit."""
+    from robustbench_act.cli.inputs import load_inputs
     from robustbench_act.cli.terminal import print_layers, progress_bar
-    from robustbench_act.datasets import load_dataset
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import probe_layers
 
@@ -57,11 +55,15 @@ def probe(
         raise click.UsageError("--train-mode: says how --gradients are taken; give both.")
     cell = parse_cell(shift)
     where = choose_device(device)
-    data = load_dataset(dataset).subset(limit)
+    flags["limit"] = flags["limit"] or IMAGES
+    inputs = load_inputs(checkpoints, flags, check=True)
+    data = inputs.data
+    if inputs.checkpoints is None:
+        raise click.UsageError("Expected checkpoints, as arguments or in the manifest.")
     answers = []
     with progress_bar() as progress:
         bar = progress.add_task("probing", total=None)
-        for checkpoint in load_named(checkpoints, model, data, spec):
+        for checkpoint in inputs.checkpoints:
             table = probe_layers(
                 checkpoint,
                 data,

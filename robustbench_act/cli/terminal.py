@@ -91,8 +91,8 @@ def count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
-def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:
-    """Print the leaderboard on stdout: accuracies in %, the interval over training seeds.
+def print_leaderboard(board: pd.DataFrame, labels: dict[str, str], *, labelled: bool = True) -> None:
+    """Print the leaderboard on stdout: shares in %, the interval over training seeds.
 
     The columns by group are left out on a terminal too narrow for them; a file or a pipe gets them all.
 
@@ -103,11 +103,14 @@ def print_leaderboard(board: pd.DataFrame, labels: dict[str, str]) -> None:
         clean, corrupted, low, high, retained and group_<name> (shares).
     labels
         How activation names are written, where they are known.
+    labelled
+        Whether the shares are accuracies, or agreement where images have no labels.
     """
     console = Console()
     whole = _leaderboard_table(board, labels, groups=True)
     needed = whole.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
-    print("Accuracy in %: mean over corruptions, severities and training seeds")  # noqa: T201
+    what = "Accuracy in %" if labelled else "No labels: agreement with the prediction on the clean image in %"
+    print(f"{what}: mean over corruptions, severities and training seeds")  # noqa: T201
     if not console.is_terminal:
         Console(width=needed).print(whole)
     elif needed <= console.width:
@@ -122,7 +125,7 @@ def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: b
     named = [str(name) for name in board if str(name).startswith("group_")] if groups else []
     texts = {
         "#": board["rank"].map(str),
-        "activation": board["activation"].replace(labels),
+        "activation": board["activation"].map(lambda name: _titled(name, labels)),
         **({"architecture": board["architecture"]} if several else {}),
         "seeds": board["seeds"].map(str),
         "clean": board["clean"].map(_percent),
@@ -137,6 +140,16 @@ def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: b
     for rank, *cells in zip(board["rank"], *texts.values(), strict=True):
         table.add_row(*cells, style="bold" if rank == 1 else "")
     return table
+
+
+def _titled(activation: str, labels: dict[str, str]) -> str:
+    """Return how an activation is written, its parameters after it.
+
+    >>> _titled("la_silu(alpha=0.1)", {"la_silu": "LA-SiLU"})
+    'LA-SiLU(alpha=0.1)'
+    """
+    name, bracket, rest = activation.partition("(")
+    return labels.get(name, name) + bracket + rest
 
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"

@@ -1,7 +1,8 @@
 """Images with labels, and the sets that can be named on the command line."""
 
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.pictures import Pictures
 from robustbench_act.datasets.registry import list_datasets, load_dataset
 from robustbench_act.datasets.stored import StoredCell, StoredSuite
 
-__all__ = ["Dataset", "StoredCell", "StoredSuite", "list_datasets", "load_dataset"]
+__all__ = ["Dataset", "Pictures", "StoredCell", "StoredSuite", "list_datasets", "load_dataset"]

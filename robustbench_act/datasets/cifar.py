@@ -11,6 +11,7 @@ from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pickles import read_pickle
+from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import USUAL
 
@@ -56,39 +57,22 @@ _CIFAR_100 = _Layout(
 )
 
 
-def load_cifar_10(root: Path | None, train: bool, download: bool) -> Dataset:
+def load_cifar_10(request: Request) -> Dataset:
     """Load CIFAR-10 from ROOT/cifar-10-batches-py, or ROOT where it is that folder."""
-    return _load(_CIFAR_10, root, train, download)
+    return _load(_CIFAR_10, request)
 
 
-def load_cifar_100(root: Path | None, train: bool, download: bool) -> Dataset:
+def load_cifar_100(request: Request) -> Dataset:
     """Load CIFAR-100 with its fine labels from ROOT/cifar-100-python, or ROOT where it is that folder."""
-    return _load(_CIFAR_100, root, train, download)
+    return _load(_CIFAR_100, request)
 
 
-def load_cifar_10_c(root: Path | None, train: bool, download: bool) -> Dataset:
-    """Load CIFAR-10 with the corrupted test images in ROOT/CIFAR-10-C."""
-    return _load_corrupted(_CIFAR_10, "CIFAR-10-C", root, train)
-
-
-def load_cifar_100_c(root: Path | None, train: bool, download: bool) -> Dataset:
-    """Load CIFAR-100 with the corrupted test images in ROOT/CIFAR-100-C."""
-    return _load_corrupted(_CIFAR_100, "CIFAR-100-C", root, train)
-
-
-def _load_corrupted(layout: _Layout, folder: str, root: Path | None, train: bool) -> Dataset:
-    if train:
-        raise InputError(f"Dataset '{layout.name}-c' is for tests; train on {layout.name}.")
-    root = root or Path("data")
-    return _load(layout, root, train=False, download=False).with_stored(root / folder)
-
-
-def _load(layout: _Layout, root: Path | None, train: bool, download: bool) -> Dataset:
-    root = root or Path("data")
-    if download:
+def _load(layout: _Layout, request: Request) -> Dataset:
+    root = request.folder
+    if request.download:
         layout.download(str(root), download=True)
     folder = root / layout.folder if (root / layout.folder).is_dir() else root
-    files = layout.train if train else layout.test
+    files = layout.train if request.train else layout.test
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         raise InputError(

@@ -1,7 +1,7 @@
-"""Images with labels: one plain object."""
+"""Images, with labels where there are any: one plain object."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from robustbench_act.datasets.stored import StoredSuite, open_stored
+from robustbench_act.datasets.layouts import open_stored
+from robustbench_act.datasets.pictures import Pictures, unreadable
+from robustbench_act.datasets.stored import StoredSuite
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,67 +24,151 @@ class Dataset:
     ----------
     name
         What to call it in tables, e.g. "mnist-1k".
-    images
-        uint8 (N, C, H, W).
+    pixels
+        uint8 (N, C, H, W), or pictures that are decoded when they are needed.
     labels
-        int64 (N,), each in [0, len(classes)).
+        int64 (N,), places in `classes` where these have names; None where nobody knows them.
     ids
         int64 (N,), what an image is known by: its index in the published set. A corruption's randomness is
         keyed on it, so that a subset shows the same pixels as the whole.
     classes
-        Class names, in the order of the labels.
+        Class names, in the order of the labels; none where labels are numbers alone, or nobody knows them.
     mean, std
         Per channel, on the [0, 1] scale: the usual normalisation of this data.
     total
         Images in the set of this name; more than N where this is a subset.
     stored
         Corrupted versions of these images in files, or None.
+    unreadable
+        Files that were left out, because they cannot be read.
     """
 
     name: str
-    images: Tensor
-    labels: Tensor
+    pixels: Tensor | Pictures
+    labels: Tensor | None
     ids: Tensor
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     total: int
     stored: StoredSuite | None = None
+    unreadable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        assert self.images.dtype == torch.uint8
-        assert self.images.ndim == 4
-        assert len(self.images) == len(self.labels) == len(self.ids)
+        assert not isinstance(self.pixels, Tensor) or self.pixels.dtype == torch.uint8
+        assert len(self.pixels) == len(self.ids)
+        assert self.labels is None or len(self.labels) == len(self.ids)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.pixels)
 
     def __getitem__(self, index: slice | Tensor) -> "Dataset":
-        return replace(self, images=self.images[index], labels=self.labels[index], ids=self.ids[index])
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, pixels=self.pixels[index], labels=labels, ids=self.ids[index])
+
+    @cached_property
+    def images(self) -> Tensor:
+        """uint8 (N, C, H, W): all of them in memory, so ask a chunk of a large set, not the set."""
+        return self.pixels if isinstance(self.pixels, Tensor) else self.pixels.read()
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
-        channels, height, width = self.images.shape[1:]
+        _, channels, height, width = self.pixels.shape
         return channels, height, width
+
+    @property
+    def known_labels(self) -> Tensor:
+        """The labels, for what cannot do without: an InputError where nobody knows them."""
+        if self.labels is None:
+            raise InputError(f"Dataset {self.name!r} has no labels, which are needed here.")
+        return self.labels
+
+    @property
+    def class_count(self) -> int | None:
+        """How many classes there are at least; None without labels."""
+        if self.labels is None:
+            return None
+        return len(self.classes) or int(self.labels.max()) + 1
+
+    @property
+    def view(self) -> View | None:
+        """What its pictures go through; None where they have been images of one size from the start."""
+        return self.pixels.view if isinstance(self.pixels, Pictures) else None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over shape, images, labels and ids."""
-        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        for array in (self.images, self.labels, self.ids):
-            digest.update(array.contiguous().numpy().tobytes())
+        """SHA-256 over shape, images (the files, and how they are viewed), labels and ids."""
+        digest = hashlib.sha256(repr(tuple(self.pixels.shape)).encode())
+        for part in (self.pixels, self.labels, self.ids):
+            if isinstance(part, Tensor):
+                digest.update(part.contiguous().numpy().tobytes())
+            elif part is not None:
+                digest.update(part.digest())
         return digest.hexdigest()
 
-    def with_stored(self, folder: str | Path) -> "Dataset":
-        """Return the set with corrupted versions of its images from files; see `datasets.stored`.
+    def names(self) -> list[str]:
+        """Return what each image is called in files: its file's name without the suffix, else its id."""
+        if isinstance(self.pixels, Pictures) and not isinstance(self.pixels.sources, Tensor):
+            return [path.stem for path in self.pixels.sources]
+        return [f"{number:08d}" for number in self.ids.tolist()]
+
+    def with_view(self, view: View, *, workers: int | None = None) -> "Dataset":
+        """Return the same images resized and cropped.
+
+        >>> from robustbench_act.datasets import load_dataset
+        >>> load_dataset("mnist-1k").with_view(View(resize=32, crop=30)).shape
+        (1, 30, 30)
+        """
+        sources = self.pixels if isinstance(self.pixels, Tensor) else self.pixels.sources
+        pictures = Pictures(sources, view, channels=self.shape[0])
+        return replace(self, pixels=pictures if workers is None else replace(pictures, workers=workers))
+
+    def with_stored(self, folder: str | Path, *, view: View | None = None) -> "Dataset":
+        """Return the set with corrupted versions of its images from files; see `datasets.layouts`.
+
+        Parameters
+        ----------
+        folder
+            In the layout of CIFAR-10-C, ImageNet-C or MNIST-C.
+        view
+            What stored pictures go through; they are shown as they are where it is left out.
 
         Raises
         ------
         InputError
             Where the files do not fit; a subset is taken afterwards.
         """
-        return replace(self, stored=open_stored(Path(folder), self))
+        return replace(self, stored=open_stored(Path(folder), self, view))
+
+    def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:
+        """Decode every picture once; those that cannot be read are an InputError that names them."""
+        if isinstance(self.pixels, Pictures):
+            problems = self.pixels.check(on_images)
+            if problems:
+                raise unreadable(problems.items(), of=len(self))
+
+    def readable(self, on_images: Callable[[int], None] = lambda count: None) -> "Dataset":
+        """Return the images that can be read, in every stored version too; `unreadable` names the others.
+
+        Every file is decoded once for it.
+        """
+        bad: dict[int, list[Path]] = {}
+        if isinstance(self.pixels, Pictures):
+            problems = self.pixels.check(on_images)
+            for path, number in zip(self.pixels.sources, self.ids.tolist(), strict=True):
+                if path in problems:
+                    bad[number] = [path]
+        if self.stored is not None:
+            for number, path in self.stored.unreadable(self.ids):
+                bad.setdefault(number, []).append(path)
+        if not bad:
+            return self
+        kept = torch.tensor([number not in bad for number in self.ids.tolist()])
+        if not kept.any():
+            raise InputError(f"Dataset {self.name!r}: none of its {len(self)} images can be read.")
+        named = sorted(str(path) for paths in bad.values() for path in paths)
+        return replace(self[kept], unreadable=tuple(named))
 
     def chunks(self, size: int) -> Iterator["Dataset"]:
         """Yield consecutive parts of at most `size` images."""
@@ -102,10 +189,11 @@ class Dataset:
             raise InputError(f"Expected at least 1 image, got {count}.")
         if count >= len(self):
             return self
-        sizes = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+        labels = torch.zeros(len(self), dtype=torch.int64) if self.labels is None else self.labels
+        sizes = torch.bincount(labels, minlength=self.class_count or 1).tolist()
         chosen = []
         for label, share in enumerate(_largest_remainder(sizes, count)):
-            members = (self.labels == label).nonzero().flatten()
+            members = (labels == label).nonzero().flatten()
             chosen.append(members[(torch.arange(share) * 2 + 1) * sizes[label] // (2 * max(share, 1))])
         return self[torch.cat(chosen).sort().values]
 

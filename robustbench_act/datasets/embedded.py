@@ -1,19 +1,19 @@
 """Sets that need no download: an excerpt of MNIST in this package, scikit-learn's digits."""
 
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.idx import DIGITS, mnist_like
+from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
 
 
-def load_mnist_1k(root: Path | None, train: bool, download: bool) -> Dataset:
+def load_mnist_1k(request: Request) -> Dataset:
     """Load the 1,000 images of the MNIST test set that come with the package."""
-    if root is not None or train:
+    if request.root is not None or request.train:
         raise InputError(
             "Dataset 'mnist-1k' is embedded, test images only: it takes no folder and is not for training "
             "(train on digits or mnist)."
@@ -24,10 +24,12 @@ def load_mnist_1k(root: Path | None, train: bool, download: bool) -> Dataset:
     return mnist_like("mnist-1k", images, labels.long(), ids.long())
 
 
-def load_digits_set(root: Path | None, train: bool, download: bool) -> Dataset:
+def load_digits_set(request: Request) -> Dataset:
     """Load scikit-learn's digits, 8 x 8 pixels; every fifth is a test image."""
-    if root is not None:
-        raise InputError(f"Dataset 'digits' comes with scikit-learn and takes no folder, got {str(root)!r}.")
+    if request.root is not None:
+        raise InputError(
+            f"Dataset 'digits' comes with scikit-learn and takes no folder, got {str(request.root)!r}."
+        )
     from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second that the other sets need not pay
 
     data = load_digits()
@@ -35,7 +37,7 @@ def load_digits_set(root: Path | None, train: bool, download: bool) -> Dataset:
     labels = torch.from_numpy(data.target).long()
     ids = torch.arange(len(images))
     part = ids[
-        (ids % 5 != 0) if train else (ids % 5 == 0)
+        (ids % 5 != 0) if request.train else (ids % 5 == 0)
     ]  # the set has no split of its own: every fifth tests
     whole = Dataset("digits", images, labels, ids, DIGITS, mean=(0.3053,), std=(0.3762,), total=len(part))
     return whole[part]

@@ -8,19 +8,24 @@ import torch
 from torch import Tensor
 from torchvision.datasets import mnist
 
+from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.layouts import CLEAN
+from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import USUAL
 
 DIGITS = tuple("0123456789")
+MNIST_C = "mnist_c"
+"""The folder that the archive of MNIST-C unpacks to."""
 
 
-def load_mnist(root: Path | None, train: bool, download: bool) -> Dataset:
+def load_mnist(request: Request) -> Dataset:
     """Load ROOT/MNIST/raw/*-ubyte, as torchvision lays them out."""
-    root = root or Path("data")
-    if download:
+    root = request.folder
+    if request.download:
         mnist.MNIST(os.fspath(root), download=True)
-    prefix = root / "MNIST" / "raw" / ("train" if train else "t10k")
+    prefix = root / "MNIST" / "raw" / ("train" if request.train else "t10k")
     images = _read_idx(Path(f"{prefix}-images-idx3-ubyte"), mnist.read_image_file)
     labels = _read_idx(Path(f"{prefix}-labels-idx1-ubyte"), mnist.read_label_file)
     if len(images) != len(labels) or images.shape[1:] != (28, 28) or not (labels < len(DIGITS)).all():
@@ -28,6 +33,22 @@ def load_mnist(root: Path | None, train: bool, download: bool) -> Dataset:
         expected = "N images of 28 x 28 and N labels from 0 to 9"
         raise InputError(f"Dataset 'mnist': expected {expected} in {prefix.parent}, got {shapes}.")
     return mnist_like("mnist", images.unsqueeze(1), labels, torch.arange(len(images)))
+
+
+def load_mnist_c_clean(request: Request) -> Dataset:
+    """Load the clean images of MNIST-C, ROOT/mnist_c/identity: the test set of MNIST as that set has it."""
+    if request.train:
+        raise InputError("Dataset 'mnist-c' is for tests; train on mnist.")
+    folder = request.existing_folder("mnist-c") / MNIST_C / CLEAN
+    images = as_images(open_npy(folder / "test_images.npy"), where=f"{folder}/test_images.npy")
+    where = f"{folder}/test_labels.npy"
+    labels = as_labels(open_npy(folder / "test_labels.npy"), count=len(images), where=where)
+    if images.shape[1:] != (1, 28, 28) or not (labels < len(DIGITS)).all():
+        raise InputError(
+            f"Dataset 'mnist-c': expected grey images of 28 x 28 and labels from 0 to 9 in {folder}, "
+            f"got {tuple(images.shape)} and labels to {int(labels.max())}."
+        )
+    return mnist_like("mnist", images, labels, torch.arange(len(images)))
 
 
 def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:

@@ -3,32 +3,54 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from robustbench_act.datasets.cifar import load_cifar_10, load_cifar_10_c, load_cifar_100, load_cifar_100_c
+from robustbench_act.datasets import cifar, embedded, folders, given, idx
 from robustbench_act.datasets.dataset import Dataset
-from robustbench_act.datasets.embedded import load_digits_set, load_mnist_1k
-from robustbench_act.datasets.idx import load_mnist
-from robustbench_act.errors import unknown_name
+from robustbench_act.datasets.request import Request
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.factories import is_factory
+from robustbench_act.preprocessing import View
 
 
-def load_dataset(spec: str, *, train: bool = False, download: bool = False) -> Dataset:
-    """Load a data set by `NAME` or `NAME:ROOT`.
+def load_dataset(
+    spec: str,
+    *,
+    train: bool = False,
+    download: bool = False,
+    view: View | None = None,
+    usual: View | None = None,
+    workers: int | None = None,
+    resize_corrupted: bool = False,
+) -> Dataset:
+    """Load a data set by `NAME`, `NAME:ROOT` or `package.module:function`.
 
     Parameters
     ----------
     spec
-        "mnist-1k" (embedded), "digits" (scikit-learn's, 8 x 8), or, in torchvision's layout, "mnist[:ROOT]"
-        (ROOT/MNIST/raw/*-ubyte), "cifar-10[:ROOT]" (ROOT/cifar-10-batches-py) and "cifar-100[:ROOT]"
-        (ROOT/cifar-100-python); "cifar-10-c[:ROOT]" and "cifar-100-c[:ROOT]" are these with the corrupted
-        images in ROOT/CIFAR-10-C and ROOT/CIFAR-100-C. ROOT is `data` where it is left out.
+        "mnist-1k" (embedded) or "digits" (scikit-learn's, 8 x 8). As torchvision lays them out:
+        "mnist:ROOT" (ROOT/MNIST/raw/*-ubyte), "cifar-10:ROOT" (ROOT/cifar-10-batches-py), "cifar-100:ROOT"
+        (ROOT/cifar-100-python), "imagenet:ROOT" (ROOT/val/SYNSET). "tiny-imagenet:ROOT"
+        (ROOT/tiny-imagenet-200). "folder:ROOT": pictures in ROOT/CLASS, or in ROOT itself, without labels.
+        "npz:FILE": images and labels (or x_test and y_test); "npy:ROOT": images.npy and labels.npy. With "-c"
+        after the name, "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c", the
+        corrupted images in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c come too.
+        ROOT is `data` where it is left out. A function of your own returns a `Dataset`, or images and labels.
     train
         The training part instead of the test part.
     download
         Let torchvision download what is missing; nothing is downloaded unasked.
+    view
+        How images are resized and cropped.
+    usual
+        How pictures of several sizes are, where `view` is left out; the set's own way where this is too.
+    workers
+        Threads that decode pictures; as many as there are cores, at most 8, where left out.
+    resize_corrupted
+        Show corrupted pictures from files through `view` too; they are taken as they are otherwise.
 
     Raises
     ------
     InputError
-        For an unknown name, a missing or a truncated file.
+        For an unknown name, a missing, damaged or truncated file.
 
     Examples
     --------
@@ -37,26 +59,54 @@ def load_dataset(spec: str, *, train: bool = False, download: bool = False) -> D
     (1000, (1, 28, 28), 1000)
     """
     name, _, root = spec.partition(":")
-    if name not in _LOADERS:
-        raise unknown_name("dataset", name, _LOADERS)
-    return _LOADERS[name](Path(root) if root else None, train, download)
+    stored = _STORED.get(name)
+    threads = {} if workers is None else {"workers": workers}
+    request = Request(Path(root) if root else None, train, download, view or usual, **threads)
+    if name in _LOADERS:
+        data = _LOADERS[name](request)
+    elif stored is not None:
+        if train or download:
+            raise InputError(
+                f"Dataset {name!r} is for tests, from files; train on {name.removesuffix('-c')}."
+            )
+        data = stored[0](request)
+    elif is_factory(spec):
+        data = given.load_factory(spec, train=train)
+    else:
+        raise unknown_name("dataset", name, list_datasets())
+    if view is not None and data.view is None:
+        data = data.with_view(view, workers=workers)
+    if stored is not None:
+        data = data.with_stored(request.folder / stored[1], view=view if resize_corrupted else None)
+    return data
 
 
 def list_datasets() -> list[str]:
     """Return the names that `load_dataset` knows.
 
-    >>> list_datasets()
-    ['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c', 'digits', 'mnist', 'mnist-1k']
+    >>> list_datasets()[:4], len(list_datasets())
+    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 15)
     """
-    return sorted(_LOADERS)
+    return sorted([*_LOADERS, *_STORED])
 
 
-_LOADERS: dict[str, Callable[[Path | None, bool, bool], Dataset]] = {
-    "cifar-10": load_cifar_10,
-    "cifar-10-c": load_cifar_10_c,
-    "cifar-100": load_cifar_100,
-    "cifar-100-c": load_cifar_100_c,
-    "digits": load_digits_set,
-    "mnist": load_mnist,
-    "mnist-1k": load_mnist_1k,
+_LOADERS: dict[str, Callable[[Request], Dataset]] = {
+    "cifar-10": cifar.load_cifar_10,
+    "cifar-100": cifar.load_cifar_100,
+    "digits": embedded.load_digits_set,
+    "folder": folders.load_folder,
+    "imagenet": folders.load_imagenet,
+    "mnist": idx.load_mnist,
+    "mnist-1k": embedded.load_mnist_1k,
+    "npy": given.load_npy,
+    "npz": given.load_npz,
+    "tiny-imagenet": folders.load_tiny_imagenet,
 }
+_STORED: dict[str, tuple[Callable[[Request], Dataset], str]] = {
+    "cifar-10-c": (cifar.load_cifar_10, "CIFAR-10-C"),
+    "cifar-100-c": (cifar.load_cifar_100, "CIFAR-100-C"),
+    "imagenet-c": (folders.load_imagenet, "ImageNet-C"),
+    "mnist-c": (idx.load_mnist_c_clean, idx.MNIST_C),
+    "tiny-imagenet-c": (folders.load_tiny_imagenet, "Tiny-ImageNet-C"),
+}
+"""The clean images of each set that comes with corrupted ones, and the folder of these."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,24 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
     directory = RunDirectory.open(out, info, decisive=description, resume=resume)
     corruptions: dict[str, list[str]] = {}
     models = _Models(plan, execution.device)
-    for unit in plan.units():
-        corruptions.setdefault(f"{unit.suite}-{unit.corruption}", []).append(unit.key)
-        if directory.is_done(unit.key):
-            execution.on_images(models.passes(plan.chunk(unit), unit))
-            continue
-        cells, layers, samples = _run_unit(plan, unit, models, execution)
-        for name, png in samples.items():
-            directory.write(Path("samples") / f"{name}.png", png)
-        directory.add_part(unit.key, cells, layers)
-    images = pd.DataFrame({"id": plan.dataset.ids.numpy(), "label": plan.dataset.labels.numpy()})
-    return directory.finish(corruptions, _identity(plan), images, info)
+    for number, units in groupby(plan.units(), key=lambda unit: unit.chunk):
+        chunk = plan.chunk(number)  # pictures are decoded once, when the first unit asks for them
+        for unit in units:
+            corruptions.setdefault(f"{unit.suite}-{unit.corruption}", []).append(unit.key)
+            if directory.is_done(unit.key):
+                execution.on_images(models.passes(chunk, unit))
+                continue
+            cells, layers, samples = _run_unit(plan, unit, chunk, models, execution)
+            for name, png in samples.items():
+                directory.write(Path("samples") / f"{name}.png", png)
+            directory.add_part(unit.key, cells, layers)
+    return directory.finish(corruptions, _identity(plan), _images(plan.ordered), info)
+
+
+def _images(data: Dataset) -> pd.DataFrame:
+    """Return id and label of each image; no label where nobody knows it."""
+    labels = [None] * len(data) if data.labels is None else data.labels.tolist()
+    return pd.DataFrame({"id": data.ids.numpy(), "label": pd.array(labels, dtype="Int64")})
 
 
 class _Models:
@@ -91,11 +99,10 @@ class _Models:
 
 
 def _run_unit(
-    plan: Plan, unit: Unit, models: _Models, execution: Execution
+    plan: Plan, unit: Unit, chunk: Dataset, models: _Models, execution: Execution
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, bytes]]:
     """Return a unit's cell rows, layer rows and, for the first chunk, its sample strip by name."""
-    chunk = plan.chunk(unit)
-    labels = chunk.labels.to(execution.device)
+    labels = None if chunk.labels is None else chunk.labels.to(execution.device)
     cells = [
         row
         for checkpoint in plan.checkpoints
@@ -202,7 +209,7 @@ def _identity(plan: Plan) -> pd.DataFrame:
         {
             "checkpoint": checkpoint.name,
             "architecture": checkpoint.spec.architecture,
-            "activation": checkpoint.spec.activation,
+            "activation": checkpoint.spec.activation_label,
             "training_seed": checkpoint.spec.training_seed,
             "dataset": plan.dataset.name,
         }

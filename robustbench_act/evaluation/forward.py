@@ -1,5 +1,6 @@
 """One checkpoint before one unit's images: counts, sums and layer moments."""
 
+import math
 from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Any
@@ -13,11 +14,12 @@ from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
 from robustbench_act.records import pack_outcomes
 
 Row = dict[str, Any]
+NEED_LABELS = ("correct", "top5_sum", "loss_sum", "brier_sum")
 
 
 @torch.inference_mode()
 def measure(
-    model: nn.Module, inputs: Tensor, labels: Tensor, *, batch_size: int, metrics: Collection[str]
+    model: nn.Module, inputs: Tensor, labels: Tensor | None, *, batch_size: int, metrics: Collection[str]
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over stacked inputs and return its cell rows and its layer rows.
 
@@ -34,7 +36,8 @@ def measure(
     inputs
         (k + 1, n, C, H, W), normalised: the clean images, then k corrupted versions of the same.
     labels
-        int64 (n,).
+        int64 (n,), or None: the network's own predictions on the clean images then stand in for them in the
+        outcomes, and what labels are needed for is NaN.
     batch_size
         Images, clean and corrupted together, that go through the network at once (k + 1 at least).
     metrics
@@ -49,13 +52,15 @@ def measure(
     probe = Probe(model, metrics=metrics, versions=versions)
     with probe if metrics else nullcontext():
         logits = _logits(model, inputs, max(batch_size // versions, 1))
-    scores = score(logits, labels)
+    scores = score(logits, logits[0].argmax(-1) if labels is None else labels)
     if not scores.loss.isfinite().all():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
     rows = _rows({"n": count}, _cell_columns(scores))
     bits = pack_outcomes(scores.correct.cpu().numpy())
     for row, packed, confidence in zip(rows, bits, scores.confidence.cpu().numpy(), strict=True):
-        row |= {"outcomes": packed, "confidence": confidence.tobytes()}
+        row.update(outcomes=packed, confidence=confidence.tobytes())
+        if labels is None:
+            row.update(dict.fromkeys(NEED_LABELS, math.nan))
     layers = probe.layers if metrics else []
     return rows, [row for index, layer in enumerate(layers) for row in _layer_rows(index, layer, probe)]
 

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -48,8 +50,7 @@ class Plan:
     checkpoints
         In the order of the tables.
     dataset
-        Images in canonical order: the probe sample (a balanced subset of CHUNK images) first, then the rest.
-        Pixels are keyed by image id, so the order changes no pixel.
+        Images in their own order.
     suites
         Names of suites of corruptions on the fly; the data set's stored one comes after them.
     severities
@@ -66,7 +67,6 @@ class Plan:
     severities: tuple[float, ...]
     seed: int = 0
     probes: bool = True
-    dataset_digest: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         if not self.checkpoints or not self.severities or not (self.suites or self.dataset.stored):
@@ -79,23 +79,29 @@ class Plan:
         self.chosen_suites()
         for checkpoint in self.checkpoints:
             _check_fit(checkpoint, self.dataset)
-        object.__setattr__(self, "dataset_digest", self.dataset.digest)
-        object.__setattr__(self, "dataset", probe_sample_first(self.dataset))
+
+    @cached_property
+    def ordered(self) -> Dataset:
+        """The images in the order of the chunks: the probe sample first, CHUNK images, balanced.
+
+        Pixels are keyed by image id, so the order changes no pixel.
+        """
+        return probe_sample_first(self.dataset)
 
     def units(self) -> Iterator[Unit]:
-        """Yield the units in canonical order, the clean images first."""
-        chunks = range(-(-len(self.dataset) // CHUNK))
-        for chunk in chunks:
-            yield Unit(CLEAN, "", CLEAN, CLEAN, (), chunk)
+        """Yield the units in canonical order: chunk by chunk, of each the clean images first."""
         _, height, width = self.dataset.shape
+        kinds: list[tuple[str, str, str, str, tuple[Cell | StoredCell, ...]]]
+        kinds = [(CLEAN, "", CLEAN, CLEAN, ())]
         for suite in self.chosen_suites():
-            cells: dict[str, list[Cell | StoredCell]] = {}
-            for cell in suite.cells:
-                cells.setdefault(cell.corruption, []).append(cell)
             table = suite.resolve_table(height, width)
-            for corruption, members in cells.items():
-                for chunk in chunks:
-                    yield Unit(suite.name, table, corruption, members[0].group, tuple(members), chunk)
+            cells: tuple[Cell | StoredCell, ...] = suite.cells
+            for name, own in groupby(cells, key=lambda cell: cell.corruption):
+                members = tuple(own)
+                kinds.append((suite.name, table, name, members[0].group, members))
+        for chunk in range(-(-len(self.dataset) // CHUNK)):
+            for kind in kinds:
+                yield Unit(*kind, chunk)
 
     def chosen_suites(self) -> list[Suite | StoredSuite]:
         """Return the suites of corruptions on the fly, then the data set's files, at the severities."""
@@ -104,15 +110,19 @@ class Plan:
             suites.append(self.dataset.stored)
         return [suite.with_severities(self.severities) for suite in suites]
 
-    def chunk(self, unit: Unit) -> Dataset:
-        """Return the images of a unit."""
-        return self.dataset[unit.chunk * CHUNK : (unit.chunk + 1) * CHUNK]
+    def chunk(self, number: int) -> Dataset:
+        """Return the images of a chunk."""
+        return self.ordered[number * CHUNK : (number + 1) * CHUNK]
 
     @property
     def passes(self) -> int:
         """Images that go through networks in all, clean and corrupted."""
-        cells = sum(len(unit.severities) * len(self.chunk(unit)) for unit in self.units())
-        return cells * sum(checkpoint.problem is None for checkpoint in self.checkpoints)
+        cells = 1  # the clean one
+        for suite in self.chosen_suites():
+            cells += len(suite.cells) + len(
+                suite.corruptions
+            )  # each corruption's pass repeats the clean images
+        return cells * len(self.dataset) * sum(checkpoint.problem is None for checkpoint in self.checkpoints)
 
     def describe(self) -> dict[str, Any]:
         """Return everything the numbers depend on, as plain values for run.json."""
@@ -120,16 +130,12 @@ class Plan:
         return {
             "seed": self.seed,
             "severities": [float(severity) for severity in self.severities],
-            "dataset": {
-                "name": self.dataset.name,
-                "images": len(self.dataset),
-                "total": self.dataset.total,
-                "classes": list(self.dataset.classes),
-                "digest": self.dataset_digest,
-            },
+            "dataset": _describe_data(self.dataset),
             "suites": [
                 {
                     "name": suite.name,
+                    "source": "files" if isinstance(suite, StoredSuite) else "on the fly",
+                    "codec": suite.codec if isinstance(suite, StoredSuite) else "none",
                     "hash": suite.hash,
                     "table": suite.resolve_table(height, width),
                     "corruptions": list(suite.corruptions),
@@ -156,16 +162,31 @@ def probe_sample_first(dataset: Dataset) -> Dataset:
 
 def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
     spec = checkpoint.spec
-    if spec.classes != len(dataset.classes):
+    count = dataset.class_count
+    if count is not None and (spec.classes != count if dataset.classes else spec.classes < count):
         raise InputError(
-            f"{checkpoint.path}: has {spec.classes} classes, "
-            f"dataset {dataset.name!r} has {len(dataset.classes)}."
+            f"{checkpoint.path}: has {spec.classes} classes, dataset {dataset.name!r} has {count}."
         )
     if spec.input_size != dataset.shape:
         raise InputError(
             f"{checkpoint.path}: expects images of (C, H, W) = {spec.input_size}, "
             f"dataset {dataset.name!r} has {dataset.shape}."
         )
+
+
+def _describe_data(data: Dataset) -> dict[str, Any]:
+    view = data.view
+    return {
+        "name": data.name,
+        "images": len(data),
+        "total": data.total,
+        "labelled": data.labels is not None,
+        "classes": list(data.classes),
+        "size": list(data.shape),
+        "view": None if view is None else {"what": str(view), **asdict(view)},
+        "unreadable": list(data.unreadable),
+        "digest": data.digest,
+    }
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -175,4 +196,6 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "status": "failed" if checkpoint.problem else "ok",
         "error": checkpoint.problem,
         **asdict(checkpoint.spec),
+        "activation": checkpoint.spec.activation_label,
+        "read": list(checkpoint.notes),
     }

@@ -79,7 +79,8 @@ def probe_layers(
         table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
     if gradients:
         batches = (
-            (_clean(part, checkpoint, device), part.labels.to(device)) for part in dataset.chunks(batch_size)
+            (_clean(part, checkpoint, device), part.known_labels.to(device))
+            for part in dataset.chunks(batch_size)
         )
         found = gradient_variance(model, batches, training=training)
         table = table.merge(found, on=["version", "layer"], how="left")

@@ -6,7 +6,7 @@ gate read it there.
 
 from robustbench_act.calibration import calibration_error
 from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_baseline
-from robustbench_act.metrics.cells import corrupted, ordered_groups, succeeded
+from robustbench_act.metrics.cells import corrupted, labelled, ordered_groups, succeeded
 from robustbench_act.metrics.declared import METRICS, Metric, group_metric
 from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
 from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, image_accuracy, summary
@@ -26,6 +26,7 @@ __all__ = [
     "group_columns",
     "group_metric",
     "image_accuracy",
+    "labelled",
     "leaderboard",
     "ordered_groups",
     "run_baseline",

@@ -14,7 +14,8 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the checkpoints that have no error in any cell.
 
     A checkpoint with one failed cell is left out as a whole: an average over fewer cells would not be
-    comparable with the others.
+    comparable with the others. Where images have no labels, each network's own prediction on the clean image
+    is the label: accuracy is agreement with it.
 
     Raises
     ------
@@ -23,6 +24,8 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
     """
     failed = cells.loc[cells["error"].notna(), "checkpoint"]
     whole = cells[~cells["checkpoint"].isin(failed)]
+    if not labelled(whole):
+        whole = whole.assign(accuracy=whole["agreement"])
     if whole["accuracy"].isna().any():
         row = whole[whole["accuracy"].isna()].iloc[0]
         raise InputError(
@@ -30,6 +33,12 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
             f"at severity {row['severity']:g}"
         )
     return whole
+
+
+def labelled(cells: pd.DataFrame) -> bool:
+    """Tell whether the images of a run have labels: without them `correct` is missing, not 0."""
+    good = cells["error"].isna()
+    return "correct" not in cells or not good.any() or bool(cells.loc[good, "correct"].notna().any())
 
 
 def corrupted(cells: pd.DataFrame) -> pd.DataFrame:

@@ -2,5 +2,6 @@
 
 from robustbench_act.models.architecture import NATIVE, Architecture, build_model, list_architectures
 from robustbench_act.models.cifar_resnet import CifarResNet
+from robustbench_act.models.native import Native, native
 
-__all__ = ["NATIVE", "Architecture", "CifarResNet", "build_model", "list_architectures"]
+__all__ = ["NATIVE", "Architecture", "CifarResNet", "Native", "build_model", "list_architectures", "native"]

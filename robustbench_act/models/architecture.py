@@ -2,15 +2,14 @@
 
 cifar:resnet8?width=8      CIFAR ResNets of this package (the source may be left out)
 torchvision:resnet18       any classifier of torchvision, without pretrained weights
+timm:resnet18.a1_in1k      any classifier of timm (an extra), likewise; options go to its create_model
 package.module:factory     your own function: factory(classes=..., channels=..., **options) -> nn.Module
 """
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 from torch import nn
@@ -18,6 +17,7 @@ from torchvision import models as torchvision_models
 
 from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.factories import find_factory
 from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
 
 _CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
@@ -46,6 +46,8 @@ class Architecture:
         options = {
             key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
         }
+        if not name or not source:
+            raise unknown_name("architecture", text, list_architectures())
         if source == "cifar" and name not in _CIFAR:
             raise unknown_name("architecture", text, list_architectures())
         if source == "torchvision" and name not in _torchvision_names():
@@ -112,15 +114,8 @@ def build_model(
     if spec.source == "cifar":
         name = "relu" if activation == NATIVE else activation
         return _cifar(spec, partial(get_activation, name, **parameters), classes=classes, channels=channels)
-    if spec.source == "torchvision":
-        model = _torchvision(spec, classes=classes, channels=channels)
-    else:
-        made = _factory(spec)(classes=classes, channels=channels, **spec.options)
-        if not isinstance(made, nn.Module):
-            raise InputError(
-                f"{spec}: expected the factory to return a torch.nn.Module, got {type(made).__name__}."
-            )
-        model = made
+    build = {"torchvision": _torchvision, "timm": _timm}.get(spec.source, _from_factory)
+    model = build(spec, classes=classes, channels=channels)
     return model if activation == NATIVE else replace_activations(model, activation, **parameters)
 
 
@@ -147,14 +142,41 @@ def _torchvision(spec: Architecture, *, classes: int, channels: int) -> nn.Modul
     return model
 
 
-def _factory(spec: Architecture) -> Callable[..., object]:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # so that a file beside the user is found, as with `python -m`
+def _timm(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+    timm = import_timm()
     try:
-        factory = getattr(importlib.import_module(spec.source), spec.name)
-    except (ImportError, AttributeError) as error:
-        known = "'cifar:', 'torchvision:' or 'package.module:factory'"
-        raise InputError(f"Architecture {str(spec)!r}: expected {known}; {error}.") from error
-    if not callable(factory):
-        raise InputError(f"Architecture {str(spec)!r}: {spec.name} is not a function.")
-    return factory  # type: ignore[no-any-return]
+        made = timm.create_model(spec.name, num_classes=classes, in_chans=channels, **spec.options)
+    except (RuntimeError, ValueError) as error:
+        if "Unknown model" in str(error):
+            known = [f"timm:{name}" for name in timm.list_models()]
+            raise unknown_name("architecture", str(spec), known) from error
+        raise InputError(f"Architecture {str(spec)!r}: {error}.") from error
+    except TypeError as error:
+        raise InputError(f"Architecture {str(spec)!r}: {error}.") from error
+    assert isinstance(made, nn.Module)
+    return made
+
+
+def import_timm() -> Any:
+    """Return the timm package; an InputError where it is not installed."""
+    try:
+        import timm  # noqa: PLC0415 - an extra, and seconds to load
+    except ImportError as error:
+        raise InputError("Networks of timm need it: pip install 'actrobust[timm]'.") from error
+    return timm
+
+
+def _from_factory(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+    factory = find_factory(f"{spec.source}:{spec.name}", what="Architecture")
+    try:
+        made = factory(classes=classes, channels=channels, **spec.options)
+    except Exception as error:  # it is the user's code: anything may go wrong in it
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"Architecture {str(spec)!r}: the call with classes={classes}, channels={channels} raised {said}"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"Architecture {str(spec)!r}: expected a torch.nn.Module from it, got {type(made).__name__}."
+        )
+    return made

@@ -62,6 +62,12 @@ class Run:
     layers: pd.DataFrame
     images: pd.DataFrame
 
+    @property
+    def labels(self) -> "pd.Series[int] | None":
+        """The label of each image, in the order of `images`; None where nobody knows them."""
+        known = self.images["label"]
+        return None if known.isna().any() else known.astype("int64")
+
     def leaderboard(self) -> pd.DataFrame:
         """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
         from robustbench_act.metrics import leaderboard  # noqa: PLC0415 - the numbers are made of records
@@ -72,7 +78,7 @@ class Run:
         """Return every metric of each checkpoint: see `robustbench_act.metrics.summary`."""
         from robustbench_act.metrics import summary  # noqa: PLC0415
 
-        return summary(self.cells, labels=self.images["label"], baseline=baseline)
+        return summary(self.cells, labels=self.labels, baseline=baseline)
 
     def compare(self, other: "Run", *, force: bool = False) -> "RunComparison":
         """Return what moved from this run to another: see `robustbench_act.comparison.compare_runs`."""

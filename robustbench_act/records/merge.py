@@ -1,6 +1,7 @@
 """From the parts of a run to its final tables: sums over chunks, then rates and moments."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -65,7 +66,7 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     frame = pd.concat(list(parts), ignore_index=True)
     grouped = frame.groupby(KEYS, sort=False, dropna=False)
     sums = [f"{name}_sum" for name in SUMMED]
-    total = grouped[["n", "correct", *sums]].sum()
+    total = grouped[["n", "correct", *sums]].sum(min_count=1)  # missing, not 0, where there are no labels
     for name in ("outcomes", "confidence"):  # whole bytes: chunks are multiples of 8 images
         total[name] = grouped[name].agg(b"".join)
     total["pixels"] = grouped["pixels"].agg(_join_digests)
@@ -85,6 +86,8 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def _calibration_error(cell: Any, *, equal_mass: bool) -> float:
     confidence = np.frombuffer(cell.confidence, dtype=np.float32)
+    if np.isnan(cell.correct):
+        return math.nan
     correct = unpack_outcomes(cell.outcomes, len(confidence))
     return calibration_error(confidence, correct, equal_mass=equal_mass)
 

@@ -41,7 +41,8 @@ def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")
     keys = ["checkpoint", "suite", "table", "corruption", "severity"]
-    cells = run.cells[[*keys, "accuracy"]]
+    right = run.cells["accuracy"].fillna(run.cells["agreement"])  # where images have no labels
+    cells = run.cells[keys].assign(accuracy=right)
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
     drop = cells.assign(drop=cells["checkpoint"].map(clean) - cells["accuracy"])
     layers = run.layers[run.layers["severity"] > 0]

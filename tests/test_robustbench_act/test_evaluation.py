@@ -61,7 +61,14 @@ def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints:
     data = load_dataset("digits").subset(60)
     model = load_checkpoint(checkpoints / f"{checkpoint}.safetensors").model
     expected = brute_force(
-        model, data.images, data.labels, data.ids, mean=data.mean[0], std=data.std[0], name=name, severity=4
+        model,
+        data.images,
+        data.known_labels,
+        data.ids,
+        mean=data.mean[0],
+        std=data.std[0],
+        name=name,
+        severity=4,
     )
     chosen = f"checkpoint == {checkpoint!r} and corruption == {name!r} and severity == 4"
     (cell,) = run.cells.query(chosen).to_dict("records")
@@ -95,7 +102,7 @@ def test_flips_are_counted_from_one_severity_to_the_next(name: str, run: Run, ch
         brute_force(
             model,
             data.images,
-            data.labels,
+            data.known_labels,
             data.ids,
             mean=data.mean[0],
             std=data.std[0],
@@ -118,7 +125,7 @@ def test_images_are_those_of_the_outcomes(run: Run, checkpoints: Path) -> None:
         (1.0,),
     ).dataset
     assert run.images["id"].tolist() == data.ids.tolist()
-    assert run.images["label"].tolist() == data.labels.tolist()
+    assert run.images["label"].tolist() == data.known_labels.tolist()
     pd.testing.assert_frame_equal(load_run(run.path).images, run.images)
 
 
@@ -188,7 +195,7 @@ def many_images(count: int) -> Dataset:
     return Dataset(
         "many",
         base.images[rows],
-        base.labels[rows],
+        base.known_labels[rows],
         torch.arange(count),
         base.classes,
         base.mean,
@@ -206,7 +213,7 @@ def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
     expected = brute_force(
         model,
         data.images,
-        data.labels,
+        data.known_labels,
         data.ids,
         mean=data.mean[0],
         std=data.std[0],
@@ -257,9 +264,9 @@ def test_outcomes_of_chunks_are_joined_in_the_order_of_the_images(checkpoints: P
         [checkpoint], dataset=data, suites=["light"], severities=[3], probes=False, device="cpu", out=tmp_path
     )
     plan = Plan([checkpoint], data, ("light",), (3.0,))
-    images = normalise(plan.dataset.images, checkpoint.spec.mean, checkpoint.spec.std)
+    images = normalise(plan.ordered.images, checkpoint.spec.mean, checkpoint.spec.std)
     with torch.inference_mode():
-        right = checkpoint.model(images).argmax(1) == plan.dataset.labels
+        right = checkpoint.model(images).argmax(1) == plan.ordered.known_labels
     found = outcomes(run.cells)
     assert found.shape == (len(run.cells), len(data))
     assert found[0].tolist() == right.tolist()
@@ -280,9 +287,9 @@ def test_outcomes_say_where_there_are_none() -> None:
 def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:
     data = many_images(700)
     plan = Plan([load_checkpoint(checkpoints / "relu_1.safetensors")], data, ("noise",), (1.0,))
-    front = plan.dataset[:CHUNK]
+    front = plan.ordered[:CHUNK]
     assert front.digest == data.subset(CHUNK).digest
-    assert sorted(plan.dataset.ids.tolist()) == data.ids.tolist()
+    assert sorted(plan.ordered.ids.tolist()) == data.ids.tolist()
     assert plan.describe()["dataset"]["digest"] == data.digest
 
 

@@ -84,7 +84,7 @@ def test_factory_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.Mon
     model = build_model("my_networks_for_a_test:tiny?width=5", activation="la_silu", channels=1)
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert type(model.get_submodule("1")).__name__ == "LASiLU"
-    with pytest.raises(InputError, match="Module, got int"):
+    with pytest.raises(InputError, match="Module from it, got int"):
         build_model("my_networks_for_a_test:wrong")
 
 

@@ -350,7 +350,7 @@ def test_corrupted_images_from_files(actrobust: Callable[..., Result], checkpoin
     assert "files:digits-c" in Path("out/report.html").read_text()
     refused = actrobust("evaluate", checkpoints, *facts, "--corrupted", "nowhere", "--out", "x")
     assert refused.exit_code == 2
-    assert "nowhere: expected a folder of NAME.npy files" in refused.stderr
+    assert "nowhere: expected a folder of corrupted images" in refused.stderr
 
 
 def test_doctor_says_what_is_wrong_and_evaluate_warns(

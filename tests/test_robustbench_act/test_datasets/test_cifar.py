@@ -52,14 +52,14 @@ def test_equal_to_the_batches(root: Path) -> None:
     assert data.shape == (3, 32, 32)
     assert data.images.dtype == torch.uint8
     assert np.array_equal(data.images.numpy().reshape(N, -1), expected["data"])
-    assert data.labels.tolist() == expected["labels"]
+    assert data.known_labels.tolist() == expected["labels"]
     assert data.classes == tuple(NAMES_10)
     assert load_dataset(f"cifar-10:{root / 'cifar-10-batches-py'}").digest == data.digest
     train = load_dataset(f"cifar-10:{root}", train=True)
     assert len(train) == 5 * N
-    assert train.labels[N : 2 * N].tolist() == batch(2, "labels", 10)["labels"]
+    assert train.known_labels[N : 2 * N].tolist() == batch(2, "labels", 10)["labels"]
     hundred = load_dataset(f"cifar-100:{root}")
-    assert hundred.labels.tolist() == batch(0, "fine_labels", 100)["fine_labels"]
+    assert hundred.known_labels.tolist() == batch(0, "fine_labels", 100)["fine_labels"]
     assert len(hundred.classes) == 100
 
 
@@ -71,7 +71,7 @@ def test_torchvision_reads_the_same(root: Path, monkeypatch: pytest.MonkeyPatch)
         theirs = kind(root, train=False)
         ours = load_dataset(f"{name}:{root}")
         assert np.array_equal(ours.images.permute(0, 2, 3, 1).numpy(), theirs.data)
-        assert ours.labels.tolist() == theirs.targets
+        assert ours.known_labels.tolist() == theirs.targets
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

@@ -28,7 +28,7 @@ def test_mnist_equals_its_files(train: bool, prefix: str, count: int, shared: Ca
     assert data.shape == (1, 28, 28)
     assert len(data) == data.total == count
     assert np.array_equal(data.images[:, 0].numpy(), read_idx(raw / f"{prefix}-images-idx3-ubyte"))
-    assert np.array_equal(data.labels.numpy(), read_idx(raw / f"{prefix}-labels-idx1-ubyte"))
+    assert np.array_equal(data.known_labels.numpy(), read_idx(raw / f"{prefix}-labels-idx1-ubyte"))
     assert data.ids.tolist() == list(range(count))
 
 
@@ -38,10 +38,10 @@ def test_embedded_excerpt_is_from_the_test_set(shared: Callable[[str], Path]) ->
     rows = excerpt.ids.numpy()
     assert np.array_equal(excerpt.images[:, 0].numpy(), read_idx(raw / "t10k-images-idx3-ubyte")[rows])
     labels = read_idx(raw / "t10k-labels-idx1-ubyte")
-    assert np.array_equal(excerpt.labels.numpy(), labels[rows])
+    assert np.array_equal(excerpt.known_labels.numpy(), labels[rows])
     assert len(set(rows.tolist())) == 1000
     share = np.bincount(labels, minlength=10) / 10
-    assert np.abs(np.bincount(excerpt.labels, minlength=10) - share).max() < 1
+    assert np.abs(np.bincount(excerpt.known_labels, minlength=10) - share).max() < 1
     assert excerpt.digest == load_dataset(f"mnist:{raw.parents[1]}").subset(1000).digest
 
 
@@ -50,7 +50,10 @@ def test_subset_is_balanced_and_spread() -> None:
     part = data.subset(100)
     assert len(part) == 100
     assert (
-        np.abs(np.bincount(part.labels, minlength=10) - np.bincount(data.labels, minlength=10) / 10).max() < 1
+        np.abs(
+            np.bincount(part.known_labels, minlength=10) - np.bincount(data.known_labels, minlength=10) / 10
+        ).max()
+        < 1
     )
     assert part.ids.tolist() == sorted(part.ids.tolist())
     assert set(part.ids.tolist()) <= set(data.ids.tolist())
@@ -112,8 +115,16 @@ def test_names() -> None:
         "cifar-100",
         "cifar-100-c",
         "digits",
+        "folder",
+        "imagenet",
+        "imagenet-c",
         "mnist",
         "mnist-1k",
+        "mnist-c",
+        "npy",
+        "npz",
+        "tiny-imagenet",
+        "tiny-imagenet-c",
     ]
     with pytest.raises(InputError, match=r"Unknown dataset 'minst'\. Did you mean 'mnist'"):
         load_dataset("minst")

@@ -46,7 +46,7 @@ def test_equal_to_corruptions_on_the_fly(
     facts |= {"suites": ["noise"], "severities": [2, 4], "seed": 7}
     live = evaluate([checkpoints], dataset=digits, out=tmp_path / "b", **facts)
     assert set(stored.cells["suite"]) == {"clean", "files:digits-c"}
-    assert set(stored.cells["table"]) == {"", "files"}
+    assert set(stored.cells["table"]) == {"", "npy files"}
     by = ["checkpoint", "corruption", "severity"]
     ours, theirs = (run.cells.sort_values(by, ignore_index=True) for run in (stored, live))
     assert ours[COLUMNS].equals(theirs[COLUMNS])
@@ -130,14 +130,14 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (objects, "shot_noise.npy: is no complete .npy file"),
     (huge, "shot_noise.npy: is no complete .npy file"),
     (other_json, "expected what `actrobust generate` wrote"),
-    (no_images, "expected NAME.npy for each corruption, found none"),
+    (no_images, "expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS"),
     (lambda folder: (folder / "labels.npy").unlink(), "labels.npy: no such file"),
     (
         lambda folder: (folder / "generated.json").unlink(),
         "labels.npy: expected 5 x 360 labels, got",
     ),
     (lambda folder: (folder / "labels.npy").write_bytes(b"x"), "labels.npy: is no complete .npy file"),
-    (shutil.rmtree, "expected a folder of NAME.npy files"),
+    (shutil.rmtree, "expected a folder of corrupted images"),
 ]
 
 
@@ -181,7 +181,7 @@ def test_cifar_10_c_as_published(tmp_path: Path) -> None:
     cell = data.stored.cells[3]
     found = cell.apply(data.images, ids=data.ids, seed=0)
     assert np.array_equal(found.permute(0, 2, 3, 1).numpy(), stacks["fog"][18:24])
-    with pytest.raises(InputError, match="'cifar-10-c' is for tests; train on cifar-10"):
+    with pytest.raises(InputError, match="'cifar-10-c' is for tests, from files; train on cifar-10"):
         load_dataset(f"cifar-10-c:{tmp_path}", train=True)
 
 

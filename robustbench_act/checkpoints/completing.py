@@ -1,0 +1,125 @@
+"""What a checkpoint's file does not say: from flags, the library of its network, the data. In that order."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError
+from robustbench_act.models import NATIVE, native
+from robustbench_act.preprocessing import View
+
+_NEEDED = {
+    "architecture": "--model",
+    "classes": "--classes",
+    "input_size": "--input-size",
+    "mean": "--mean",
+    "std": "--std",
+}
+
+
+def complete_spec(
+    spec: Spec | None, path: Path, data: Dataset | None, **given: Any
+) -> tuple[Spec, tuple[str, ...]]:
+    """Return the whole spec of a checkpoint, and who said what in it.
+
+    Parameters
+    ----------
+    spec
+        The file's own, or the one that the published layout spells; None where there is none.
+    path
+        The file, for messages and to know torchvision's published ones.
+    data
+        What the network will be shown.
+    given
+        Fields of `Spec` that somebody set; those that are None are left out.
+
+    Raises
+    ------
+    InputError
+        Where something is missing: the flags that say it are named.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    if spec is not None:
+        return spec.override(**given), _said(given, "as given")
+    sources: dict[str, str] = dict.fromkeys(given, "as given")
+    known = _library(given, path, data)
+    fields: dict[str, Any] = {"activation": NATIVE}
+    if data is not None:
+        fields["input_size"] = data.shape
+        if data.class_count is not None:
+            fields["classes"] = data.class_count
+    if known is not None:
+        own = {"classes": known.classes, "mean": known.mean, "std": known.std}
+        own |= {"resize": known.view.resize, "interpolation": known.view.interpolation}
+        if data is None:
+            own["input_size"] = known.input_size
+        fields |= own
+        sources = dict.fromkeys(("mean", "std"), known.source) | sources
+    fields |= given
+    missing = [flag for key, flag in _NEEDED.items() if key not in fields]
+    if missing:
+        raise InputError(f"{path}: the file does not say what network it is; add {', '.join(missing)}.")
+    return Spec(**fields), tuple(f"{key}: {source}" for key, source in sorted(sources.items()))
+
+
+def choose_view(checkpoints: Iterable[tuple[Path, str | None, int | None]]) -> View | None:
+    """Return what pictures go through before these checkpoints, where these say it; None where none does.
+
+    The specs of our own files say it, and the libraries of torchvision's and timm's networks.
+
+    Parameters
+    ----------
+    checkpoints
+        Of each its file, and the architecture and the number of classes where these are given.
+
+    Raises
+    ------
+    InputError
+        Where two of them differ: the same images are shown to all.
+    """
+    found: dict[View, Path] = {}
+    for path, model, classes in checkpoints:
+        view = _view_of(path, model, classes)
+        if view is not None:
+            found.setdefault(view, path)
+    if len(found) > 1:
+        (one, first), (other, second), *_ = found.items()
+        raise InputError(
+            f"{first} wants pictures {one}, {second} {other}; the same are shown to all of them: choose by "
+            "--resize, --crop and --interpolation."
+        )
+    return next(iter(found), None)
+
+
+def _view_of(path: Path, model: str | None, classes: int | None) -> View | None:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
+        if METADATA_KEY in metadata:
+            return Spec.from_json(metadata[METADATA_KEY], where=str(path)).view
+    spec = published_spec(path)
+    architecture = model or (spec.architecture if spec else None)
+    if architecture is None:
+        return None
+    known = native(architecture, path)
+    return known.view if known is not None and classes in (None, known.classes) else None
+
+
+def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:
+    """Return the configuration of the network's library, where it is about this many classes."""
+    if "architecture" not in given:
+        return None
+    known = native(given["architecture"], path)
+    classes = given.get("classes", None if data is None else data.class_count)
+    return known if known is not None and classes in (None, known.classes) else None
+
+
+def _said(given: dict[str, Any], source: str) -> tuple[str, ...]:
+    return tuple(f"{key}: {source}" for key in sorted(given))

@@ -1,0 +1,175 @@
+"""From a file to named tensors, by rules that are written down; nothing in a file is executed."""
+
+import argparse
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from robustbench_act.archives import member_names
+from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
+from robustbench_act.errors import InputError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+"""Keys under which training scripts put the weights, in the order in which they are looked for."""
+
+EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+"""Keys of averaged weights: taken where there are no others, or where they are asked for."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+"""Before every name, by DataParallel, torch.compile, Lightning: removed where the network has none."""
+
+BESIDE = ("n_averaged",)
+"""Counters that averaging keeps beside the weights: left out where the network has none."""
+
+_SHOWN = 5  # keys named in a message
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Spec | None]:
+    """Return the tensors of a .safetensors file, and its spec where it is one of ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
+    spec = metadata.get(METADATA_KEY)
+    return state, Spec.from_json(spec, where=str(path)) if spec is not None else None
+
+
+def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the state_dict of a file that torch.save wrote, and what was done to find it.
+
+    Parameters
+    ----------
+    path
+        Read by PyTorch's unpickler of plain tensors (`weights_only`).
+    weights
+        The key that holds the weights; the first of WRAPPERS, then of EMA_WRAPPERS, where left out.
+
+    Raises
+    ------
+    InputError
+        For a damaged file, code in a pickle, a TorchScript or torch.export file, no state_dict.
+    """
+    _refuse_programs(path)
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # options of scripts: attributes alone
+            data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise InputError(
+                f"{path}: refused, the pickle asks for more than tensors and could run code; "
+                "save the state_dict alone, or convert it to safetensors."
+            ) from error
+        raise InputError(f"{path}: not a complete PyTorch checkpoint.") from error
+    except Exception as error:  # a damaged file makes torch.load raise almost anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a complete PyTorch checkpoint ({reason}).") from error
+    return _unwrapped(data, path, weights)
+
+
+def fit_names(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors under the network's own names, by PREFIXES and BESIDE, and what was done."""
+    own, notes, found = network.state_dict().keys(), [], dict(state)
+    for key in BESIDE:
+        if key in found and key not in own:
+            del found[key]
+            notes.append(f"{key!r} left out")
+    while found and not found.keys() & own:
+        prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in found)), None)
+        if prefix is None:
+            break
+        found = {key.removeprefix(prefix): value for key, value in found.items()}
+        notes.append(f"prefix {prefix!r} removed")
+    return found, notes
+
+
+def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put the tensors into the network; names or shapes that do not match are an InputError with a list."""
+    own = network.state_dict()
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [
+        f"{key}: expected {tuple(own[key].shape)}, got {tuple(state[key].shape)}"
+        for key in own.keys() & state.keys()
+        if own[key].shape != state[key].shape
+    ]
+    parts = [
+        f"{label} {_some(keys)}"
+        for label, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("other shapes", sorted(shapes)),
+        )
+        if keys
+    ]
+    if parts:
+        raise InputError(f"{path}: the weights do not fit the network; {'; '.join(parts)}.")
+    network.load_state_dict(state, strict=True)
+
+
+def not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """Name the tensors that hold a NaN or an infinite value; None where none does."""
+    bad = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    return f"weights that are not finite (NaN or infinite) in {_some(bad)}" if bad else None
+
+
+def _refuse_programs(path: Path) -> None:
+    """Refuse archives that are programs, and those that unpack to far more than their size."""
+    try:
+        names = [name.partition("/")[2] for name in member_names(path)]
+    except ValueError as error:
+        raise InputError(f"{path}: not a complete PyTorch checkpoint ({error}).") from error
+    kinds = {
+        "a TorchScript program": any(name.startswith("code/") for name in names),
+        "a program of torch.export": any(
+            name in ("archive_format", "serialized_exported_program.json") for name in names
+        ),
+    }
+    for kind, is_one in kinds.items():
+        if is_one:
+            raise InputError(
+                f"{path}: is {kind}: its loader executes pickles, and no layer in it can be watched; "
+                "save the network's state_dict instead."
+            )
+
+
+def _unwrapped(data: Any, path: Path, weights: str | None) -> tuple[dict[str, Tensor], list[str]]:
+    notes: list[str] = []
+    if weights is not None:
+        if not isinstance(data, Mapping) or not isinstance(data.get(weights), Mapping):
+            raise InputError(f"{path}: expected weights under the key {weights!r}, got {_describe(data)}.")
+        data = data[weights]
+        notes.append(f"weights under {weights!r}, as asked")
+    while isinstance(data, Mapping) and not _is_state(data):
+        keys = [key for key in (*WRAPPERS, *EMA_WRAPPERS) if isinstance(data.get(key), Mapping)]
+        if not keys:
+            break
+        beside = [key for key in keys[1:] if key in EMA_WRAPPERS]
+        notes.append(f"weights under {keys[0]!r}" + (f", not {beside[0]!r}" if beside else ""))
+        data = data[keys[0]]
+    if not _is_state(data):
+        raise InputError(f"{path}: expected a state_dict (names to tensors), got {_describe(data)}.")
+    return {str(key): value for key, value in data.items()}, notes
+
+
+def _is_state(data: object) -> bool:
+    return (
+        isinstance(data, Mapping) and bool(data) and all(isinstance(item, Tensor) for item in data.values())
+    )
+
+
+def _describe(data: object) -> str:
+    if isinstance(data, Mapping):
+        return f"a mapping with the keys {_some([str(key) for key in data])}" if data else "an empty mapping"
+    return type(data).__name__
+
+
+def _some(keys: Iterable[str]) -> str:
+    named = list(keys)
+    rest = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return f"{len(named)}: {', '.join(named[:_SHOWN])}{rest}"

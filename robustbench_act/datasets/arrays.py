@@ -1,0 +1,107 @@
+"""Arrays in files of NumPy, read without running anything: .npy mapped, .npz unpacked within bounds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robustbench_act.archives import member_names
+from robustbench_act.errors import InputError
+
+
+def open_npy(path: Path) -> NDArray[Any]:
+    """Return the array of an .npy file, mapped.
+
+    Raises
+    ------
+    InputError
+        For a missing or damaged file, and for one with objects in it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header makes the reader raise almost anything
+        raise InputError(f"{path}: is no complete .npy file ({_reason(error)}).") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: is no .npy file.")
+    return array
+
+
+def open_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file by name.
+
+    Raises
+    ------
+    InputError
+        For a missing or damaged file, for one with objects in it, and for one that unpacks to far more than
+        its size.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
+    try:
+        if not member_names(path):
+            raise ValueError("no archive")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:
+        raise InputError(f"{path}: is no complete .npz file of arrays ({_reason(error)}).") from error
+
+
+def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
+    """Return images as uint8 (N, C, H, W), from that shape, (N, H, W, C) or grey (N, H, W).
+
+    Raises
+    ------
+    InputError
+        For another type or shape.
+    """
+    images = array if isinstance(array, Tensor) else _tensor(array)
+    if images is not None and images.dtype == torch.uint8:
+        if images.ndim == 3:
+            images = images.unsqueeze(1)
+        if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+            images = images.permute(0, 3, 1, 2)
+        if images.ndim == 4 and images.shape[1] in (1, 3) and len(images):
+            return images.contiguous()
+    raise InputError(
+        f"{where}: expected images as uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C 1 or 3, "
+        f"got {array.dtype} {tuple(array.shape)}."
+    )
+
+
+def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor:
+    """Return labels as int64 (count,), each from 0 up.
+
+    Raises
+    ------
+    InputError
+        For another type, shape or sign.
+    """
+    labels = array if isinstance(array, Tensor) else _tensor(array)
+    whole = labels is not None and not labels.is_floating_point() and labels.dtype != torch.bool
+    if labels is None or not whole or labels.numel() != count or labels.shape[0] != count:
+        raise InputError(
+            f"{where}: expected {count} labels, whole numbers, got {array.dtype} {tuple(array.shape)}."
+        )
+    labels = labels.reshape(count).to(torch.int64)
+    if (labels < 0).any():
+        raise InputError(f"{where}: expected labels from 0 up, got {int(labels.min())}.")
+    return labels
+
+
+def _tensor(array: NDArray[Any]) -> Tensor | None:
+    """Return None for what torch has no type for."""
+    if array.dtype.kind not in "uif":
+        return None
+    return torch.from_numpy(
+        np.array(array, dtype=array.dtype.newbyteorder("="))
+    )  # a copy: maps are read-only
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,172 @@
+"""Folders of pictures: ImageNet, Tiny-ImageNet, anybody's.
+
+ImageNet (https://image-net.org/challenges/LSVRC/2012) as its users sort it and torchvision reads it:
+ROOT/val/SYNSET/*.JPEG. Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt,
+val/images/*.JPEG with val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
+from robustbench_act.datasets.request import Request
+from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import USUAL, View
+
+_VIEWS = {
+    "imagenet": View(resize=256, crop=224, source="usual for ImageNet"),
+    "tiny-imagenet": View(crop=64, source="the set's size"),
+}
+_HALF = (0.5,)
+
+
+@cache
+def imagenet_synsets() -> tuple[str, ...]:
+    """Return the WordNet ids of the 1,000 classes of ILSVRC 2012 in the order of the labels.
+
+    That is the order of the ids; torchvision's and timm's networks have it.
+
+    >>> len(imagenet_synsets()), imagenet_synsets()[0]
+    (1000, 'n01440764')
+    """
+    text = (resources.files("robustbench_act") / "assets" / "imagenet-synsets.txt").read_text("ascii")
+    return tuple(text.split())
+
+
+def load_folder(request: Request) -> Dataset:
+    """Load any folder of pictures: ROOT/CLASS/*, classes in the order of names, or ROOT/*, no labels."""
+    root = request.existing_folder("folder")
+    found = _by_class(root)
+    plain = _pictures(root)
+    if bool(found) == bool(plain):
+        what = "both" if plain else "neither"
+        raise InputError(
+            f"Dataset 'folder': expected pictures in {root} (no labels) or in class folders, found {what}."
+        )
+    names = plain or [name for members in found.values() for name in members]
+    files = Files(root, names)
+    grey = all(mode in ("1", "L") for mode, _ in read_heads(files, request.workers))
+    return Dataset(
+        name=root.resolve().name,
+        pixels=Pictures(files, request.view or View(source="as it is"), 1 if grey else 3, request.workers),
+        labels=_labels(found, list(found)) if found else None,
+        ids=torch.arange(len(names)),
+        classes=tuple(found),
+        mean=_HALF if grey else USUAL["imagenet"][0],
+        std=_HALF if grey else USUAL["imagenet"][1],
+        total=len(names),
+    )
+
+
+def load_imagenet(request: Request) -> Dataset:
+    """Load the validation part of ImageNet (or `train`), or of some of its classes, from ROOT/val/SYNSET.
+
+    The labels are those of all 1,000 classes, however many are there.
+    """
+    root = request.existing_folder("imagenet")
+    part = root / ("train" if request.train else "val")
+    folder = part if part.is_dir() else root
+    return _synset_folders("imagenet", folder, _by_class(folder), imagenet_synsets(), request)
+
+
+def load_tiny_imagenet(request: Request) -> Dataset:
+    """Load the validation part of Tiny-ImageNet (or `train`), classes in the order of their WordNet ids."""
+    root = request.existing_folder("tiny-imagenet")
+    root = root / "tiny-imagenet-200" if (root / "tiny-imagenet-200").is_dir() else root
+    listed = root / "wnids.txt"
+    if not listed.is_file():
+        raise InputError(f"Dataset 'tiny-imagenet': expected {listed}, which does not exist.")
+    synsets = tuple(sorted(_text(listed).split()))
+    folder = root / ("train" if request.train else "val")
+    annotations = folder / "val_annotations.txt"
+    found = _annotated(annotations) if annotations.is_file() else _by_class(folder)
+    return _synset_folders("tiny-imagenet", folder, found, synsets, request)
+
+
+def _synset_folders(
+    name: str, folder: Path, found: dict[str, list[str]], synsets: Sequence[str], request: Request
+) -> Dataset:
+    unknown = sorted(set(found) - set(synsets))
+    if unknown or not found:
+        what = f"the class {unknown[0]!r}" if unknown else "none"
+        raise InputError(
+            f"Dataset {name!r}: expected class folders of pictures, named as {synsets[0]}, in {folder}, "
+            f"got {what}."
+        )
+    files = Files(folder, [file for members in found.values() for file in members])
+    mean, std = USUAL[name]
+    return Dataset(
+        name=name,
+        pixels=Pictures(files, request.view or _VIEWS[name], workers=request.workers),
+        labels=_labels(found, synsets),
+        ids=_ids(files.names),
+        classes=tuple(synsets),
+        mean=mean,
+        std=std,
+        total=len(files),
+    )
+
+
+def _labels(found: dict[str, list[str]], classes: Sequence[str]) -> Tensor:
+    place = {name: label for label, name in enumerate(classes)}
+    return torch.tensor([place[of] for of, members in found.items() for _ in members])
+
+
+def _ids(names: Sequence[str]) -> Tensor:
+    """Return the numbers that a published set gives its images, where it does; else their places."""
+    found = [re.search(r"val_(\d+)\.", name) for name in names]
+    numbers = [int(match[1]) for match in found if match]
+    published = len(set(numbers)) == len(names)
+    return torch.tensor(numbers) if published else torch.arange(len(names))
+
+
+def _by_class(folder: Path) -> dict[str, list[str]]:
+    """Return the pictures of each class folder, also those in its `images`, as CLASS/.../NAME; all sorted.
+
+    Other folders in a class are not searched.
+    """
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    found = {}
+    for name in classes:
+        inner = f"{name}/images" if (folder / name / "images").is_dir() else name
+        members = [f"{inner}/{file}" for file in _pictures(folder / inner)]
+        if members:
+            found[name] = members
+    return found
+
+
+def _pictures(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if is_picture(entry.name) and entry.is_file())
+
+
+def _annotated(path: Path) -> dict[str, list[str]]:
+    """Return the pictures of each class in val_annotations.txt: file, class and a box on each line."""
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) < 2 or not re.fullmatch(r"[\w.-]+", fields[0]):
+            raise InputError(f"{path}: line {number}: expected a file and its class, got {line[:40]!r}.")
+        found.setdefault(fields[1], []).append(f"images/{fields[0]}")
+    missing = [name for names in found.values() for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise InputError(f"{path}: names {missing[0]}, which does not exist.")
+    return {of: sorted(found[of]) for of in sorted(found)}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text.") from error

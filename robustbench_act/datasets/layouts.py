@@ -1,0 +1,236 @@
+"""Layouts of corrupted images in files, each paired with the clean images.
+
+CIFAR-10-C (https://zenodo.org/records/2535967): NAME.npy for each corruption, uint8 (severities x N, H, W,
+C), severity by severity, N images each in the order of the clean set; labels.npy, (severities x N,).
+
+MNIST-C (https://zenodo.org/records/3239543): NAME/test_images.npy, uint8 (N, H, W, C), and
+NAME/test_labels.npy, at one severity; the clean images are in `identity`.
+
+ImageNet-C (https://zenodo.org/records/2235448) and Tiny-ImageNet-C (https://zenodo.org/records/2536630):
+NAME/SEVERITY/CLASS/FILE, one picture each, paired by class and by the file's name or the number at its end;
+NAME may be in the folder of its group, as the archives have it.
+
+`actrobust generate` writes the first and the third; generated.json says which severities the arrays have.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robustbench_act.datasets.arrays import open_npy
+from robustbench_act.datasets.pictures import Files, Pictures, is_picture
+from robustbench_act.datasets.stored import StoredCell, StoredSuite
+from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import View
+
+if TYPE_CHECKING:
+    from robustbench_act.datasets.dataset import Dataset
+
+CLEAN = "identity"
+"""The folder of MNIST-C that holds the clean images."""
+
+UNLABELLED = "unlabelled"
+"""Stands for the class of images without labels."""
+
+_LABELS = "labels.npy"
+_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
+_CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
+
+
+def open_stored(folder: Path, clean: "Dataset", view: View | None = None) -> StoredSuite:
+    """Open the corrupted versions of a data set.
+
+    Parameters
+    ----------
+    folder
+        In one of the layouts above.
+    clean
+        The whole clean set: images and labels must pair with it.
+    view
+        What pictures go through; as they are where it is left out. Arrays take none.
+
+    Raises
+    ------
+    InputError
+        For a missing or damaged file, another shape or number of images, labels that do not pair.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of corrupted images, as CIFAR-10-C or ImageNet-C.")
+    arrays = sorted(path for path in folder.glob("*.npy") if path.name != _LABELS)
+    digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != CLEAN)
+    if (arrays or digits) and view is not None:
+        raise InputError(f"{folder}: holds arrays, which are not resized; leave out --resize-corrupted.")
+    if arrays:
+        return _open_arrays(folder, arrays, clean)
+    if digits:
+        return _open_digits(folder, digits, clean)
+    return _open_pictures(folder, clean, view or View(source="as stored"))
+
+
+def _open_arrays(folder: Path, files: Sequence[Path], clean: "Dataset") -> StoredSuite:
+    severities = _severities(folder)
+    _check_labels(folder / _LABELS, clean, len(severities))
+    cells = []
+    for path in files:
+        images = _open_images(path, clean, len(severities))
+        for place, severity in enumerate(severities):
+            rows = images[place * len(clean) : (place + 1) * len(clean)]
+            cells.append(StoredCell(path.stem, severity, rows, clean.ids))
+    return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
+
+
+def _open_digits(folder: Path, parts: Sequence[Path], clean: "Dataset") -> StoredSuite:
+    cells, files = [], []
+    for part in parts:
+        path = part / "test_images.npy"
+        _check_labels(part / "test_labels.npy", clean, 1)
+        cells.append(StoredCell(part.name, 1.0, _open_images(path, clean, 1), clean.ids))
+        files.append(path)
+    return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
+
+
+def _open_images(path: Path, clean: "Dataset", severities: int) -> NDArray[np.uint8]:
+    images = open_npy(path)
+    channels, height, width = clean.shape
+    expected = (severities * len(clean), height, width, channels)
+    if images.dtype != np.uint8 or images.shape != expected:
+        raise InputError(
+            f"{path}: expected uint8 {expected} ({severities} severities x {len(clean)} images of "
+            f"{clean.name}), got {images.dtype} {images.shape}."
+        )
+    return images
+
+
+def _severities(folder: Path) -> tuple[float, ...]:
+    """Return 1 to 5, or what generated.json says."""
+    path = folder / "generated.json"
+    if not path.is_file():
+        return _SEVERITIES
+    try:
+        found = json.loads(path.read_text())["suite"]["severities"]
+        return tuple(float(severity) for severity in found)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: expected what `actrobust generate` wrote.") from error
+
+
+def _check_labels(path: Path, clean: "Dataset", severities: int) -> None:
+    labels = open_npy(path)
+    if clean.labels is None:
+        return
+    expected = np.tile(clean.labels.numpy(), severities)
+    if labels.shape != expected.shape or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: expected {severities} x {len(clean)} labels, got {labels.dtype} {labels.shape}."
+        )
+    differing = np.flatnonzero(labels != expected)
+    if len(differing):
+        row = int(differing[0])
+        raise InputError(
+            f"{path}: {len(differing)} of {len(labels)} labels do not pair with those of {clean.name}, "
+            f"first row {row}: {labels[row]}, not {expected[row]}."
+        )
+
+
+def _open_pictures(folder: Path, clean: "Dataset", view: View) -> StoredSuite:
+    found = sorted(_severity_folders(folder), key=lambda item: (item[0], item[1]))
+    if not found:
+        raise InputError(
+            f"{folder}: expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS of pictures, "
+            "found neither."
+        )
+    pairing = _Pairing(clean)
+    cells, suffixes = [], set()
+    for name, severity, place in found:
+        names, ids = pairing.match(place)
+        pictures = Pictures(Files(place, names), view, channels=clean.shape[0])
+        cells.append(StoredCell(name, severity, pictures, ids))
+        suffixes |= {Path(name).suffix.lower().lstrip(".") for name in names}
+    codec = "+".join(sorted({_CODECS.get(suffix, suffix) for suffix in suffixes}))
+    return StoredSuite(f"files:{folder.name}", tuple(cells), codec)
+
+
+def _severity_folders(folder: Path) -> Iterator[tuple[str, float, Path]]:
+    """Yield corruption, severity and folder of every NAME/SEVERITY and GROUP/NAME/SEVERITY."""
+    for pattern in ("*/*", "*/*/*"):
+        for place in folder.glob(pattern):
+            severity = _number(place.name)
+            if severity is not None and place.is_dir() and _number(place.parent.name) is None:
+                yield place.parent.name, severity, place
+
+
+def _number(name: str) -> float | None:
+    return float(name) if re.fullmatch(r"[1-5](\.\d+)?", name) else None
+
+
+class _Pairing:
+    """The clean images by class and name, to find each stored picture's."""
+
+    def __init__(self, clean: "Dataset") -> None:
+        self.clean = clean
+        self.ids = clean.ids.tolist()
+        of = class_folders(clean)
+        keys = list(zip(of, clean.names(), strict=True))
+        numbers = [(of, _last_number(name)) for of, name in keys]
+        self.by_name = dict(zip(keys, self.ids, strict=True))
+        self.by_number = dict(zip(numbers, self.ids, strict=True)) if len(set(numbers)) == len(keys) else {}
+        self.last: tuple[list[str], Tensor] = ([], torch.zeros(0, dtype=torch.int64))
+
+    def match(self, place: Path) -> tuple[list[str], Tensor]:
+        """Return the pictures below a folder of one severity, as CLASS/NAME, and their clean images' ids.
+
+        Folders with the same names get the same objects: a published set has 95 of them.
+        """
+        found = [(f"{of}/{name}", self._id(of, name)) for of, name in sorted(_pictures_in_classes(place))]
+        names, ids = (
+            [name for name, number in found if number is not None],
+            [n for _, n in found if n is not None],
+        )
+        missing = set(self.ids) - set(ids)
+        if missing or len(set(ids)) < len(ids):
+            names_of = {number: "/".join(key) for key, number in self.by_name.items()}
+            what = f"missing {names_of[min(missing)]}" if missing else "one of them twice"
+            raise InputError(
+                f"{place}: expected a picture for each of the {len(self.ids)} images of {self.clean.name}, "
+                f"as CLASS/NAME; found {len(set(ids))}, {what}."
+            )
+        if names != self.last[0]:
+            self.last = names, torch.tensor(ids)
+        return self.last
+
+    def _id(self, of: str, name: str) -> int | None:
+        of, stem = of if self.clean.labels is not None else UNLABELLED, Path(name).stem
+        return self.by_name.get((of, stem), self.by_number.get((of, _last_number(stem))))
+
+
+def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
+    with os.scandir(place) as folders:
+        for folder in folders:
+            if folder.is_dir():
+                with os.scandir(folder) as files:
+                    yield from ((folder.name, file.name) for file in files if is_picture(file.name))
+
+
+def class_folders(clean: "Dataset") -> list[str]:
+    """Return the name of the folder of each image's class: its name or number, `unlabelled` without."""
+    if clean.labels is None:
+        return [UNLABELLED] * len(clean)
+    names = clean.classes or [str(label) for label in range(clean.class_count or 0)]
+    return [names[label].replace("/", "_") for label in clean.labels.tolist()]
+
+
+def _last_number(name: str) -> Any:
+    """Return the number at the end of a name; the name where there is none.
+
+    >>> _last_number("ILSVRC2012_val_00000293"), _last_number("cat")
+    (293, 'cat')
+    """
+    found = re.search(r"\d+$", name)
+    return int(found[0]) if found else name

@@ -1,0 +1,268 @@
+"""Images that are decoded when they are needed: files of any size, brought to one size by a view."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar, overload
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import View
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that another program would have to render
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits a value
+_SHOWN = 3  # files named in a message
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Files(Sequence[Path]):
+    """Files below one folder; of the millions of a published set only the names are kept, once."""
+
+    root: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Files": ...
+    def __getitem__(self, index: int | slice) -> "Path | Files":
+        if isinstance(index, slice):
+            return Files(self.root, self.names[index])
+        return self.root / self.names[index]
+
+
+def is_picture(name: str) -> bool:
+    """Tell whether a file's name ends as that of a picture.
+
+    >>> is_picture("val_1.JPEG"), is_picture("labels.txt")
+    (True, False)
+    """
+    return name.lower().endswith(_SUFFIXES)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images in a fixed order, uint8 (N, C, H, W) once decoded; taking a part of them decodes nothing.
+
+    Attributes
+    ----------
+    sources
+        A file for each image; or all of them as a tensor, uint8 (N, C, H, W), to be seen through a view.
+    view
+        What each of them goes through.
+    channels
+        1 or 3: grey pictures are repeated, others become RGB; transparency is left out.
+    workers
+        Threads that decode; the order is that of the sources for any number.
+    """
+
+    sources: Sequence[Path] | Tensor
+    view: View
+    channels: int = 3
+    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
+    _checked: dict[Path, str | bytes] = field(default_factory=dict, repr=False)  # shared by all parts
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: slice | Tensor) -> "Pictures":
+        if isinstance(self.sources, Tensor):
+            return replace(self, sources=self.sources[index])
+        if isinstance(index, slice):
+            return replace(self, sources=self.sources[index])
+        return replace(self, sources=[self.sources[row] for row in _rows(index)])
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W).
+
+        Raises
+        ------
+        InputError
+            Where the view leaves pictures of several sizes, or a file is no picture.
+        """
+        return len(self), self.channels, *self._size()
+
+    def read(self) -> Tensor:
+        """Return the images, uint8 (N, C, H, W).
+
+        Raises
+        ------
+        InputError
+            Where a file cannot be read: it is named.
+        """
+        if not len(self):
+            return torch.zeros((0, *self.shape[1:]), dtype=torch.uint8)
+        found = list(self._map(self._decode, self.sources))
+        problems = [
+            (path, answer)
+            for path, answer in zip(self.sources, found, strict=True)
+            if isinstance(answer, str)
+        ]
+        if problems:
+            raise unreadable(problems, of=len(self))
+        arrays = np.stack([array for array in found if not isinstance(array, str)])
+        return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+
+    def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Path, str]:
+        """Read and decode every file and return why those that cannot be used are not; nothing is kept.
+
+        A file is read once, however often it is asked for, also in parts of these pictures.
+        """
+        if isinstance(self.sources, Tensor):
+            return {}
+        new = [path for path in self.sources if path not in self._checked]
+        on_images(len(self) - len(new))
+        for path, answer in zip(new, self._map(self._digest, new), strict=True):
+            self._checked[path] = answer
+            on_images(1)
+        answers = ((path, self._checked[path]) for path in self.sources)
+        return {path: answer for path, answer in answers if isinstance(answer, str)}
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 over the bytes of all pictures, in order, and the view.
+
+        Raises
+        ------
+        InputError
+            Where a file cannot be read.
+        """
+        digest = hashlib.sha256(f"{self.view.resize} {self.view.crop} {self.view.interpolation}".encode())
+        if isinstance(self.sources, Tensor):
+            digest.update(self.sources.contiguous().numpy().tobytes())
+            return digest.digest()
+        problems = self.check()
+        if problems:
+            raise unreadable(problems.items(), of=len(self))
+        for path in self.sources:
+            answer = self._checked[path]
+            assert isinstance(answer, bytes)
+            digest.update(answer)
+        return digest.digest()
+
+    def _size(self) -> tuple[int, int]:
+        if isinstance(self.sources, Tensor):
+            _, _, height, width = self.sources.shape
+            return self.view.size(height, width)
+        if self.view.crop:
+            return self.view.crop, self.view.crop
+        sizes: dict[tuple[int, int], Path] = {}
+        for path, (_, size) in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
+            sizes.setdefault(self.view.size(*size), path)
+        if len(sizes) > 1:
+            (one, first), (other, second), *_ = sizes.items()
+            raise InputError(
+                f"Images of several sizes: {first} has {one[0]} x {one[1]} pixels, {second} {other[0]} x "
+                f"{other[1]}; say which size they should have, as --resize 256 --crop 224."
+            )
+        return next(iter(sizes), (0, 0))
+
+    def _map(self, work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> Iterator[_Answer]:
+        return _in_threads(work, items, self.workers)
+
+    def _decode(self, source: Path | Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
+        """Return uint8 (H, W, C), or why there is none."""
+        try:
+            with _open(source) as picture:
+                return self._array(picture)
+        except Exception as error:  # a damaged file makes its decoder raise almost anything
+            return _reason(error)
+
+    def _digest(self, path: Path) -> bytes | str:
+        """Return the SHA-256 of a file that can be decoded, or why it cannot."""
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            return _reason(error)
+        found = self._decode(path)
+        return found if isinstance(found, str) else digest
+
+    def _array(self, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+        if picture.mode not in _MODES:
+            raise ValueError(f"mode {picture.mode}, more than 8 bits a value")
+        shown = self.view.apply(picture.convert("RGB" if self.channels == 3 else "L"))
+        return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, self.channels)
+
+
+def read_heads(files: Sequence[Path], workers: int) -> list[tuple[str, tuple[int, int]]]:
+    """Return the mode and the size (H, W) that the head of each file says.
+
+    Raises
+    ------
+    InputError
+        Where a file is no picture: it is named.
+    """
+    found = list(_in_threads(_head, files, workers))
+    problems = [(path, text) for path, text in zip(files, found, strict=True) if isinstance(text, str)]
+    if problems:
+        raise unreadable(problems, of=len(files))
+    return [head for head in found if not isinstance(head, str)]
+
+
+def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:
+    """Return the error that names pictures which cannot be read, and why."""
+    named = [f"{path} ({reason})" for path, reason in problems]
+    rest = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return InputError(
+        f"{len(named)} of {of} images cannot be read: {', '.join(named[:_SHOWN])}{rest}; "
+        "--skip-unreadable leaves them out."
+    )
+
+
+def _head(path: Path) -> tuple[str, tuple[int, int]] | str:
+    try:
+        with _open(path) as picture:
+            return picture.mode, (picture.height, picture.width)
+    except Exception as error:
+        return _reason(error)
+
+
+def _open(source: Path | Tensor) -> Image.Image:
+    if isinstance(source, Tensor):
+        array = source.permute(1, 2, 0).numpy()
+        return Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
+    return Image.open(source, formats=_FORMATS)
+
+
+def _in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item], workers: int) -> Iterator[_Answer]:
+    """Yield the answers in the order of the items; decoders let go of the interpreter while they work."""
+    with _bombs_are_errors(), ThreadPoolExecutor(max(workers, 1)) as pool:
+        yield from pool.map(work, items)
+
+
+@contextmanager
+def _bombs_are_errors() -> Iterator[None]:
+    """Refuse pictures of more pixels than Pillow takes for reasonable, instead of warning of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _rows(index: Tensor) -> list[int]:
+    rows = index.nonzero().flatten() if index.dtype == torch.bool else index
+    return [int(row) for row in rows.tolist()]
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a known format"
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,47 @@
+"""What is asked of a loader of data sets."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import View
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which part of a set, from where, and how to read it.
+
+    Attributes
+    ----------
+    root
+        The folder or file that was named, or None.
+    train
+        The training part instead of the test part.
+    download
+        Let torchvision download what is missing.
+    view
+        What the images should go through, where somebody says it.
+    workers
+        Threads that decode pictures.
+    """
+
+    root: Path | None = None
+    train: bool = False
+    download: bool = False
+    view: View | None = None
+    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
+
+    @property
+    def folder(self) -> Path:
+        """The root, `data` where none was named."""
+        return self.root or Path("data")
+
+    def existing_folder(self, name: str) -> Path:
+        """Return the root of the data set `name`, which has to be a folder."""
+        if not self.folder.is_dir():
+            raise InputError(
+                f"Dataset {name!r}: expected the folder {self.folder}, which does not exist; "
+                f"name it as {name}:ROOT."
+            )
+        return self.folder

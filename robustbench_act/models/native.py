@@ -1,0 +1,89 @@
+"""How the networks of torchvision and timm want their images: their libraries' own configuration."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torchvision import models as torchvision_models
+
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.models.architecture import Architecture, import_timm
+from robustbench_act.preprocessing import INTERPOLATIONS, View
+
+
+@dataclass(frozen=True)
+class Native:
+    """What a library says of a network with its published weights.
+
+    Attributes
+    ----------
+    source
+        Whose configuration it is, e.g. "torchvision's ResNet18_Weights.IMAGENET1K_V1".
+    classes, input_size, mean, std
+        As in `Spec`.
+    view
+        What pictures go through.
+    """
+
+    source: str
+    classes: int
+    input_size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    view: View
+
+
+def native(architecture: str, path: Path | None = None) -> Native | None:
+    """Return the configuration of a torchvision or timm network; None for others.
+
+    torchvision has several for one network: that of the published file named as `path`, else of its first
+    weights. timm's is the tag's in the name, else of its first weights.
+
+    >>> found = native("torchvision:resnet18")
+    >>> found.source, str(found.view)
+    ("torchvision's ResNet18_Weights.IMAGENET1K_V1", 'resized to 256, centre of 224 x 224, bilinear')
+    >>> native("cifar:resnet8") is None
+    True
+    """
+    parsed = Architecture.parse(architecture)
+    if parsed.source == "torchvision":
+        return _torchvision(parsed.name, path)
+    return _timm(parsed.name) if parsed.source == "timm" else None
+
+
+def _torchvision(name: str, path: Path | None) -> Native | None:
+    weights: list[Any] = list(torchvision_models.get_model_weights(name))
+    if not weights:
+        return None
+    named = [entry for entry in weights if path is not None and entry.url.endswith(f"/{path.name}")]
+    chosen = (named or weights)[0]
+    source, how = f"torchvision's {chosen}", chosen.transforms()
+    (resize,), (crop,) = how.resize_size, how.crop_size
+    return Native(
+        source=source,
+        classes=len(chosen.meta["categories"]),
+        input_size=(len(how.mean), crop, crop),
+        mean=tuple(how.mean),
+        std=tuple(how.std),
+        view=View(resize, crop, how.interpolation.value, source),
+    )
+
+
+def _timm(name: str) -> Native | None:
+    timm = import_timm()
+    config = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
+    if config is None:
+        raise unknown_name("architecture", f"timm:{name}", [f"timm:{known}" for known in timm.list_models()])
+    how = timm.data.resolve_data_config(pretrained_cfg=config.to_dict(), use_test_size=True)
+    source = f"timm's {config.architecture}{f'.{config.tag}' if config.tag else ''}"
+    channels, height, width = how["input_size"]
+    mode, interpolation = how["crop_mode"], how["interpolation"]
+    if height != width or mode != "center" or interpolation not in INTERPOLATIONS:
+        raise InputError(
+            f"Architecture 'timm:{name}': its configuration wants {height} x {width} pixels, {mode} crop, "
+            f"{interpolation} interpolation; say --mean, --std, --resize and --crop yourself."
+        )
+    view = View(math.floor(height / how["crop_pct"]), height, interpolation, source)
+    mean, std = tuple(how["mean"]), tuple(how["std"])
+    return Native(source, config.num_classes, (channels, height, width), mean, std, view)
