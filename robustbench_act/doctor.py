@@ -5,21 +5,23 @@ the clean images, as its spec says and in the ways that are usually confused wit
 """
 
 import importlib.metadata
+import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
-from robustbench_act.evaluation import CHUNK, Plan
+from robustbench_act.evaluation import BATCH_SIZE, CHUNK, Plan, measure
 from robustbench_act.preprocessing import USUAL, normalise
 from robustbench_act.statistics import compare_outcomes, share_interval
 
@@ -49,7 +51,7 @@ class Finding:
     Attributes
     ----------
     subject
-        A checkpoint's name, "run" or "machine".
+        A checkpoint's name, "data", "run" or "machine".
     good
         Whether it is as it should be.
     text
@@ -228,8 +230,30 @@ def _predict(
     return found
 
 
+def examine_data(data: Dataset) -> list[Finding]:
+    """Return what the images are, whether their labels make sense, and what is stored of them in files."""
+    channels, height, width = data.shape
+    seen = f" ({data.view})" if data.view is not None else ""
+    text = f"{len(data)} of {data.total} images of {data.name}, {channels} x {height} x {width}{seen}"
+    found = [Finding("data", True, text)]
+    if data.unreadable:
+        text = f"{len(data.unreadable)} files cannot be read, first {data.unreadable[0]}"
+        found.append(Finding("data", False, text))
+    if data.labels is None:
+        found.append(Finding("data", True, "no labels: agreement and fluctuation alone are measured"))
+    else:
+        present = len(np.unique(data.labels.numpy()))
+        text = f"labels of {present} of {data.class_count} classes"
+        found.append(Finding("data", present > 1 or len(data) == 1, text))
+    if data.stored is not None:
+        kinds = f"{len(data.stored.corruptions)} corruptions x {len(data.stored.severities)} severities"
+        text = f"{kinds} in files ({data.stored.codec}), each image paired with its clean one"
+        found.append(Finding("data", True, text))
+    return found
+
+
 def examine_plan(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
-    """Return what the planned run needs: time, measured on a few images, and room on the disk.
+    """Return what the planned run needs: time and memory, measured on a few images, and room on the disk.
 
     Parameters
     ----------
@@ -240,40 +264,95 @@ def examine_plan(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
     device
         Where it would run.
     """
-    seconds = _seconds(plan, device)
-    room = shutil.disk_usage(_existing(out)).free
-    cells = 1 + sum(len(suite.cells) for suite in plan.chosen_suites())
-    needed = cells * len(plan.checkpoints) * -(-len(plan.dataset) // CHUNK) * _BYTES
+    passes = f"{plan.passes:,} forward passes{' with probes' if plan.probes else ''}"
     return [
-        Finding("run", True, f"about {_duration(seconds)} for {plan.passes:,} forward passes, probes aside"),
-        Finding(
-            "run",
-            needed < room,
-            f"up to {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there",
-        ),
+        Finding("run", True, f"about {_duration(_seconds(plan, device))} for {passes}"),
+        Finding("run", True, f"about {_memory(plan) / 1e9:,.1f} GB of memory, probes aside"),
+        examine_room(plan, out),
     ]
 
 
+def examine_room(plan: Plan, out: Path) -> Finding:
+    """Return whether the run fits on the disk."""
+    room = shutil.disk_usage(_existing(out)).free
+    cells = 1 + sum(len(suite.cells) for suite in plan.chosen_suites())
+    needed = cells * len(plan.checkpoints) * -(-len(plan.dataset) // CHUNK) * _BYTES
+    text = f"up to {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there"
+    return Finding("run", needed < room, text)
+
+
+def warnings_before(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
+    """Return what is wrong of all that takes no more than a moment to look at: what `evaluate` asks first."""
+    looked = [*examine_machine(), examine_room(plan, out)]
+    looked += [check_accuracy(one, plan.dataset, device) for one in plan.checkpoints if one.problem is None]
+    return [finding for finding in looked if not finding.good]
+
+
 def _seconds(plan: Plan, device: torch.device) -> float:
-    """Return the time that corruptions and forward passes take, from a few images of each."""
-    few = plan.dataset[:_FEW]
-    total = 0.0
+    """Return the time that decoding, corruptions and forward passes take, from a few images of each."""
+    started = time.perf_counter()
+    few = plan.dataset.subset(_FEW)
+    few.images.to(device)
+    total = (time.perf_counter() - started) / len(few) * len(plan.dataset)
     for suite in plan.chosen_suites():
         for cell in suite.cells:
-            images = few.images.to(device)
-            images = images if cell.domain == "pixels" else images.float()
-            for _ in range(2):  # the first time constants are made
-                started = time.perf_counter()
-                cell.apply(images, ids=few.ids.to(device), seed=plan.seed)
-                taken = time.perf_counter() - started
+            images = few.images if cell.domain == "pixels" else few.images.float()
+            taken = _timed(cell.apply, images.to(device), ids=few.ids.to(device), seed=plan.seed)
             total += taken / len(few) * len(plan.dataset)
-    batch = plan.dataset[:_BATCH]
+    metrics = ("fluctuation", "means") if plan.probes else ()
+    labels = None if few.labels is None else few.labels.to(device)
     for checkpoint in plan.checkpoints:
-        _predict_own(checkpoint, batch[:2], device)
-        started = time.perf_counter()
-        _predict_own(checkpoint, batch, device)
-        total += (time.perf_counter() - started) / len(batch) * plan.passes / len(plan.checkpoints)
+        if checkpoint.problem is None:
+            clean = normalise(few.images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
+            both = torch.stack([clean, clean])
+            network = checkpoint.model.to(device)
+            taken = _timed(measure, network, both, labels, batch_size=_BATCH, metrics=metrics)
+            total += taken / (2 * len(few)) * plan.passes / len(plan.checkpoints)
     return total
+
+
+def _timed(work: Callable[..., object], *arguments: Any, **options: Any) -> float:
+    """Return the seconds that a second call takes: in the first constants are made."""
+    try:
+        for _ in range(2):
+            started = time.perf_counter()
+            work(*arguments, **options)
+    except (RuntimeError, ValueError, FloatingPointError):  # `examine` says why it cannot run
+        return 0.0
+    return time.perf_counter() - started
+
+
+def _memory(plan: Plan) -> int:
+    """Return the bytes of a chunk's inputs, of all weights, and of a batch in the largest layer."""
+    most = max((len(tuple(unit.cells)) for unit in plan.units() if unit.chunk == 0), default=0) + 1
+    pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.dataset.shape)
+    inputs = pixels * (2 * most * 4 + 2)  # float32, each version by itself and all stacked; uint8
+    weights: int = sum(
+        tensor.numel() * tensor.element_size()
+        for checkpoint in plan.checkpoints
+        for tensor in checkpoint.model.state_dict().values()
+    )
+    batch = min(BATCH_SIZE, most * len(plan.dataset))
+    layer = max((_largest_layer(one, plan.dataset) for one in plan.checkpoints if not one.problem), default=0)
+    return inputs + weights + layer * batch
+
+
+def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
+    """Return the bytes that go into and out of the layer that has most of them, for one image."""
+    sizes = [0]
+
+    def count(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        tensors = [item for item in (*inputs, output) if isinstance(item, Tensor)]
+        sizes.append(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+
+    leaves = [module for module in checkpoint.model.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    try:
+        _predict_own(checkpoint, data[:1], next(iter(checkpoint.model.parameters())).device)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes)
 
 
 def examine_machine() -> list[Finding]:

@@ -3,7 +3,7 @@
 import importlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +41,13 @@ def find_factory(text: str, *, what: str) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"{what} {text!r}: {match['function']} is not a function.")
     return found  # type: ignore[no-any-return]
+
+
+def call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any], *, what: str) -> Any:
+    """Return what a user's function returns; whatever it raises is an InputError that says it."""
+    try:
+        return factory(**arguments)
+    except Exception as error:  # it is the user's code: anything may go wrong in it
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{what}: the call with ({given}) raised {said}") from error

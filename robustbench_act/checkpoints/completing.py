@@ -44,7 +44,7 @@ def complete_spec(
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
-        return spec.override(**given), _said(given, "as given")
+        return spec.override(**given), _grouped(dict.fromkeys(given, "as given"))
     sources: dict[str, str] = dict.fromkeys(given, "as given")
     known = _library(given, path, data)
     fields: dict[str, Any] = {"activation": NATIVE}
@@ -58,12 +58,12 @@ def complete_spec(
         if data is None:
             own["input_size"] = known.input_size
         fields |= own
-        sources = dict.fromkeys(("mean", "std"), known.source) | sources
+        sources = dict.fromkeys(("mean", "std"), f"as {known.source} has them") | sources
     fields |= given
     missing = [flag for key, flag in _NEEDED.items() if key not in fields]
     if missing:
         raise InputError(f"{path}: the file does not say what network it is; add {', '.join(missing)}.")
-    return Spec(**fields), tuple(f"{key}: {source}" for key, source in sorted(sources.items()))
+    return Spec(**fields), _grouped(sources)
 
 
 def choose_view(checkpoints: Iterable[tuple[Path, str | None, int | None]]) -> View | None:
@@ -121,5 +121,13 @@ def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:
     return known if known is not None and classes in (None, known.classes) else None
 
 
-def _said(given: dict[str, Any], source: str) -> tuple[str, ...]:
-    return tuple(f"{key}: {source}" for key in sorted(given))
+def _grouped(sources: dict[str, str]) -> tuple[str, ...]:
+    """Return a phrase for each source, with what it said.
+
+    >>> _grouped({"std": "as given", "mean": "as given"})
+    ('mean, std as given',)
+    """
+    return tuple(
+        f"{', '.join(sorted(key for key, source in sources.items() if source == own))} {own}"
+        for own in dict.fromkeys(sources.values())
+    )

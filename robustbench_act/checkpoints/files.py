@@ -1,6 +1,5 @@
 """Checkpoints on disk: found, read without running anything they hold, written whole or not at all."""
 
-import glob
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,8 +68,12 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for item in paths:
-        for path in _expand(os.fspath(item)):
-            found.setdefault(path, None)
+        try:
+            found |= dict.fromkeys(_expand(os.fspath(item)))
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{item}: cannot be searched for checkpoints ({error}).") from error
     return list(found)
 
 
@@ -85,7 +88,8 @@ def _expand(item: str) -> list[Path]:
         if not files:
             raise InputError(f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)}).")
         return files
-    files = sorted(Path(name) for name in glob.glob(item, recursive=True))  # noqa: PTH207 - absolute patterns
+    anchor = Path(path.anchor)
+    files = sorted(anchor.glob(str(path.relative_to(anchor))))  # unlike glob.glob, ** follows no links
     files = [file for file in files if file.name.endswith(SUFFIXES) and file.is_file()]
     if not files:
         raise InputError(f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there.")

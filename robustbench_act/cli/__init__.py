@@ -15,6 +15,7 @@ from robustbench_act.cli.examining import doctor
 from robustbench_act.cli.gating import baseline, check
 from robustbench_act.cli.generating import generate
 from robustbench_act.cli.listing import list_names
+from robustbench_act.cli.manifesting import manifest
 from robustbench_act.cli.probing import probe
 from robustbench_act.cli.training import train
 from robustbench_act.errors import InputError
@@ -51,6 +52,7 @@ for command in (
     probe,
     train,
     generate,
+    manifest,
     list_names,
 ):
     main.add_command(command)

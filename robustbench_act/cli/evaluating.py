@@ -86,16 +86,13 @@ def report(run: Path) -> None:
 
 
 def _begin(plan: Any, out: Path, progress: Any, device: str) -> Any:
-    """Say which networks do worse on clean images than they should, before hours of compute; then start."""
+    """Say what looks wrong before hours of compute, then start."""
     from robustbench_act.devices import choose_device
-    from robustbench_act.doctor import check_accuracy
+    from robustbench_act.doctor import warnings_before
 
-    where = choose_device(device)
-    for checkpoint in plan.checkpoints:
-        finding = check_accuracy(checkpoint, plan.dataset, where)
-        if not finding.good and checkpoint.problem is None:
-            text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
-            click.echo(text, err=True)
+    for finding in warnings_before(plan, out, choose_device(device)):
+        text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
+        click.echo(text, err=True)
     return progress.start(plan, out)
 
 

@@ -47,7 +47,7 @@ def doctor(
         suites=suites or None,
         severities=parse_numbers("--severity", severity),
     )
-    findings = looks.examine_machine()
+    findings = looks.examine_machine() + looks.examine_data(inputs.data)
     findings += [
         finding for checkpoint in loaded for finding in looks.examine(checkpoint, inputs.data, where)
     ]

@@ -22,6 +22,6 @@ def list_names() -> None:
     click.echo("Suites")
     for name in list_suites():
         click.echo(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
-    click.echo(f"Datasets\n  {', '.join(list_datasets())}")
+    click.echo(f"Datasets\n  {', '.join(list_datasets())}, package.module:function")
     ours = [name for name in list_architectures() if name.startswith("cifar:")]
-    click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, package.module:factory")
+    click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")

@@ -5,7 +5,6 @@ ROOT/val/SYNSET/*.JPEG. Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-
 val/images/*.JPEG with val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -135,8 +134,8 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     """
     if not folder.is_dir():
         return {}
-    with os.scandir(folder) as entries:
-        classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    entries = sorted(entry.name for entry in folder.iterdir())
+    classes = [name for name in entries if not name.startswith(".") and (folder / name).is_dir()]
     found = {}
     for name in classes:
         inner = f"{name}/images" if (folder / name / "images").is_dir() else name
@@ -147,8 +146,8 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
 
 
 def _pictures(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if is_picture(entry.name) and entry.is_file())
+    names = sorted(entry.name for entry in folder.iterdir())
+    return [name for name in names if is_picture(name) and (folder / name).is_file()]
 
 
 def _annotated(path: Path) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from robustbench_act.datasets.arrays import as_images, as_labels, open_npy, open
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.factories import find_factory
+from robustbench_act.factories import call_factory, find_factory
 from robustbench_act.preprocessing import USUAL
 
 
@@ -49,22 +49,18 @@ def load_factory(text: str, *, train: bool = False) -> Dataset:
     InputError
         Where the function is not found, or returns something else.
     """
-    made = find_factory(text, what="Dataset")(**({"train": True} if train else {}))
+    what = f"Dataset {text!r}"
+    factory = find_factory(text, what="Dataset")
+    made = call_factory(factory, {"train": True} if train else {}, what=what)
     if isinstance(made, Dataset):
         return made
-    if (
-        isinstance(made, tuple)
-        and len(made) == 2
-        and all(_is_array(item) for item in made if item is not None)
-    ):
-        return _from_arrays(text.rpartition(":")[2], *made, where=f"Dataset {text!r}")
-    raise InputError(
-        f"Dataset {text!r}: expected a Dataset, or images and labels as arrays, got {type(made).__name__}."
-    )
-
-
-def _is_array(item: object) -> bool:
-    return isinstance(item, np.ndarray | Tensor)
+    if not isinstance(made, tuple) or len(made) != 2:
+        got = type(made).__name__
+        raise InputError(f"{what}: expected a Dataset, or images and labels as arrays, got {got}.")
+    images, labels = (item if item is None or isinstance(item, Tensor) else np.asarray(item) for item in made)
+    if images is None:
+        raise InputError(f"{what}: expected images, got None.")
+    return _from_arrays(text.rpartition(":")[2], images, labels, where=what)
 
 
 def _from_arrays(

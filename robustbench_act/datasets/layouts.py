@@ -14,7 +14,6 @@ NAME may be in the folder of its group, as the archives have it.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -211,11 +210,9 @@ class _Pairing:
 
 
 def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
-    with os.scandir(place) as folders:
-        for folder in folders:
-            if folder.is_dir():
-                with os.scandir(folder) as files:
-                    yield from ((folder.name, file.name) for file in files if is_picture(file.name))
+    for folder in place.iterdir():
+        if folder.is_dir():
+            yield from ((folder.name, file.name) for file in folder.iterdir() if is_picture(file.name))
 
 
 def class_folders(clean: "Dataset") -> list[str]:

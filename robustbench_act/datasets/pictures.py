@@ -129,7 +129,8 @@ class Pictures:
         if isinstance(self.sources, Tensor):
             return {}
         new = [path for path in self.sources if path not in self._checked]
-        on_images(len(self) - len(new))
+        if len(new) < len(self):
+            on_images(len(self) - len(new))
         for path, answer in zip(new, self._map(self._digest, new), strict=True):
             self._checked[path] = answer
             on_images(1)

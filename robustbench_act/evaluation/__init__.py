@@ -2,6 +2,7 @@
 
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
 from robustbench_act.evaluation.engine import Execution, run_plan
+from robustbench_act.evaluation.forward import measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
 from robustbench_act.evaluation.probing import probe_layers
 
@@ -15,6 +16,7 @@ __all__ = [
     "Unit",
     "evaluate",
     "make_plan",
+    "measure",
     "probe_layers",
     "run_plan",
 ]

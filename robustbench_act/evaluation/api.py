@@ -5,7 +5,7 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
-from robustbench_act.checkpoints import Checkpoint, find_checkpoints, load_checkpoints
+from robustbench_act.checkpoints import Checkpoint, choose_view, find_checkpoints, load_checkpoints
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.devices import choose_device
 from robustbench_act.errors import InputError
@@ -25,6 +25,7 @@ def evaluate(
     suites: Sequence[str] | None = None,
     severities: Sequence[float] | None = None,
     limit: int | None = None,
+    skip_unreadable: bool = False,
     seed: int = 0,
     probes: bool = True,
     batch_size: int = BATCH_SIZE,
@@ -49,6 +50,8 @@ def evaluate(
         Severities of every corruption, in [1, 5]. Left out: 1 to 5, or those of the files.
     limit
         Evaluate on a balanced subset of so many images.
+    skip_unreadable
+        Leave out pictures that cannot be read (run.json names them) instead of refusing the set.
     seed
         Seed of the corruptions.
     probes
@@ -86,6 +89,7 @@ def evaluate(
         suites=suites,
         severities=severities,
         limit=limit,
+        skip_unreadable=skip_unreadable,
         seed=seed,
         probes=probes,
     )
@@ -102,6 +106,7 @@ def make_plan(
     suites: Sequence[str] | None = None,
     severities: Sequence[float] | None = None,
     limit: int | None = None,
+    skip_unreadable: bool = False,
     seed: int = 0,
     probes: bool = True,
 ) -> Plan:
@@ -109,15 +114,18 @@ def make_plan(
 
     Parameters and errors are those of `evaluate`.
     """
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    loaded, paths = _named(checkpoints)
+    if isinstance(dataset, str):
+        dataset = load_dataset(dataset, usual=choose_view((path, None, None) for path in paths))
+    data = dataset if limit is None else dataset.subset(limit)
     if suites is None:
         suites = () if data.stored is not None else DEFAULT_SUITES
     if severities is None:
         stored = data.stored.severities if data.stored is not None and not suites else None
         severities = stored or ALL_SEVERITIES
     return Plan(
-        checkpoints=_load(checkpoints),
-        dataset=data if limit is None else data.subset(limit),
+        checkpoints=loaded + load_checkpoints(paths),
+        dataset=data.readable() if skip_unreadable else data,
         suites=tuple(dict.fromkeys(suites)),
         severities=tuple(sorted({float(severity) for severity in severities})),
         seed=seed,
@@ -125,10 +133,12 @@ def make_plan(
     )
 
 
-def _load(checkpoints: Sequence[str | Path | Checkpoint] | None) -> list[Checkpoint]:
+def _named(
+    checkpoints: Sequence[str | Path | Checkpoint] | None,
+) -> tuple[list[Checkpoint], list[Path]]:
+    """Return those that are loaded, and the files of the others; the embedded ones where none is named."""
     if checkpoints is None:
         with resources.as_file(resources.files("robustbench_act") / "assets" / "checkpoints") as folder:
-            return load_checkpoints(find_checkpoints([folder]))
-    loaded = [item for item in checkpoints if isinstance(item, Checkpoint)]
+            return [], find_checkpoints([folder])
     paths = [item for item in checkpoints if not isinstance(item, Checkpoint)]
-    return loaded + load_checkpoints(find_checkpoints(paths))
+    return [item for item in checkpoints if isinstance(item, Checkpoint)], find_checkpoints(paths)

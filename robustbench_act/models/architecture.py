@@ -17,7 +17,7 @@ from torchvision import models as torchvision_models
 
 from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.factories import find_factory
+from robustbench_act.factories import call_factory, find_factory
 from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
 
 _CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
@@ -167,16 +167,9 @@ def import_timm() -> Any:
 
 
 def _from_factory(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+    what = f"Architecture {str(spec)!r}"
     factory = find_factory(f"{spec.source}:{spec.name}", what="Architecture")
-    try:
-        made = factory(classes=classes, channels=channels, **spec.options)
-    except Exception as error:  # it is the user's code: anything may go wrong in it
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(
-            f"Architecture {str(spec)!r}: the call with classes={classes}, channels={channels} raised {said}"
-        ) from error
+    made = call_factory(factory, {"classes": classes, "channels": channels, **spec.options}, what=what)
     if not isinstance(made, nn.Module):
-        raise InputError(
-            f"Architecture {str(spec)!r}: expected a torch.nn.Module from it, got {type(made).__name__}."
-        )
+        raise InputError(f"{what}: expected a torch.nn.Module from it, got {type(made).__name__}.")
     return made
