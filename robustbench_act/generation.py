@@ -54,6 +54,8 @@ class Generation:
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
             raise InputError(f"Expected layout npy or folders, got {self.layout!r}.")
+        if self.layout == "npy":
+            _ = self.dataset.known_labels  # they are stored beside the images
         shifts = [cell.corruption for cell in self.suite.cells if cell.domain != "pixels"]
         if shifts:
             raise InputError(

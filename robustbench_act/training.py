@@ -109,8 +109,8 @@ def train_checkpoint(
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
     trained before; the global random state is left as it was. An InputError where the loss is not finite.
     """
-    channels = train.shape[0]
-    model = _fresh_model(architecture, job, classes=len(train.classes), channels=channels).to(device)
+    channels, classes = train.shape[0], train.known_class_count
+    model = _fresh_model(architecture, job, classes=classes, channels=channels).to(device)
     sample = train.subset(TRACK_IMAGES)
     tracked: list[pd.DataFrame] = []
 
@@ -123,7 +123,7 @@ def train_checkpoint(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
         training_seed=job.seed,
-        classes=len(train.classes),
+        classes=classes,
         input_size=train.shape,
         mean=train.mean,
         std=train.std,

@@ -129,5 +129,5 @@ def _grouped(sources: dict[str, str]) -> tuple[str, ...]:
     """
     return tuple(
         f"{', '.join(sorted(key for key, source in sources.items() if source == own))} {own}"
-        for own in dict.fromkeys(sources.values())
+        for own in sorted(set(sources.values()))
     )

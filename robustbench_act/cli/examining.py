@@ -37,6 +37,7 @@ def doctor(
     from robustbench_act.evaluation import make_plan
 
     where = choose_device(device)
+    limit, flags["limit"] = flags["limit"], None  # of the run, not of what is looked at
     inputs = load_inputs(checkpoints, flags)
     loaded = inputs.checkpoints
     if loaded is None:
@@ -46,6 +47,7 @@ def doctor(
         dataset=inputs.data,
         suites=suites or None,
         severities=parse_numbers("--severity", severity),
+        limit=limit,
     )
     findings = looks.examine_machine() + looks.examine_data(inputs.data)
     findings += [

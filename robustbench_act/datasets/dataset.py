@@ -85,11 +85,14 @@ class Dataset:
         return self.labels
 
     @property
+    def known_class_count(self) -> int:
+        """How many classes there are, likewise."""
+        return len(self.classes) or int(self.known_labels.max()) + 1
+
+    @property
     def class_count(self) -> int | None:
         """How many classes there are at least; None without labels."""
-        if self.labels is None:
-            return None
-        return len(self.classes) or int(self.labels.max()) + 1
+        return None if self.labels is None else self.known_class_count
 
     @property
     def view(self) -> View | None:

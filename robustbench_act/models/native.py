@@ -72,9 +72,13 @@ def _torchvision(name: str, path: Path | None) -> Native | None:
 
 def _timm(name: str) -> Native | None:
     timm = import_timm()
-    config = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
-    if config is None:
-        raise unknown_name("architecture", f"timm:{name}", [f"timm:{known}" for known in timm.list_models()])
+    try:
+        config = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        if timm.models.is_model(name):
+            raise InputError(f"Architecture 'timm:{name}': {error}") from error
+        known = [f"timm:{known}" for known in timm.list_models()]
+        raise unknown_name("architecture", f"timm:{name}", known) from error
     how = timm.data.resolve_data_config(pretrained_cfg=config.to_dict(), use_test_size=True)
     source = f"timm's {config.architecture}{f'.{config.tag}' if config.tag else ''}"
     channels, height, width = how["input_size"]

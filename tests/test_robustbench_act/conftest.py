@@ -1,10 +1,13 @@
 """Real checkpoints, small enough to train in a test session."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
+from robustbench_act.cli import main
 from robustbench_act.datasets import load_dataset
 from robustbench_act.training import Recipe, plan_grid, train_checkpoint
 
@@ -25,3 +28,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
             device=torch.device("cpu"),
         )
     return out
+
+
+@pytest.fixture
+def actrobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs the command in an empty working folder."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])

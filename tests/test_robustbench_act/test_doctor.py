@@ -10,10 +10,20 @@ import pytest
 import torch
 from torch import nn
 
+from corruptions import get_suite
 from robustbench_act.checkpoints import Checkpoint, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
-from robustbench_act.doctor import check_accuracy, examine, examine_machine, examine_plan
+from robustbench_act.doctor import (
+    _memory,
+    check_accuracy,
+    examine,
+    examine_data,
+    examine_machine,
+    examine_plan,
+    warnings_before,
+)
 from robustbench_act.evaluation import make_plan
+from robustbench_act.generation import Generation, generate
 
 CPU = torch.device("cpu")
 
@@ -111,8 +121,9 @@ def test_a_network_that_cannot_run_is_said(load: Callable[..., Checkpoint], digi
 
 def test_a_plan_has_time_and_room(checkpoints: Path, tmp_path: Path) -> None:
     plan = make_plan([checkpoints], dataset="digits", suites=["light", "shift"], severities=[1], limit=40)
-    time, room = examine_plan(plan, tmp_path / "not" / "there", CPU)
-    assert re.fullmatch(r"about \d+ (s|min) for 3,360 forward passes, probes aside", time.text)
+    time, memory, room = examine_plan(plan, tmp_path / "not" / "there", CPU)
+    assert re.fullmatch(r"about \d+ (s|min) for 3,360 forward passes with probes", time.text)
+    assert re.fullmatch(r"about 0\.\d GB of memory, probes aside", memory.text)
     assert plan.passes == 4 * 40 * (1 + 2 * 10)
     assert room.good
     assert f"MB in {tmp_path}/not/there" in room.text
@@ -122,3 +133,40 @@ def test_the_machine_is_described() -> None:
     found = examine_machine()
     assert found[0].text.startswith("actrobust ")
     assert all(one.good for one in found)
+
+
+def test_memory_is_that_of_a_chunk_of_weights_and_of_the_largest_layer(checkpoints: Path) -> None:
+    """By hand: 40 images of 8 x 8, clean and at two severities; 16,160 weights of 4 bytes."""
+    checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
+    plan = make_plan([checkpoint], dataset="digits", suites=["light"], severities=[1, 2], limit=40)
+    inputs = 40 * 64 * (2 * 3 * 4 + 2)
+    state = checkpoint.model.state_dict().values()
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in state)
+    largest = 2 * 4 * 4 * 64  # 4 channels of float32 into a layer of the first stage, and out of it
+    assert _memory(plan) == inputs + weights + largest * 120
+
+
+def test_data_are_described_and_doubted(digits: Dataset, tmp_path: Path) -> None:
+    whole, labels = examine_data(digits)
+    assert whole.text == "360 of 360 images of digits, 1 x 8 x 8"
+    assert labels.text == "labels of 10 of 10 classes"
+    assert whole.good
+    assert labels.good
+    one_class = digits[digits.known_labels == 3]
+    assert not examine_data(one_class)[1].good
+    made = generate(Generation(digits, get_suite("light")), tmp_path / "made")
+    *_, stored = examine_data(digits.with_stored(made))
+    assert stored.text == "2 corruptions x 5 severities in files (npy), each image paired with its clean one"
+    broken = replace(digits, unreadable=("a.png", "b.png"))
+    assert examine_data(broken)[1].text == "2 files cannot be read, first a.png"
+    assert not examine_data(broken)[1].good
+
+
+def test_what_evaluate_asks_first(load: Callable[..., Checkpoint], tmp_path: Path) -> None:
+    def asked(**spec: Any) -> list[str]:
+        plan = make_plan([load(**spec)], dataset="digits", suites=["light"], severities=[1], limit=40)
+        return [finding.text for finding in warnings_before(plan, tmp_path, CPU)]
+
+    assert asked() == []
+    (found,) = asked(mean=(0.9,))
+    assert re.match(r"accuracy \d+\.\d% on 40 clean images of digits, \d+\.\d% in its spec", found)

@@ -362,7 +362,10 @@ def test_doctor_says_what_is_wrong_and_evaluate_warns(
     assert sound.exit_code == 0, sound.output
     assert [line.split()[:2] for line in sound.stdout.splitlines()] == [
         ["ok", "machine"],
+        ["ok", "data"],
+        ["ok", "data"],
         ["ok", "relu_1"],
+        ["ok", "run"],
         ["ok", "run"],
         ["ok", "run"],
     ]

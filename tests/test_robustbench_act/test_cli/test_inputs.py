@@ -1,0 +1,204 @@
+"""Data and checkpoints as flags name them: the same for every command that takes them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+
+from robustbench_act.datasets import load_dataset
+from robustbench_act.models import build_model
+from robustbench_act.records import load_run
+from tests.references.layouts import picture, write_imagenet, write_imagenet_c
+
+NETWORK = "cifar:resnet8?width=2"
+FLAGS = (
+    "--model",
+    NETWORK,
+    "--mean",
+    "0.5,0.5,0.5",
+    "--std",
+    "0.5,0.5,0.5",
+    "--device",
+    "cpu",
+    "--no-probes",
+)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """Return a network of ImageNet's classes that nobody trained."""
+    path = tmp_path / "net.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(build_model(NETWORK, classes=1000).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def imagenet(tmp_path: Path) -> Path:
+    root = write_imagenet(tmp_path / "imagenet")
+    write_imagenet_c(root, "ImageNet-C", groups=False)
+    return root
+
+
+def test_imagenet_c_end_to_end(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
+    result = actrobust("evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "a")
+    assert result.exit_code == 0, result.output
+    run = load_run("a")
+    assert run.info["dataset"]["view"]["what"] == "resized to 256, centre of 224 x 224, bilinear"
+    assert run.info["dataset"]["view"]["source"] == "usual for ImageNet"
+    assert run.info["dataset"]["size"] == [3, 224, 224]
+    assert [(suite["source"], suite["codec"]) for suite in run.info["suites"]] == [("files", "jpeg")]
+    assert set(run.cells["table"]) == {"", "jpeg files"}
+    assert "jpeg files" not in set(run.cells.query("severity == 0")["table"])
+    both = ("--suite", "noise", "--severity", 2)
+    result = actrobust(
+        "evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "b", *both
+    )
+    assert result.exit_code == 0, result.output
+    cells = load_run("b").cells
+    assert set(cells["table"]) == {"", "224", "jpeg files"}
+    shot = cells[cells["corruption"] == "shot_noise"]
+    assert sorted(shot["table"]) == ["224", "jpeg files"]
+    assert shot["pixels"].nunique() == 2
+
+
+def test_sizes_by_flags(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
+    flags = ("--dataset", f"imagenet:{imagenet}", "--suite", "light", "--severity", "3")
+    sized = ("--resize", 40, "--crop", 32, "--interpolation", "bicubic", "--workers", 3)
+    result = actrobust("evaluate", network, *FLAGS, *flags, *sized, "--out", "a")
+    assert result.exit_code == 0, result.output
+    info = load_run("a").info
+    assert info["dataset"]["view"] == {
+        "what": "resized to 40, centre of 32 x 32, bicubic",
+        "resize": 40,
+        "crop": 32,
+        "interpolation": "bicubic",
+        "source": "as given",
+    }
+    assert info["checkpoints"][0]["input_size"] == [3, 32, 32]
+    other = actrobust("evaluate", network, *FLAGS, *flags, "--out", "a")
+    assert other.exit_code == 2
+    assert "holds a run with another plan (different: dataset" in other.stderr
+
+
+def test_flags_that_need_others(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
+    flags = ("evaluate", network, *FLAGS, "--dataset", f"imagenet:{imagenet}", "--out", "x")
+    for more, message in (
+        (("--interpolation", "bicubic"), "says how --resize resizes; give both"),
+        (("--resize-corrupted",), "says that --resize and --crop are for files too; give them"),
+        (("--resize", 8, "--interpolation", "cubic"), "Did you mean 'bicubic'"),
+        (("--crop", 300), "cannot be read: "),
+        (
+            ("--input-size", "3,32,32"),
+            "expects images of (C, H, W) = (3, 32, 32), dataset 'imagenet' has (3, 224, 224)",
+        ),
+    ):
+        result = actrobust(*flags, *more)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+        assert len(result.stderr.strip().splitlines()) <= 4
+    assert not Path("x").exists()
+
+
+def test_unreadable_pictures(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
+    bad = next((imagenet / "val" / "n02123045").iterdir())
+    bad.write_bytes(bad.read_bytes()[:700])
+    flags = (
+        "--dataset",
+        f"imagenet:{imagenet}",
+        "--suite",
+        "light",
+        "--severity",
+        "3",
+        "--crop",
+        64,
+        "--resize",
+        64,
+    )
+    refused = actrobust("evaluate", network, *FLAGS, *flags, "--out", "a")
+    assert refused.exit_code == 2
+    assert f"1 of 6 images cannot be read: {bad} (" in refused.stderr
+    assert "--skip-unreadable leaves them out" in refused.stderr
+    assert not Path("a").exists()
+    result = actrobust("evaluate", network, *FLAGS, *flags, "--out", "a", "--skip-unreadable")
+    assert result.exit_code == 0, result.output
+    assert f"warning: 1 picture cannot be read, 1 of 6 images left out: {bad}" in result.stderr
+    run = load_run("a")
+    assert run.info["dataset"]["unreadable"] == [str(bad)]
+    assert run.info["dataset"]["images"] == 5
+    assert run.info["dataset"]["total"] == 6
+    assert (run.cells["n"] == 5).all()
+
+
+def test_a_network_of_torchvision_tells_its_own_preprocessing(
+    actrobust: Callable[..., Result], imagenet: Path
+) -> None:
+    torch.save(
+        build_model("torchvision:squeezenet1_1", classes=1000).state_dict(), "squeezenet1_1-b8a52dc0.pth"
+    )
+    flags = ("--dataset", f"imagenet:{imagenet}", "--suite", "light", "--severity", "3", "--device", "cpu")
+    model = ("--model", "torchvision:squeezenet1_1", "--no-probes", "--limit", 2, "--out", "a")
+    result = actrobust("evaluate", "squeezenet1_1-b8a52dc0.pth", *flags, *model)
+    assert result.exit_code == 0, result.output
+    info = load_run("a").info
+    assert info["dataset"]["view"]["source"] == "torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1"
+    assert info["checkpoints"][0]["mean"] == [0.485, 0.456, 0.406]
+    assert info["checkpoints"][0]["read"] == [
+        "architecture as given",
+        "mean, std as torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1 has them",
+    ]
+
+
+def test_a_function_gives_data(
+    actrobust: Callable[..., Result], checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data_by_function.py").write_text(
+        "from robustbench_act import load_dataset\ndef some(): return load_dataset('digits').subset(30)\n"
+    )
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    flags = ("--suite", "light", "--severity", "3", "--device", "cpu", "--no-probes", "--out", "a", "--json")
+    result = actrobust("evaluate", checkpoints, "--dataset", "data_by_function:some", *flags)
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["leaderboard"]) == 2
+    assert load_run("a").info["dataset"]["digest"] == load_dataset("digits").subset(30).digest
+
+
+def test_a_published_tree_is_read_as_activations_and_training_seeds(
+    actrobust: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Folders, alpha in the name, trial as training seed, `module.` before names."""
+    tree = tmp_path / "trained_networks" / "CIFAR10" / "resnet20"
+    tree.mkdir(parents=True)
+    for name in ("relu", "silu", "la_silu", "la_silu_alpha0.1"):
+        for trial in (1, 2):
+            activation, _, alpha = name.partition("_alpha")
+            parameters = {"alpha": float(alpha)} if alpha else {}
+            model = build_model("resnet20", activation=activation, activation_parameters=parameters)
+            state = {
+                ("module." if trial == 2 else "") + key: value for key, value in model.state_dict().items()
+            }
+            torch.save(state, tree / f"{name}_{trial}.pth.tar")
+    (tmp_path / "pictures").mkdir()
+    for number in range(4):
+        picture(number, 32, 32).save(tmp_path / "pictures" / f"{number}.png")
+    flags = (
+        "--dataset",
+        f"folder:{tmp_path / 'pictures'}",
+        "--suite",
+        "light",
+        "--severity",
+        "3",
+        "--device",
+        "cpu",
+    )
+    result = actrobust("evaluate", tmp_path / "trained_networks", *flags, "--out", "a", "--no-probes")
+    assert result.exit_code == 0, result.output
+    board = load_run("a").leaderboard()
+    assert sorted(board["activation"]) == ["la_silu", "la_silu(alpha=0.1)", "relu", "silu"]
+    assert (board["seeds"] == 2).all()
+    assert "LA-SiLU(alpha=0.1)" in result.stdout
+    assert "la_silu(alpha=0.1)" in Path("a/report.html").read_text()

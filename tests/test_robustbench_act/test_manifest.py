@@ -1,0 +1,203 @@
+"""Manifests: what they say is done, flags come first, mistakes are named where they stand."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+from click.testing import Result
+
+from robustbench_act.checkpoints import load_checkpoint
+from robustbench_act.cli import main
+from robustbench_act.errors import InputError
+from robustbench_act.manifest import OPTIONS, manifest_schema, read_manifest
+from robustbench_act.records import load_run
+
+MANIFEST = """
+dataset = "digits"
+suite = ["light"]
+severity = [1, 2.5]
+limit = 30
+device = "cpu"
+probes = false
+report = "none"
+out = "out"
+
+[spec]
+model = "cifar:resnet8?width=4"
+mean = [0.3053]
+std = [0.3762]
+
+[[checkpoint]]
+path = "nets/*.pth"
+activation = "relu"
+
+[[checkpoint]]
+path = "nets/b.pt"
+name = "mine"
+activation = "la_silu"
+training_seed = 7
+std = [0.5]
+clean_accuracy = 0.25
+"""
+
+
+@pytest.fixture
+def study(checkpoints: Path, tmp_path: Path) -> Path:
+    """Return the path of a manifest beside its networks, in a folder of its own."""
+    folder = tmp_path / "study"
+    (folder / "nets").mkdir(parents=True)
+    for source, name in (("relu_1", "a.pth"), ("relu_2", "c.pth"), ("la_silu_1", "b.pt")):
+        state = load_checkpoint(checkpoints / f"{source}.safetensors").model.state_dict()
+        torch.save(state, folder / "nets" / name)
+    (folder / "study.toml").write_text(MANIFEST)
+    return folder / "study.toml"
+
+
+def test_a_manifest_is_the_whole_command(actrobust: Callable[..., Result], study: Path) -> None:
+    result = actrobust("evaluate", "--manifest", study)
+    assert result.exit_code == 0, result.output
+    run = load_run(study.parent / "out")
+    assert run.info["severities"] == [1, 2.5]
+    assert len(run.images) == 30
+    assert run.layers.empty
+    rows = {entry["name"]: entry for entry in run.info["checkpoints"]}
+    assert list(rows) == ["a", "c", "mine"]
+    assert rows["mine"]["activation"] == "la_silu"
+    assert rows["mine"]["training_seed"] == 7
+    assert rows["mine"]["std"] == [0.5]
+    assert rows["a"]["std"] == [0.3762]
+    assert rows["mine"]["clean_accuracy"] == 0.25
+    assert "architecture, classes" not in str(rows["a"]["read"])
+
+
+def test_flags_come_first(actrobust: Callable[..., Result], study: Path) -> None:
+    flags = ("--limit", 20, "--severity", 3, "--std", "0.4", "--out", "mine", "--probes", "--suite", "noise")
+    result = actrobust(
+        "evaluate", study.parent / "nets" / "a.pth", "--manifest", study, *flags, "--activation", "relu"
+    )
+    assert result.exit_code == 0, result.output
+    run = load_run("mine")
+    assert [entry["name"] for entry in run.info["checkpoints"]] == ["a"]
+    assert run.info["checkpoints"][0]["std"] == [0.4]
+    assert run.info["checkpoints"][0]["mean"] == [0.3053]
+    assert len(run.images) == 20
+    assert run.info["severities"] == [3]
+    assert [suite["name"] for suite in run.info["suites"]] == ["noise"]
+    assert len(run.layers)
+
+
+def test_doctor_and_probe_take_one(actrobust: Callable[..., Result], study: Path) -> None:
+    result = actrobust("doctor", "--manifest", study)
+    assert "25.0% by chance" not in result.stdout
+    assert "3 checkpoints" not in result.stdout
+    assert "mine" in result.stdout
+    assert "360 of 360 images of digits" in result.stdout
+    assert actrobust("probe", "--manifest", study, "--json").exit_code == 0
+
+
+def test_paths_lead_from_the_manifest(study: Path) -> None:
+    found = read_manifest(study)
+    assert found.options["out"] == str(study.parent / "out")
+    assert found.entries[0].path == str(study.parent / "nets" / "*.pth")
+    study.write_text('dataset = "mnist:data"')
+    assert read_manifest(study).options["dataset"] == f"mnist:{study.parent / 'data'}"
+    study.write_text('dataset = "my.data:photos"')
+    assert read_manifest(study).options["dataset"] == "my.data:photos"
+
+
+def test_one_is_written_for_editing(actrobust: Callable[..., Result], study: Path) -> None:
+    folder = study.parent
+    study.unlink()
+    tree = folder / "nets" / "CIFAR10" / "resnet20" / "la_silu_alpha0.1_3.pth.tar"
+    tree.parent.mkdir(parents=True)
+    tree.touch()
+    result = actrobust("manifest", folder)
+    assert result.exit_code == 0, result.output
+    written = folder / "manifest.toml"
+    assert result.stdout.strip() == str(written)
+    jsonschema.validate(tomllib.loads(written.read_text()), manifest_schema())
+    found = read_manifest(written)
+    assert [Path(entry.path).name for entry in found.entries] == [tree.name, "a.pth", "b.pt", "c.pth"]
+    assert found.entries[0].spec == {"activation": "la_silu", "training_seed": 3}
+    again = actrobust("manifest", folder)
+    assert again.exit_code == 2
+    assert "exists already; choose another --out" in again.stderr
+    assert "Expected a FOLDER of checkpoints, or --schema" in actrobust("manifest").stderr
+
+
+def test_the_schema_is_one_and_knows_the_flags(actrobust: Callable[..., Result]) -> None:
+    schema = json.loads(actrobust("manifest", "--schema").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(tomllib.loads(MANIFEST), schema)
+    assert schema == manifest_schema()
+    flags = {
+        name.lstrip("-").replace("-", "_")
+        for option in main.commands["evaluate"].params
+        for name in option.opts
+    }
+    assert set(OPTIONS) <= flags
+
+
+WRONG: list[tuple[str, str]] = [
+    ("suit = 3", r"study\.toml: Unknown key 'suit'\. Did you mean 'suite'"),
+    ('limit = "many"', r"study\.toml: limit: expected a whole number from 1 up, got 'many'"),
+    ("limit = true", "limit: expected a whole number"),
+    ("severity = []", r"severity: expected a list of numbers, got \[\]"),
+    ("severity = [nan]", "severity: expected a list of numbers"),
+    ("suite = [1]", "suite: expected a list of texts"),
+    ("probes = 1", "probes: expected true or false, got 1"),
+    ("spec = 1", r"\[spec\]: expected a table, got int"),
+    ("[checkpoint]\npath = 'x'", r"expected \[\[checkpoint\]\], a table for each"),
+    ("checkpoint = [1]", "checkpoint 1: expected a table, got int"),
+    ("[[checkpoint]]\nactivation = 'relu'", "checkpoint 1: expected a path"),
+    (
+        "[[checkpoint]]\npath = 'x'\nactivaton = 'relu'",
+        "checkpoint 1: Unknown key 'activaton'. Did you mean 'activation'",
+    ),
+    ("[[checkpoint]]\npath = 'x'\nactivation_parameters = {alpha = 'x'}", "expected a table of numbers"),
+    (
+        "[[checkpoint]]\npath = 'x'\nclean_accuracy = 95",
+        "clean_accuracy: expected a number from 0 to 1, got 95",
+    ),
+    ("a = [", r"study\.toml: is no TOML"),
+    ("a = " + "[" * 100_000, r"study\.toml: is no TOML"),
+    ("a = " + "9" * 10_000, r"study\.toml: is no TOML"),
+    ("x = '" + "y" * 2**20 + "'", "expected a manifest of at most 1,048,576 bytes"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=[text[:30] for text, _ in WRONG])
+def test_mistakes_are_named_where_they_stand(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_manifest(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_what_cannot_be_read(actrobust: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is no TOML"):
+        read_manifest(tmp_path / "x.toml")
+    result = actrobust("evaluate", "--manifest", "gone.toml")
+    assert result.exit_code == 2
+    assert "gone.toml: cannot be read (No such file or directory)" in result.stderr
+
+
+def test_one_name_for_several_files_and_equal_names_are_refused(
+    actrobust: Callable[..., Result], study: Path
+) -> None:
+    for change, message in (
+        (('name = "mine"', 'name = "a"'), "Two checkpoints are called 'a'"),
+        (('path = "nets/b.pt"', 'path = "nets"'), "3 files cannot all be called 'mine'"),
+    ):
+        study.write_text(MANIFEST.replace(*change))
+        result: Any = actrobust("evaluate", "--manifest", study)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert not (study.parent / "out").exists()

@@ -1,0 +1,173 @@
+"""Weights found in files by written rules; programs and bombs are refused."""
+
+import argparse
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.checkpoints import find_checkpoints, load_checkpoint, load_checkpoints, unique_names
+from robustbench_act.checkpoints.reading import EMA_WRAPPERS, PREFIXES, WRAPPERS
+from robustbench_act.errors import InputError
+from robustbench_act.models import build_model
+
+MODEL = "cifar:resnet8?width=2"
+FLAGS: dict[str, Any] = {"classes": 10, "input_size": (1, 8, 8), "mean": (0.1,), "std": (0.3,)}
+SAID = "architecture, classes, input_size, mean, std as given"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return dict(build_model(MODEL, channels=1).state_dict())
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that stores something with torch.save and loads it as a checkpoint."""
+
+    def store_and_load(content: object, **options: Any) -> Any:
+        torch.save(content, tmp_path / "x.ckpt")
+        return load_checkpoint(tmp_path / "x.ckpt", MODEL, **FLAGS, **options)
+
+    return store_and_load
+
+
+@pytest.mark.parametrize("key", [*WRAPPERS, *EMA_WRAPPERS])
+def test_every_wrapper(key: str, state: dict[str, Tensor], load: Callable[..., Any]) -> None:
+    found = load({key: state, "epoch": 3, "best": 0.5})
+    assert found.digest == load(state).digest
+    assert found.notes == (f"weights under {key!r}", SAID)
+
+
+def test_plain_weights_come_before_averaged_ones(state: dict[str, Tensor], load: Callable[..., Any]) -> None:
+    averaged = {key: value + 1 for key, value in state.items()}
+    both = {"state_dict_ema": averaged, "state_dict": state, "arch": "resnet8"}
+    found = load(both)
+    assert found.digest == load(state).digest
+    assert found.notes[0] == "weights under 'state_dict', not 'state_dict_ema'"
+    asked = load(both, weights="state_dict_ema")
+    assert asked.digest == load(averaged).digest
+    assert asked.notes[0] == "weights under 'state_dict_ema', as asked"
+    with pytest.raises(
+        InputError, match="expected weights under the key 'swa', got a mapping with the keys 3: "
+    ):
+        load(both, weights="swa")
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "module.model.", "_orig_mod.module."])
+def test_every_prefix(prefix: str, state: dict[str, Tensor], load: Callable[..., Any]) -> None:
+    found = load({prefix + key: value for key, value in state.items()})
+    assert found.digest == load(state).digest
+    names = [note for note in found.notes if note.startswith("prefix")]
+    assert names == [f"prefix '{part}.' removed" for part in prefix.rstrip(".").split(".")]
+
+
+def test_a_prefix_that_the_network_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "prefixed_for_a_test.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU())\n"
+        "    def forward(self, x): return self.model(x)\n"
+        "def net(classes, channels): return Net()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    weights = {"model.1.weight": torch.ones(10, 64), "model.1.bias": torch.zeros(10)}
+    torch.save(weights, "x.pt")
+    found = load_checkpoint("x.pt", "prefixed_for_a_test:net", **FLAGS)
+    assert found.notes == (SAID,)
+    torch.save({f"model.{key}": value for key, value in weights.items()}, "y.pt")
+    assert load_checkpoint("y.pt", "prefixed_for_a_test:net", **FLAGS).notes[0] == "prefix 'model.' removed"
+
+
+def test_an_averaged_model_of_torch(load: Callable[..., Any]) -> None:
+    network = build_model(MODEL, channels=1)
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    found = load({"ema": averaged.state_dict()})
+    assert found.digest == load(network.state_dict()).digest
+    assert found.notes[:3] == ("weights under 'ema'", "'n_averaged' left out", "prefix 'module.' removed")
+
+
+def test_a_lightning_checkpoint(state: dict[str, Tensor], load: Callable[..., Any]) -> None:
+    """With what Lightning 2 stores beside the weights, as its documentation lists it."""
+    content = {
+        "epoch": 3,
+        "global_step": 1200,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": OrderedDict((f"model.{key}", value) for key, value in state.items()),
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_score": torch.tensor(0.5)}},
+        "optimizer_states": [{"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": []}],
+        "lr_schedulers": [],
+        "hparams_name": "kwargs",
+        "hyper_parameters": {"lr": 0.1, "width": 2},
+    }
+    found = load(content)
+    assert found.digest == load(state).digest
+    assert found.notes[:2] == ("weights under 'state_dict'", "prefix 'model.' removed")
+
+
+def test_options_of_a_script_are_attributes_and_no_code(
+    state: dict[str, Tensor], load: Callable[..., Any]
+) -> None:
+    assert load({"state_dict": state, "args": argparse.Namespace(lr=0.1)}).digest == load(state).digest
+
+
+def test_programs_are_refused_with_the_reason(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(network).save(str(tmp_path / "script.pt"))  # type: ignore[no-untyped-call]
+        torch.export.save(torch.export.export(network, (torch.zeros(1, 2),)), tmp_path / "export.pt2")
+    for name, kind in (("script.pt", "a TorchScript program"), ("export.pt2", "a program of torch.export")):
+        with pytest.raises(
+            InputError, match=f"is {kind}: its loader executes pickles, and no layer in it can"
+        ):
+            load_checkpoints(find_checkpoints([tmp_path / name]), MODEL, **FLAGS)
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("bomb/data.pkl", "w") as member,
+    ):
+        for _ in range(300):
+            member.write(bytes(2**20))
+    with pytest.raises(InputError, match="unpacks to 314,572,800 bytes from"):
+        load_checkpoint(tmp_path / "bomb.pth", MODEL, **FLAGS)
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.pt").touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    for item in (tmp_path, f"{tmp_path}/**/*.pt"):
+        assert find_checkpoints([item]) == [tmp_path / "a" / "x.pt"]
+    for wrong in ("a\0b", "**x/*.pt"):
+        with pytest.raises(InputError, match=r"cannot be searched|nothing is there"):
+            find_checkpoints([wrong])
+
+
+def test_names_have_as_many_folders_as_they_need() -> None:
+    paths = [
+        Path(f"t/{data}/{net}/relu_1.pth.tar") for data in ("CIFAR10", "CIFAR100") for net in ("r20", "r32")
+    ]
+    assert unique_names(paths) == [
+        "CIFAR10/r20/relu_1",
+        "CIFAR10/r32/relu_1",
+        "CIFAR100/r20/relu_1",
+        "CIFAR100/r32/relu_1",
+    ]
+    assert unique_names([Path("a/x.pt"), Path("a/y.pt")]) == ["x", "y"]
+    assert unique_names([Path("a/x.pt"), Path("x.pt")]) == ["a/x", "x"]
+    assert len(set(unique_names([Path("a/x.pt"), Path("a/x.pth")]))) == 1
