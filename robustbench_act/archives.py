@@ -15,9 +15,9 @@ def member_names(path: Path) -> list[str]:
     ValueError
         Where the archive is damaged, or would unpack to far more than its size.
     """
-    if not zipfile.is_zipfile(path):
-        return []
     try:
+        if not zipfile.is_zipfile(path):
+            return []
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError) as error:

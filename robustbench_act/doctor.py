@@ -267,7 +267,7 @@ def examine_plan(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
     passes = f"{plan.passes:,} forward passes{' with probes' if plan.probes else ''}"
     return [
         Finding("run", True, f"about {_duration(_seconds(plan, device))} for {passes}"),
-        Finding("run", True, f"about {_memory(plan) / 1e9:,.1f} GB of memory, probes aside"),
+        Finding("run", True, f"about {_memory(plan) / 1e6:,.0f} MB of memory, probes aside"),
         examine_room(plan, out),
     ]
 

@@ -6,19 +6,24 @@ import tomllib
 from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 import yaml
 
+from robustbench_act.checkpoints.reading import BESIDE, EMA_WRAPPERS, PREFIXES, WRAPPERS
 from robustbench_act.cli import main
+from robustbench_act.datasets import list_datasets
 from robustbench_act.gate import detectable_drop, read_baseline
 from robustbench_act.gate.rules import parse_rules
+from robustbench_act.manifest import manifest_schema, read_manifest
 
 ROOT = Path(__file__).parent.parent
 GATE = (ROOT / "docs" / "gate.md").read_text()
+DATA = (ROOT / "docs" / "data.md").read_text()
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", GATE, flags=re.DOTALL)
+def block(language: str, page: str = GATE) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
     assert found
     return found[1]
 
@@ -56,10 +61,29 @@ def test_workflow_is_yaml_whose_commands_exist() -> None:
         check_parses(name, arguments)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE, flags=re.MULTILINE))
-def test_commands_exist(line: str) -> None:
-    _, name, *arguments = shlex.split(line)
+@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE + DATA, flags=re.MULTILINE))
+def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nets").mkdir()
+    Path("nets/manifest.toml").write_text(block("toml", DATA))
+    _, name, *arguments = shlex.split(line, comments=True)
     check_parses(name, arguments)
+
+
+def test_the_manifest_is_one(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(block("toml", DATA))
+    found = read_manifest(tmp_path / "study.toml")
+    assert [entry.name for entry in found.entries] == [None, "mine"]
+    jsonschema.validate(tomllib.loads(block("toml", DATA)), manifest_schema())
+
+
+def test_data_sets_keys_and_prefixes_are_those_of_the_code() -> None:
+    named = set(re.findall(r"`([a-z0-9-]+)`", DATA))
+    assert set(list_datasets()) <= named
+    for key in (*WRAPPERS, *EMA_WRAPPERS, *PREFIXES, *BESIDE):
+        assert f"`{key}`" in DATA
+    options = {option for part in main.commands["evaluate"].params for option in part.opts} | {"--schema"}
+    assert set(re.findall(r"`(--[a-z-]+)", DATA)) <= options
 
 
 def check_parses(name: str, arguments: list[str]) -> None:

@@ -99,6 +99,16 @@ def test_digest_sees_one_bit_and_not_the_order(stored: Path) -> None:
     assert digest != weights_digest(state)
 
 
+def test_digest_takes_tensors_of_any_strides() -> None:
+    plain = {"a": torch.full((3,), 2.0), "b": torch.ones(1), "c": torch.arange(6.0).reshape(2, 3)}
+    strange = {
+        "a": torch.full((1,), 2.0).expand(3),
+        "b": torch.ones(2).as_strided((1,), (0,)),
+        "c": torch.arange(6.0).reshape(2, 3).t().contiguous().t(),
+    }
+    assert weights_digest(plain) == weights_digest(strange)
+
+
 def test_overrides_replace_the_spec(stored: Path) -> None:
     loaded = load_checkpoint(stored, mean=(0.5,), std=None)
     assert loaded.spec.mean == (0.5,)
