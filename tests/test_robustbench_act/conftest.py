@@ -1,5 +1,6 @@
 """Real checkpoints, small enough to train in a test session."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,3 +38,16 @@ def actrobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     folder.mkdir()
     monkeypatch.chdir(folder)
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
+    """Return a function that writes a module into the working folder and returns its name."""
+
+    def write(name: str, text: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    return write

@@ -14,12 +14,12 @@ from corruptions import get_suite
 from robustbench_act.checkpoints import Checkpoint, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.doctor import (
-    _memory,
     check_accuracy,
     examine,
     examine_data,
     examine_machine,
     examine_plan,
+    memory_needed,
     warnings_before,
 )
 from robustbench_act.evaluation import make_plan
@@ -143,7 +143,7 @@ def test_memory_is_that_of_a_chunk_of_weights_and_of_the_largest_layer(checkpoin
     state = checkpoint.model.state_dict().values()
     weights = sum(tensor.numel() * tensor.element_size() for tensor in state)
     largest = 2 * 4 * 4 * 64  # 4 channels of float32 into a layer of the first stage, and out of it
-    assert _memory(plan) == inputs + weights + largest * 120
+    assert memory_needed(plan) == inputs + weights + largest * 120
 
 
 def test_data_are_described_and_doubted(digits: Dataset, tmp_path: Path) -> None:

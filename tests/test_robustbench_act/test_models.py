@@ -1,6 +1,5 @@
 """Networks: parameter names, published weights, shapes."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,16 +70,15 @@ def test_torchvision_network_with_another_activation() -> None:
     assert "ReLU" not in names
 
 
-def test_factory_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_networks_for_a_test.py").write_text(
+def test_factory_from_the_working_folder(module: Callable[[str, str], str]) -> None:
+    module(
+        "my_networks_for_a_test",
         "from torch import nn\n"
         "def tiny(*, classes, channels, width=3):\n"
         "    return nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.Flatten(),\n"
         "        nn.LazyLinear(classes))\n"
-        "def wrong(*, classes, channels): return 3\n"
+        "def wrong(*, classes, channels): return 3\n",
     )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     model = build_model("my_networks_for_a_test:tiny?width=5", activation="la_silu", channels=1)
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert type(model.get_submodule("1")).__name__ == "LASiLU"

@@ -68,18 +68,17 @@ def test_every_prefix(prefix: str, state: dict[str, Tensor], load: Callable[...,
     assert names == [f"prefix '{part}.' removed" for part in prefix.rstrip(".").split(".")]
 
 
-def test_a_prefix_that_the_network_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "prefixed_for_a_test.py").write_text(
+def test_a_prefix_that_the_network_has_stays(module: Callable[[str, str], str]) -> None:
+    module(
+        "prefixed_for_a_test",
         "from torch import nn\n"
         "class Net(nn.Module):\n"
         "    def __init__(self):\n"
         "        super().__init__()\n"
         "        self.model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU())\n"
         "    def forward(self, x): return self.model(x)\n"
-        "def net(classes, channels): return Net()\n"
+        "def net(classes, channels): return Net()\n",
     )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
     weights = {"model.1.weight": torch.ones(10, 64), "model.1.bias": torch.zeros(10)}
     torch.save(weights, "x.pt")
     found = load_checkpoint("x.pt", "prefixed_for_a_test:net", **FLAGS)

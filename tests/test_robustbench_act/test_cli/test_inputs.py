@@ -154,12 +154,12 @@ def test_a_network_of_torchvision_tells_its_own_preprocessing(
 
 
 def test_a_function_gives_data(
-    actrobust: Callable[..., Result], checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+    actrobust: Callable[..., Result], module: Callable[[str, str], str], checkpoints: Path
 ) -> None:
-    Path("data_by_function.py").write_text(
-        "from robustbench_act import load_dataset\ndef some(): return load_dataset('digits').subset(30)\n"
+    module(
+        "data_by_function",
+        "from robustbench_act import load_dataset\ndef some(): return load_dataset('digits').subset(30)\n",
     )
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
     flags = ("--suite", "light", "--severity", "3", "--device", "cpu", "--no-probes", "--out", "a", "--json")
     result = actrobust("evaluate", checkpoints, "--dataset", "data_by_function:some", *flags)
     assert result.exit_code == 0, result.output
@@ -202,3 +202,19 @@ def test_a_published_tree_is_read_as_activations_and_training_seeds(
     assert (board["seeds"] == 2).all()
     assert "LA-SiLU(alpha=0.1)" in result.stdout
     assert "la_silu(alpha=0.1)" in Path("a/report.html").read_text()
+
+
+def test_the_published_networks_that_we_have(
+    actrobust: Callable[..., Result], shared: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Four ResNet-20 in the layout of the LayerAct reference code, without a flag about them."""
+    tree = shared("reference/layeract/trained_networks")
+    for number in range(4):
+        picture(number, 32, 32).save(tmp_path / f"{number}.png")
+    flags = ("--dataset", f"folder:{tmp_path}", "--suite", "light", "--severity", "3", "--device", "cpu")
+    result = actrobust("evaluate", tree, *flags, "--out", "a", "--no-probes")
+    assert result.exit_code == 0, result.output
+    board = load_run("a").leaderboard()
+    assert sorted(board["activation"]) == ["la_hardsilu", "la_silu", "prelu", "relu"]
+    assert set(board["architecture"]) == {"resnet20"}
+    assert (board["seeds"] == 1).all()

@@ -1,6 +1,7 @@
 """Arrays and functions that users bring."""
 
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,8 +114,9 @@ def test_a_file_or_folder_that_is_not_there(tmp_path: Path) -> None:
             load_dataset(spec)
 
 
-def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_data_for_a_test.py").write_text(
+def test_a_function_of_the_users_own(module: Callable[[str, str], str]) -> None:
+    module(
+        "my_data_for_a_test",
         "import numpy as np, torch\n"
         "from robustbench_act.datasets import load_dataset\n"
         "def arrays(train=False): return np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 2, 3]\n"
@@ -122,10 +124,8 @@ def test_a_function_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "def whole(): return load_dataset('digits').subset(10)\n"
         "def wrong(): return 3\n"
         "def fails(): raise KeyError('x')\n"
-        "number = 3\n"
+        "number = 3\n",
     )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
     assert len(load_dataset("my_data_for_a_test:arrays")) == 4
     data = load_dataset("my_data_for_a_test:tensors")
     assert data.labels is None

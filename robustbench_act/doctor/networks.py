@@ -1,0 +1,200 @@
+"""Networks before clean images: as their specs say, and in the ways that are usually confused with it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.doctor.finding import Finding
+from robustbench_act.preprocessing import USUAL, normalise
+from robustbench_act.statistics import compare_outcomes, share_interval
+
+SAMPLE = 256
+"""Images that each network is shown."""
+
+_BATCH = 64
+_CLEARLY = 0.05  # accuracy that another way must gain, and
+_SURE = 0.001  # the p-value of McNemar's test
+_PERMUTED = 0.3  # accuracy that other names of the classes must gain
+_PER_CLASS = 5  # images of a class on average; of fewer any errors look like other names
+
+_WAYS = {
+    "no normalisation (0 to 1)": ((0.0,), (1.0,)),
+    "no normalisation (0 to 255)": ((0.0,), (1 / 255,)),
+    "mean 0.5, std 0.5": ((0.5,), (0.5,)),
+    **{f"the usual normalisation of {name}": pair for name, pair in USUAL.items()},
+}
+
+
+def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
+    """Look at one network on a balanced sample of clean images.
+
+    Its accuracy against the one in its spec; other normalisations and the reversed order of colours, where
+    one is clearly better (McNemar's test); other names of the classes, where a permutation explains the
+    errors.
+
+    Parameters
+    ----------
+    checkpoint
+        Is moved to `device`.
+    data
+        Clean images with labels.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    list of Finding
+        The accuracy first, then what is wrong.
+    """
+    sample = data.subset(SAMPLE)
+    own = predict(checkpoint, sample, device)
+    if isinstance(own, Finding):
+        return [own]
+    read = [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
+    if sample.labels is None:
+        return [*read, _spread(checkpoint, own)]
+    labels = sample.labels.numpy()
+    right = own == labels
+    return [
+        *read,
+        _accuracy(checkpoint, right, data),
+        *_other_way(checkpoint, sample, labels, right, device),
+        *_other_names(checkpoint, own, labels, data.classes),
+    ]
+
+
+def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> Finding:
+    """Return the first finding of `examine` alone: what `evaluate` looks at before it begins."""
+    sample = data.subset(_BATCH)
+    found = predict(checkpoint, sample, device)
+    if isinstance(found, Finding):
+        return found
+    if sample.labels is None:
+        return _spread(checkpoint, found)
+    return _accuracy(checkpoint, found == sample.labels.numpy(), data)
+
+
+def predict(checkpoint: Checkpoint, sample: Dataset, device: torch.device) -> NDArray[np.int64] | Finding:
+    """Return the predictions with the spec's normalisation, or why there are none."""
+    problem = checkpoint.problem
+    if problem is None:
+        try:
+            return _predict(checkpoint, sample.images, checkpoint.spec.mean, checkpoint.spec.std, device)
+        except (RuntimeError, ValueError) as error:
+            problem = f"its forward pass fails: {' '.join(str(error).split())}"
+    return Finding(checkpoint.name, False, problem)
+
+
+def _accuracy(checkpoint: Checkpoint, right: NDArray[np.bool_], data: Dataset) -> Finding:
+    count, stated = len(right), checkpoint.spec.clean_accuracy
+    low, high = share_interval(int(right.sum()), count, confidence=0.999)
+    text = f"accuracy {right.mean():.1%} on {count} clean images of {data.name}"
+    known = checkpoint.spec.dataset
+    if stated is not None and (data.name == known or data.name.startswith(f"{known}-")):
+        text += f", {stated:.1%} in its spec"
+        return Finding(checkpoint.name, bool(stated <= high), text)
+    chance = 1 / checkpoint.spec.classes
+    text += f", {chance:.1%} by chance"
+    return Finding(checkpoint.name, bool(low > chance), text)
+
+
+def _spread(checkpoint: Checkpoint, predicted: NDArray[np.int64]) -> Finding:
+    """Say how many classes are predicted for images without labels: a network fed wrongly often says one."""
+    classes = len(np.unique(predicted))
+    good = classes > 1 or len(predicted) == 1
+    known = checkpoint.spec.classes
+    text = f"no labels; {classes} of {known} classes predicted for {len(predicted)} clean images"
+    return Finding(checkpoint.name, good, text)
+
+
+def _other_way(
+    checkpoint: Checkpoint,
+    sample: Dataset,
+    labels: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    device: torch.device,
+) -> Iterator[Finding]:
+    """Yield the best other way of feeding the network, where it is clearly better."""
+    spec = checkpoint.spec
+    best: tuple[float, str, NDArray[np.bool_]] | None = None
+    for what, images, mean, std in _ways(sample, spec.mean, spec.std):
+        found = _predict(checkpoint, images, mean, std, device) == labels
+        if best is None or found.mean() > best[0]:
+            best = float(found.mean()), what, found
+    if best is None:
+        return
+    test = compare_outcomes(best[2], right)
+    if test.difference > _CLEARLY and test.p < _SURE:
+        yield Finding(
+            checkpoint.name,
+            False,
+            f"with {best[1]} its accuracy is {best[0]:.1%}, not {right.mean():.1%}: are mean "
+            f"{_numbers(spec.mean)} and std {_numbers(spec.std)} right?",
+        )
+
+
+def _ways(
+    sample: Dataset, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Iterator[tuple[str, Tensor, tuple[float, ...], tuple[float, ...]]]:
+    channels = sample.images.shape[1]
+    candidates = {**_WAYS, f"the usual normalisation of {sample.name}": (sample.mean, sample.std)}
+    seen = {(mean, std)}
+    for what, (means, stds) in candidates.items():
+        if len(means) not in (1, channels):
+            continue
+        pair = (means * (channels // len(means)), stds * (channels // len(stds)))
+        if pair not in seen:
+            seen.add(pair)
+            yield what, sample.images, *pair
+    if channels == 3:
+        yield "the order of the colours reversed (BGR)", sample.images.flip(1), mean, std
+
+
+def _other_names(
+    checkpoint: Checkpoint, predicted: NDArray[np.int64], labels: NDArray[np.int64], names: tuple[str, ...]
+) -> Iterator[Finding]:
+    """Yield the renaming of classes that explains the errors, where one does."""
+    count = checkpoint.spec.classes
+    classes = names or tuple(map(str, range(count)))
+    confusion = np.zeros((count, count), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    renamed, right = confusion[rows, columns].sum() / len(labels), np.trace(confusion) / len(labels)
+    if renamed - right < _PERMUTED or len(labels) < _PER_CLASS * len(np.unique(labels)):
+        return
+    moved = [
+        f"{classes[row]} as {classes[column]}"
+        for row, column in zip(rows, columns, strict=True)
+        if row != column and confusion[row, column] > 0
+    ]
+    yield Finding(
+        checkpoint.name,
+        False,
+        f"with other names of the classes its accuracy is {renamed:.1%}, not {right:.1%} "
+        f"({', '.join(moved[:3])}, ...): is the order of the classes right?",
+    )
+
+
+@torch.inference_mode()
+def _predict(
+    checkpoint: Checkpoint,
+    images: Tensor,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    device: torch.device,
+) -> NDArray[np.int64]:
+    network = checkpoint.model.to(device)
+    batches = torch.split(images, _BATCH)
+    parts = [network(normalise(part.to(device), mean, std)).argmax(1).cpu() for part in batches]
+    found: NDArray[np.int64] = torch.cat(parts).numpy()
+    return found
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)

@@ -1,0 +1,45 @@
+"""What does not depend on a network: the machine, the data."""
+
+import importlib.metadata
+
+import numpy as np
+import torch
+
+from robustbench_act.datasets import Dataset
+from robustbench_act.doctor.finding import Finding
+
+
+def examine_machine() -> list[Finding]:
+    """Return versions, and whether another distribution has put its files over ours."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("actrobust", "torch"))
+    device = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
+    found = [Finding("machine", True, f"{versions}, {device}, {torch.get_num_threads()} threads")]
+    owners = importlib.metadata.packages_distributions()
+    for package in ("corruptions", "reports", "robustbench_act"):
+        others = sorted(set(owners.get(package, [])) - {"actrobust"})
+        if others:
+            text = f"the distribution {', '.join(others)} has a package {package!r} too; uninstall it"
+            found.append(Finding("machine", False, text))
+    return found
+
+
+def examine_data(data: Dataset) -> list[Finding]:
+    """Return what the images are, whether their labels make sense, and what is stored of them in files."""
+    channels, height, width = data.shape
+    seen = f" ({data.view})" if data.view is not None else ""
+    text = f"{len(data)} of {data.total} images of {data.name}, {channels} x {height} x {width}{seen}"
+    found = [Finding("data", True, text)]
+    if data.unreadable:
+        text = f"{len(data.unreadable)} files cannot be read, first {data.unreadable[0]}"
+        found.append(Finding("data", False, text))
+    if data.labels is None:
+        found.append(Finding("data", True, "no labels: agreement and fluctuation alone are measured"))
+    else:
+        present = len(np.unique(data.labels.numpy()))
+        text = f"labels of {present} of {data.class_count} classes"
+        found.append(Finding("data", present > 1 or len(data) == 1, text))
+    if data.stored is not None:
+        kinds = f"{len(data.stored.corruptions)} corruptions x {len(data.stored.severities)} severities"
+        text = f"{kinds} in files ({data.stored.codec}), each image paired with its clean one"
+        found.append(Finding("data", True, text))
+    return found
