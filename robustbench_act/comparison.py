@@ -111,6 +111,8 @@ class _Pair:
         self.names = {"checkpoint": names[0], "other": names[1]}
         own, other = _once(a[a["checkpoint"] == names[0]]), _once(b[b["checkpoint"] == names[1]])
         common = own.index.intersection(other.index, sort=False)
+        if not (own.loc[common, "severity"] > 0).any():
+            raise InputError(f"{names[0]} and {names[1]}: no corrupted cell is in both runs.")
         self.a, self.b = own.loc[common], other.loc[common]
 
     def overall(self) -> dict[str, Any]:
@@ -153,9 +155,9 @@ def _by_activation(
 
 
 def _once(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the clean cell and each corrupted one once, by corruption and severity."""
+    """Return the clean cell and each corrupted one once, by source, corruption and severity."""
     whole = pd.concat([cells[cells["severity"] == 0].iloc[:1], corrupted(cells)], ignore_index=True)
-    return whole.set_index(["corruption", "severity"], drop=False).rename_axis([None, None])
+    return whole.set_index(["table", "corruption", "severity"], drop=False).rename_axis([None, None, None])
 
 
 def _columns(found: Comparison) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from PIL import Image
 import robustbench_act
 from corruptions import Cell, Suite
 from robustbench_act.datasets import Dataset
-from robustbench_act.datasets.layouts import class_folders
+from robustbench_act.datasets.layouts import stored_names
 from robustbench_act.errors import InputError
 from robustbench_act.storage import publish, sync_tree, write_atomically
 
@@ -56,6 +56,8 @@ class Generation:
             raise InputError(f"Expected layout npy or folders, got {self.layout!r}.")
         if self.layout == "npy":
             _ = self.dataset.known_labels  # they are stored beside the images
+        else:
+            stored_names(self.dataset)
         shifts = [cell.corruption for cell in self.suite.cells if cell.domain != "pixels"]
         if shifts:
             raise InputError(
@@ -217,7 +219,7 @@ def _write_folders(
         temporary = path.with_name(f".{path.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
         for chunk, images in _corrupted(generation, cell, device, on_images):
-            for image, of, name in zip(images, class_folders(chunk), chunk.names(), strict=True):
+            for image, (of, name) in zip(images, stored_names(chunk), strict=True):
                 file = temporary / of / f"{name}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)

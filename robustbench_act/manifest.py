@@ -15,6 +15,7 @@
 Flags on the command line come before a checkpoint's own entry, that before [spec], that before the file.
 """
 
+import glob
 import json
 import math
 import tomllib
@@ -88,7 +89,14 @@ SPEC: Mapping[str, _Key] = {
     "activation_parameters": _parameters("Its parameters, as alpha = 0.1."),
     "training_seed": _whole("What tells training runs of one recipe apart.", least=0),
     "classes": _whole("Number of classes.", least=2),
-    "input_size": _numbers("(C, H, W) of the images."),
+    "input_size": _Key(
+        {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3},
+        lambda value: (
+            isinstance(value, list) and len(value) == 3 and all(type(size) is int for size in value)
+        ),
+        "three whole numbers",
+        "(C, H, W) of the images.",
+    ),
     "mean": _numbers("Mean per channel on the [0, 1] scale."),
     "std": _numbers("Standard deviation per channel on the [0, 1] scale."),
     "dataset": _text("Name of the training data, for the record."),
@@ -201,7 +209,7 @@ def write_manifest(folder: Path, checkpoints: Iterable[Path], facts: Mapping[Pat
         "# A study for `actrobust evaluate --manifest FILE`; flags on the command line come first.",
         "# `actrobust manifest --schema` prints the JSON schema for editors.",
         "",
-        'dataset = "mnist-1k"  # NAME or NAME:ROOT, see `actrobust list`',
+        '# dataset = "mnist-1k"  # NAME or NAME:ROOT, see `actrobust list` and docs/data.md',
         '# suite = ["c19", "shift"]',
         "# severity = [1, 2, 3, 4, 5]",
         "# limit = 1000",
@@ -246,7 +254,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:  # ValueErrors are also those of TOML and of UTF-8
-        raise InputError(f"{path}: is no TOML ({error}).") from error
+        raise InputError(f"{path}: is no TOML ({error!s:.200}).") from error
 
 
 def _checked(table: Any, keys: Mapping[str, _Key], *, where: str) -> dict[str, Any]:
@@ -264,8 +272,9 @@ def _entry(row: Any, path: Path, number: int) -> Entry:
     found = _checked(row, CHECKPOINT, where=f"{path}: checkpoint {number}")
     if "path" not in found:
         raise InputError(f"{path}: checkpoint {number}: expected a path.")
-    where = str(path.parent / found.pop("path"))
-    return Entry(where, found.pop("name", None), found)
+    name = found.pop("path")
+    plain, pattern = path.parent / name, Path(glob.escape(str(path.parent))) / name
+    return Entry(str(plain if plain.exists() else pattern), found.pop("name", None), found)
 
 
 def _rooted(dataset: str, folder: Path) -> str:
@@ -289,4 +298,5 @@ def _toml(value: Any) -> str:
     """
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")

@@ -1,5 +1,6 @@
 """From pictures of any size to what a network sees, and back for looking at."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -62,8 +63,10 @@ class View:
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size (H, W) that a picture of this size gets."""
-        if self.crop:
-            return self.crop, self.crop
+        return (self.crop, self.crop) if self.crop else self.resized(height, width)
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size (H, W) that it has before its centre is cut out."""
         if not self.resize:
             return height, width
         long = int(self.resize * max(height, width) / min(height, width))
@@ -71,6 +74,9 @@ class View:
 
     def apply(self, picture: Image.Image) -> Image.Image:
         """Return the picture as it is shown."""
+        height, width = self.resized(picture.height, picture.width)
+        if height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise ValueError(f"{picture.height} x {picture.width} pixels become {height} x {width}")
         if self.resize:
             mode = InterpolationMode(self.interpolation)
             picture = transforms.resize(picture, [self.resize], interpolation=mode)

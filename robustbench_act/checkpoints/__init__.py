@@ -1,6 +1,6 @@
 """Checkpoints: weights with a spec."""
 
-from robustbench_act.checkpoints.completing import choose_view
+from robustbench_act.checkpoints.completing import common_view, wanted_view
 from robustbench_act.checkpoints.files import (
     Checkpoint,
     find_checkpoints,
@@ -16,7 +16,7 @@ from robustbench_act.checkpoints.spec import Spec, published_spec
 __all__ = [
     "Checkpoint",
     "Spec",
-    "choose_view",
+    "common_view",
     "find_checkpoints",
     "load_checkpoint",
     "load_checkpoints",
@@ -24,5 +24,6 @@ __all__ = [
     "read_spec",
     "save_checkpoint",
     "unique_names",
+    "wanted_view",
     "weights_digest",
 ]

@@ -54,7 +54,8 @@ def complete_spec(
             fields["classes"] = data.class_count
     if known is not None:
         own = {"classes": known.classes, "mean": known.mean, "std": known.std}
-        own |= {"resize": known.view.resize, "interpolation": known.view.interpolation}
+        if known.view is not None:
+            own |= {"resize": known.view.resize, "interpolation": known.view.interpolation}
         if data is None:
             own["input_size"] = known.input_size
         fields |= own
@@ -62,40 +63,32 @@ def complete_spec(
     fields |= given
     missing = [flag for key, flag in _NEEDED.items() if key not in fields]
     if missing:
-        raise InputError(f"{path}: the file does not say what network it is; add {', '.join(missing)}.")
+        flags = ", ".join(missing)
+        raise InputError(
+            f"{path}: the file does not say all of its network; add {flags} (or [spec] in a manifest)."
+        )
     return Spec(**fields), _grouped(sources)
 
 
-def choose_view(checkpoints: Iterable[tuple[Path, str | None, int | None]]) -> View | None:
-    """Return what pictures go through before these checkpoints, where these say it; None where none does.
+def wanted_view(path: Path, model: str | None = None, classes: int | None = None) -> View | None:
+    """Return what pictures go through before a checkpoint, where it says so; None where it does not.
 
     The specs of our own files say it, and the libraries of torchvision's and timm's networks.
 
     Parameters
     ----------
-    checkpoints
-        Of each its file, and the architecture and the number of classes where these are given.
+    path
+        The checkpoint's file.
+    model
+        Its architecture, where it is given.
+    classes
+        How many there are, where it is known: a library speaks of its own networks alone.
 
     Raises
     ------
     InputError
-        Where two of them differ: the same images are shown to all.
+        Where the library's own way is none that a `View` can say.
     """
-    found: dict[View, Path] = {}
-    for path, model, classes in checkpoints:
-        view = _view_of(path, model, classes)
-        if view is not None:
-            found.setdefault(view, path)
-    if len(found) > 1:
-        (one, first), (other, second), *_ = found.items()
-        raise InputError(
-            f"{first} wants pictures {one}, {second} {other}; the same are shown to all of them: choose by "
-            "--resize, --crop and --interpolation."
-        )
-    return next(iter(found), None)
-
-
-def _view_of(path: Path, model: str | None, classes: int | None) -> View | None:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
@@ -106,10 +99,33 @@ def _view_of(path: Path, model: str | None, classes: int | None) -> View | None:
             return Spec.from_json(metadata[METADATA_KEY], where=str(path)).view
     spec = published_spec(path)
     architecture = model or (spec.architecture if spec else None)
-    if architecture is None:
+    known = None if architecture is None else native(architecture, path)
+    if known is None or classes not in (None, known.classes):
         return None
-    known = native(architecture, path)
-    return known.view if known is not None and classes in (None, known.classes) else None
+    if known.view is None:
+        raise InputError(f"{path}: {known.source} are not shown a centre; choose by --resize and --crop.")
+    return known.view
+
+
+def common_view(wanted: Iterable[tuple[str | Path, View | None]]) -> View | None:
+    """Return the one view that checkpoints want; None where none wants one.
+
+    Raises
+    ------
+    InputError
+        Where two of them differ: the same images are shown to all.
+    """
+    found: dict[View, str | Path] = {}
+    for name, view in wanted:
+        if view is not None:
+            found.setdefault(view, name)
+    if len(found) > 1:
+        (one, first), (other, second), *_ = found.items()
+        raise InputError(
+            f"{first} wants pictures {one}, {second} {other}; the same are shown to all of them: choose by "
+            "--resize and --crop."
+        )
+    return next(iter(found), None)
 
 
 def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:

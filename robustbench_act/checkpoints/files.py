@@ -23,7 +23,7 @@ from robustbench_act.checkpoints.reading import (
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
-from robustbench_act.models import build_model
+from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.storage import write_atomically
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
@@ -162,7 +162,11 @@ def load_checkpoint(
     unwrapped: list[str] = []
     stored: Spec | None = None
     if path.suffix == ".safetensors":
+        if weights is not None:
+            raise InputError(f"{path}: holds tensors alone; --weights is for files of torch.save.")
         state, stored = read_safetensors(path)
+        if stored is not None and model is None:
+            _refuse_code(stored, path)
     else:
         state, unwrapped = read_torch(path, weights)
     spec, sources = complete_spec(stored or published_spec(path), path, data, architecture=model, **overrides)
@@ -172,14 +176,33 @@ def load_checkpoint(
         activation_parameters=spec.activation_parameters,
         classes=spec.classes,
         channels=spec.input_size[0],
+        side=spec.input_size[-1],
     )
     state, renamed = fit_names(state, network)
     load_strictly(network, state, path)
     network.eval().requires_grad_(False)
-    notes = (*unwrapped, *renamed, *sources)
+    notes = (*unwrapped, *renamed, *_as_published(network, spec, path), *sources)
     return Checkpoint(
         name or _stem(path), path, spec, network, weights_digest(state), not_finite(state), notes
     )
+
+
+def _as_published(network: nn.Module, spec: Spec, path: Path) -> list[str]:
+    """Set what torchvision sets where it loads its own weights, and say so."""
+    known = native(spec.architecture, path)
+    if known is None or not known.published or not hasattr(network, "transform_input"):
+        return []
+    setattr(network, "transform_input", True)  # noqa: B010 - its type is not said
+    return [f"transform_input on, as for {known.source}"]
+
+
+def _refuse_code(spec: Spec, path: Path) -> None:
+    """Refuse a file that names a function of its own: its spec is data, and runs nothing."""
+    if Architecture.parse(spec.architecture).is_factory:
+        raise InputError(
+            f"{path}: its spec names the function {spec.architecture}, which would be run; say --model "
+            f"{spec.architecture} yourself if you trust it."
+        )
 
 
 def save_checkpoint(path: Path, model: nn.Module, spec: Spec) -> None:

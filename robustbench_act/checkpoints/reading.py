@@ -2,6 +2,9 @@
 
 import argparse
 import pickle
+import re
+import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 BESIDE = ("n_averaged",)
 """Counters that averaging keeps beside the weights: left out where the network has none."""
 
+_COUNTER = ".num_batches_tracked"  # older files of PyTorch have none, and evaluation does without
+
+_PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_DEPTH = 3  # wrappers in wrappers
 _SHOWN = 5  # keys named in a message
 
 
@@ -44,6 +51,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Spec | None]:
 def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
     """Return the state_dict of a file that torch.save wrote, and what was done to find it.
 
+    Of other classes only argparse.Namespace is let in: options of a script, attributes alone.
+
     Parameters
     ----------
     path
@@ -58,13 +67,16 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
     """
     _refuse_programs(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # options of scripts: attributes alone
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused below
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+            what = asked[1] if asked else "more than tensors"
             raise InputError(
-                f"{path}: refused, the pickle asks for more than tensors and could run code; "
-                "save the state_dict alone, or convert it to safetensors."
+                f"{path}: refused, the pickle asks for more than tensors and could run code ({what}); "
+                "save the state_dict alone: torch.save(model.state_dict(), FILE)."
             ) from error
         raise InputError(f"{path}: not a complete PyTorch checkpoint.") from error
     except Exception as error:  # a damaged file makes torch.load raise almost anything
@@ -86,6 +98,10 @@ def fit_names(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str
             break
         found = {key.removeprefix(prefix): value for key, value in found.items()}
         notes.append(f"prefix {prefix!r} removed")
+    uncounted = [key for key in own if key.endswith(_COUNTER) and key not in found]
+    if found and uncounted:
+        found |= {key: network.state_dict()[key] for key in uncounted}
+        notes.append(f"{_COUNTER[1:]!r} of {len(uncounted)} layers counted from 0")
     return found, notes
 
 
@@ -93,10 +109,14 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     """Put the tensors into the network; names or shapes that do not match are an InputError with a list."""
     own = network.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    strange = [key for key, tensor in state.items() if not _is_plain(tensor)]
+    if strange:
+        raise InputError(f"{path}: expected plain tensors of numbers, got others in {_some(strange)}.")
     shapes = [
-        f"{key}: expected {tuple(own[key].shape)}, got {tuple(state[key].shape)}"
+        f"{key}: expected {_kind(own[key])}, got {_kind(state[key])}"
         for key in own.keys() & state.keys()
         if own[key].shape != state[key].shape
+        or (own[key].is_floating_point() and not state[key].is_floating_point())
     ]
     parts = [
         f"{label} {_some(keys)}"
@@ -109,7 +129,21 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     ]
     if parts:
         raise InputError(f"{path}: the weights do not fit the network; {'; '.join(parts)}.")
-    network.load_state_dict(state, strict=True)
+    content = OrderedDict(state)
+    versions = network.state_dict()._metadata  # type: ignore[attr-defined]
+    content._metadata = versions  # type: ignore[attr-defined]
+    network.load_state_dict(content, strict=True)
+
+
+def _kind(tensor: Tensor) -> str:
+    shape = str(tuple(tensor.shape))
+    return shape if tensor.is_floating_point() else f"{tensor.dtype} {shape}"
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor has its numbers in memory, one by one: not sparse, quantised, complex."""
+    strided = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+    return strided and not tensor.is_complex() and (tensor.dtype in _PLAIN or not tensor.is_floating_point())
 
 
 def not_finite(state: Mapping[str, Tensor]) -> str | None:
@@ -142,10 +176,13 @@ def _unwrapped(data: Any, path: Path, weights: str | None) -> tuple[dict[str, Te
     notes: list[str] = []
     if weights is not None:
         if not isinstance(data, Mapping) or not isinstance(data.get(weights), Mapping):
-            raise InputError(f"{path}: expected weights under the key {weights!r}, got {_describe(data)}.")
+            what = "the weights themselves" if _is_state(data) else _describe(data)
+            raise InputError(f"{path}: expected weights under the key {weights!r}, got {what}.")
         data = data[weights]
         notes.append(f"weights under {weights!r}, as asked")
-    while isinstance(data, Mapping) and not _is_state(data):
+    for _ in range(_DEPTH):
+        if not isinstance(data, Mapping) or _is_state(data):
+            break
         keys = [key for key in (*WRAPPERS, *EMA_WRAPPERS) if isinstance(data.get(key), Mapping)]
         if not keys:
             break

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from robustbench_act.preprocessing import USUAL, View
 
 METADATA_KEY = "actrobust"
 _PUBLISHED = re.compile(
-    r"(?P<activation>[a-z_0-9]+?)(?:_alpha(?P<alpha>[0-9.]+))?_(?P<trial>[0-9]+)\.pth\.tar"
+    r"(?P<activation>[a-z_0-9]+?)(?:_alpha(?P<alpha>[0-9]+(?:\.[0-9]+)?))?_(?P<trial>[0-9]+)\.pth\.tar"
 )
 # folder name in the published layout -> data set, classes, input size
 _PUBLISHED_SETS = {
@@ -22,6 +22,20 @@ _PUBLISHED_SETS = {
     "cifar100": ("cifar-100", 100, (3, 32, 32)),
     "imagenet": ("imagenet", 1000, (3, 224, 224)),
 }
+
+
+_KINDS: dict[str, Any] = {
+    "architecture": str,
+    "activation": str,
+    "activation_parameters": Mapping,
+    "training_seed": int,
+    "dataset": str,
+    "recipe": Mapping,
+    "clean_accuracy": int | float | None,
+    "resize": int | None,
+    "interpolation": str,
+}
+_FAR = 10.0  # no mean or std on the [0, 1] scale is as large
 
 
 @dataclass(frozen=True)
@@ -66,14 +80,24 @@ class Spec:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
+        sizes: Sequence[object] = self.input_size
+        if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise InputError(f"Expected input_size C,H,W, as 3,32,32, got {_listed(sizes)}.")
+        if self.classes < 1:
+            raise InputError(f"Expected at least 1 class, got {self.classes}.")
         channels = self.input_size[0]
         if not len(self.mean) == len(self.std) == channels:
             raise InputError(
-                f"Expected mean and std with {channels} value(s), one per channel, "
-                f"got {self.mean} and {self.std}."
+                f"Expected mean and std with {channels} value(s), one per channel, as "
+                f"{_listed(['0.5'] * channels)}, got {_listed(self.mean)} and {_listed(self.std)}."
             )
         if not all(value > 0 for value in self.std):
-            raise InputError(f"Expected every std above 0, got {self.std}.")
+            raise InputError(f"Expected every std above 0, got {_listed(self.std)}.")
+        if not all(-_FAR <= value <= _FAR for value in (*self.mean, *self.std)):
+            raise InputError(
+                f"Expected mean and std on the [0, 1] scale (those of 0 to 255 divided by 255), "
+                f"got {_listed(self.mean)} and {_listed(self.std)}."
+            )
 
     @property
     def view(self) -> View | None:
@@ -116,11 +140,18 @@ class Spec:
                 "std": tuple(float(value) for value in data["std"]),
                 "classes": int(data["classes"]),
             }
-            if len(known["input_size"]) != 3:
-                raise InputError(f"expected input_size (C, H, W), got {known['input_size']}")
-            return cls(**known)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            for name, kind in _KINDS.items():
+                if name in known and not isinstance(known[name], kind):
+                    raise InputError(f"{name} is {known[name]!r:.60}")
+            if not all(
+                isinstance(value, int | float) for value in known.get("activation_parameters", {}).values()
+            ):
+                raise InputError(f"activation_parameters is {known['activation_parameters']!r:.60}")
+            spec = cls(**known)
+            _ = spec.view
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(f"{where}: the checkpoint's spec cannot be read: {error!s}.") from error
+        return spec
 
     def override(self, **values: object) -> "Spec":
         """Return the spec with those of `values` that are not None."""
@@ -157,3 +188,7 @@ def published_spec(path: Path) -> Spec | None:
         std=std,
         dataset=dataset,
     )
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

@@ -31,12 +31,14 @@ def table(run: Path, style: str, kind: str, baseline: str | None, out: Path | No
     of Tables 6 to 17 of arXiv 2306.04940, the published figures beside where it has the network.
     """
     from robustbench_act.cli import blocks, rendering
+    from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.records import load_run
     from robustbench_act.storage import write_atomically
 
     if baseline and style == "layeract":
         raise click.UsageError("--baseline: is for --style metrics.")
     loaded = load_run(run)
+    say_unlabelled(loaded, err=kind != "text")
     frame, shown = blocks.layeract(loaded) if style == "layeract" else blocks.metrics(loaded, baseline)
     if kind == "text" and out is None:
         rendering.print_blocks(shown)
@@ -63,10 +65,13 @@ def compare(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -
     Checkpoints are paired by name, or each run's only one with the other's.
     """
     from robustbench_act.cli import blocks, rendering
+    from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.comparison import compare_runs
     from robustbench_act.records import load_run
 
-    found = compare_runs(load_run(a), load_run(b), force=force)
+    first = load_run(a)
+    found = compare_runs(first, load_run(b), force=force)
+    say_unlabelled(first, err=as_json)
     for note in found.notes:
         click.echo(note, err=as_json)
     if as_json:

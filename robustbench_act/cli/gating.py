@@ -17,10 +17,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--rules", type=FILE, help="TOML with tolerances.  [default: accuracy, 0.3 points]")
 def baseline(run: Path, out: Path, rules: Path | None) -> None:
     """Keep a RUN as the baseline that later runs are checked against."""
+    from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.gate import DEFAULT_RULES, make_baseline, read_rules, write_baseline
     from robustbench_act.records import load_run
 
-    found = make_baseline(load_run(run), read_rules(rules) if rules else DEFAULT_RULES)
+    loaded = load_run(run)
+    say_unlabelled(loaded)
+    found = make_baseline(loaded, read_rules(rules) if rules else DEFAULT_RULES)
     write_baseline(found, out)
     for rule in found.rules.rules:
         click.echo(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}")
@@ -36,6 +39,7 @@ def baseline(run: Path, out: Path, rules: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def check(run: Path, file: Path, *, junit: Path | None, github: bool, as_json: bool) -> None:
     """Fail (exit code 1) where a RUN lost robustness against a baseline, beyond tolerance and noise."""
+    from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.gate import check as hold
     from robustbench_act.gate import junit_xml, read_baseline, summary_markdown
     from robustbench_act.records import load_run
@@ -44,7 +48,9 @@ def check(run: Path, file: Path, *, junit: Path | None, github: bool, as_json: b
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if github and not summary:
         raise click.UsageError("--github: GITHUB_STEP_SUMMARY is not set; is this a step of GitHub Actions?")
-    found = hold(load_run(run), read_baseline(file))
+    loaded = load_run(run)
+    say_unlabelled(loaded, err=True)
+    found = hold(loaded, read_baseline(file))
     if junit:
         write_atomically(junit, junit_xml(found))
     if github and summary:

@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import parse_numbers
+from robustbench_act.cli.options import parse_numbers, view_options
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET[:ROOT]")
 @click.option("--suite", default="c15", show_default=True, metavar="NAME", help="Corruptions of pixels.")
 @click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
+@view_options
 @click.option("--layout", type=click.Choice(["npy", "folders"]), default="npy", show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Take a balanced subset of N images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the corruptions.")
@@ -29,6 +30,7 @@ def generate(
     seed: int,
     device: str,
     out: Path,
+    **flags: Any,
 ) -> None:
     """Write a corrupted copy of DATASET, as CIFAR-C (npy) or ImageNet-C (folders) has it.
 
@@ -36,15 +38,15 @@ def generate(
     """
     from corruptions import get_suite
     from robustbench_act import generation
+    from robustbench_act.cli.inputs import load_data
     from robustbench_act.cli.terminal import count, progress_bar
-    from robustbench_act.datasets import load_dataset
     from robustbench_act.devices import choose_device
 
     where = choose_device(device)
     chosen = get_suite(suite)
     severities = parse_numbers("--severity", severity)
     chosen = chosen.with_severities(severities) if severities else chosen
-    data = load_dataset(dataset)
+    data = load_data({**flags, "dataset": dataset, "corrupted": None, "resize_corrupted": False})
     data = data.subset(limit) if limit else data
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
     click.echo(

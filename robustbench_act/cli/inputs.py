@@ -1,7 +1,7 @@
 """From flags and a manifest to data and checkpoints, as several commands take them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,15 @@ import click
 
 from robustbench_act.checkpoints import (
     Checkpoint,
-    choose_view,
+    common_view,
     find_checkpoints,
     load_checkpoint,
     unique_names,
+    wanted_view,
 )
 from robustbench_act.cli.options import parse_numbers, parse_whole_numbers
 from robustbench_act.cli.terminal import count, progress_bar
-from robustbench_act.datasets import Dataset, Pictures, load_dataset
+from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import Entry, Manifest
 from robustbench_act.preprocessing import View
@@ -32,11 +33,6 @@ class _Source:
     path: Path
     name: str | None
     given: dict[str, Any]
-
-    @property
-    def architecture(self) -> tuple[Path, str | None, int | None]:
-        """What `choose_view` asks of it."""
-        return self.path, self.given.get("model"), self.given.get("classes")
 
 
 @dataclass(frozen=True)
@@ -54,18 +50,18 @@ def load_inputs(checkpoints: tuple[str, ...], flags: dict[str, Any], *, check: b
     are an error, or left out where this is asked for.
     """
     manifest = click.get_current_context().obj or Manifest({}, {}, ())
-    sources = list(_sources(checkpoints, manifest, _spec_flags(flags)))
-    data = _load_data(flags, sources)
+    sources = _sources(checkpoints, manifest, _spec_flags(flags))
+    data = load_data(flags, sources)
     limit, skip = flags.pop("limit"), flags.pop("skip_unreadable")
     data = data if limit is None else data.subset(limit)
     if check or skip:
         data = _check_pictures(data, skip=skip)
     if not sources:
         return Inputs(data, None)
-    names = unique_names([source.path for source in sources])
+    unnamed = [source.path for source in sources if source.name is None]
+    names = dict(zip(unnamed, unique_names(unnamed), strict=True))
     loaded = [
-        load_checkpoint(source.path, name=source.name or name, data=data, **source.given)
-        for source, name in zip(sources, names, strict=True)
+        load_checkpoint(one.path, name=one.name or names[one.path], data=data, **one.given) for one in sources
     ]
     _refuse_equal_names(loaded)
     return Inputs(data, loaded)
@@ -80,10 +76,10 @@ def _spec_flags(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _sources(checkpoints: tuple[str, ...], manifest: Manifest, flags: dict[str, Any]) -> Iterator[_Source]:
-    """Yield the files on the command line, or else those of the manifest."""
+def _sources(checkpoints: tuple[str, ...], manifest: Manifest, flags: dict[str, Any]) -> list[_Source]:
+    """Return the files on the command line, or else those of the manifest."""
     entries = tuple(map(Entry, checkpoints)) or manifest.entries
-    seen: set[Path] = set()
+    found: dict[tuple[Path, str | None], _Source] = {}
     for entry in entries:
         given = {**manifest.spec, **entry.spec, **flags}
         given |= {name: tuple(given[name]) for name in ("mean", "std", "input_size") if name in given}
@@ -91,39 +87,46 @@ def _sources(checkpoints: tuple[str, ...], manifest: Manifest, flags: dict[str, 
         if entry.name is not None and len(files) > 1:
             raise InputError(f"{entry.path}: {len(files)} files cannot all be called {entry.name!r}.")
         for path in files:
-            if path not in seen:
-                seen.add(path)
-                yield _Source(path, entry.name, given)
+            found[path, entry.name] = _Source(
+                path, entry.name, given
+            )  # the last that is said of a file holds
+    return list(found.values())
 
 
-def _load_data(flags: dict[str, Any], sources: list[_Source]) -> Dataset:
-    usual = choose_view(source.architecture for source in sources)
-    asked = {name: flags.pop(name) for name in ("resize", "crop", "interpolation")}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    view = None
-    if "resize" in asked or "crop" in asked:
-        fallback = {"interpolation": usual.interpolation} if usual is not None else {}
-        view = View(**{**fallback, **asked}, source="as given")
-    elif asked:
-        raise click.UsageError("--interpolation: says how --resize resizes; give both.")
-    resize_corrupted, corrupted = flags.pop("resize_corrupted"), flags.pop("corrupted")
-    if resize_corrupted and view is None:
+def load_data(flags: dict[str, Any], sources: Sequence[_Source] = ()) -> Dataset:
+    """Load what the flags of `data_options` name, shown as they say, else as the checkpoints want it."""
+    names = ("resize", "crop", "interpolation", "resize_corrupted")
+    resize, crop, interpolation, resize_corrupted = (flags.pop(name) for name in names)
+    data = load_dataset(flags.pop("dataset"), workers=flags.pop("workers"))
+    corrupted = flags.pop("corrupted")
+    data = data.with_stored(corrupted) if corrupted else data
+    asked = resize is not None or crop is not None or interpolation is not None
+    if resize_corrupted and not asked:
         raise click.UsageError(
             "--resize-corrupted: says that --resize and --crop are for files too; give them."
         )
-    data = load_dataset(
-        flags.pop("dataset"),
-        view=view,
-        usual=usual,
-        workers=flags.pop("workers"),
-        resize_corrupted=resize_corrupted,
-    )
-    return data.with_stored(corrupted, view=view if resize_corrupted else None) if corrupted else data
+    if data.view is None and not asked:
+        return data
+    view = data.view or View()
+    if resize is None or crop is None:  # what is not said is the checkpoints' to say
+        classes = data.class_count
+        wanted = common_view((one.path, _wanted(one, classes)) for one in sources) if data.view else None
+        view = wanted or view
+    if asked:
+        said = {"resize": resize, "crop": crop, "interpolation": interpolation}
+        view = replace(
+            view, **{name: value for name, value in said.items() if value is not None}, source="as given"
+        )
+    if interpolation is not None and view.resize is None:
+        raise click.UsageError("--interpolation: says how --resize resizes; give both.")
+    return data.with_view(view, corrupted=resize_corrupted)
+
+
+def _wanted(source: _Source, classes: int | None) -> View | None:
+    return wanted_view(source.path, source.given.get("model"), source.given.get("classes", classes))
 
 
 def _check_pictures(data: Dataset, *, skip: bool) -> Dataset:
-    if not isinstance(data.pixels, Pictures):
-        return data.readable() if skip else data
     with progress_bar() as progress:
         bar = progress.add_task("reading pictures", total=len(data))
         good = data.readable(lambda images: progress.advance(bar, images)) if skip else data

@@ -13,11 +13,16 @@ def checkpoint_options(command: Command) -> Command:
     """Add what says about a checkpoint what its file may not; `inputs.load_inputs` takes it."""
     return _with(
         command,
-        click.option("--model", metavar="ARCH", help="Architecture, where a checkpoint does not say it."),
+        click.option(
+            "--model",
+            metavar="ARCH",
+            help="Architecture, where a checkpoint does not say it: cifar:resnet20, torchvision:NAME, "
+            "timm:NAME, module:function.",
+        ),
         click.option("--mean", metavar="M,...", help="Mean per channel on the [0, 1] scale, likewise."),
         click.option("--std", metavar="S,...", help="Standard deviation per channel, likewise."),
         click.option(
-            "--activation", metavar="NAME", help="Activation, likewise.  [default: what --model has]"
+            "--activation", metavar="NAME", help="Activation to put in.  [default: what --model has]"
         ),
         click.option(
             "--classes", type=click.IntRange(2), help="Number of classes.  [default: the data set's]"
@@ -41,14 +46,32 @@ def checkpoint_options(command: Command) -> Command:
 def data_options(command: Command) -> Command:
     """Add what says which images, and how they are shown; `inputs.load_inputs` takes it."""
     return _with(
-        command,
-        click.option("--dataset", default="mnist-1k", show_default=True, metavar="NAME[:ROOT]"),
+        view_options(command),
+        click.option(
+            "--dataset",
+            default="mnist-1k",
+            show_default=True,
+            metavar="NAME[:ROOT]",
+            help="As `actrobust list` names them: folder:DIR, npz:FILE, imagenet:DIR, module:function.",
+        ),
         click.option(
             "--corrupted",
             type=click.Path(path_type=Path),
             metavar="DIR",
             help="Corrupted versions of the images in files: CIFAR-10-C's layout, ImageNet-C's or MNIST-C's.",
         ),
+        click.option(
+            "--resize-corrupted", is_flag=True, help="Resize and crop corrupted pictures in files too."
+        ),
+        click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read."),
+        click.option("--limit", type=click.IntRange(1), help="A balanced subset of N images."),
+    )
+
+
+def view_options(command: Command) -> Command:
+    """Add what says how pictures are shown; `inputs.load_data` takes it."""
+    return _with(
+        command,
         click.option("--resize", type=click.IntRange(1), help="Resize the shorter side to N pixels."),
         click.option("--crop", type=click.IntRange(1), help="Then cut out the centre, N x N pixels."),
         click.option(
@@ -56,12 +79,7 @@ def data_options(command: Command) -> Command:
             metavar="NAME",
             help="nearest, bilinear, bicubic or lanczos.  [default: the network's, else bilinear]",
         ),
-        click.option(
-            "--resize-corrupted", is_flag=True, help="Resize and crop corrupted pictures in files too."
-        ),
         click.option("--workers", type=click.IntRange(1), help="Threads that decode.  [default: the cores]"),
-        click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read."),
-        click.option("--limit", type=click.IntRange(1), help="A balanced subset of N images."),
     )
 
 

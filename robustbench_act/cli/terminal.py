@@ -64,6 +64,9 @@ class EvaluationProgress:
             f"severities {severities} x {len(data)} of {data.total} images of {data.name}  ->  {out}",
             err=True,
         )
+        if data.view is not None:
+            size = " x ".join(map(str, data.shape))
+            click.echo(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
         if self._quick:
             click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
         for checkpoint in plan.checkpoints:
@@ -72,6 +75,13 @@ class EvaluationProgress:
         self._bar.start()
         task = self._bar.add_task("evaluating", total=plan.passes)
         return lambda images: self._bar.advance(task, images)
+
+
+def say_unlabelled(run: Any, *, err: bool = False) -> None:
+    """Say of a run on images without labels what its accuracies are."""
+    if not run.labelled:
+        text = "No labels: what is called accuracy is agreement with the prediction on the clean image."
+        click.echo(text, err=err)
 
 
 def print_findings(findings: Sequence[Any]) -> None:

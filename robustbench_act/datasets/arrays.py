@@ -11,6 +11,8 @@ from torch import Tensor
 from robustbench_act.archives import member_names
 from robustbench_act.errors import InputError
 
+_MOST_CLASSES = 1_000_000
+
 
 def open_npy(path: Path) -> NDArray[Any]:
     """Return the array of an .npy file, mapped.
@@ -46,9 +48,10 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
         if not member_names(path):
             raise ValueError("no archive")
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            found = {name: arrays[name] for name in arrays.files}
     except Exception as error:
         raise InputError(f"{path}: is no complete .npz file of arrays ({_reason(error)}).") from error
+    return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
 def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
@@ -65,7 +68,7 @@ def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
             images = images.unsqueeze(1)
         if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
             images = images.permute(0, 3, 1, 2)
-        if images.ndim == 4 and images.shape[1] in (1, 3) and len(images):
+        if images.ndim == 4 and images.shape[1] in (1, 3) and images.numel():
             return images.contiguous()
     raise InputError(
         f"{where}: expected images as uint8 (N, H, W), (N, H, W, C) or (N, C, H, W), C 1 or 3, "
@@ -83,13 +86,15 @@ def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor
     """
     labels = array if isinstance(array, Tensor) else _tensor(array)
     whole = labels is not None and not labels.is_floating_point() and labels.dtype != torch.bool
-    if labels is None or not whole or labels.numel() != count or labels.shape[0] != count:
+    if labels is None or not whole or labels.numel() != count or labels.shape[:1] != (count,):
         raise InputError(
             f"{where}: expected {count} labels, whole numbers, got {array.dtype} {tuple(array.shape)}."
         )
     labels = labels.reshape(count).to(torch.int64)
     if (labels < 0).any():
         raise InputError(f"{where}: expected labels from 0 up, got {int(labels.min())}.")
+    if (labels >= _MOST_CLASSES).any():
+        raise InputError(f"{where}: expected labels below {_MOST_CLASSES:,}, got {int(labels.max())}.")
     return labels
 
 

@@ -32,7 +32,7 @@ class Dataset:
         int64 (N,), what an image is known by: its index in the published set. A corruption's randomness is
         keyed on it, so that a subset shows the same pixels as the whole.
     classes
-        Class names, in the order of the labels; none where labels are numbers alone, or nobody knows them.
+        Class names, in the order of the labels; none without labels.
     mean, std
         Per channel, on the [0, 1] scale: the usual normalisation of this data.
     total
@@ -41,6 +41,8 @@ class Dataset:
         Corrupted versions of these images in files, or None.
     unreadable
         Files that were left out, because they cannot be read.
+    open_ended
+        Whether there may be more classes than `classes` has: labels came as numbers.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Dataset:
     total: int
     stored: StoredSuite | None = None
     unreadable: tuple[str, ...] = ()
+    open_ended: bool = False
 
     def __post_init__(self) -> None:
         assert not isinstance(self.pixels, Tensor) or self.pixels.dtype == torch.uint8
@@ -87,12 +90,13 @@ class Dataset:
     @property
     def known_class_count(self) -> int:
         """How many classes there are, likewise."""
-        return len(self.classes) or int(self.known_labels.max()) + 1
+        _ = self.known_labels
+        return len(self.classes)
 
     @property
     def class_count(self) -> int | None:
-        """How many classes there are at least; None without labels."""
-        return None if self.labels is None else self.known_class_count
+        """How many classes there are, at least where `open_ended`; None without labels."""
+        return None if self.labels is None else len(self.classes)
 
     @property
     def view(self) -> View | None:
@@ -116,40 +120,43 @@ class Dataset:
             return [path.stem for path in self.pixels.sources]
         return [f"{number:08d}" for number in self.ids.tolist()]
 
-    def with_view(self, view: View, *, workers: int | None = None) -> "Dataset":
-        """Return the same images resized and cropped.
+    def with_view(self, view: View, *, corrupted: bool = False) -> "Dataset":
+        """Return the same images resized and cropped; with `corrupted` the stored pictures too.
 
         >>> from robustbench_act.datasets import load_dataset
         >>> load_dataset("mnist-1k").with_view(View(resize=32, crop=30)).shape
         (1, 30, 30)
         """
-        sources = self.pixels if isinstance(self.pixels, Tensor) else self.pixels.sources
-        pictures = Pictures(sources, view, channels=self.shape[0])
-        return replace(self, pixels=pictures if workers is None else replace(pictures, workers=workers))
+        if isinstance(self.pixels, Tensor):
+            pictures = Pictures(self.pixels, view, channels=self.pixels.shape[1])
+        else:
+            pictures = self.pixels.with_view(view)
+        stored = self.stored.with_view(view) if corrupted and self.stored is not None else self.stored
+        return replace(self, pixels=pictures, stored=stored)
 
-    def with_stored(self, folder: str | Path, *, view: View | None = None) -> "Dataset":
+    def with_stored(self, folder: str | Path) -> "Dataset":
         """Return the set with corrupted versions of its images from files; see `datasets.layouts`.
 
-        Parameters
-        ----------
-        folder
-            In the layout of CIFAR-10-C, ImageNet-C or MNIST-C.
-        view
-            What stored pictures go through; they are shown as they are where it is left out.
+        Pictures are shown as they are; see `with_view`.
 
         Raises
         ------
         InputError
             Where the files do not fit; a subset is taken afterwards.
         """
-        return replace(self, stored=open_stored(Path(folder), self, view))
+        return replace(self, stored=open_stored(Path(folder), self))
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:
-        """Decode every picture once; those that cannot be read are an InputError that names them."""
+        """Decode every picture once; those that cannot be read are an InputError that names them.
+
+        Those of a large stored set (see `StoredSuite.whole`) are left until their turn comes.
+        """
         if isinstance(self.pixels, Pictures):
             problems = self.pixels.check(on_images)
             if problems:
                 raise unreadable(problems.items(), of=len(self))
+        if self.stored is not None and self.stored.whole:
+            self.stored.check(self.ids)
 
     def readable(self, on_images: Callable[[int], None] = lambda count: None) -> "Dataset":
         """Return the images that can be read, in every stored version too; `unreadable` names the others.
@@ -163,7 +170,7 @@ class Dataset:
                 if path in problems:
                     bad[number] = [path]
         if self.stored is not None:
-            for number, path in self.stored.unreadable(self.ids):
+            for number, path, _ in self.stored.unreadable(self.ids):
                 bad.setdefault(number, []).append(path)
         if not bad:
             return self
@@ -193,7 +200,7 @@ class Dataset:
         if count >= len(self):
             return self
         labels = torch.zeros(len(self), dtype=torch.int64) if self.labels is None else self.labels
-        sizes = torch.bincount(labels, minlength=self.class_count or 1).tolist()
+        sizes = torch.bincount(labels, minlength=max(len(self.classes), 1)).tolist()
         chosen = []
         for label, share in enumerate(_largest_remainder(sizes, count)):
             members = (labels == label).nonzero().flatten()

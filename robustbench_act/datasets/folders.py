@@ -52,10 +52,10 @@ def load_folder(request: Request) -> Dataset:
         )
     names = plain or [name for members in found.values() for name in members]
     files = Files(root, names)
-    grey = all(mode in ("1", "L") for mode, _ in read_heads(files, request.workers))
+    grey = all(head.mode in ("1", "L") for head in read_heads(files, request.workers) if head is not None)
     return Dataset(
         name=root.resolve().name,
-        pixels=Pictures(files, request.view or View(source="as it is"), 1 if grey else 3, request.workers),
+        pixels=Pictures(files, View(source="as it is"), 1 if grey else 3, request.workers),
         labels=_labels(found, list(found)) if found else None,
         ids=torch.arange(len(names)),
         classes=tuple(found),
@@ -104,7 +104,7 @@ def _synset_folders(
     mean, std = USUAL[name]
     return Dataset(
         name=name,
-        pixels=Pictures(files, request.view or _VIEWS[name], workers=request.workers),
+        pixels=Pictures(files, _VIEWS[name], workers=request.workers),
         labels=_labels(found, synsets),
         ids=_ids(files.names),
         classes=tuple(synsets),
@@ -130,7 +130,7 @@ def _ids(names: Sequence[str]) -> Tensor:
 def _by_class(folder: Path) -> dict[str, list[str]]:
     """Return the pictures of each class folder, also those in its `images`, as CLASS/.../NAME; all sorted.
 
-    Other folders in a class are not searched.
+    Other folders in a class are not searched. A class without pictures is an InputError: labels would shift.
     """
     if not folder.is_dir():
         return {}
@@ -138,11 +138,12 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     classes = [name for name in entries if not name.startswith(".") and (folder / name).is_dir()]
     found = {}
     for name in classes:
-        inner = f"{name}/images" if (folder / name / "images").is_dir() else name
-        members = [f"{inner}/{file}" for file in _pictures(folder / inner)]
-        if members:
-            found[name] = members
-    return found
+        homes = [home for home in (name, f"{name}/images") if (folder / home).is_dir()]
+        found[name] = [f"{home}/{file}" for home in homes for file in _pictures(folder / home)]
+    empty = [name for name, members in found.items() if not members]
+    if empty and len(empty) < len(found):
+        raise InputError(f"{folder / empty[0]}: expected pictures of this class, found none.")
+    return {name: members for name, members in found.items() if members}
 
 
 def _pictures(folder: Path) -> list[str]:

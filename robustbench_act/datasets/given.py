@@ -1,5 +1,6 @@
 """Data that users bring as arrays or as a function of their own."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def load_npy(request: Request) -> Dataset:
     return _from_arrays(root.resolve().name, open_npy(root / "images.npy"), found, str(root))
 
 
-def load_factory(text: str, *, train: bool = False) -> Dataset:
+def load_factory(text: str, *, train: bool = False, names: Iterable[str] = ()) -> Dataset:
     """Load what your own function returns: a `Dataset`, or images and labels (labels may be None).
 
     It is called without arguments, or, for the training part, with train=True. The working folder is
@@ -50,17 +51,35 @@ def load_factory(text: str, *, train: bool = False) -> Dataset:
         Where the function is not found, or returns something else.
     """
     what = f"Dataset {text!r}"
-    factory = find_factory(text, what="Dataset")
+    factory = find_factory(text, what="Dataset", names=names)
     made = call_factory(factory, {"train": True} if train else {}, what=what)
     if isinstance(made, Dataset):
-        return made
-    if not isinstance(made, tuple) or len(made) != 2:
+        return _checked(made, what)
+    if not isinstance(made, tuple) or len(made) != 2 or made[0] is None:
         got = type(made).__name__
         raise InputError(f"{what}: expected a Dataset, or images and labels as arrays, got {got}.")
-    images, labels = (item if item is None or isinstance(item, Tensor) else np.asarray(item) for item in made)
-    if images is None:
-        raise InputError(f"{what}: expected images, got None.")
+    images, labels = (None if item is None else _array(item, what) for item in made)
+    assert images is not None
     return _from_arrays(text.rpartition(":")[2], images, labels, where=what)
+
+
+def _array(item: Any, what: str) -> NDArray[Any] | Tensor:
+    if isinstance(item, Tensor):
+        return item.detach().cpu()
+    try:
+        return np.asarray(item)
+    except ValueError as error:
+        raise InputError(f"{what}: expected arrays, got {type(item).__name__} of unlike parts.") from error
+
+
+def _checked(data: Dataset, what: str) -> Dataset:
+    """Refuse labels without a class, and images that cannot be told apart."""
+    if data.labels is not None and not ((data.labels >= 0) & (data.labels < len(data.classes))).all():
+        got = f"{int(data.labels.min())} to {int(data.labels.max())}"
+        raise InputError(f"{what}: expected labels from 0 to {len(data.classes) - 1}, got {got}.")
+    if len(data.ids.unique()) < len(data.ids):  # type: ignore[no-untyped-call]
+        raise InputError(f"{what}: expected an id of its own for each image.")
+    return data
 
 
 def _from_arrays(
@@ -69,4 +88,14 @@ def _from_arrays(
     pixels = as_images(images, where=where)
     known = None if labels is None else as_labels(labels, count=len(pixels), where=where)
     mean, std = USUAL["imagenet"] if pixels.shape[1] == 3 else ((0.5,), (0.5,))
-    return Dataset(name, pixels, known, torch.arange(len(pixels)), (), mean, std, total=len(pixels))
+    return Dataset(
+        name=name,
+        pixels=pixels,
+        labels=known,
+        ids=torch.arange(len(pixels)),
+        classes=() if known is None else tuple(map(str, range(int(known.max()) + 1))),
+        mean=mean,
+        std=std,
+        total=len(pixels),
+        open_ended=True,
+    )

@@ -10,7 +10,7 @@ from torchvision.datasets import mnist
 
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
 from robustbench_act.datasets.dataset import Dataset
-from robustbench_act.datasets.layouts import CLEAN
+from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import USUAL
@@ -39,7 +39,7 @@ def load_mnist_c_clean(request: Request) -> Dataset:
     """Load the clean images of MNIST-C, ROOT/mnist_c/identity: the test set of MNIST as that set has it."""
     if request.train:
         raise InputError("Dataset 'mnist-c' is for tests; train on mnist.")
-    folder = request.existing_folder("mnist-c") / MNIST_C / CLEAN
+    folder = request.existing_folder("mnist-c") / MNIST_C / IDENTITY
     images = as_images(open_npy(folder / "test_images.npy"), where=f"{folder}/test_images.npy")
     where = f"{folder}/test_labels.npy"
     labels = as_labels(open_npy(folder / "test_labels.npy"), count=len(images), where=where)

@@ -33,7 +33,7 @@ from robustbench_act.preprocessing import View
 if TYPE_CHECKING:
     from robustbench_act.datasets.dataset import Dataset
 
-CLEAN = "identity"
+IDENTITY = "identity"
 """The folder of MNIST-C that holds the clean images."""
 
 UNLABELLED = "unlabelled"
@@ -44,7 +44,7 @@ _SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def open_stored(folder: Path, clean: "Dataset", view: View | None = None) -> StoredSuite:
+def open_stored(folder: Path, clean: "Dataset") -> StoredSuite:
     """Open the corrupted versions of a data set.
 
     Parameters
@@ -53,8 +53,6 @@ def open_stored(folder: Path, clean: "Dataset", view: View | None = None) -> Sto
         In one of the layouts above.
     clean
         The whole clean set: images and labels must pair with it.
-    view
-        What pictures go through; as they are where it is left out. Arrays take none.
 
     Raises
     ------
@@ -62,16 +60,25 @@ def open_stored(folder: Path, clean: "Dataset", view: View | None = None) -> Sto
         For a missing or damaged file, another shape or number of images, labels that do not pair.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of corrupted images, as CIFAR-10-C or ImageNet-C.")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder}: expected a folder of corrupted images, as CIFAR-10-C has; it {what}.")
     arrays = sorted(path for path in folder.glob("*.npy") if path.name != _LABELS)
-    digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != CLEAN)
-    if (arrays or digits) and view is not None:
-        raise InputError(f"{folder}: holds arrays, which are not resized; leave out --resize-corrupted.")
+    digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != IDENTITY)
     if arrays:
-        return _open_arrays(folder, arrays, clean)
-    if digits:
-        return _open_digits(folder, digits, clean)
-    return _open_pictures(folder, clean, view or View(source="as stored"))
+        suite = _open_arrays(folder, arrays, clean)
+    elif digits:
+        suite = _open_digits(folder, digits, clean)
+    else:
+        suite = _open_pictures(folder, clean)
+    for name in suite.corruptions:
+        own = {cell.severity for cell in suite.cells if cell.corruption == name}
+        lacking = sorted({*suite.severities} - own)
+        if lacking:
+            raise InputError(f"{folder}: {name} has no severity {lacking[0]:g}, which others have.")
+    missing = sorted({*_generated(folder).get("corruptions", ())} - {*suite.corruptions})
+    if missing:
+        raise InputError(f"{folder}: {missing[0]} is not finished; run `actrobust generate` again to go on.")
+    return suite
 
 
 def _open_arrays(folder: Path, files: Sequence[Path], clean: "Dataset") -> StoredSuite:
@@ -110,20 +117,26 @@ def _open_images(path: Path, clean: "Dataset", severities: int) -> NDArray[np.ui
 
 def _severities(folder: Path) -> tuple[float, ...]:
     """Return 1 to 5, or what generated.json says."""
+    return tuple(_generated(folder).get("severities", _SEVERITIES))
+
+
+def _generated(folder: Path) -> dict[str, Any]:
+    """Return severities and corruptions that generated.json says; nothing where there is none."""
     path = folder / "generated.json"
     if not path.is_file():
-        return _SEVERITIES
+        return {}
     try:
-        found = json.loads(path.read_text())["suite"]["severities"]
-        return tuple(float(severity) for severity in found)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = json.loads(path.read_text())["suite"]
+        severities = [float(severity) for severity in found["severities"]]
+        return {"severities": severities, "corruptions": [str(name) for name in found.get("corruptions", [])]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: expected what `actrobust generate` wrote.") from error
 
 
 def _check_labels(path: Path, clean: "Dataset", severities: int) -> None:
-    labels = open_npy(path)
     if clean.labels is None:
         return
+    labels = open_npy(path)
     expected = np.tile(clean.labels.numpy(), severities)
     if labels.shape != expected.shape or labels.dtype.kind not in "iu":
         raise InputError(
@@ -138,7 +151,7 @@ def _check_labels(path: Path, clean: "Dataset", severities: int) -> None:
         )
 
 
-def _open_pictures(folder: Path, clean: "Dataset", view: View) -> StoredSuite:
+def _open_pictures(folder: Path, clean: "Dataset") -> StoredSuite:
     found = sorted(_severity_folders(folder), key=lambda item: (item[0], item[1]))
     if not found:
         raise InputError(
@@ -149,7 +162,7 @@ def _open_pictures(folder: Path, clean: "Dataset", view: View) -> StoredSuite:
     cells, suffixes = [], set()
     for name, severity, place in found:
         names, ids = pairing.match(place)
-        pictures = Pictures(Files(place, names), view, channels=clean.shape[0])
+        pictures = Pictures(Files(place, names), View(source="as stored"), channels=clean.pixels.shape[1])
         cells.append(StoredCell(name, severity, pictures, ids))
         suffixes |= {Path(name).suffix.lower().lstrip(".") for name in names}
     codec = "+".join(sorted({_CODECS.get(suffix, suffix) for suffix in suffixes}))
@@ -175,8 +188,7 @@ class _Pairing:
     def __init__(self, clean: "Dataset") -> None:
         self.clean = clean
         self.ids = clean.ids.tolist()
-        of = class_folders(clean)
-        keys = list(zip(of, clean.names(), strict=True))
+        keys = stored_names(clean)
         numbers = [(of, _last_number(name)) for of, name in keys]
         self.by_name = dict(zip(keys, self.ids, strict=True))
         self.by_number = dict(zip(numbers, self.ids, strict=True)) if len(set(numbers)) == len(keys) else {}
@@ -215,12 +227,27 @@ def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
             yield from ((folder.name, file.name) for file in folder.iterdir() if is_picture(file.name))
 
 
-def class_folders(clean: "Dataset") -> list[str]:
-    """Return the name of the folder of each image's class: its name or number, `unlabelled` without."""
+def stored_names(clean: "Dataset") -> list[tuple[str, str]]:
+    """Return class folder and name, without suffix, of each image's corrupted versions.
+
+    The class is its name, `unlabelled` without labels; the name is that of the clean file, else the id.
+
+    Raises
+    ------
+    InputError
+        Where two images have the same.
+    """
     if clean.labels is None:
-        return [UNLABELLED] * len(clean)
-    names = clean.classes or [str(label) for label in range(clean.class_count or 0)]
-    return [names[label].replace("/", "_") for label in clean.labels.tolist()]
+        of = [UNLABELLED] * len(clean)
+    else:
+        of = [clean.classes[label].replace("/", "_") for label in clean.labels.tolist()]
+    keys = list(zip(of, clean.names(), strict=True))
+    seen: set[tuple[str, str]] = set()
+    for key in keys:
+        if key in seen:
+            raise InputError(f"Dataset {clean.name!r}: two images are called {'/'.join(key)}.")
+        seen.add(key)
+    return keys
 
 
 def _last_number(name: str) -> Any:

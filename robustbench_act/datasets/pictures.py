@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ from robustbench_act.preprocessing import View
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that another program would have to render
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits a value
+_DEEP = (";16", "65535")  # in what Pillow says of a file's rows: it would cut these values to 8 bits
 _SHOWN = 3  # files named in a message
+_BLOCK = 1024  # files that wait for threads
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -49,12 +52,12 @@ class Files(Sequence[Path]):
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a file's name ends as that of a picture.
+    """Tell whether a file's name ends as that of a picture; hidden files are none.
 
     >>> is_picture("val_1.JPEG"), is_picture("labels.txt")
     (True, False)
     """
-    return name.lower().endswith(_SUFFIXES)
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,10 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def with_view(self, view: View) -> "Pictures":
+        """Return the same pictures through another view; what was found of them does not hold for it."""
+        return replace(self, view=view, _checked={})
 
     def __getitem__(self, index: slice | Tensor) -> "Pictures":
         if isinstance(self.sources, Tensor):
@@ -160,13 +167,17 @@ class Pictures:
 
     def _size(self) -> tuple[int, int]:
         if isinstance(self.sources, Tensor):
-            _, _, height, width = self.sources.shape
-            return self.view.size(height, width)
+            height, width = self.view.resized(*self.sources.shape[-2:])
+            if self.view.crop and min(height, width) < self.view.crop:
+                size = f"{height} x {width}"
+                raise InputError(f"Images of {size} pixels are smaller than a crop of {self.view.crop}.")
+            return self.view.size(*self.sources.shape[-2:])
         if self.view.crop:
             return self.view.crop, self.view.crop
         sizes: dict[tuple[int, int], Path] = {}
-        for path, (_, size) in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
-            sizes.setdefault(self.view.size(*size), path)
+        for path, head in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
+            if head is not None:  # `check` names those that cannot be read
+                sizes.setdefault(self.view.size(*head.size), path)
         if len(sizes) > 1:
             (one, first), (other, second), *_ = sizes.items()
             raise InputError(
@@ -197,25 +208,22 @@ class Pictures:
         return found if isinstance(found, str) else digest
 
     def _array(self, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-        if picture.mode not in _MODES:
+        if picture.mode not in _MODES or any(deep in repr(getattr(picture, "tile", ())) for deep in _DEEP):
             raise ValueError(f"mode {picture.mode}, more than 8 bits a value")
         shown = self.view.apply(picture.convert("RGB" if self.channels == 3 else "L"))
         return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, self.channels)
 
 
-def read_heads(files: Sequence[Path], workers: int) -> list[tuple[str, tuple[int, int]]]:
-    """Return the mode and the size (H, W) that the head of each file says.
+class Head(NamedTuple):
+    """What the head of a file says: Pillow's mode, and the size (H, W)."""
 
-    Raises
-    ------
-    InputError
-        Where a file is no picture: it is named.
-    """
-    found = list(_in_threads(_head, files, workers))
-    problems = [(path, text) for path, text in zip(files, found, strict=True) if isinstance(text, str)]
-    if problems:
-        raise unreadable(problems, of=len(files))
-    return [head for head in found if not isinstance(head, str)]
+    mode: str
+    size: tuple[int, int]
+
+
+def read_heads(files: Sequence[Path], workers: int) -> list[Head | None]:
+    """Return what the head of each file says; None where it is no picture."""
+    return list(_in_threads(_head, files, workers))
 
 
 def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:
@@ -228,12 +236,12 @@ def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputEr
     )
 
 
-def _head(path: Path) -> tuple[str, tuple[int, int]] | str:
+def _head(path: Path) -> Head | None:
     try:
         with _open(path) as picture:
-            return picture.mode, (picture.height, picture.width)
-    except Exception as error:
-        return _reason(error)
+            return Head(picture.mode, (picture.height, picture.width))
+    except Exception:
+        return None
 
 
 def _open(source: Path | Tensor) -> Image.Image:
@@ -246,7 +254,9 @@ def _open(source: Path | Tensor) -> Image.Image:
 def _in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item], workers: int) -> Iterator[_Answer]:
     """Yield the answers in the order of the items; decoders let go of the interpreter while they work."""
     with _bombs_are_errors(), ThreadPoolExecutor(max(workers, 1)) as pool:
-        yield from pool.map(work, items)
+        rest = iter(items)
+        while block := list(islice(rest, _BLOCK)):  # the pool holds what it is given
+            yield from pool.map(work, block)
 
 
 @contextmanager

@@ -17,7 +17,6 @@ def load_dataset(
     train: bool = False,
     download: bool = False,
     view: View | None = None,
-    usual: View | None = None,
     workers: int | None = None,
     resize_corrupted: bool = False,
 ) -> Dataset:
@@ -39,9 +38,7 @@ def load_dataset(
     download
         Let torchvision download what is missing; nothing is downloaded unasked.
     view
-        How images are resized and cropped.
-    usual
-        How pictures of several sizes are, where `view` is left out; the set's own way where this is too.
+        How images are resized and cropped; pictures in the set's own way where left out.
     workers
         Threads that decode pictures; as many as there are cores, at most 8, where left out.
     resize_corrupted
@@ -61,7 +58,7 @@ def load_dataset(
     name, _, root = spec.partition(":")
     stored = _STORED.get(name)
     threads = {} if workers is None else {"workers": workers}
-    request = Request(Path(root) if root else None, train, download, view or usual, **threads)
+    request = Request(Path(root) if root else None, train, download, **threads)
     if name in _LOADERS:
         data = _LOADERS[name](request)
     elif stored is not None:
@@ -71,14 +68,27 @@ def load_dataset(
             )
         data = stored[0](request)
     elif is_factory(spec):
-        data = given.load_factory(spec, train=train)
+        data = given.load_factory(spec, train=train, names=list_datasets())
     else:
-        raise unknown_name("dataset", name, list_datasets())
-    if view is not None and data.view is None:
-        data = data.with_view(view, workers=workers)
+        raise _unknown(spec)
     if stored is not None:
-        data = data.with_stored(request.folder / stored[1], view=view if resize_corrupted else None)
+        data = data.with_stored(request.folder / stored[1])
+    if view is not None:
+        return data.with_view(view, corrupted=resize_corrupted)
+    if resize_corrupted:
+        raise InputError("Corrupted pictures are resized as the clean ones: say how, as --resize and --crop.")
     return data
+
+
+def _unknown(spec: str) -> InputError:
+    """Return the error for what is no data set: a path without its kind is told how to write it."""
+    path = Path(spec)
+    kinds = {".npz": "npz", ".npy": "npy"}
+    if path.suffix in kinds or path.is_dir():
+        kind = kinds.get(path.suffix, "folder")
+        return InputError(f"Unknown dataset {spec!r}: a kind comes first, as {kind}:{spec}.")
+    name = spec.partition(":")[0]
+    return unknown_name("dataset", name, [*list_datasets(), "package.module:function"])
 
 
 def list_datasets() -> list[str]:

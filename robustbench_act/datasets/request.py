@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import View
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,6 @@ class Request:
         The training part instead of the test part.
     download
         Let torchvision download what is missing.
-    view
-        What the images should go through, where somebody says it.
     workers
         Threads that decode pictures.
     """
@@ -29,7 +26,6 @@ class Request:
     root: Path | None = None
     train: bool = False
     download: bool = False
-    view: View | None = None
     workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
 
     @property

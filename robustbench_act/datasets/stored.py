@@ -1,7 +1,7 @@
 """Corrupted images that somebody else has made: files instead of corruptions on the fly."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions import get_corruption, list_corruptions
-from robustbench_act.datasets.pictures import Pictures
+from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import View
+
+CLEAN = "clean"
+"""What the clean images are called where a corruption's name stands otherwise."""
+
+_WHOLE = 2**32  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,22 +59,26 @@ class StoredCell:
         """
         order = self.ids.argsort()
         rows = order[torch.searchsorted(self.ids[order], ids.cpu())]
-        if not isinstance(self.images, Pictures):
-            found = torch.from_numpy(self.images[rows.numpy()]).permute(0, 3, 1, 2).contiguous()
+        if isinstance(self.images, Pictures):
+            self.check_size(images.shape[-2:], self.images[rows])
+            found = self.images[rows].read()
         else:
-            found = self._read(self.images[rows], images.shape[-2:])
+            found = torch.from_numpy(self.images[rows.numpy()]).permute(0, 3, 1, 2).contiguous()
         return found.to(images.device)
 
-    def _read(self, pictures: Pictures, size: torch.Size) -> Tensor:
-        if pictures.shape[-2:] != tuple(size):
-            assert not isinstance(pictures.sources, Tensor)
-            found, wanted = (" x ".join(map(str, pair)) for pair in (pictures.shape[-2:], size))
+    def check_size(self, size: Sequence[int], pictures: Pictures | None = None) -> None:
+        """Refuse stored pictures of another size (H, W) than the clean images; one of them tells."""
+        if not isinstance(self.images, Pictures):
+            return
+        some = self.images[:1] if pictures is None else pictures
+        if some.shape[-2:] != tuple(size):
+            assert not isinstance(some.sources, Tensor)
+            found, wanted = (" x ".join(map(str, pair)) for pair in (some.shape[-2:], size))
             raise InputError(
-                f"{pictures.sources[0]}: has {found} pixels, the clean images {wanted}; choose the clean "
+                f"{some.sources[0]}: has {found} pixels, the clean images {wanted}; choose the clean "
                 "images' size by --resize and --crop, or apply these to the stored images too by "
                 "--resize-corrupted."
             )
-        return pictures.read()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +102,43 @@ class StoredSuite:
     codec: str
     files: tuple[Path, ...] = field(default=(), repr=False)
 
+    def __post_init__(self) -> None:
+        keys = [(cell.corruption, cell.severity) for cell in self.cells]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise InputError(f"{self.name}: {twice[0]} at severity {twice[1]:g} is there twice.")
+        if any(name == CLEAN for name, _ in keys):
+            raise InputError(f"{self.name}: no corruption can be called {CLEAN!r}: the clean images are.")
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all pictures."""
+        return sum(path.stat().st_size for path in self._pictures())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the pictures are few enough (4 GiB) to be read as a whole before they are used."""
+        return self.size <= _WHOLE
+
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over the cells chosen, and what they are made of.
+        """SHA-256 over the cells chosen, and the files that they are read from.
 
-        Of arrays their bytes; of pictures, of which a published set has millions, names and sizes in bytes.
+        Over their names and bytes; of pictures of more than 4 GiB, names and sizes.
         """
         digest = hashlib.sha256(repr([(cell.corruption, cell.severity) for cell in self.cells]).encode())
         for path in self.files:
             with path.open("rb") as file:
                 digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        for path in self._pictures():
+            content = path.read_bytes() if self.whole else str(path.stat().st_size).encode()
+            digest.update(f"{path.parent.name}/{path.name}\n".encode() + hashlib.sha256(content).digest())
+        return digest.hexdigest()
+
+    def _pictures(self) -> Iterator[Path]:
         for cell in self.cells:
             if isinstance(cell.images, Pictures) and not isinstance(cell.images.sources, Tensor):
-                for path in cell.images.sources:
-                    digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()
+                yield from cell.images.sources
 
     @property
     def corruptions(self) -> tuple[str, ...]:
@@ -137,8 +169,23 @@ class StoredSuite:
         """Return what stands in the column `table` of results, where constants stand otherwise."""
         return f"{self.codec} files"
 
-    def unreadable(self, ids: Tensor) -> Iterator[tuple[int, Path]]:
-        """Yield the files of these images that cannot be read, each with the image's id."""
+    def with_view(self, view: View) -> "StoredSuite":
+        """Return the same pictures through a view; arrays take none, which is an InputError."""
+        cells = []
+        for cell in self.cells:
+            if not isinstance(cell.images, Pictures):
+                raise InputError(f"{self.name}: holds arrays, which --resize-corrupted is not for.")
+            cells.append(replace(cell, images=cell.images.with_view(view)))
+        return replace(self, cells=tuple(cells))
+
+    def check(self, ids: Tensor) -> None:
+        """Decode every picture of these images once; those that cannot be read are an InputError."""
+        problems = [(path, reason) for _, path, reason in self.unreadable(ids)]
+        if problems:
+            raise unreadable(problems, of=sum(len(cell.ids) for cell in self.cells))
+
+    def unreadable(self, ids: Tensor) -> Iterator[tuple[int, Path, str]]:
+        """Yield the files of these images that cannot be read: the image's id, the file, the reason."""
         for cell in self.cells:
             if isinstance(cell.images, Pictures):
                 wanted = torch.isin(cell.ids, ids)
@@ -146,4 +193,4 @@ class StoredSuite:
                 problems = pictures.check()
                 for path, number in zip(pictures.sources, numbers, strict=True):
                     if path in problems:
-                        yield number, Path(path)
+                        yield number, Path(path), problems[Path(path)]

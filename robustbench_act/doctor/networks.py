@@ -11,6 +11,7 @@ from torch import Tensor
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.doctor.finding import Finding
+from robustbench_act.evaluation import logits_of
 from robustbench_act.preprocessing import USUAL, normalise
 from robustbench_act.statistics import compare_outcomes, share_interval
 
@@ -86,8 +87,8 @@ def predict(checkpoint: Checkpoint, sample: Dataset, device: torch.device) -> ND
     if problem is None:
         try:
             return _predict(checkpoint, sample.images, checkpoint.spec.mean, checkpoint.spec.std, device)
-        except (RuntimeError, ValueError) as error:
-            problem = f"its forward pass fails: {' '.join(str(error).split())}"
+        except Exception as error:  # it may be the user's network: anything may go wrong in it
+            problem = f"its forward pass fails: {' '.join(str(error).split()) or type(error).__name__}"
     return Finding(checkpoint.name, False, problem)
 
 
@@ -191,7 +192,7 @@ def _predict(
 ) -> NDArray[np.int64]:
     network = checkpoint.model.to(device)
     batches = torch.split(images, _BATCH)
-    parts = [network(normalise(part.to(device), mean, std)).argmax(1).cpu() for part in batches]
+    parts = [logits_of(network, normalise(part.to(device), mean, std)).argmax(1).cpu() for part in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()
     return found
 

@@ -2,7 +2,7 @@
 
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
 from robustbench_act.evaluation.engine import Execution, run_plan
-from robustbench_act.evaluation.forward import measure
+from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
 from robustbench_act.evaluation.probing import probe_layers
 
@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "Unit",
     "evaluate",
+    "logits_of",
     "make_plan",
     "measure",
     "probe_layers",

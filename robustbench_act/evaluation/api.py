@@ -5,12 +5,19 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
-from robustbench_act.checkpoints import Checkpoint, choose_view, find_checkpoints, load_checkpoints
+from robustbench_act.checkpoints import (
+    Checkpoint,
+    common_view,
+    find_checkpoints,
+    load_checkpoints,
+    wanted_view,
+)
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.devices import choose_device
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.engine import Execution, run_plan
 from robustbench_act.evaluation.plan import Plan
+from robustbench_act.preprocessing import View
 from robustbench_act.records import Run
 
 DEFAULT_SUITES = ("c19", "shift")
@@ -116,7 +123,7 @@ def make_plan(
     """
     loaded, paths = _named(checkpoints)
     if isinstance(dataset, str):
-        dataset = load_dataset(dataset, usual=choose_view((path, None, None) for path in paths))
+        dataset = _shown(load_dataset(dataset), loaded, paths)
     data = dataset if limit is None else dataset.subset(limit)
     if suites is None:
         suites = () if data.stored is not None else DEFAULT_SUITES
@@ -131,6 +138,16 @@ def make_plan(
         seed=seed,
         probes=probes,
     )
+
+
+def _shown(data: Dataset, loaded: Sequence[Checkpoint], paths: Sequence[Path]) -> Dataset:
+    """Return the pictures of a set as the checkpoints want them."""
+    if data.view is None:
+        return data
+    wanted: list[tuple[str | Path, View | None]] = [(one.path, one.spec.view) for one in loaded]
+    wanted += [(path, wanted_view(path, classes=data.class_count)) for path in paths]
+    view = common_view(wanted)
+    return data if view is None else data.with_view(view)
 
 
 def _named(

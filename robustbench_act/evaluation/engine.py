@@ -16,9 +16,9 @@ from torch import Tensor
 
 import robustbench_act
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import CLEAN, Dataset
 from robustbench_act.evaluation.forward import Row, measure
-from robustbench_act.evaluation.plan import CLEAN, Plan, Unit
+from robustbench_act.evaluation.plan import Plan, Unit
 from robustbench_act.evaluation.samples import strip
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS
@@ -124,12 +124,8 @@ def _run_unit(
                     batch_size=execution.batch_size,
                     metrics=_metrics(plan, unit),
                 )
-            except (
-                RuntimeError,
-                FloatingPointError,
-                ValueError,
-            ) as error:  # the run goes on without this cell
-                cells += _failed(checkpoint, unit, " ".join(str(error).split()))
+            except Exception as error:  # whatever a network does, the run goes on without this cell
+                cells += _failed(checkpoint, unit, " ".join(str(error).split()) or type(error).__name__)
             else:
                 cells += _with_keys(counted, checkpoint, unit, pixels=digests)
                 layers += _with_keys(watched, checkpoint, unit)

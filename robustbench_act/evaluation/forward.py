@@ -86,10 +86,19 @@ def _where(probe: Probe) -> str:
     return ""
 
 
+def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return float32 logits (N, classes); a ValueError where the network returns something else."""
+    found: Any = model(inputs)
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(inputs):
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"expected logits ({len(inputs)}, classes) from the network, got {got}")
+    return found.float()
+
+
 def _logits(model: nn.Module, inputs: Tensor, step: int) -> Tensor:
     """Return float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
-    parts = [model(part.flatten(0, 1)).float() for part in torch.split(inputs, step, dim=1)]
-    return torch.cat([part.unflatten(0, (len(inputs), -1)) for part in parts], dim=1)
+    parts = [logits_of(model, part.flatten(0, 1)) for part in torch.split(inputs, step, dim=1)]
+    return torch.cat([part.view(len(inputs), -1, part.shape[-1]) for part in parts], dim=1)
 
 
 def _layer_rows(index: int, layer: Layer, probe: Probe) -> list[Row]:

@@ -12,11 +12,10 @@ import torch
 
 from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import Dataset, StoredCell, StoredSuite
+from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
-CLEAN = "clean"
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,10 @@ class Plan:
         self.chosen_suites()
         for checkpoint in self.checkpoints:
             _check_fit(checkpoint, self.dataset)
+        for suite in self.chosen_suites():
+            for cell in suite.cells:
+                if isinstance(cell, StoredCell):
+                    cell.check_size(self.dataset.shape[1:])
 
     @cached_property
     def ordered(self) -> Dataset:
@@ -163,7 +166,7 @@ def probe_sample_first(dataset: Dataset) -> Dataset:
 def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
     spec = checkpoint.spec
     count = dataset.class_count
-    if count is not None and (spec.classes != count if dataset.classes else spec.classes < count):
+    if count is not None and (spec.classes < count if dataset.open_ended else spec.classes != count):
         raise InputError(
             f"{checkpoint.path}: has {spec.classes} classes, dataset {dataset.name!r} has {count}."
         )

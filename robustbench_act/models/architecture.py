@@ -8,6 +8,7 @@ package.module:factory     your own function: factory(classes=..., channels=...,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -36,6 +37,11 @@ class Architecture:
     name: str
     options: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_factory(self) -> bool:
+        """Whether it is a function of the user's: building it runs code that is not ours nor a library's."""
+        return self.source not in ("cifar", "torchvision", "timm")
+
     @classmethod
     def parse(cls, text: str) -> "Architecture":
         """Parse `text`; raise InputError with the nearest name where it is unknown."""
@@ -47,16 +53,24 @@ class Architecture:
             key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
         }
         if not name or not source:
-            raise unknown_name("architecture", text, list_architectures())
+            raise _unknown(text)
         if source == "cifar" and name not in _CIFAR:
-            raise unknown_name("architecture", text, list_architectures())
+            raise _unknown(text)
         if source == "torchvision" and name not in _torchvision_names():
-            raise unknown_name("architecture", text, [*list_architectures(), *_CIFAR, *_torchvision_names()])
+            raise _unknown(text)
         return cls(source, name, options)
 
     def __str__(self) -> str:
         query = "&".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.source}:{self.name}" + (f"?{query}" if query else "")
+
+
+def _unknown(text: str) -> InputError:
+    """Return the error for an unknown architecture: the nearest one, or the forms that there are."""
+    nearest = get_close_matches(text, [*list_architectures(), *_CIFAR, *_torchvision_names()], n=1)
+    forms = "cifar:resnet20, torchvision:NAME, timm:NAME or your own function, package.module:factory"
+    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Expected {forms}."
+    return InputError(f"Unknown architecture {text!r}. {hint}")
 
 
 def _whole_number(text: str, key: str, value: str) -> int:
@@ -90,6 +104,7 @@ def build_model(
     activation_parameters: Mapping[str, float] | None = None,
     classes: int = 10,
     channels: int = 3,
+    side: int | None = None,
 ) -> nn.Module:
     """Build a network with fresh weights.
 
@@ -102,6 +117,8 @@ def build_model(
         (the CIFAR ResNets are written with ReLU).
     classes, channels
         Number of logits and of input channels.
+    side
+        Pixels of a side of the images, for the networks that are built for one size (torchvision's ViT).
 
     Examples
     --------
@@ -114,8 +131,11 @@ def build_model(
     if spec.source == "cifar":
         name = "relu" if activation == NATIVE else activation
         return _cifar(spec, partial(get_activation, name, **parameters), classes=classes, channels=channels)
-    build = {"torchvision": _torchvision, "timm": _timm}.get(spec.source, _from_factory)
-    model = build(spec, classes=classes, channels=channels)
+    if spec.source == "torchvision":
+        model = _torchvision(spec, classes=classes, channels=channels, side=side)
+    else:
+        build = _timm if spec.source == "timm" else _from_factory
+        model = build(spec, classes=classes, channels=channels)
     return model if activation == NATIVE else replace_activations(model, activation, **parameters)
 
 
@@ -131,12 +151,14 @@ def _cifar(
     )
 
 
-def _torchvision(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+def _torchvision(spec: Architecture, *, classes: int, channels: int, side: int | None) -> nn.Module:
     if spec.options or channels != 3:
         raise InputError(
             f"Architecture {str(spec)!r}: takes 3 channels and no options, got {channels} channels."
         )
-    extra = {"init_weights": True} if spec.name in ("googlenet", "inception_v3") else {}
+    extra: dict[str, Any] = {"init_weights": True} if spec.name in ("googlenet", "inception_v3") else {}
+    if side is not None and spec.name.startswith("vit_"):
+        extra["image_size"] = side
     model = torchvision_models.get_model(spec.name, weights=None, num_classes=classes, **extra)
     assert isinstance(model, nn.Module)
     return model
@@ -144,6 +166,8 @@ def _torchvision(spec: Architecture, *, classes: int, channels: int) -> nn.Modul
 
 def _timm(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
     timm = import_timm()
+    if ":" in spec.name or any(key.startswith(("pretrained", "checkpoint")) for key in spec.options):
+        raise InputError(f"Architecture {str(spec)!r}: nothing is downloaded; name the network alone.")
     try:
         made = timm.create_model(spec.name, num_classes=classes, in_chans=channels, **spec.options)
     except (RuntimeError, ValueError) as error:

@@ -23,7 +23,9 @@ class Native:
     classes, input_size, mean, std
         As in `Spec`.
     view
-        What pictures go through.
+        What pictures go through; None where `View` cannot say it.
+    published
+        Whether the file is one of the library's own, by its name.
     """
 
     source: str
@@ -31,7 +33,8 @@ class Native:
     input_size: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    view: View
+    view: View | None
+    published: bool = False
 
 
 def native(architecture: str, path: Path | None = None) -> Native | None:
@@ -67,6 +70,7 @@ def _torchvision(name: str, path: Path | None) -> Native | None:
         mean=tuple(how.mean),
         std=tuple(how.std),
         view=View(resize, crop, how.interpolation.value, source),
+        published=bool(named),
     )
 
 
@@ -82,12 +86,8 @@ def _timm(name: str) -> Native | None:
     how = timm.data.resolve_data_config(pretrained_cfg=config.to_dict(), use_test_size=True)
     source = f"timm's {config.architecture}{f'.{config.tag}' if config.tag else ''}"
     channels, height, width = how["input_size"]
-    mode, interpolation = how["crop_mode"], how["interpolation"]
-    if height != width or mode != "center" or interpolation not in INTERPOLATIONS:
-        raise InputError(
-            f"Architecture 'timm:{name}': its configuration wants {height} x {width} pixels, {mode} crop, "
-            f"{interpolation} interpolation; say --mean, --std, --resize and --crop yourself."
-        )
-    view = View(math.floor(height / how["crop_pct"]), height, interpolation, source)
+    centre = height == width and how["crop_mode"] == "center" and how["interpolation"] in INTERPOLATIONS
+    resize = math.floor(height / how["crop_pct"])
+    view = View(resize, height, how["interpolation"], source) if centre else None
     mean, std = tuple(how["mean"]), tuple(how["std"])
     return Native(source, config.num_classes, (channels, height, width), mean, std, view)

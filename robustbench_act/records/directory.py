@@ -68,6 +68,11 @@ class Run:
         known = self.images["label"]
         return None if known.isna().any() else known.astype("int64")
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have labels; where not, agreement stands for accuracy."""
+        return bool(self.info["dataset"].get("labelled", True))
+
     def leaderboard(self) -> pd.DataFrame:
         """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
         from robustbench_act.metrics import leaderboard  # noqa: PLC0415 - the numbers are made of records

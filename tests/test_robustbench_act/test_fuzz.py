@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from robustbench_act.checkpoints import Spec, choose_view, load_checkpoint, save_checkpoint
+from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint, wanted_view
 from robustbench_act.datasets import load_dataset
 from robustbench_act.datasets.pickles import read_pickle
 from robustbench_act.datasets.pictures import Files, Pictures
@@ -51,7 +51,7 @@ def checkpoint(path: Path) -> None:
 
 
 def safetensors(path: Path) -> None:
-    choose_view([(path, None, None)])
+    wanted_view(path)
     load_checkpoint(path)
 
 

@@ -1,6 +1,7 @@
 """Weights found in files by written rules; programs and bombs are refused."""
 
 import argparse
+import json
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -10,9 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from robustbench_act.checkpoints import find_checkpoints, load_checkpoint, load_checkpoints, unique_names
+from robustbench_act.checkpoints import (
+    Spec,
+    find_checkpoints,
+    load_checkpoint,
+    load_checkpoints,
+    published_spec,
+    unique_names,
+)
 from robustbench_act.checkpoints.reading import EMA_WRAPPERS, PREFIXES, WRAPPERS
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
@@ -170,3 +179,79 @@ def test_names_have_as_many_folders_as_they_need() -> None:
     assert unique_names([Path("a/x.pt"), Path("a/y.pt")]) == ["x", "y"]
     assert unique_names([Path("a/x.pt"), Path("x.pt")]) == ["a/x", "x"]
     assert len(set(unique_names([Path("a/x.pt"), Path("a/x.pth")]))) == 1
+
+
+def test_a_file_cannot_name_a_function_to_run(module: Callable[[str, str], str], tmp_path: Path) -> None:
+    module(
+        "named_by_a_file",
+        "from pathlib import Path\nPath('it-ran').touch()\ndef build(classes, channels): ...\n",
+    )
+    spec = {**json.loads(Spec("named_by_a_file:build", "native", 10, (1, 8, 8), (0.1,), (0.3,)).to_json())}
+    save_file({"a": torch.zeros(1)}, "x.safetensors", metadata={"actrobust": json.dumps(spec)})
+    with pytest.raises(InputError, match=r"names the function named_by_a_file:build, .* say --model"):
+        load_checkpoint("x.safetensors")
+    assert not Path("it-ran").exists()
+    with pytest.raises(InputError, match=r"expected a torch\.nn\.Module from it, got NoneType"):
+        load_checkpoint("x.safetensors", "named_by_a_file:build")  # the user's own word
+    assert Path("it-ran").exists()
+    with pytest.raises(InputError, match=r"holds tensors alone; --weights is for files of torch\.save"):
+        load_checkpoint("x.safetensors", "resnet8", weights="ema")
+
+
+def test_wrappers_in_a_circle_end(load: Callable[..., Any]) -> None:
+    circle: dict[str, Any] = {}
+    circle["model"] = circle
+    with pytest.raises(InputError, match="expected a state_dict"):
+        load(circle)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        torch.zeros(1, 8, 8).to_sparse(),
+        torch.zeros(1, 8, 8, dtype=torch.complex64),
+        torch.zeros(1, 8, 8).to(torch.float8_e4m3fn),
+        torch.zeros(1, 8, 8, device="meta"),
+    ],
+    ids=["sparse", "complex", "8 bits", "meta"],
+)
+def test_tensors_of_other_kinds_are_refused(
+    strange: Tensor, state: dict[str, Tensor], load: Callable[..., Any]
+) -> None:
+    with pytest.raises(InputError, match=r"expected plain tensors of numbers, got others in 1: linear.bias"):
+        load({**state, "linear.bias": strange})
+
+
+def test_whole_numbers_are_no_weights(state: dict[str, Tensor], load: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match=r"linear\.bias: expected \(10,\), got torch\.bool \(10,\)"):
+        load({**state, "linear.bias": torch.zeros(10, dtype=torch.bool)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": 5},
+        {"resize": "abc"},
+        {"resize": -3},
+        {"interpolation": "best"},
+        {"activation": 7},
+        {"activation_parameters": [1]},
+        {"activation_parameters": {"alpha": "x"}},
+        {"classes": -3},
+        {"training_seed": "x"},
+        {"mean": [100.0]},
+        {"input_size": [1, 8]},
+    ],
+    ids=str,
+)
+def test_a_spec_of_other_kinds_is_an_input_error(change: dict[str, Any], tmp_path: Path) -> None:
+    spec = json.loads(Spec(MODEL, "relu", 10, (1, 8, 8), (0.1,), (0.3,)).to_json())
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"actrobust": json.dumps({**spec, **change})})
+    with pytest.raises(InputError, match=r"x\.safetensors"):
+        load_checkpoint(path)
+
+
+def test_names_that_are_nearly_published_ones() -> None:
+    assert published_spec(Path("CIFAR10/resnet20/la_silu_alpha0.1.2_3.pth.tar")) is None
+    assert published_spec(Path("CIFAR10/resnet20/la_silu_alpha0.1_3.pth.tar")) is not None

@@ -88,7 +88,10 @@ def test_sizes_by_flags(actrobust: Callable[..., Result], network: Path, imagene
 def test_flags_that_need_others(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
     flags = ("evaluate", network, *FLAGS, "--dataset", f"imagenet:{imagenet}", "--out", "x")
     for more, message in (
-        (("--interpolation", "bicubic"), "says how --resize resizes; give both"),
+        (
+            ("--crop", 8, "--dataset", "digits", "--interpolation", "bicubic"),
+            "says how --resize resizes; give both",
+        ),
         (("--resize-corrupted",), "says that --resize and --crop are for files too; give them"),
         (("--resize", 8, "--interpolation", "cubic"), "Did you mean 'bicubic'"),
         (("--crop", 300), "cannot be read: "),
@@ -218,3 +221,168 @@ def test_the_published_networks_that_we_have(
     assert sorted(board["activation"]) == ["la_hardsilu", "la_silu", "prelu", "relu"]
     assert set(board["architecture"]) == {"resnet20"}
     assert (board["seeds"] == 1).all()
+
+
+def test_half_of_a_view_leaves_the_other_half(
+    actrobust: Callable[..., Result], network: Path, imagenet: Path
+) -> None:
+    flags = (*FLAGS, "--dataset", f"imagenet:{imagenet}", "--suite", "light", "--severity", "3")
+    for number, (flag, what) in enumerate(
+        {
+            ("--crop", "64"): "resized to 256, centre of 64 x 64, bilinear",
+            ("--resize", "232"): "resized to 232, centre of 224 x 224, bilinear",
+            ("--interpolation", "bicubic"): "resized to 256, centre of 224 x 224, bicubic",
+        }.items()
+    ):
+        result = actrobust("evaluate", network, *flags, *flag, "--out", number)
+        assert result.exit_code == 0, result.output
+        assert load_run(str(number)).info["dataset"]["view"]["what"] == what
+        assert f"{what} (as given)" in result.stderr
+
+
+def test_flags_decide_between_networks_of_different_sizes(
+    actrobust: Callable[..., Result], imagenet: Path, tmp_path: Path
+) -> None:
+    """Two networks named like published files, one of them of weights that are resized to 232."""
+    for name, file in (
+        ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
+        ("resnet50", "resnet50-11ad3fa6.pth"),
+    ):
+        torch.save(build_model(f"torchvision:{name}", classes=1000).state_dict(), tmp_path / file)
+    Path("m.toml").write_text(
+        f"""
+        dataset = "imagenet:{imagenet}"
+        suite = ["light"]
+        severity = [3]
+        limit = 1
+        probes = false
+        report = "none"
+        device = "cpu"
+        [[checkpoint]]
+        path = "{tmp_path}/squeezenet1_1-b8a52dc0.pth"
+        model = "torchvision:squeezenet1_1"
+        [[checkpoint]]
+        path = "{tmp_path}/resnet50-11ad3fa6.pth"
+        model = "torchvision:resnet50"
+        """
+    )
+    refused = actrobust("evaluate", "--manifest", "m.toml", "--out", "a")
+    assert refused.exit_code == 2
+    assert "the same are shown to all of them: choose by --resize and --crop" in refused.stderr
+    result = actrobust("evaluate", "--manifest", "m.toml", "--out", "a", "--resize", 64, "--crop", 64)
+    assert result.exit_code == 0, result.output
+    assert load_run("a").info["dataset"]["size"] == [3, 64, 64]
+
+
+def test_stored_pictures_are_looked_at_before_anything_is_written(
+    actrobust: Callable[..., Result], network: Path, imagenet: Path
+) -> None:
+    flags = ("evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "a")
+    sized = actrobust(*flags, "--resize", 64, "--crop", 64)
+    assert sized.exit_code == 2
+    assert "has 224 x 224 pixels, the clean images 64 x 64" in sized.stderr
+    bad = next((imagenet / "ImageNet-C" / "fog" / "5" / "n02123045").iterdir())
+    bad.write_bytes(bad.read_bytes()[:500])
+    cut = actrobust(*flags)
+    assert cut.exit_code == 2
+    assert f"1 of 60 images cannot be read: {bad}" in cut.stderr
+    assert not Path("a").exists()
+    result = actrobust(*flags, "--skip-unreadable")
+    assert result.exit_code == 0, result.output
+    assert load_run("a").info["dataset"]["images"] == 5
+
+
+def test_the_last_that_a_manifest_says_of_a_file_holds(
+    actrobust: Callable[..., Result], network: Path, tmp_path: Path
+) -> None:
+    state = torch.load(network, weights_only=True)
+    torch.save(
+        {"state_dict": state, "ema": {key: value + 1 for key, value in state.items()}}, tmp_path / "both.pth"
+    )
+    folder = Path("a[1]")  # a name that would be a pattern
+    folder.mkdir()
+    (tmp_path / "both.pth").rename(folder / "both.pth")
+    (folder / "m.toml").write_text(
+        f"""
+        [spec]
+        model = "{NETWORK}"
+        classes = 1000
+        mean = [0.5, 0.5, 0.5]
+        std = [0.5, 0.5, 0.5]
+        [[checkpoint]]
+        path = "*.pth"
+        training_seed = 1
+        [[checkpoint]]
+        path = "both.pth"
+        training_seed = 2
+        [[checkpoint]]
+        path = "both.pth"
+        name = "averaged"
+        weights = "ema"
+        """
+    )
+    picture(1, 32, 32).save(tmp_path / "1.png")
+    flags = (
+        "--dataset",
+        f"folder:{tmp_path}",
+        "--suite",
+        "light",
+        "--device",
+        "cpu",
+        "--no-probes",
+        "--out",
+        "o",
+    )
+    result = actrobust("evaluate", "--manifest", folder / "m.toml", *flags)
+    assert result.exit_code == 0, result.output
+    rows = {entry["name"]: entry for entry in load_run("o").info["checkpoints"]}
+    assert {name: row["training_seed"] for name, row in rows.items()} == {"both": 2, "averaged": 0}
+    assert rows["averaged"]["read"][0] == "weights under 'ema', as asked"
+    assert rows["averaged"]["digest"] != rows["both"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return x, x", "expected logits (2, classes) from the network, got tuple"),
+        ("return {'logits': x}", "got dict"),
+        ("raise KeyError('x')", "'x'"),
+        ("return x", "expected logits (2, classes) from the network, got (2, 1, 8, 8)"),
+    ],
+)
+def test_a_network_that_gives_no_logits_fails_alone(
+    body: str,
+    said: str,
+    actrobust: Callable[..., Result],
+    module: Callable[[str, str], str],
+    checkpoints: Path,
+) -> None:
+    name = module(
+        f"net_{len(said)}_{len(body)}",
+        "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.a = nn.Linear(2, 2)\n    def forward(self, x):\n        {body}\n"
+        "def net(classes, channels): return Net()\n",
+    )
+    torch.save({"a.weight": torch.zeros(2, 2), "a.bias": torch.zeros(2)}, "odd.pth")
+    Path("m.toml").write_text(
+        f"[[checkpoint]]\npath = 'odd.pth'\nmodel = '{name}:net'\nmean = [0.5]\nstd = [0.5]\n"
+        f"[[checkpoint]]\npath = '{checkpoints}/relu_1.safetensors'\n"
+    )
+    flags = (
+        "--dataset",
+        "digits",
+        "--suite",
+        "light",
+        "--severity",
+        1,
+        "--limit",
+        20,
+        "--device",
+        "cpu",
+        "--no-probes",
+    )
+    result = actrobust("evaluate", "--manifest", "m.toml", *flags, "--out", "o", "--batch-size", 2)
+    assert result.exit_code == 1, result.output
+    assert "failed: odd: " in result.stdout
+    assert said.replace("(2, ", "(") in result.stdout.replace("(2, ", "(")
+    assert len(load_run("o").leaderboard()) == 1

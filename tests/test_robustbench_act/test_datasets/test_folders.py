@@ -108,7 +108,6 @@ def write_classes(root: Path) -> Path:
         folder.mkdir(parents=True)
         for number in range(2):
             picture(10 * place + number, 20, 20).save(folder / f"{number}.png")
-    (root / "empty").mkdir()
     return root
 
 
@@ -153,3 +152,18 @@ def test_links_in_a_circle_are_not_followed(tmp_path: Path) -> None:
     data = load_dataset(f"folder:{root}")
     assert data.classes == ("ant", "bee", "cat", "cow")
     assert len(data) == 7
+
+
+def test_a_class_without_pictures_would_shift_the_labels(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "animals")
+    (root / "bat").mkdir()
+    (root / "bat" / "0.gif").touch()
+    with pytest.raises(InputError, match=r"animals/bat: expected pictures of this class, found none"):
+        load_dataset(f"folder:{root}")
+
+
+def test_pictures_in_a_class_and_in_its_images_both_count(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "animals")
+    picture(1, 20, 20).save(root / "cow" / "z.png")
+    (root / "cow" / "._z.png").write_bytes(b"what a Mac leaves")
+    assert load_dataset(f"folder:{root}").known_labels.tolist() == [0, 0, 1, 1, 2, 2, 2]

@@ -14,6 +14,7 @@ from robustbench_act.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.array([3, 0, 1, 2, 5])
+IMAGES = np.zeros((5, 8, 8), np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(5, 9, 11), (5, 9, 11, 1), (5, 9, 11, 3), (5, 3, 9, 11), (5, 1, 9, 11)])
@@ -24,8 +25,9 @@ def test_npz_in_any_order_of_dimensions(shape: tuple[int, ...], tmp_path: Path) 
     assert data.name == "mine"
     assert data.shape[1:] == (9, 11)
     assert data.known_labels.tolist() == LABELS.tolist()
-    assert data.classes == ()
+    assert data.open_ended
     assert data.class_count == 6
+    assert data.subset(2).class_count == 6
     assert sorted(data.images.flatten().tolist()) == sorted(array.flatten().tolist())
     if shape == (5, 9, 11, 3):
         assert np.array_equal(data.images.permute(0, 2, 3, 1).numpy(), array)
@@ -68,6 +70,15 @@ def test_npy_pairs(tmp_path: Path) -> None:
         (
             {"pictures": np.zeros((5, 8, 8), np.uint8)},
             "expected the arrays images and labels, .* got pictures",
+        ),
+        ({"images": np.zeros((5, 0, 8), np.uint8)}, r"got uint8 \(5, 0, 8\)"),
+        (
+            {"images": np.zeros((1, 8, 8), np.uint8), "labels": np.array(3)},
+            r"expected 1 labels, .* int64 \(\)",
+        ),
+        (
+            {"images": np.zeros((5, 8, 8), np.uint8), "labels": LABELS * 10**12},
+            "expected labels below 1,000,000",
         ),
         ({"images": np.array([{}], dtype=object)}, "is no complete .npz file of arrays"),
     ],
@@ -124,7 +135,16 @@ def test_a_function_of_the_users_own(module: Callable[[str, str], str]) -> None:
         "def whole(): return load_dataset('digits').subset(10)\n"
         "def wrong(): return 3\n"
         "def fails(): raise KeyError('x')\n"
-        "number = 3\n",
+        "number = 3\n"
+        "def ragged(): return [[1], [1, 2]], None\n"
+        "def beyond():\n"
+        "    from dataclasses import replace\n"
+        "    data = load_dataset('digits').subset(10)\n"
+        "    return replace(data, labels=data.labels + 5)\n"
+        "def twins():\n"
+        "    from dataclasses import replace\n"
+        "    data = load_dataset('digits').subset(10)\n"
+        "    return replace(data, ids=data.ids * 0)\n",
     )
     assert len(load_dataset("my_data_for_a_test:arrays")) == 4
     data = load_dataset("my_data_for_a_test:tensors")
@@ -137,9 +157,36 @@ def test_a_function_of_the_users_own(module: Callable[[str, str], str]) -> None:
         ("wrong", "expected a Dataset, or images and labels as arrays, got int"),
         ("fails", r"the call with \(\) raised KeyError: 'x'"),
         ("number", "number is not a function"),
+        ("ragged", "expected arrays, got list of unlike parts"),
+        ("beyond", "expected labels from 0 to 9, got 5 to 14"),
+        ("twins", "expected an id of its own for each image"),
         ("absent", "has no attribute 'absent'"),
     ]:
         with pytest.raises(InputError, match=message):
             load_dataset(f"my_data_for_a_test:{name}")
     with pytest.raises(InputError, match="No module named 'no_such_module_for_a_test'"):
         load_dataset("no_such_module_for_a_test:data")
+
+
+def test_modules_that_fail_to_load_are_one_line(module: Callable[[str, str], str]) -> None:
+    for text, message in (
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ):
+        name = module(f"broken_{len(text)}_for_a_test", text)
+        with pytest.raises(InputError, match=f"importing {name} raised {message}"):
+            load_dataset(f"{name}:f")
+
+
+def test_what_was_nearly_right_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for spec, message in [
+        ("mine.npz", "a kind comes first, as npz:mine.npz"),
+        ("photos", "a kind comes first, as folder:photos"),
+        ("folders:photos", "Did you mean 'folder'"),
+        ("mine.py:data", "Write mine:data"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            load_dataset(spec)

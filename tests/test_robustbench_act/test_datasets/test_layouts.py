@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from robustbench_act.evaluation import evaluate
 from robustbench_act.generation import Generation, generate
 from robustbench_act.preprocessing import View
 from tests.references.layouts import (
+    picture,
     write_imagenet,
     write_imagenet_c,
     write_mnist_c,
@@ -108,6 +110,8 @@ def test_what_generate_writes_as_folders_gives_the_numbers_of_corruptions_on_the
     assert live.info["suites"][0]["source"] == "on the fly"
     with pytest.raises(InputError, match="suite 'files:digits-c' only in the first"):
         files.compare(live)
+    with pytest.raises(InputError, match="no corrupted cell is in both runs"):
+        files.compare(live, force=True)
 
 
 def test_images_without_labels_are_generated_and_paired(tmp_path: Path) -> None:
@@ -176,8 +180,8 @@ def test_stored_pictures_are_not_resized_unless_asked(imagenet_c: Path) -> None:
     asked = load_dataset(f"imagenet-c:{imagenet_c}", view=view, resize_corrupted=True)
     found = stored(asked).cells[0].apply(asked.images, ids=asked.ids, seed=0)
     assert found.shape == (6, 3, 64, 64)
-    with pytest.raises(InputError, match="holds arrays, which are not resized"):
-        load_dataset("digits").with_stored(make_arrays(imagenet_c), view=view)
+    with pytest.raises(InputError, match="holds arrays, which --resize-corrupted is not for"):
+        load_dataset("digits").subset(9).with_stored(make_arrays(imagenet_c)).with_view(view, corrupted=True)
 
 
 def make_arrays(root: Path) -> Path:
@@ -207,7 +211,9 @@ def test_hash_sees_names_sizes_and_the_cells_chosen(imagenet_c: Path) -> None:
     first = found()
     assert found() == first
     some = next((imagenet_c / "ImageNet-C" / "fog" / "2" / "n02123045").iterdir())
-    some.write_bytes(some.read_bytes() + b"\0")
+    content = bytearray(some.read_bytes())
+    content[-3] ^= 1  # of the same size
+    some.write_bytes(content)
     assert found() != first
     suite = stored(load_dataset(f"imagenet-c:{imagenet_c}"))
     assert suite.with_severities([1]).hash != suite.hash
@@ -218,3 +224,71 @@ def test_cells_share_the_names_of_their_files(imagenet_c: Path) -> None:
     cells = stored(load_dataset(f"imagenet-c:{imagenet_c}")).cells
     names = {id(cell.images.sources.names) for cell in cells if isinstance(cell.images, Pictures)}  # type: ignore[union-attr]
     assert len(names) == 1
+
+
+def folders(root: Path) -> Path:
+    """Write digits with two corruptions at two severities as folders."""
+    suite = get_suite("light").with_severities([1, 2])
+    return generate(Generation(load_dataset("digits").subset(8), suite, layout="folders"), root / "digits-c")
+
+
+def twice(folder: Path) -> None:
+    shutil.copytree(folder / "contrast", folder / "noise" / "contrast")
+
+
+def unfinished(folder: Path) -> None:
+    shutil.rmtree(folder / "contrast")
+
+
+def half(folder: Path) -> None:
+    shutil.rmtree(folder / "contrast" / "2")
+
+
+def clean(folder: Path) -> None:
+    shutil.copytree(folder / "contrast", folder / "clean")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (twice, "contrast at severity 1 is there twice"),
+        (unfinished, "contrast is not finished; run `actrobust generate` again"),
+        (half, "contrast has no severity 2, which others have"),
+        (clean, "no corruption can be called 'clean'"),
+    ],
+)
+def test_folders_that_are_not_a_grid_are_refused(
+    spoil: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    folder = folders(tmp_path)
+    data = load_dataset("digits").subset(8)
+    assert len(stored(data.with_stored(folder)).cells) == 4
+    spoil(folder)
+    with pytest.raises(InputError, match=message):
+        data.with_stored(folder)
+
+
+def test_severities_named_twice_are_refused(tmp_path: Path) -> None:
+    folder = generate(
+        Generation(load_dataset("digits").subset(9), get_suite("light").with_severities([1, 2])),
+        tmp_path / "c",
+    )
+    manifest = folder / "generated.json"
+    manifest.write_text(manifest.read_text().replace("1.0,\n   2.0", "1.0,\n   1.0"))
+    with pytest.raises(InputError, match="brightness at severity 1 is there twice"):
+        load_dataset("digits").subset(9).with_stored(folder)
+
+
+def test_images_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
+    for name in ("p.png", "p.bmp", "q.png"):
+        picture(1, 16, 16).save(tmp_path / name)
+    data = load_dataset(f"folder:{tmp_path}")
+    with pytest.raises(InputError, match="two images are called unlabelled/p"):
+        Generation(data, get_suite("light"), layout="folders")
+
+
+def test_arrays_need_no_labels_where_there_are_none(tmp_path: Path) -> None:
+    digits = load_dataset("digits").subset(9)
+    folder = generate(Generation(digits, get_suite("light")), tmp_path / "c")
+    (folder / "labels.npy").unlink()
+    assert replace(digits, labels=None, classes=()).with_stored(folder).stored is not None

@@ -145,12 +145,12 @@ def test_a_view_that_makes_no_sense_is_refused() -> None:
         View(crop=0)
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes that says it has so many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -166,6 +166,14 @@ def saved(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def deep_png() -> bytes:
+    """Return a PNG of 64 x 64 colours of 16 bits."""
+    content = bomb(64, 64)
+    rows = zlib.compress(bytes(64 * (1 + 64 * 6)))
+    head = struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0)
+    return content[:8] + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
 UNREADABLE = {
     "empty": (b"", "no image of a known format"),
     "text": (b"not a picture at all", "no image of a known format"),
@@ -174,6 +182,8 @@ UNREADABLE = {
     "large": (bomb(10_000, 10_000), "decompression bomb"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known format"),
     "16 bits": (saved(Image.fromarray(np.zeros((70, 70), np.uint16)), "PNG"), "more than 8 bits a value"),
+    "16 bits of colour": (deep_png(), "more than 8 bits a value"),
+    "16 bits of PPM": (b"P6 60 60 65535\n" + bytes(60 * 60 * 6), "more than 8 bits a value"),
     "small": (saved(picture(1, 20, 20), "PNG"), "20 x 20 pixels, fewer than the centre of 40 x 40"),
 }
 
@@ -217,3 +227,22 @@ def test_every_file_is_read_once(photos: Path) -> None:
     (photos / "a.jpg").unlink()  # what was checked is known
     assert len(data.digest) == 64
     assert data[1:].readable() is not None
+
+
+def test_a_thin_picture_is_not_blown_up(tmp_path: Path) -> None:
+    picture(1, 3000, 1).save(tmp_path / "thin.png")
+    data = load_dataset(f"folder:{tmp_path}", view=View(resize=256, crop=224))
+    with pytest.raises(InputError, match="1 x 3000 pixels become 256 x 768000"):
+        data.check()
+
+
+def test_arrays_smaller_than_the_centre_are_refused() -> None:
+    with pytest.raises(InputError, match=r"Images of 8 x 8 pixels are smaller than a crop of 64"):
+        _ = load_dataset("digits", view=View(crop=64)).shape
+
+
+def test_unreadable_files_do_not_stop_a_folder_from_opening(photos: Path) -> None:
+    (photos / "bad.png").write_bytes(b"no picture")
+    data = load_dataset(f"folder:{photos}", view=View(crop=40))
+    assert len(data) == 7
+    assert len(data.readable()) == 6
