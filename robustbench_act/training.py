@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -135,6 +136,7 @@ def train_checkpoint(
             "data": train.digest,
         },
         clean_accuracy=_accuracy(model.eval(), test, device),
+        **_shown(train),
     )
     if tracked:
         buffer = io.BytesIO()
@@ -142,6 +144,14 @@ def train_checkpoint(
         write_atomically(job.track, buffer.getvalue())
     save_checkpoint(job.path, model, spec)
     return spec
+
+
+def _shown(train: Dataset) -> dict[str, Any]:
+    """Return what the spec says of how pictures were shown: a square from their centre, or nothing."""
+    view = train.view
+    return (
+        {} if view is None or not view.crop else {"resize": view.resize, "interpolation": view.interpolation}
+    )
 
 
 def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.device) -> pd.DataFrame:

@@ -87,39 +87,40 @@ def _sources(checkpoints: tuple[str, ...], manifest: Manifest, flags: dict[str, 
         if entry.name is not None and len(files) > 1:
             raise InputError(f"{entry.path}: {len(files)} files cannot all be called {entry.name!r}.")
         for path in files:
-            found[path, entry.name] = _Source(
-                path, entry.name, given
-            )  # the last that is said of a file holds
+            found[path, entry.name] = _Source(path, entry.name, given)  # the last word of a file holds
     return list(found.values())
 
 
 def load_data(flags: dict[str, Any], sources: Sequence[_Source] = ()) -> Dataset:
     """Load what the flags of `data_options` name, shown as they say, else as the checkpoints want it."""
-    names = ("resize", "crop", "interpolation", "resize_corrupted")
-    resize, crop, interpolation, resize_corrupted = (flags.pop(name) for name in names)
     data = load_dataset(flags.pop("dataset"), workers=flags.pop("workers"))
-    corrupted = flags.pop("corrupted")
+    corrupted, resize_corrupted = flags.pop("corrupted"), flags.pop("resize_corrupted")
     data = data.with_stored(corrupted) if corrupted else data
-    asked = resize is not None or crop is not None or interpolation is not None
-    if resize_corrupted and not asked:
+    whole = flags["resize"] is not None and flags["crop"] is not None
+    usual = data.view
+    if data.view is not None and not whole:  # what is not said is the checkpoints' to say
+        usual = common_view((one.path, _wanted(one, data.class_count)) for one in sources) or data.view
+    view = take_view(flags, usual)
+    if resize_corrupted and view is usual:
         raise click.UsageError(
             "--resize-corrupted: says that --resize and --crop are for files too; give them."
         )
-    if data.view is None and not asked:
-        return data
-    view = data.view or View()
-    if resize is None or crop is None:  # what is not said is the checkpoints' to say
-        classes = data.class_count
-        wanted = common_view((one.path, _wanted(one, classes)) for one in sources) if data.view else None
-        view = wanted or view
-    if asked:
-        said = {"resize": resize, "crop": crop, "interpolation": interpolation}
-        view = replace(
-            view, **{name: value for name, value in said.items() if value is not None}, source="as given"
-        )
-    if interpolation is not None and view.resize is None:
+    return data if view is None else data.with_view(view, corrupted=resize_corrupted)
+
+
+def take_view(flags: dict[str, Any], usual: View | None = None) -> View | None:
+    """Take the flags of `view_options` out of `flags`, but workers, and return the view that they say.
+
+    What they leave open is as in `usual`, which comes back as it is where they say nothing.
+    """
+    said = {name: flags.pop(name) for name in ("resize", "crop", "interpolation")}
+    said = {name: value for name, value in said.items() if value is not None}
+    if not said:
+        return usual
+    view = replace(usual or View(), **said, source="as given")
+    if "interpolation" in said and view.resize is None:
         raise click.UsageError("--interpolation: says how --resize resizes; give both.")
-    return data.with_view(view, corrupted=resize_corrupted)
+    return view
 
 
 def _wanted(source: _Source, classes: int | None) -> View | None:

@@ -7,14 +7,17 @@ from typing import Any
 
 import click
 
+from robustbench_act.cli.options import view_options
+
 
 @click.command()
 @click.option(
     "--dataset",
     required=True,
     metavar="NAME[:ROOT]",
-    help="Training data: digits, mnist:ROOT, cifar-10:ROOT.",
+    help="Training data: digits, mnist:ROOT, folder:ROOT, ...; see `actrobust list`.",
 )
+@view_options
 @click.option("--arch", default="cifar:resnet8?width=8", show_default=True, help="Architecture string.")
 @click.option("--activation", default="relu", show_default=True, help="Comma-separated names, or 'all'.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Training seeds 1 to N.")
@@ -51,19 +54,21 @@ def train(
     """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
     from robustbench_act import training
     from robustbench_act.activations import list_activations
+    from robustbench_act.cli.inputs import take_view
     from robustbench_act.cli.terminal import count, progress_bar
     from robustbench_act.datasets import load_dataset
     from robustbench_act.devices import choose_device
 
+    workers, view = recipe_flags.pop("workers"), take_view(recipe_flags)
     recipe = training.Recipe(**recipe_flags)
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
     names = list_activations() if activation == "all" else [name.strip() for name in activation.split(",")]
     out = out or Path("runs") / f"train-{dataset.partition(':')[0]}"
     jobs = training.plan_grid(names, range(1, seeds + 1), out)
     where = choose_device(device)
-    data = load_dataset(dataset, train=True, download=download)
+    data = load_dataset(dataset, train=True, download=download, view=view, workers=workers)
     data = data.subset(limit) if limit else data
-    test = load_dataset(dataset, download=download)
+    test = load_dataset(dataset, download=download, view=view, workers=workers)
     todo = [
         job
         for job in jobs

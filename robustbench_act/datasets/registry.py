@@ -83,10 +83,13 @@ def load_dataset(
 def _unknown(spec: str) -> InputError:
     """Return the error for what is no data set: a path without its kind is told how to write it."""
     path = Path(spec)
-    kinds = {".npz": "npz", ".npy": "npy"}
-    if path.suffix in kinds or path.is_dir():
-        kind = kinds.get(path.suffix, "folder")
+    if path.suffix == ".npz" or path.is_dir():
+        kind = "npz" if path.suffix == ".npz" else "folder"
         return InputError(f"Unknown dataset {spec!r}: a kind comes first, as {kind}:{spec}.")
+    if path.suffix == ".npy":
+        return InputError(
+            f"Unknown dataset {spec!r}: expected a folder with images.npy, as npy:{path.parent}."
+        )
     name = spec.partition(":")[0]
     return unknown_name("dataset", name, [*list_datasets(), "package.module:function"])
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import Result
@@ -386,3 +387,38 @@ def test_a_network_that_gives_no_logits_fails_alone(
     assert "failed: odd: " in result.stdout
     assert said.replace("(2, ", "(") in result.stdout.replace("(2, ", "(")
     assert len(load_run("o").leaderboard()) == 1
+
+
+def test_networks_trained_on_pictures_are_shown_them_alike(
+    actrobust: Callable[..., Result], tmp_path: Path
+) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        for number in range(3):
+            picture(number + len(name), 40 + number, 50).save(tmp_path / "animals" / name / f"{number}.png")
+    data = ("--dataset", f"folder:{tmp_path / 'animals'}")
+    refused = actrobust("train", *data, "--out", "nets")
+    assert refused.exit_code == 2
+    assert "say which size they should have, as --resize 256 --crop 224" in refused.stderr
+    small = (
+        "--arch",
+        "cifar:resnet8?width=2",
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+        "--device",
+        "cpu",
+        "--out",
+        "nets",
+    )
+    trained = actrobust("train", *data, "--resize", 20, "--crop", 16, "--interpolation", "bicubic", *small)
+    assert trained.exit_code == 0, trained.output
+    result = actrobust(
+        "evaluate", "nets", *data, "--suite", "light", "--device", "cpu", "--no-probes", "--out", "o"
+    )
+    assert result.exit_code == 0, result.output
+    assert "resized to 20, centre of 16 x 16, bicubic (the checkpoint's spec)" in result.stderr
+    made = actrobust("generate", data[1], "--resize", 20, "--crop", 16, "--suite", "light", "--out", "c")
+    assert made.exit_code == 0, made.output
+    assert np.load("c/contrast.npy").shape == (30, 16, 16, 3)

@@ -185,6 +185,7 @@ def test_what_was_nearly_right_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     for spec, message in [
         ("mine.npz", "a kind comes first, as npz:mine.npz"),
         ("photos", "a kind comes first, as folder:photos"),
+        ("my/images.npy", r"expected a folder with images\.npy, as npy:my"),
         ("folders:photos", "Did you mean 'folder'"),
         ("mine.py:data", "Write mine:data"),
     ]:
