@@ -23,6 +23,15 @@ from robustbench_act.errors import InputError
 _PATH_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
+def printable(text: str) -> str:
+    r"""Return a text whose signs can all be shown: messages quote damaged files, and terminals obey some signs.
+
+    >>> printable("version \x1b[2J")
+    'version \\x1b[2J'
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 class _Group(click.Group):
     """Turns input errors, and paths that cannot be written, into one line and exit code 2."""
 
@@ -30,7 +39,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            raise click.UsageError(" ".join(str(error).split())) from error
+            raise click.UsageError(printable(" ".join(str(error).split()))) from error
         except _PATH_ERRORS as error:
             raise click.UsageError(f"{error.filename}: {error.strerror}.") from error
 

@@ -422,3 +422,11 @@ def test_networks_trained_on_pictures_are_shown_them_alike(
     made = actrobust("generate", data[1], "--resize", 20, "--crop", 16, "--suite", "light", "--out", "c")
     assert made.exit_code == 0, made.output
     assert np.load("c/contrast.npy").shape == (30, 16, 16, 3)
+
+
+def test_signs_that_a_terminal_obeys_are_not_repeated(actrobust: Callable[..., Result]) -> None:
+    Path("x.toml").write_text('"\\u001b[2J" = 1')
+    result = actrobust("evaluate", "--manifest", "x.toml")
+    assert result.exit_code == 2
+    assert "Unknown key" in result.stderr
+    assert "\x1b" not in result.stderr
