@@ -24,7 +24,7 @@ _PATH_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 
 def printable(text: str) -> str:
-    r"""Return a text whose signs can all be shown: messages quote damaged files, and terminals obey some signs.
+    r"""Return a text whose signs can all be shown: messages quote files, and terminals obey some signs.
 
     >>> printable("version \x1b[2J")
     'version \\x1b[2J'
