@@ -163,7 +163,7 @@ def test_the_corpus_is_good(name: str, corpus: dict[str, bytes], tmp_path: Path)
 @settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
 @given(data=st.data())
@@ -189,7 +189,7 @@ def test_damaged_files(name: str, corpus: dict[str, bytes], tmp_path: Path, data
 @settings(
     max_examples=30,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
 @given(content=st.binary(max_size=300))
