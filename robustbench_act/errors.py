@@ -2,4 +2,14 @@
 
 from corruptions.errors import InputError, unknown_name
 
-__all__ = ["InputError", "unknown_name"]
+__all__ = ["InputError", "first_line", "unknown_name"]
+
+
+def first_line(error: Exception) -> str:
+    r"""Return what another's error says, as a part of a line of ours.
+
+    >>> first_line(ValueError("Not a header.\nMore of it")), first_line(KeyError())
+    ('Not a header', 'KeyError')
+    """
+    lines = str(error).splitlines()
+    return lines[0].rstrip(".") if lines and lines[0] else type(error).__name__

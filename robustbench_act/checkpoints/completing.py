@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
+from robustbench_act.checkpoints.reading import stored_spec
+from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import NATIVE, native
@@ -89,14 +88,9 @@ def wanted_view(path: Path, model: str | None = None, classes: int | None = None
     InputError
         Where the library's own way is none that a `View` can say.
     """
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
-        if METADATA_KEY in metadata:
-            return Spec.from_json(metadata[METADATA_KEY], where=str(path)).view
+    own = stored_spec(path) if path.suffix == ".safetensors" else None
+    if own is not None:
+        return own.view
     spec = published_spec(path)
     architecture = model or (spec.architecture if spec else None)
     known = None if architecture is None else native(architecture, path)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from robustbench_act.checkpoints.reading import (
     not_finite,
     read_safetensors,
     read_torch,
+    stored_spec,
 )
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.datasets import Dataset
@@ -213,14 +213,10 @@ def save_checkpoint(path: Path, model: nn.Module, spec: Spec) -> None:
 
 def read_spec(path: Path) -> Spec:
     """Return the spec of a .safetensors file of ours without loading its weights."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
-    if METADATA_KEY not in metadata:
+    spec = stored_spec(path)
+    if spec is None:
         raise InputError(f"{path}: no spec of ours in the metadata; name the network with --model.")
-    return Spec.from_json(metadata[METADATA_KEY], where=str(path))
+    return spec
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from robustbench_act.archives import member_names
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, first_line
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys under which training scripts put the weights, in the order in which they are looked for."""
@@ -46,6 +46,17 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Spec | None]:
         raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
     spec = metadata.get(METADATA_KEY)
     return state, Spec.from_json(spec, where=str(path)) if spec is not None else None
+
+
+def stored_spec(path: Path) -> Spec | None:
+    """Return the spec of a .safetensors file without loading its weights; None where it is not ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
+    spec = metadata.get(METADATA_KEY)
+    return None if spec is None else Spec.from_json(spec, where=str(path))
 
 
 def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
@@ -80,8 +91,7 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
             ) from error
         raise InputError(f"{path}: not a complete PyTorch checkpoint.") from error
     except Exception as error:  # a damaged file makes torch.load raise almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a complete PyTorch checkpoint ({reason}).") from error
+        raise InputError(f"{path}: not a complete PyTorch checkpoint ({first_line(error)}).") from error
     return _unwrapped(data, path, weights)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robustbench_act.archives import member_names
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, first_line
 
 _MOST_CLASSES = 1_000_000
 
@@ -27,7 +27,7 @@ def open_npy(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes the reader raise almost anything
-        raise InputError(f"{path}: is no complete .npy file ({_reason(error)}).") from error
+        raise InputError(f"{path}: is no complete .npy file ({first_line(error)}).") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: is no .npy file.")
     return array
@@ -50,7 +50,7 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:
-        raise InputError(f"{path}: is no complete .npz file of arrays ({_reason(error)}).") from error
+        raise InputError(f"{path}: is no complete .npz file of arrays ({first_line(error)}).") from error
     return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
@@ -105,8 +105,3 @@ def _tensor(array: NDArray[Any]) -> Tensor | None:
     return torch.from_numpy(
         np.array(array, dtype=array.dtype.newbyteorder("="))
     )  # a copy: maps are read-only
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, first_line
 
 _OPCODES = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
@@ -98,7 +98,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         _check(data)
         found = _Reader(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle makes the reader raise almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise InputError(
             f"{path}: is no pickle of plain arrays ({reason}); nothing of it was run."
         ) from error

@@ -17,8 +17,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, first_line
 from robustbench_act.preprocessing import View
+
+WORKERS = min(os.cpu_count() or 1, 8)
+"""Threads that decode where nobody says how many."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that another program would have to render
@@ -79,7 +82,7 @@ class Pictures:
     sources: Sequence[Path] | Tensor
     view: View
     channels: int = 3
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
+    workers: int = WORKERS
     _checked: dict[Path, str | bytes] = field(default_factory=dict, repr=False)  # shared by all parts
 
     def __len__(self) -> int:
@@ -194,8 +197,10 @@ class Pictures:
         try:
             with _open(source) as picture:
                 return self._array(picture)
+        except UnidentifiedImageError:
+            return "no image of a known format"
         except Exception as error:  # a damaged file makes its decoder raise almost anything
-            return _reason(error)
+            return first_line(error)
 
     def _digest(self, path: Path) -> bytes | str:
         """Return the SHA-256 of a file that can be decoded, or why it cannot."""
@@ -203,7 +208,7 @@ class Pictures:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            return _reason(error)
+            return first_line(error)
         found = self._decode(path)
         return found if isinstance(found, str) else digest
 
@@ -270,10 +275,3 @@ def _bombs_are_errors() -> Iterator[None]:
 def _rows(index: Tensor) -> list[int]:
     rows = index.nonzero().flatten() if index.dtype == torch.bool else index
     return [int(row) for row in rows.tolist()]
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    if isinstance(error, UnidentifiedImageError):
-        return "no image of a known format"
-    return lines[0].rstrip(".") if lines else type(error).__name__

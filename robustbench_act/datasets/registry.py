@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustbench_act.datasets import cifar, embedded, folders, given, idx
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.factories import is_factory
@@ -57,8 +58,7 @@ def load_dataset(
     """
     name, _, root = spec.partition(":")
     stored = _STORED.get(name)
-    threads = {} if workers is None else {"workers": workers}
-    request = Request(Path(root) if root else None, train, download, **threads)
+    request = Request(Path(root) if root else None, train, download, workers or WORKERS)
     if name in _LOADERS:
         data = _LOADERS[name](request)
     elif stored is not None:

@@ -1,9 +1,9 @@
 """What is asked of a loader of data sets."""
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.errors import InputError
 
 
@@ -26,7 +26,7 @@ class Request:
     root: Path | None = None
     train: bool = False
     download: bool = False
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, 8))
+    workers: int = WORKERS
 
     @property
     def folder(self) -> Path:

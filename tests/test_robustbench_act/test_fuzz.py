@@ -31,6 +31,12 @@ NETWORK = "cifar:resnet8?width=1"
 SPEC = Spec(NETWORK, "relu", 10, (1, 8, 8), (0.5,), (0.5,))
 FLAGS: dict[str, Any] = {"classes": 10, "input_size": (1, 8, 8), "mean": (0.5,), "std": (0.5,)}
 RANDOM = np.random.default_rng(0)
+FUZZED = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    derandomize=True,
+)
 
 
 def idx(path: Path) -> None:
@@ -160,12 +166,7 @@ def test_the_corpus_is_good(name: str, corpus: dict[str, bytes], tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    derandomize=True,
-)
+@FUZZED
 @given(data=st.data())
 def test_damaged_files(name: str, corpus: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
     """Bytes changed, cut out, put in and repeated, at places and with values that hypothesis chooses."""
@@ -186,12 +187,7 @@ def test_damaged_files(name: str, corpus: dict[str, bytes], tmp_path: Path, data
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    derandomize=True,
-)
+@FUZZED
 @given(content=st.binary(max_size=300))
 def test_any_bytes(name: str, content: bytes, tmp_path: Path) -> None:
     only_input_errors(name, content, tmp_path)
