@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from robustbench_act.checkpoints.reading import (
     read_torch,
     stored_spec,
 )
+from robustbench_act.checkpoints.shelf import Shelf
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
@@ -28,6 +30,9 @@ from robustbench_act.storage import write_atomically
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: is opened to be refused with the reason
+
+
+_SHELF = Shelf()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +47,12 @@ class Checkpoint:
         Where it came from.
     spec
         See `Spec`.
-    model
-        In evaluation mode, on the CPU, no gradients.
+    load
+        Returns the network: in evaluation mode, on the CPU, no gradients.
     digest
         SHA-256 of the weights; equal for the same weights in any file format.
+    size
+        Bytes of the weights.
     problem
         Why it cannot be evaluated (weights that are not finite, named), or None.
     notes
@@ -55,10 +62,37 @@ class Checkpoint:
     name: str
     path: Path
     spec: Spec
-    model: nn.Module
+    load: Callable[[], nn.Module]
     digest: str
+    size: int
     problem: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> nn.Module:
+        """The network. It stays in memory while there is room (`shelf.ROOM`), and is read again after that.
+
+        Raises
+        ------
+        InputError
+            Where the file has gone or changed since it was first read.
+        """
+        network = self._network
+        _SHELF.take(self)
+        return network
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        with torch.inference_mode(False):  # its weights outlive the block that asks for them
+            return self.load()
+
+    def put_down(self) -> None:
+        """Let go of the network; who still uses it keeps it."""
+        _SHELF.leave(self)
+        self.__dict__.pop("_network", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_network"}
 
 
 def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -159,17 +193,41 @@ def load_checkpoint(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
-    unwrapped: list[str] = []
-    stored: Spec | None = None
-    if path.suffix == ".safetensors":
-        if weights is not None:
-            raise InputError(f"{path}: holds tensors alone; --weights is for files of torch.save.")
-        state, stored = read_safetensors(path)
-        if stored is not None and model is None:
-            _refuse_code(stored, path)
-    else:
-        state, unwrapped = read_torch(path, weights)
+    state, stored, unwrapped = _read(path, weights)
+    if stored is not None and model is None:
+        _refuse_code(stored, path)
     spec, sources = complete_spec(stored or published_spec(path), path, data, architecture=model, **overrides)
+    network, fitted, renamed = _built(spec, state, path)
+    digest = weights_digest(fitted)
+    checkpoint = Checkpoint(
+        name or _stem(path),
+        path,
+        spec,
+        partial(_read_again, path, weights, spec, digest),
+        digest,
+        sum(tensor.numel() * tensor.element_size() for tensor in fitted.values()),
+        not_finite(fitted),
+        (*unwrapped, *renamed, *sources),
+    )
+    checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
+    _SHELF.take(checkpoint)
+    return checkpoint
+
+
+def _read(path: Path, weights: str | None) -> tuple[dict[str, Tensor], Spec | None, list[str]]:
+    """Return a file's tensors, its spec where it has one, and how the tensors were found."""
+    if path.suffix != ".safetensors":
+        state, notes = read_torch(path, weights)
+        return state, None, notes
+    if weights is not None:
+        raise InputError(f"{path}: holds tensors alone; --weights is for files of torch.save.")
+    return *read_safetensors(path), []
+
+
+def _built(
+    spec: Spec, state: Mapping[str, Tensor], path: Path
+) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
+    """Return the network of a spec with these weights, the weights by its names, and how it came to them."""
     network = build_model(
         spec.architecture,
         activation=spec.activation,
@@ -178,13 +236,19 @@ def load_checkpoint(
         channels=spec.input_size[0],
         side=spec.input_size[-1],
     )
-    state, renamed = fit_names(state, network)
-    load_strictly(network, state, path)
+    fitted, notes = fit_names(state, network)
+    load_strictly(network, fitted, path)
     network.eval().requires_grad_(False)
-    notes = (*unwrapped, *renamed, *_as_published(network, spec, path), *sources)
-    return Checkpoint(
-        name or _stem(path), path, spec, network, weights_digest(state), not_finite(state), notes
-    )
+    return network, fitted, [*notes, *_as_published(network, spec, path)]
+
+
+def _read_again(path: Path, weights: str | None, spec: Spec, digest: str) -> nn.Module:
+    if not path.is_file():
+        raise InputError(f"{path}: the checkpoint has gone since it was first read.")
+    network, state, _ = _built(spec, _read(path, weights)[0], path)
+    if weights_digest(state) != digest:
+        raise InputError(f"{path}: the weights have changed since they were first read.")
+    return network
 
 
 def _as_published(network: nn.Module, spec: Spec, path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -87,6 +87,9 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_checked": {}}  # of all pictures, also where these are a part
 
     def with_view(self, view: View) -> "Pictures":
         """Return the same pictures through another view; what was found of them does not hold for it."""

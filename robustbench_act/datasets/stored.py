@@ -57,14 +57,30 @@ class StoredCell:
         InputError
             Where a picture cannot be read, or has another size than the clean images.
         """
-        order = self.ids.argsort()
-        rows = order[torch.searchsorted(self.ids[order], ids.cpu())]
+        rows = self._rows(ids)
         if isinstance(self.images, Pictures):
             self.check_size(images.shape[-2:], self.images[rows])
             found = self.images[rows].read()
         else:
             found = torch.from_numpy(self.images[rows.numpy()]).permute(0, 3, 1, 2).contiguous()
         return found.to(images.device)
+
+    def of(self, ids: Tensor) -> "StoredCell":
+        """Return the same cell of these images alone."""
+        rows = self._rows(ids)
+        images = self.images[rows] if isinstance(self.images, Pictures) else self.images[rows.numpy()]
+        return replace(self, images=images, ids=ids.cpu())
+
+    def decoded(self, size: Sequence[int]) -> "StoredCell":
+        """Return the same cell with its pictures in memory; size (H, W) and errors as in `apply`."""
+        if not isinstance(self.images, Pictures):
+            return self
+        self.check_size(size, self.images)
+        return replace(self, images=self.images.read().permute(0, 2, 3, 1).numpy())
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        order = self.ids.argsort()
+        return order[torch.searchsorted(self.ids[order], ids.cpu())]
 
     def check_size(self, size: Sequence[int], pictures: Pictures | None = None) -> None:
         """Refuse stored pictures of another size (H, W) than the clean images; one of them tells."""

@@ -1,7 +1,8 @@
 """Corrupt once, evaluate many."""
 
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
-from robustbench_act.evaluation.engine import Execution, run_plan
+from robustbench_act.evaluation.engine import run_plan
+from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
 from robustbench_act.evaluation.probing import probe_layers

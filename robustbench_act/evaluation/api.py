@@ -1,6 +1,7 @@
 """`robustbench_act.evaluate`: the Python twin of `actrobust evaluate`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -14,8 +15,8 @@ from robustbench_act.checkpoints import (
 )
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.devices import choose_device
-from robustbench_act.errors import InputError
-from robustbench_act.evaluation.engine import Execution, run_plan
+from robustbench_act.evaluation.engine import run_plan
+from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.preprocessing import View
 from robustbench_act.records import Run
@@ -37,6 +38,12 @@ def evaluate(
     probes: bool = True,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
+    precision: str = "fp32",
+    compiled: bool = False,
+    executor: str = "local",
+    processes: int = 1,
+    threads: int | None = None,
+    ray_address: str | None = None,
     out: str | Path | None = None,
     resume: bool = True,
     command: str = "robustbench_act.evaluate(...)",
@@ -67,6 +74,8 @@ def evaluate(
         Images that go through a network at once; changes no pixel and no row.
     device
         "auto", "cpu", "cuda" or "cuda:i".
+    precision, compiled, executor, processes, threads, ray_address
+        How to compute: see `Execution`.
     out
         Run directory; `runs/<date>-<time>` where left out.
     resume
@@ -87,9 +96,16 @@ def evaluate(
     InputError
         Before anything is written.
     """
-    target = choose_device(device)
-    if batch_size < 1:
-        raise InputError(f"Expected a batch size of at least 1, got {batch_size}.")
+    execution = Execution(
+        choose_device(device),
+        batch_size,
+        precision,
+        compiled,
+        executor,
+        processes,
+        threads,
+        ray_address,
+    )
     plan = make_plan(
         checkpoints,
         dataset=dataset,
@@ -101,8 +117,8 @@ def evaluate(
         probes=probes,
     )
     directory = Path(out) if out else Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
-    on_images = on_start(plan, directory) if on_start else lambda count: None
-    execution = Execution(target, batch_size, on_images)
+    if on_start:
+        execution = replace(execution, on_images=on_start(plan, directory))
     return run_plan(plan, execution, directory, command=command, resume=resume)
 
 

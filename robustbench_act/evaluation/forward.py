@@ -1,8 +1,9 @@
 """One checkpoint before one unit's images: counts, sums and layer moments."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,9 +20,14 @@ NEED_LABELS = ("correct", "top5_sum", "loss_sum", "brier_sum")
 
 @torch.inference_mode()
 def measure(
-    model: nn.Module, inputs: Tensor, labels: Tensor | None, *, batch_size: int, metrics: Collection[str]
+    model: nn.Module,
+    inputs: Iterable[Tensor],
+    labels: Tensor | None,
+    *,
+    batch_size: int,
+    metrics: Collection[str],
 ) -> tuple[list[Row], list[Row]]:
-    """Run `model` over stacked inputs and return its cell rows and its layer rows.
+    """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
     Both have the key `version` (0: the clean images). Cells: n, correct, the sums over images of `SUMMED`,
     outcomes (a bit per image, see `records.outcomes`) and confidence (bytes of float32 (n,)). Layers:
@@ -34,7 +40,8 @@ def measure(
     Parameters
     ----------
     inputs
-        (k + 1, n, C, H, W), normalised: the clean images, then k corrupted versions of the same.
+        One or several (k + 1, n_i, C, H, W), normalised: clean images, then k corrupted versions of the
+        same; n images in all.
     labels
         int64 (n,), or None: the network's own predictions on the clean images then stand in for them in the
         outcomes, and what labels are needed for is NaN.
@@ -48,10 +55,14 @@ def measure(
     FloatingPointError
         Where a logit is not finite.
     """
-    versions, count = inputs.shape[:2]
+    portions = iter(inputs)
+    first = next(portions)
+    versions = len(first)
     probe = Probe(model, metrics=metrics, versions=versions)
     with probe if metrics else nullcontext():
-        logits = _logits(model, inputs, max(batch_size // versions, 1))
+        parts = list(_logits(model, chain([first], portions), max(batch_size // versions, 1)))
+    logits = torch.cat(parts, dim=1)
+    count = logits.shape[1]
     scores = score(logits, logits[0].argmax(-1) if labels is None else labels)
     if not scores.loss.isfinite().all():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
@@ -95,10 +106,12 @@ def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
     return found.float()
 
 
-def _logits(model: nn.Module, inputs: Tensor, step: int) -> Tensor:
-    """Return float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
-    parts = [logits_of(model, part.flatten(0, 1)) for part in torch.split(inputs, step, dim=1)]
-    return torch.cat([part.view(len(inputs), -1, part.shape[-1]) for part in parts], dim=1)
+def _logits(model: nn.Module, portions: Iterable[Tensor], step: int) -> Iterator[Tensor]:
+    """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
+    for inputs in portions:
+        for part in torch.split(inputs, step, dim=1):
+            logits = logits_of(model, part.flatten(0, 1))
+            yield logits.view(len(inputs), -1, logits.shape[-1])
 
 
 def _layer_rows(index: int, layer: Layer, probe: Probe) -> list[Row]:

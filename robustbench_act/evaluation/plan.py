@@ -1,9 +1,10 @@
-"""What to evaluate, as one plain object: checkpoints x (suite, corruption) x chunks of images."""
+"""What to evaluate, as one plain object: groups of checkpoints x (suite, corruption) x chunks of images."""
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -16,11 +17,13 @@ from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
+GROUP = 32  # checkpoints in a unit of work, at most, and
+GROUP_BYTES = 2**28  # about so much of their weights: large networks make a unit long
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One corruption at all its severities, on one chunk of images, before every checkpoint."""
+    """One corruption at all its severities, on one chunk of images, before one group of checkpoints."""
 
     suite: str
     table: str
@@ -28,11 +31,20 @@ class Unit:
     group: str
     cells: tuple[Cell | StoredCell, ...]
     chunk: int
+    checkpoints: range
 
-    @property
-    def key(self) -> str:
-        """Name of the unit's files; sorts in the order of the chunks."""
-        return f"{self.suite}-{self.corruption}-{self.chunk:06d}"
+    def key(self, plan: str) -> str:
+        """Return the name of the unit's part: what a reader wants to know, and a hash of what it depends on.
+
+        Parameters
+        ----------
+        plan
+            The `plan_key` of all that the units share.
+        """
+        where = f"{self.chunk:06d}-{self.checkpoints.start:04d}-{self.suite}-{self.corruption}"
+        depends = f"{plan} {where} {self.checkpoints} {self.table} {self.severities}"
+        digest = hashlib.sha256(depends.encode()).hexdigest()
+        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', where)[:80]}-{digest[:16]}"
 
     @property
     def severities(self) -> tuple[float, ...]:
@@ -91,20 +103,57 @@ class Plan:
         """
         return probe_sample_first(self.dataset)
 
-    def units(self) -> Iterator[Unit]:
-        """Yield the units in canonical order: chunk by chunk, of each the clean images first."""
+    @cached_property
+    def groups(self) -> tuple[range, ...]:
+        """The checkpoints, by their places, that share a unit's images: alike in number, in their order."""
+        size = sum(checkpoint.size for checkpoint in self.checkpoints)
+        total = len(self.checkpoints)
+        count = min(total, max(-(-total // GROUP), -(-size // GROUP_BYTES)))
+        return tuple(range(total * place // count, total * (place + 1) // count) for place in range(count))
+
+    @cached_property
+    def kinds(self) -> tuple[Unit, ...]:
+        """The units of the first chunk and group: the clean images first, then each corruption."""
         _, height, width = self.dataset.shape
-        kinds: list[tuple[str, str, str, str, tuple[Cell | StoredCell, ...]]]
-        kinds = [(CLEAN, "", CLEAN, CLEAN, ())]
+        first = self.groups[0]
+        found = [Unit(CLEAN, "", CLEAN, CLEAN, (), 0, first)]
         for suite in self.chosen_suites():
             table = suite.resolve_table(height, width)
             cells: tuple[Cell | StoredCell, ...] = suite.cells
             for name, own in groupby(cells, key=lambda cell: cell.corruption):
                 members = tuple(own)
-                kinds.append((suite.name, table, name, members[0].group, members))
-        for chunk in range(-(-len(self.dataset) // CHUNK)):
-            for kind in kinds:
-                yield Unit(*kind, chunk)
+                found.append(Unit(suite.name, table, name, members[0].group, members, 0, first))
+        return tuple(found)
+
+    @property
+    def chunks(self) -> range:
+        """The numbers of the chunks."""
+        return range(-(-len(self.dataset) // CHUNK))
+
+    def units(self) -> Iterator[Unit]:
+        """Yield the units in canonical order: chunk by chunk, of each group by group."""
+        for chunk in self.chunks:
+            for group in self.groups:
+                for kind in self.kinds:
+                    yield replace(kind, chunk=chunk, checkpoints=group)
+
+    @property
+    def unit_count(self) -> int:
+        """How many units there are."""
+        return len(self.chunks) * len(self.groups) * len(self.kinds)
+
+    def parts(self) -> Iterator[Iterator[Iterator[Unit]]]:
+        """Yield the units as tables are made of them: by group, of each by kind, of each by chunk."""
+        return (
+            ((replace(kind, chunk=chunk, checkpoints=group) for chunk in self.chunks) for kind in self.kinds)
+            for group in self.groups
+        )
+
+    def images_of(self, unit: Unit) -> int:
+        """Return how many images of a unit go through networks, clean and corrupted."""
+        images = min(CHUNK, len(self.dataset) - unit.chunk * CHUNK)
+        running = sum(self.checkpoints[place].problem is None for place in unit.checkpoints)
+        return images * len(unit.severities) * running
 
     def chosen_suites(self) -> list[Suite | StoredSuite]:
         """Return the suites of corruptions on the fly, then the data set's files, at the severities."""
@@ -120,12 +169,9 @@ class Plan:
     @property
     def passes(self) -> int:
         """Images that go through networks in all, clean and corrupted."""
-        cells = 1  # the clean one
-        for suite in self.chosen_suites():
-            cells += len(suite.cells) + len(
-                suite.corruptions
-            )  # each corruption's pass repeats the clean images
-        return cells * len(self.dataset) * sum(checkpoint.problem is None for checkpoint in self.checkpoints)
+        versions = sum(len(kind.severities) for kind in self.kinds)  # a pass repeats the clean images
+        running = sum(checkpoint.problem is None for checkpoint in self.checkpoints)
+        return versions * len(self.dataset) * running
 
     def describe(self) -> dict[str, Any]:
         """Return everything the numbers depend on, as plain values for run.json."""

@@ -1,231 +1,242 @@
-"""A run on disk.
+"""A run directory being written: by one process at a time, every file in it whole or not there."""
 
-RUN/run.json            what was run: plan, versions, status
-RUN/parts/              one pair of Parquet files for each finished unit (the journal)
-RUN/cells/*.parquet     accuracy, loss and agreement: a row for each checkpoint and cell
-RUN/images.parquet      id and label of each image, in the order of the outcomes
-RUN/layers/*.parquet    fluctuation and activation means: a row for each checkpoint, cell and layer
-RUN/samples/*.png       real images, clean and corrupted
-RUN/report.html         made from the above
-"""
-
-import html
-import io
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from robustbench_act.errors import InputError
 from robustbench_act.records.merge import (
     CELL_COLUMNS,
     IDENTITY,
     LAYER_COLUMNS,
-    LAYER_KEYS,
     merge_cells,
-    merge_histograms,
     merge_layers,
 )
+from robustbench_act.records.parts import DamagedPartError, Part, check, to_parquet, unpack
+from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
 from robustbench_act.storage import write_atomically
 
-if TYPE_CHECKING:
-    from robustbench_act.comparison import RunComparison
-    from robustbench_act.metrics import Baseline
+_LOCK = ".lock"
+_WRITER = "writer"  # in run.json: who writes, or wrote last
 
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A finished run.
-
-    Attributes
-    ----------
-    path
-        Its directory.
-    info
-        The content of run.json.
-    cells, layers
-        Tables, one row for each key; columns as `CELL_COLUMNS` and `LAYER_COLUMNS` name them.
-    images
-        id and label of each image, in the order of `records.outcomes`.
-    """
-
-    path: Path
-    info: dict[str, Any]
-    cells: pd.DataFrame
-    layers: pd.DataFrame
-    images: pd.DataFrame
-
-    @property
-    def labels(self) -> "pd.Series[int] | None":
-        """The label of each image, in the order of `images`; None where nobody knows them."""
-        known = self.images["label"]
-        return None if known.isna().any() else known.astype("int64")
-
-    @property
-    def labelled(self) -> bool:
-        """Whether the images have labels; where not, agreement stands for accuracy."""
-        return bool(self.info["dataset"].get("labelled", True))
-
-    def leaderboard(self) -> pd.DataFrame:
-        """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
-        from robustbench_act.metrics import leaderboard  # noqa: PLC0415 - the numbers are made of records
-
-        return leaderboard(self.cells)
-
-    def summary(self, baseline: "Baseline | None" = None) -> pd.DataFrame:
-        """Return every metric of each checkpoint: see `robustbench_act.metrics.summary`."""
-        from robustbench_act.metrics import summary  # noqa: PLC0415
-
-        return summary(self.cells, labels=self.labels, baseline=baseline)
-
-    def compare(self, other: "Run", *, force: bool = False) -> "RunComparison":
-        """Return what moved from this run to another: see `robustbench_act.comparison.compare_runs`."""
-        from robustbench_act.comparison import compare_runs  # noqa: PLC0415
-
-        return compare_runs(self, other, force=force)
-
-    def __repr__(self) -> str:
-        data, suites = self.info["dataset"], ", ".join(suite["name"] for suite in self.info["suites"])
-        checkpoints = self.cells["checkpoint"].nunique()
-        return (
-            f"<Run {self.path}: {checkpoints} checkpoints x {suites} x severities "
-            f"{', '.join(f'{value:g}' for value in self.info['severities'])} on {data['images']} images of "
-            f"{data['name']}>"
-        )
-
-    def _repr_html_(self) -> str:
-        board = self.leaderboard()
-        shares = [name for name in board if name not in ("rank", "activation", "architecture", "seeds")]
-        board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
-        return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
-
-    def histograms(self) -> pd.DataFrame:
-        """Return how the fluctuation of each layer is distributed over samples, in each cell.
-
-        A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation", int64
-        arrays of samples per bin: those with fluctuation / elements in each bin of
-        `robustbench_act.distributions.EDGES`. Read from the run's parts.
-
-        Raises
-        ------
-        InputError
-            Where a part is missing or damaged.
-        """
-        files = sorted((self.path / "parts").glob("*.layers.parquet"))
-        if not files:
-            raise InputError(f"{self.path / 'parts'}: expected the run's parts, found none.")
-        parts = (_read_parquet(file) for file in files)
-        found = merge_histograms(part for part in parts if len(part))
-        return self.layers[LAYER_KEYS].merge(found, on=LAYER_KEYS, how="left")
-
-
-def load_run(path: str | Path) -> Run:
-    """Read a finished run directory.
-
-    Raises
-    ------
-    InputError
-        Where it is not one, is not finished, or a table is damaged.
-    """
-    path = Path(path)
-    info = _read_info(path)
-    if info.get("status") != "complete":
-        raise InputError(f"{path}: the run is not finished; run the same command again to go on.")
-    cells, layers = _read_table(path / "cells"), _read_table(path / "layers")
-    return Run(path, info, cells, layers, _read_parquet(path / "images.parquet"))
+Keys = Iterable[Iterable[Iterable[str]]]
+"""Units of a run: for each group of checkpoints, for each corruption, the keys in the order of the chunks."""
 
 
 class RunDirectory:
-    """A run directory being written; every file in it is there whole or not at all."""
+    """A run directory that this process alone may write to; made by `open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged = 0  # parts that were found so and will be made anew
 
     @classmethod
+    @contextmanager
     def open(
-        cls, path: Path, info: dict[str, Any], *, decisive: Iterable[str], resume: bool
-    ) -> "RunDirectory":
-        """Start a run in `path`, or go on with the one that is there.
+        cls, path: Path, info: Mapping[str, Any], *, decisive: Mapping[str, Any], resume: bool
+    ) -> Iterator["RunDirectory"]:
+        """Start a run in `path`, or go on with the one that is there; others are kept out until the end.
 
-        `decisive` are the keys of `info` that the numbers depend on: a run that differs in one of them is
-        another run.
+        The lock is the operating system's: it goes with the process, however that ends.
+
+        Parameters
+        ----------
+        path
+            The run directory; made where it is missing.
+        info
+            For run.json.
+        decisive
+            What the numbers depend on, a part of `info`: a run that differs in it is another run.
+        resume
+            Whether to go on with a run that is there.
 
         Raises
         ------
         InputError
-            Where the folder holds something else, or a run with another plan (the difference is named).
+            Where the folder holds something else, a run with another plan (the difference is named), or
+            a run that another process is writing.
         """
-        directory = cls(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not (path / "run.json").is_file():
-                raise InputError(f"{path}: exists and is no run directory; choose another --out.")
-            if not resume:
-                raise InputError(
-                    f"{path}: holds a run already; choose another --out or leave out --no-resume."
-                )
-            _refuse_other_plan(path, _read_info(path), info, decisive)
-        directory.write_info({**info, "status": "running"})
-        return directory
+        _check_holds_run(path, resume=resume)
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path / _LOCK, blocking=False):
+                directory = cls(path)
+                if (path / "run.json").is_file():
+                    _refuse_other_plan(path, read_info(path), decisive)
+                directory._clean()
+                directory.write_info({**info, "status": "running"})
+                yield directory
+        except Timeout:
+            raise InputError(f"{path}: {_writer(path)} is writing this run; choose another --out.") from None
 
-    def write_info(self, info: dict[str, Any]) -> None:
+    def write_info(self, info: Mapping[str, Any]) -> None:
         """Replace run.json."""
-        self.write(
-            Path("run.json"), json.dumps({"schema_version": SCHEMA_VERSION, **info}, indent=1).encode()
-        )
+        writer = {"process": os.getpid(), "host": socket.gethostname()}
+        whole = {"schema_version": SCHEMA_VERSION, **info, _WRITER: writer}
+        self.write(Path("run.json"), json.dumps(whole, indent=1).encode())
 
     def write(self, name: Path, data: bytes) -> None:
         """Write one file of the run."""
         write_atomically(self.path / name, data)
 
-    def is_done(self, key: str) -> bool:
-        """Tell whether a unit's part is there."""
-        return self._part(key, "cells").is_file()
+    def has(self, key: str) -> bool:
+        """Tell whether a unit's part is there and as it was written; a damaged one is taken away."""
+        path = self._part(key)
+        try:
+            check(path.read_bytes(), path)
+        except FileNotFoundError:
+            return False
+        except DamagedPartError:
+            self.discard(path)
+            return False
+        return True
 
-    def add_part(self, key: str, cells: pd.DataFrame, layers: pd.DataFrame) -> None:
-        """Store a unit's results; the cells come last, so a part that has them is complete."""
-        write_atomically(self._part(key, "layers"), _parquet(layers))
-        write_atomically(self._part(key, "cells"), _parquet(cells))
+    def add_part(self, key: str, data: bytes) -> None:
+        """Store a unit's part, as `parts.pack` makes it."""
+        write_atomically(self._part(key), data)
+
+    def discard(self, path: Path) -> None:
+        """Take a damaged part away, so that its unit is done again."""
+        path.unlink(missing_ok=True)
+        self.damaged += 1
 
     def finish(
-        self,
-        units: dict[str, list[str]],
-        identity: pd.DataFrame,
-        images: pd.DataFrame,
-        info: dict[str, Any],
+        self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: Mapping[str, Any]
     ) -> Run:
         """Merge the parts into the final tables and mark the run complete.
 
-        `units` maps each corruption of a suite to its part keys in the order of the chunks; `identity` has
-        the columns IDENTITY, a row for each checkpoint, in the order of the tables; `images` has id and
-        label.
+        One group of checkpoints is in memory at a time, until all are read for what is returned.
+
+        Parameters
+        ----------
+        keys
+            Of the units: see `Keys`; the groups in the order of the checkpoints.
+        identity
+            The columns IDENTITY, a row for each checkpoint, in the order of the tables.
+        images
+            id and label of each image.
+        info
+            For run.json.
+
+        Raises
+        ------
+        DamagedPartError
+            Where a part is missing or not as it was written: to be discarded and made anew.
         """
-        merged = {
-            "cells": [merge_cells(self._parts(keys, "cells")) for keys in units.values()],
-            "layers": [merge_layers(self._parts(keys, "layers")) for keys in units.values()],
-        }
-        tables = {}
-        for kind, columns in (("cells", CELL_COLUMNS), ("layers", LAYER_COLUMNS)):
-            table = _final(merged[kind], identity, columns)
-            write_atomically(self.path / kind / "part-0.parquet", _parquet(table))
-            tables[kind] = table
-        write_atomically(self.path / "images.parquet", _parquet(images))
-        info = {**info, "status": "complete"}
-        self.write_info(info)
-        return Run(self.path, info, tables["cells"], tables["layers"], images)
+        sums: dict[str, str] = {}
 
-    def _part(self, key: str, kind: str) -> Path:
-        return self.path / "parts" / f"{key}.{kind}.parquet"
+        def write(name: str, table: pd.DataFrame) -> None:
+            data = to_parquet(table)
+            self.write(Path(name), data)
+            sums[name] = hashlib.sha256(data).hexdigest()
 
-    def _parts(self, keys: list[str], kind: str) -> Iterator[pd.DataFrame]:
-        for key in keys:
-            yield _read_parquet(self._part(key, kind))
+        for number, group in enumerate(keys):
+            merged = [self._merged(chunks) for chunks in group]
+            cells, layers = ([part[place] for part in merged] for place in (0, 1))
+            write(f"cells/part-{number:04d}.parquet", _final(cells, identity, CELL_COLUMNS))
+            write(f"layers/part-{number:04d}.parquet", _final(layers, identity, LAYER_COLUMNS))
+        write("images.parquet", images)
+        self.write_info({**info, "tables": sums, "status": "complete"})
+        return load_run(self.path)
+
+    def _part(self, key: str) -> Path:
+        return self.path / "parts" / f"{key}.zip"
+
+    def _merged(self, keys: Iterable[str]) -> Part:
+        """Return the rows of one corruption over all chunks; those of layers are in memory chunk by chunk."""
+        cells = []
+
+        def layers() -> Iterator[pd.DataFrame]:
+            for key in keys:
+                part = self._read(key)
+                cells.append(part.cells)
+                yield part.layers
+
+        merged = merge_layers(layers())
+        return Part(merge_cells(cells), merged)
+
+    def _read(self, key: str) -> Part:
+        path = self._part(key)
+        try:
+            return unpack(path.read_bytes(), path)
+        except FileNotFoundError as error:
+            raise DamagedPartError(path, "gone") from error
+
+    def _clean(self) -> None:
+        """Remove what a killed process left half-written."""
+        for folder in ("", "parts", "cells", "layers", "samples"):
+            for leftover in (self.path / folder).glob(".*.*"):
+                if leftover.is_file():
+                    leftover.unlink()
+
+
+def _check_holds_run(path: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds something else, before anything is written into it."""
+    if not path.exists() and not path.is_symlink():
+        return
+    names = {item.name for item in path.iterdir()} if path.is_dir() else {path.name}
+    if all(name == _LOCK or name.startswith(".run.json.") for name in names):  # killed at once
+        return
+    if "run.json" not in names:
+        raise InputError(f"{path}: exists and is no run directory; choose another --out.")
+    if not resume:
+        raise InputError(f"{path}: holds a run already; choose another --out or leave out --no-resume.")
+
+
+def _writer(path: Path) -> str:
+    try:
+        writer = read_info(path)[_WRITER]
+        return f"process {writer['process']} on {writer['host']}"
+    except (InputError, KeyError, TypeError):
+        return "another process"
+
+
+def _refuse_other_plan(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
+    there = {key: found.get(key) for key in wanted}
+    differing = list(_differences(there, wanted, ""))
+    if differing:
+        raise InputError(
+            f"{path}: holds a run with another plan (different: {'; '.join(differing)}); "
+            "choose another --out."
+        )
+
+
+_SHOWN = 3  # differences named
+
+
+def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
+    """Name what is not the same in two plain values, at most _SHOWN of it."""
+    found = _leaves(there, here, name)
+    yield from (text for _, text in zip(range(_SHOWN), found, strict=False))
+    if next(found, None) is not None:
+        yield "..."
+
+
+def _leaves(there: Any, here: Any, name: str) -> Iterator[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys([*here, *there]):
+            yield from _leaves(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for place, pair in enumerate(zip(there, here, strict=True)):
+            yield from _leaves(*pair, f"{name}[{place}]")
+    elif there != here:
+        yield f"{name} ({_short(there)} there, {_short(here)} here)"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return str(len(value))
+    text = str(value)
+    return text if len(text) <= 40 else text[:12] + "..."
 
 
 def _final(frames: list[pd.DataFrame], identity: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -238,47 +249,3 @@ def _final(frames: list[pd.DataFrame], identity: pd.DataFrame, columns: list[str
     rank = {name: position for position, name in enumerate(identity["checkpoint"])}
     order = table["checkpoint"].map(rank).argsort(kind="stable")
     return table.iloc[order][columns].reset_index(drop=True)
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pq.read_table(path).to_pandas()  # type: ignore[no-any-return]
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a complete Parquet file ({str(error).splitlines()[0]}).") from error
-
-
-def _read_table(folder: Path) -> pd.DataFrame:
-    files = sorted(folder.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{folder}: expected Parquet files, found none.")
-    return pd.concat([_read_parquet(file) for file in files], ignore_index=True)
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    try:
-        info = json.loads((path / "run.json").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no run directory (run.json is missing).") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path / 'run.json'}: cannot be read ({error}).") from error
-    if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(f"{path / 'run.json'}: expected schema version {SCHEMA_VERSION}.")
-    return info
-
-
-def _refuse_other_plan(
-    path: Path, found: dict[str, Any], wanted: dict[str, Any], decisive: Iterable[str]
-) -> None:
-    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
-    differing = [key for key in decisive if found.get(key) != wanted[key]]
-    if differing:
-        raise InputError(
-            f"{path}: holds a run with another plan (different: {', '.join(differing)}); "
-            "choose another --out."
-        )

@@ -82,7 +82,7 @@ def test_reversed_colours_are_named(load: Callable[..., Checkpoint], digits: Dat
             return self.body(x[:, :1])  # type: ignore[no-any-return]
 
     spec = replace(checkpoint.spec, mean=digits.mean * 3, std=digits.std * 3, input_size=(3, 8, 8))
-    colour = replace(checkpoint, model=Red().eval(), spec=spec)
+    colour = replace(checkpoint, load=Red().eval, spec=spec)
     black = torch.zeros_like(digits.images)
     images = torch.cat([black, black, digits.images], dim=1)
     blue = replace(digits, pixels=images, mean=digits.mean * 3, std=digits.std * 3)
@@ -101,7 +101,7 @@ def test_without_a_stated_accuracy_chance_is_the_measure(
     assert check_accuracy(unknown, digits, CPU).good
     other = replace(checkpoint, spec=replace(checkpoint.spec, dataset="mnist"))
     assert "by chance" in check_accuracy(other, digits, CPU).text
-    torch.nn.init.zeros_(checkpoint.model.get_parameter("linear.weight"))
+    torch.nn.init.zeros_(unknown.model.get_parameter("linear.weight"))
     assert not check_accuracy(unknown, digits, CPU).good
 
 
@@ -112,7 +112,7 @@ def test_a_broken_checkpoint_is_said(load: Callable[..., Checkpoint], digits: Da
 
 
 def test_a_network_that_cannot_run_is_said(load: Callable[..., Checkpoint], digits: Dataset) -> None:
-    checkpoint = replace(load(), model=nn.Linear(3, 10))
+    checkpoint = replace(load(), load=nn.Linear(3, 10).eval)
     (found,) = examine(checkpoint, digits, CPU)
     assert found.text.startswith("its forward pass fails: mat1 and mat2 shapes cannot be multiplied")
     assert not found.good

@@ -1,0 +1,48 @@
+"""Networks read from files, in memory while there is room for them."""
+
+import weakref
+from collections import OrderedDict
+from typing import Protocol
+
+ROOM = 2**30
+"""Bytes of weights that stay in memory; of more, those that were not used for longest are read again."""
+
+
+class _Held(Protocol):
+    @property
+    def size(self) -> int: ...
+
+    def put_down(self) -> None: ...
+
+
+class Shelf:
+    """Keeps count of what is in memory, and has the least recently used put down where it gets too much.
+
+    >>> class Book:
+    ...     def __init__(self, title, size): self.title, self.size = title, size
+    ...     def put_down(self): print("down:", self.title)
+    >>> shelf, small, large = Shelf(room=10), Book("small", 4), Book("large", 8)
+    >>> shelf.take(small); shelf.take(large)
+    down: small
+    """
+
+    def __init__(self, room: int = ROOM) -> None:
+        self.room = room
+        self._held: OrderedDict[int, weakref.ref[_Held]] = OrderedDict()
+
+    def take(self, item: _Held) -> None:
+        """Count an item as used last, and make room; it is counted while anyone else has it."""
+        place = id(item)
+        self._held[place] = weakref.ref(item, lambda _: self._held.pop(place, None))
+        self._held.move_to_end(place)
+        while len(self._held) > 1 and self._size() > self.room:
+            _, oldest = self._held.popitem(last=False)
+            if (found := oldest()) is not None:
+                found.put_down()
+
+    def leave(self, item: _Held) -> None:
+        """Count an item no longer."""
+        self._held.pop(id(item), None)
+
+    def _size(self) -> int:
+        return sum(item.size for held in list(self._held.values()) if (item := held()) is not None)

@@ -1,0 +1,90 @@
+"""How to compute, as opposed to what."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_processes, run_on_ray
+from robustbench_act.evaluation.precision import check_precision
+from robustbench_act.evaluation.worker import Job, Result, Task
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to compute: device, precision and compilation may show in the last digits, the rest does not.
+
+    Attributes
+    ----------
+    device
+        Where corruptions and networks run.
+    batch_size
+        Images, clean and corrupted together, that go through a network at once.
+    precision
+        "fp32", "tf32" (CUDA alone), "bf16" or "fp16".
+    compiled
+        Whether networks are compiled; without probes alone, which look into every layer.
+    executor
+        "local" or "ray".
+    processes
+        Local: how many on this machine. Ray: units at a time, where it is more than 1.
+    threads
+        CPU cores of a process; None leaves it to PyTorch in one, and is 1 in several.
+    ray_address
+        Of a Ray cluster; a local one is started where left out.
+    on_images
+        Called with the number of images that have gone through a network.
+    on_note
+        Called with what did not go as planned and changes no number.
+
+    Raises
+    ------
+    InputError
+        For a value that does not exist, or does not go with another.
+    """
+
+    device: torch.device
+    batch_size: int = 128
+    precision: str = "fp32"
+    compiled: bool = False
+    executor: str = "local"
+    processes: int = 1
+    threads: int | None = None
+    ray_address: str | None = None
+    on_images: Callable[[int], None] = lambda count: None
+    on_note: Callable[[str], None] = lambda note: None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"Expected a batch size of at least 1, got {self.batch_size}.")
+        if self.processes < 1 or (self.threads is not None and self.threads < 1):
+            raise InputError(
+                f"Expected at least one process and one thread, got {self.processes} and {self.threads}."
+            )
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.ray_address is not None and self.executor != "ray":
+            raise InputError("An address of a Ray cluster goes with the executor ray.")
+        check_precision(self.precision, self.device)
+
+    def results(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
+        """Yield what comes out of the tasks, in any order."""
+        if self.executor == "local" and self.processes == 1:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(self.threads or threads)
+            try:
+                yield from run_here(job, tasks, on_images=self.on_images)
+            finally:
+                torch.set_num_threads(threads)
+            return
+        for result in self._elsewhere(job, tasks):
+            self.on_images(result.images)
+            yield result
+
+    def _elsewhere(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
+        threads = self.threads or 1
+        if self.executor == "local":
+            return run_in_processes(job, tasks, processes=self.processes, threads=threads)
+        processes = self.processes if self.processes > 1 else None
+        return run_on_ray(job, tasks, address=self.ray_address, processes=processes, threads=threads)

@@ -1,0 +1,172 @@
+"""A Ray cluster, or a local one: for grids that outgrow a machine. Needs the extra `ray`."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.errors import InputError, first_line
+from robustbench_act.evaluation.plan import Unit
+from robustbench_act.evaluation.worker import Chunk, Job, Result, Task, Worker, failed_result
+
+RETRIES = 3
+"""How often a unit is begun again after its worker died, or the system failed it."""
+
+_QUEUED = 2  # units given to Ray for each that can run: the next one is there when one ends
+_STORE = 2**29  # bytes of a local cluster's store, beside the weights
+
+_workers: dict[str, Worker] = {}  # of this process, where it is one of Ray's: that of the job at hand
+
+
+def run_on_ray(
+    job: Job,
+    tasks: Iterator[Task],
+    *,
+    address: str | None = None,
+    processes: int | None = None,
+    threads: int = 1,
+) -> Iterator[Result]:
+    """Yield the results as they come; units of dead workers are given to others.
+
+    Weights and images are placed in Ray's store, once on each node that needs them. Telemetry and dashboard
+    are off. What was started here is shut down afterwards.
+
+    Parameters
+    ----------
+    job, tasks
+        See `executors`.
+    address
+        Of a cluster, "auto" for the one that this machine belongs to; a local one is started where left out.
+    processes
+        Units at a time, at most; as many as the cluster has room for where left out.
+    threads
+        CPU cores of a unit; on CUDA devices it has one GPU as well.
+
+    Raises
+    ------
+    InputError
+        Where Ray is not installed, the cluster is not there or has no room for a single unit, or a network
+        cannot be sent to it.
+    """
+    ray = _import_ray()
+    with _cluster(ray, address, job, cores=None if processes is None else processes * threads):
+        gpus = 1 if job.device.type == "cuda" else 0
+        options = {"num_cpus": threads, "num_gpus": gpus, "max_calls": 0}  # 0: keep the process, and its job
+        retries = {"max_retries": RETRIES, "retry_exceptions": [OSError, MemoryError]}
+        work = ray.remote(**options, **retries)(_work)
+        shared = ray.put(_portable(ray, job))
+        waiting: dict[Any, Task] = {}
+        for task, chunk in _placed(ray, tasks):
+            waiting[work.remote([shared], task.key, task.unit, [chunk], threads)] = task
+            while len(waiting) >= _QUEUED * min(_room(ray, threads, gpus), processes or 2**31):
+                yield _next(ray, job, waiting)
+        while waiting:
+            yield _next(ray, job, waiting)
+
+
+def _next(ray: Any, job: Job, waiting: dict[Any, Task]) -> Result:
+    """Return the next result that is there."""
+    (reference,), _ = ray.wait(list(waiting), num_returns=1)
+    task = waiting.pop(reference)
+    died = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)
+    try:
+        result: Result = ray.get(reference)
+    except died as error:
+        return failed_result(job, task, f"its worker died, {RETRIES + 1} times ({first_line(error)})")
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    return result
+
+
+def _placed(ray: Any, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
+    """Yield the tasks, each with its images in Ray's store; they go when no unit needs them."""
+    chunk, reference = None, None
+    for task in tasks:
+        if task.chunk is not chunk:
+            chunk, reference = task.chunk, ray.put(task.chunk)
+        yield task, reference
+
+
+def _portable(ray: Any, job: Job) -> Job:
+    """Return the job with networks that come out of Ray's store, on machines that have no files of them."""
+    checkpoints = tuple(
+        one if one.problem is not None else replace(one, load=partial(_fetched, [_put(ray, one)]))
+        for one in job.checkpoints
+    )
+    return replace(job, checkpoints=checkpoints)
+
+
+def _put(ray: Any, checkpoint: Checkpoint) -> Any:
+    try:
+        return ray.put(checkpoint.model)
+    except TypeError as error:
+        raise InputError(f"{checkpoint.path}: cannot be sent to Ray ({first_line(error)}).") from error
+
+
+def _fetched(reference: list[Any]) -> nn.Module:
+    network: nn.Module = _import_ray().get(reference[0])
+    return network
+
+
+def _work(job: list[Any], key: str, unit: Unit, chunk: list[Any], threads: int) -> Result:
+    """Do a unit in one of Ray's processes; references come in lists, so that Ray does not follow them."""
+    ray = _import_ray()
+    name = job[0].hex()
+    if name not in _workers:
+        _workers.clear()
+        torch.set_num_threads(threads)
+        _workers[name] = Worker(ray.get(job[0]))
+    images: Chunk = ray.get(chunk[0])
+    return _workers[name].run(Task(key, unit, images))
+
+
+def _room(ray: Any, threads: int, gpus: int) -> int:
+    """Return how many units can run at a time: nodes may come and go."""
+    there = ray.cluster_resources()
+    cores = int(there.get("CPU", 0))
+    room = min(cores // threads, int(there.get("GPU", 0)) if gpus else cores)
+    if room < 1:
+        needed = f"{threads} CPU cores" + (" and a GPU" if gpus else "")
+        found = f"{cores} CPU cores and {there.get('GPU', 0):g} GPUs"
+        raise InputError(f"The Ray cluster has {found}; a unit needs {needed}.")
+    return room
+
+
+@contextmanager
+def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> Iterator[None]:
+    """Be connected to a cluster; one that was there before is left as it was."""
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"include_dashboard": False} if address is None else {"address": address}
+    if address is None:
+        weights = sum(checkpoint.size for checkpoint in job.checkpoints)
+        options |= {"num_cpus": cores, "object_store_memory": _STORE + 2 * weights}
+        options |= {"_node_ip_address": "127.0.0.1"}  # not the interface's: nobody else is to find it
+    try:
+        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"Ray cannot be reached at {address or 'this machine'} ({first_line(error)})."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of its own coming default
+    try:
+        import ray  # noqa: PLC0415 - an extra, and a second to load
+    except ImportError as error:
+        raise InputError("--executor ray needs Ray: pip install 'actrobust[ray]'.") from error
+    return ray

@@ -1,0 +1,62 @@
+"""In which precision networks compute: as asked for, never as a library's default has it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from robustbench_act.errors import InputError, unknown_name
+
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_precision(name: str, device: torch.device) -> None:
+    """Raise an InputError where there is no such precision, or the device has not got it.
+
+    >>> check_precision("bf16", torch.device("cpu"))
+    """
+    if name not in PRECISIONS:
+        raise unknown_name("precision", name, PRECISIONS)
+    if name == "tf32" and device.type != "cuda":
+        raise InputError(f"Precision tf32 is one of CUDA devices, the run is on {device.type}.")
+
+
+@contextmanager
+def computing(name: str, device: torch.device) -> Iterator[None]:
+    """Let networks compute in a precision; settings of PyTorch are as before afterwards.
+
+    fp32 is that: PyTorch by itself lets cuDNN's convolutions round their inputs to TF32 (10 bits). bf16 and
+    fp16 are autocast's, which keeps weights and sums in fp32. On CUDA devices cuDNN is held to deterministic
+    algorithms.
+
+    Parameters
+    ----------
+    name
+        Of PRECISIONS.
+    device
+        Where.
+    """
+    backends: Any = torch.backends
+    before = (
+        backends.cudnn.conv.fp32_precision,
+        backends.cuda.matmul.fp32_precision,
+        backends.cudnn.deterministic,
+        backends.cudnn.benchmark,
+    )
+    rounding = "tf32" if name == "tf32" else "ieee"
+    _set(rounding, rounding, True, False)
+    try:
+        with torch.autocast(device.type, _AUTOCAST.get(name), enabled=name in _AUTOCAST):
+            yield
+    finally:
+        _set(*before)
+
+
+def _set(conv: str, matmul: str, deterministic: bool, benchmark: bool) -> None:
+    backends: Any = torch.backends
+    backends.cudnn.conv.fp32_precision = conv
+    backends.cuda.matmul.fp32_precision = matmul
+    backends.cudnn.deterministic = deterministic
+    backends.cudnn.benchmark = benchmark

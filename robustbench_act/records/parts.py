@@ -1,0 +1,86 @@
+"""A part of a run: the rows of one unit of work in one file, which is found damaged if it is.
+
+A zip archive of two Parquet files, cells.parquet and layers.parquet, stored as they are. One file, so that a
+unit is there or not; the archive has a CRC-32 of each member, which is checked whenever a part is read.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from robustbench_act.errors import InputError, first_line
+
+_MEMBERS = ("cells", "layers")
+_STAMP = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever they are written
+
+
+class Part(NamedTuple):
+    """The rows of a unit: of its cells, and of the layers in them."""
+
+    cells: pd.DataFrame
+    layers: pd.DataFrame
+
+
+class DamagedPartError(InputError):
+    """A part that is not as it was written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: a damaged part of the run ({reason}); the same command makes it anew.")
+        self.path = path
+
+
+def pack(part: Part) -> bytes:
+    """Return the file of a part.
+
+    >>> rows = pd.DataFrame({"n": [3]})
+    >>> unpack(pack(Part(rows, rows)), Path("x.zip")).cells.equals(rows)
+    True
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, frame in zip(_MEMBERS, part, strict=True):
+            archive.writestr(zipfile.ZipInfo(f"{name}.parquet", _STAMP), to_parquet(frame))
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, path: Path) -> Part:
+    """Return the part that a file holds.
+
+    Raises
+    ------
+    DamagedPartError
+        Where a byte of it has changed or it has been cut.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return Part(*(read_parquet(archive.read(f"{name}.parquet")) for name in _MEMBERS))
+    except Exception as error:  # a damaged file makes its reader raise almost anything
+        raise DamagedPartError(path, first_line(error)) from error
+
+
+def check(data: bytes, path: Path) -> None:
+    """Raise DamagedPartError where a part is not as it was written, without reading its tables."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in _MEMBERS:
+                archive.read(f"{name}.parquet")
+    except Exception as error:
+        raise DamagedPartError(path, first_line(error)) from error
+
+
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """Return a table as Parquet; the same table gives the same bytes."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_parquet(*files: bytes) -> pd.DataFrame:
+    """Return the tables of Parquet files, one below the other; whatever Arrow raises where one is damaged."""
+    tables = [pq.read_table(pa.BufferReader(data)) for data in files]
+    return pa.concat_tables(tables, promote_options="permissive").to_pandas()  # type: ignore[no-any-return]
