@@ -5,10 +5,11 @@ import torch
 from robustbench_act.errors import InputError
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     """Return the device for "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:i".
 
-    A device that was asked for and is not there is an InputError, never a silent fallback.
+    A device that was asked for and is not there is an InputError, never a silent fallback; where the work is
+    done `elsewhere`, it need not be here.
 
     >>> choose_device("cpu")
     device(type='cpu')
@@ -19,6 +20,6 @@ def choose_device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
         raise InputError(f"Unknown device {name!r}: expected auto, cpu, cuda or cuda:i.")
     count = torch.cuda.device_count() if kind == "cuda" else 0
-    if kind == "cuda" and int(index or 0) >= count:
+    if kind == "cuda" and not elsewhere and int(index or 0) >= count:
         raise InputError(f"Device {name!r}: this machine has {count} CUDA device(s) that PyTorch can use.")
     return torch.device(name)

@@ -16,11 +16,10 @@ from robustbench_act.cli.gating import baseline, check
 from robustbench_act.cli.generating import generate
 from robustbench_act.cli.listing import list_names
 from robustbench_act.cli.manifesting import manifest
+from robustbench_act.cli.planning import plan
 from robustbench_act.cli.probing import probe
 from robustbench_act.cli.training import train
 from robustbench_act.errors import InputError
-
-_PATH_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 def printable(text: str) -> str:
@@ -40,7 +39,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             raise click.UsageError(printable(" ".join(str(error).split()))) from error
-        except _PATH_ERRORS as error:
+        except OSError as error:
+            if error.filename is None:
+                raise
             raise click.UsageError(f"{error.filename}: {error.strerror}.") from error
 
 
@@ -58,6 +59,7 @@ for command in (
     baseline,
     check,
     doctor,
+    plan,
     probe,
     train,
     generate,

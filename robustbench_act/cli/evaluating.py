@@ -8,37 +8,25 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import checkpoint_options, data_options, parse_numbers
-
-QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
-QUICK_SEVERITIES = (1.0, 3.0, 5.0)
+from robustbench_act.cli.options import checkpoint_options, execution_options, plan_options, take_execution
 
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
 @checkpoint_options
-@data_options
-@click.option(
-    "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
-)
-@click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]")
-@click.option("--full", is_flag=True, help="With the embedded checkpoints: every image and severity.")
-@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True, help="Seed of the corruptions.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
+@plan_options
+@execution_options
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/DATE-TIME]")
 @click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run in --out."
 )
-@click.option("--probes/--no-probes", default=True, show_default=True, help="Watch the activation layers.")
 @click.option("--report", type=click.Choice(["html", "none"]), default="html", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
 def evaluate(
     *,
     checkpoints: tuple[str, ...],
-    suites: tuple[str, ...],
-    severity: str | None,
-    full: bool,
+    out: Path | None,
+    resume: bool,
     report: str,
     as_json: bool,
     **flags: Any,
@@ -50,25 +38,21 @@ def evaluate(
     """
     from reports import write_html
     from robustbench_act import evaluation
-    from robustbench_act.cli.inputs import load_inputs
+    from robustbench_act.cli.inputs import take_plan
+    from robustbench_act.cli.stopping import going_on
     from robustbench_act.cli.terminal import EvaluationProgress
 
-    embedded = not checkpoints and not getattr(click.get_current_context().obj, "entries", ())
-    quick, chosen = embedded and not full, flags["limit"] is not None
-    if quick and not chosen:
-        flags["limit"] = QUICK_IMAGES
-    severities = parse_numbers("--severity", severity) or (QUICK_SEVERITIES if quick else None)
-    inputs = load_inputs(checkpoints, flags, check=True)
+    taken, execution = take_plan(checkpoints, flags, check=True), take_execution(flags)
     started = time.monotonic()
-    with EvaluationProgress(quick=quick and not chosen) as progress:
+    with EvaluationProgress(quick=taken.quick) as progress, going_on(progress.kept):
         run = evaluation.evaluate(
-            inputs.checkpoints,
-            dataset=inputs.data,
-            suites=suites or None,
-            severities=severities,
+            out=out,
+            resume=resume,
             command=" ".join(["actrobust", *sys.argv[1:]]),
-            on_start=lambda plan, out: _begin(plan, out, progress, flags["device"]),
-            **flags,
+            on_start=lambda plan, out: _begin(plan, out, progress, execution["device"]),
+            on_note=progress.note,
+            **taken.arguments,
+            **execution,
         )
     page = write_html(run.path) if report == "html" else None
     _show(run, page, as_json=as_json, seconds=time.monotonic() - started)

@@ -34,7 +34,7 @@ def doctor(
     from robustbench_act.cli.inputs import load_inputs
     from robustbench_act.cli.terminal import print_findings
     from robustbench_act.devices import choose_device
-    from robustbench_act.evaluation import make_plan
+    from robustbench_act.evaluation import Execution, make_plan
 
     where = choose_device(device)
     limit, flags["limit"] = flags["limit"], None  # of the run, not of what is looked at
@@ -53,6 +53,6 @@ def doctor(
     findings += [
         finding for checkpoint in loaded for finding in looks.examine(checkpoint, inputs.data, where)
     ]
-    findings += looks.examine_plan(plan, out, where)
+    findings += looks.examine_plan(plan, out, Execution(where))
     print_findings(findings)
     sys.exit(0 if all(finding.good for finding in findings) else 1)

@@ -22,6 +22,8 @@ from robustbench_act.errors import InputError
 from robustbench_act.manifest import Entry, Manifest
 from robustbench_act.preprocessing import View
 
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
+QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 _SPEC = ("model", "activation", "classes", "weights")
 _SHOWN = 3  # files named in a warning
 
@@ -65,6 +67,37 @@ def load_inputs(checkpoints: tuple[str, ...], flags: dict[str, Any], *, check: b
     ]
     _refuse_equal_names(loaded)
     return Inputs(data, loaded)
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """What a plan is made of: `arguments` are those of `evaluation.make_plan`."""
+
+    arguments: dict[str, Any]
+    quick: bool
+
+
+def take_plan(checkpoints: tuple[str, ...], flags: dict[str, Any], *, check: bool = False) -> PlanInputs:
+    """Load what a plan is made of; takes the flags of `checkpoint_options` and `plan_options` out of `flags`.
+
+    Where no checkpoint is named, it is about the embedded ones: on a quick selection of images and
+    severities, unless something else is asked for.
+    """
+    embedded = not checkpoints and not getattr(click.get_current_context().obj, "entries", ())
+    quick, chosen = embedded and not flags.pop("full"), flags["limit"] is not None
+    if quick and not chosen:
+        flags["limit"] = QUICK_IMAGES
+    severities = parse_numbers("--severity", flags.pop("severity")) or (QUICK_SEVERITIES if quick else None)
+    inputs = load_inputs(checkpoints, flags, check=check)
+    arguments = {
+        "checkpoints": inputs.checkpoints,
+        "dataset": inputs.data,
+        "suites": flags.pop("suites") or None,
+        "severities": severities,
+        "seed": flags.pop("seed"),
+        "probes": flags.pop("probes"),
+    }
+    return PlanInputs(arguments, quick and not chosen)
 
 
 def _spec_flags(flags: dict[str, Any]) -> dict[str, Any]:

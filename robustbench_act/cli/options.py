@@ -68,6 +68,69 @@ def data_options(command: Command) -> Command:
     )
 
 
+def plan_options(command: Command) -> Command:
+    """Add what says which cells of which images; `evaluating.make` takes it."""
+    return _with(
+        data_options(command),
+        click.option(
+            "--suite", "suites", multiple=True, metavar="NAME", help="May be repeated.  [default: c19, shift]"
+        ),
+        click.option("--severity", metavar="1,3,5", help="Severities in [1, 5].  [default: 1,2,3,4,5]"),
+        click.option("--full", is_flag=True, help="With the embedded checkpoints: every image and severity."),
+        click.option("--seed", default=0, show_default=True, help="Seed of the corruptions."),
+        click.option(
+            "--probes/--no-probes", default=True, show_default=True, help="Watch the activation layers."
+        ),
+    )
+
+
+def execution_options(command: Command) -> Command:
+    """Add what says how to compute: `evaluation.Execution`."""
+    return _with(
+        command,
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i."),
+        click.option(
+            "--batch-size",
+            default=128,
+            show_default=True,
+            type=click.IntRange(1),
+            help="Images in a network at once; changes no number.",
+        ),
+        click.option(
+            "--processes",
+            default=1,
+            show_default=True,
+            type=click.IntRange(1),
+            help="Share the work among N processes; changes no number.",
+        ),
+        click.option("--threads", type=click.IntRange(1), help="CPU cores of each.  [default: 1 of several]"),
+        click.option(
+            "--executor",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where the processes are.",
+        ),
+        click.option("--ray-address", metavar="ADDRESS", help="Of a Ray cluster.  [default: start one here]"),
+        click.option(
+            "--precision",
+            type=click.Choice(["fp32", "tf32", "bf16", "fp16"]),
+            default="fp32",
+            show_default=True,
+            help="Of the networks; recorded, and another run.",
+        ),
+        click.option(
+            "--compile", is_flag=True, help="Compile the networks; with --no-probes.  Recorded likewise."
+        ),
+    )
+
+
+def take_execution(flags: dict[str, Any]) -> dict[str, Any]:
+    """Take the flags of `execution_options` out of `flags`, as `evaluation.evaluate` names them."""
+    names = ("device", "batch_size", "processes", "threads", "executor", "ray_address", "precision")
+    return {**{name: flags.pop(name) for name in names}, "compiled": flags.pop("compile")}
+
+
 def view_options(command: Command) -> Command:
     """Add what says how pictures are shown; `inputs.load_data` takes it."""
     return _with(

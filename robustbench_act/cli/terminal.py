@@ -47,6 +47,8 @@ class EvaluationProgress:
     def __init__(self, *, quick: bool) -> None:
         self._quick = quick
         self._bar = progress_bar()
+        self._plan: Any = None
+        self._out = Path()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +58,7 @@ class EvaluationProgress:
 
     def start(self, plan: Any, out: Path) -> Callable[[int], None]:
         """Say what will be done and return what counts the images."""
+        self._plan, self._out = plan, out
         data = plan.dataset
         corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
@@ -76,12 +79,55 @@ class EvaluationProgress:
         task = self._bar.add_task("evaluating", total=plan.passes)
         return lambda images: self._bar.advance(task, images)
 
+    def note(self, text: str) -> None:
+        """Say what did not go as planned and changes no number."""
+        self._bar.console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def kept(self) -> str:
+        """Say how much of the run is there, for who goes on with it."""
+        if self._plan is None:
+            return "nothing was begun."
+        done = len(list((self._out / "parts").glob("*.zip")))
+        where = f"--out {self._out}"
+        return f"{done} of {self._plan.unit_count} units are kept; the same command with {where} goes on."
+
 
 def say_unlabelled(run: Any, *, err: bool = False) -> None:
     """Say of a run on images without labels what its accuracies are."""
     if not run.labelled:
         text = "No labels: what is called accuracy is agreement with the prediction on the clean image."
         click.echo(text, err=err)
+
+
+def print_estimate(plan: Any, estimate: Any) -> None:
+    """Print what a plan will take, on stdout."""
+    from robustbench_act.doctor import duration
+
+    corruptions, data = len(plan.kinds) - 1, plan.dataset
+    probes = " with probes" if plan.probes else ""
+    parts = {
+        "decoding": estimate.decoding,
+        "corruptions": estimate.corrupting,
+        "networks": estimate.networks,
+        "writing": estimate.writing,
+    }
+    shares = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds >= 0.05)
+    alone = duration(estimate.seconds * estimate.processes / plan.unit_count)
+    rows = {
+        "what": f"{count(plan.checkpoints, 'checkpoint')} x {corruptions} corruptions x "
+        f"{len(plan.severities)} severities x {len(data)} images of {data.name}",
+        "units": f"{plan.unit_count:,}: {len(plan.kinds)} (clean and corruptions) x "
+        f"{count(plan.chunks, 'chunk')} of images x {count(plan.groups, 'group')} of checkpoints",
+        "passes": f"{plan.passes:,} images through networks{probes}",
+        "time": f"about {duration(estimate.seconds)} here"
+        + (f" in {estimate.processes} processes" if estimate.processes > 1 else "")
+        + f" ({shares} of one process); {alone} a unit",
+        "memory": f"about {estimate.memory / 1e6:,.0f} MB a process, beside Python and its libraries"
+        + (" and the probes' state" if plan.probes else ""),
+        "disk": f"about {estimate.disk / 1e6:,.1f} MB",
+    }
+    for name, text in rows.items():
+        click.echo(f"{name:<7} {text}")
 
 
 def print_findings(findings: Sequence[Any]) -> None:

@@ -132,7 +132,8 @@ class Pictures:
         if problems:
             raise unreadable(problems, of=len(self))
         arrays = np.stack([array for array in found if not isinstance(array, str)])
-        return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+        # NumPy moves the axes: in a thread beside others PyTorch would start threads of its own for it
+        return torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Path, str]:
         """Read and decode every file and return why those that cannot be used are not; nothing is kept.

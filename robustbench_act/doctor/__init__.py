@@ -10,7 +10,7 @@ import torch
 
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine
-from robustbench_act.doctor.plan import examine_plan, examine_room, memory_needed
+from robustbench_act.doctor.plan import duration, examine_plan, examine_room
 from robustbench_act.doctor.surroundings import examine_data, examine_machine
 from robustbench_act.evaluation import Plan
 
@@ -18,12 +18,12 @@ __all__ = [
     "SAMPLE",
     "Finding",
     "check_accuracy",
+    "duration",
     "examine",
     "examine_data",
     "examine_machine",
     "examine_plan",
     "examine_room",
-    "memory_needed",
     "warnings_before",
 ]
 

@@ -2,6 +2,7 @@
 
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
 from robustbench_act.evaluation.engine import run_plan
+from robustbench_act.evaluation.estimate import Estimate, estimate, memory_needed
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
@@ -12,13 +13,16 @@ __all__ = [
     "BATCH_SIZE",
     "CHUNK",
     "DEFAULT_SUITES",
+    "Estimate",
     "Execution",
     "Plan",
     "Unit",
+    "estimate",
     "evaluate",
     "logits_of",
     "make_plan",
     "measure",
+    "memory_needed",
     "probe_layers",
     "run_plan",
 ]

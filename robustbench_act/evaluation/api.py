@@ -14,7 +14,7 @@ from robustbench_act.checkpoints import (
     wanted_view,
 )
 from robustbench_act.datasets import Dataset, load_dataset
-from robustbench_act.devices import choose_device
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
@@ -48,6 +48,7 @@ def evaluate(
     resume: bool = True,
     command: str = "robustbench_act.evaluate(...)",
     on_start: Callable[[Plan, Path], Callable[[int], None]] | None = None,
+    on_note: Callable[[str], None] = Execution.on_note,
 ) -> Run:
     """Put the same corrupted images before each checkpoint and write a run directory.
 
@@ -85,6 +86,8 @@ def evaluate(
     on_start
         Called with the plan and the directory once everything is checked and loaded; what it returns is
         called with each number of images done.
+    on_note
+        See `Execution`.
 
     Returns
     -------
@@ -96,16 +99,21 @@ def evaluate(
     InputError
         Before anything is written.
     """
-    execution = Execution(
-        choose_device(device),
-        batch_size,
-        precision,
-        compiled,
-        executor,
-        processes,
-        threads,
-        ray_address,
+    execution = Execution.of(
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        compiled=compiled,
+        executor=executor,
+        processes=processes,
+        threads=threads,
+        ray_address=ray_address,
+        on_note=on_note,
     )
+    if compiled and probes:
+        raise InputError(
+            "Compiled networks take no probes, which look into every layer: leave one of them out."
+        )
     plan = make_plan(
         checkpoints,
         dataset=dataset,

@@ -18,7 +18,7 @@ from robustbench_act.evaluation.worker import Chunk, Job, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
-_DECISIVE = ("torch", "torchvision")  # libraries whose next version may round in another way
+_KERNELS = ("torch", "torchvision")  # libraries whose next version may round in another way
 _ROUNDS = 3  # how often parts that were damaged on the disk are made anew before it is the disk's fault
 
 
@@ -30,13 +30,13 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
     InputError
         Where the directory is not this plan's, or is being written; or images cannot be read.
     """
-    libraries = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
     decisive = {
         "version": robustbench_act.__version__,
         **plan.describe(),
         "device": execution.device.type,
         "precision": execution.precision,
         "compiled": execution.compiled,
+        "kernels": {name: version(name) for name in _KERNELS},
     }
     info = {
         "product": "actrobust",
@@ -44,7 +44,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         "command": command,
         **decisive,
         "batch_size": execution.batch_size,
-        "libraries": libraries,
+        "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
     }
     job = Job(
         tuple(plan.checkpoints),
@@ -55,28 +55,35 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         execution.precision,
         execution.compiled,
     )
-    decisive["libraries"] = {name: libraries[name] for name in _DECISIVE}
     key = plan_key(decisive)
     with RunDirectory.open(out, info, decisive=decisive, resume=resume) as directory:
+        notes: list[str] = []
+
+        def note(text: str) -> None:
+            notes.append(text)
+            execution.on_note(text)
+
         for _ in range(_ROUNDS):
             for result in execution.results(job, _tasks(plan, key, directory, execution)):
                 for name, png in result.samples.items():
                     directory.write(Path("samples") / f"{name}.png", png)
                 directory.add_part(result.key, result.part)
-                for note in result.notes:
-                    execution.on_note(note)
+                for text in result.notes:
+                    note(text)
             keys = (((unit.key(key) for unit in kind) for kind in group) for group in plan.parts())
             try:
-                return directory.finish(keys, _identity(plan), _images(plan.ordered), info)
+                return directory.finish(
+                    keys, _identity(plan), _images(plan.ordered), {**info, "notes": notes}
+                )
             except DamagedPartError as error:
-                execution.on_note(str(error))
+                note(str(error))
                 directory.discard(error.path)
                 damaged = error
         raise damaged
 
 
 def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) -> Iterator[Task]:
-    """Yield the units that are not done; of pictures a chunk is decoded once, when a unit asks for it."""
+    """Yield the units that are not done."""
     number, chunk = -1, None
     for unit in plan.units():
         name = unit.key(key)
@@ -84,8 +91,7 @@ def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) 
             execution.on_images(plan.images_of(unit))
             continue
         if chunk is None or unit.chunk != number:
-            part = plan.chunk(unit.chunk)
-            number, chunk = unit.chunk, Chunk(part.images, part.labels, part.ids)
+            number, chunk = unit.chunk, Chunk(plan.chunk(unit.chunk))
         yield Task(name, _of(unit, chunk), chunk)
 
 

@@ -1,10 +1,13 @@
 """How to compute, as opposed to what."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from robustbench_act.devices import choose_device
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_processes, run_on_ray
 from robustbench_act.evaluation.precision import check_precision
@@ -36,7 +39,7 @@ class Execution:
     on_images
         Called with the number of images that have gone through a network.
     on_note
-        Called with what did not go as planned and changes no number.
+        Called with what did not go as planned and changes no number; a warning in the log where left out.
 
     Raises
     ------
@@ -53,7 +56,7 @@ class Execution:
     threads: int | None = None
     ray_address: str | None = None
     on_images: Callable[[int], None] = lambda count: None
-    on_note: Callable[[str], None] = lambda note: None
+    on_note: Callable[[str], None] = logging.getLogger(__name__).warning
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -67,6 +70,14 @@ class Execution:
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("An address of a Ray cluster goes with the executor ray.")
         check_precision(self.precision, self.device)
+
+    @classmethod
+    def of(cls, *, device: str, **others: Any) -> "Execution":
+        """Return the execution on a device by its name; "auto" is CUDA where there is one.
+
+        Tasks of Ray run on other machines: there "cuda" need not be here.
+        """
+        return cls(choose_device(device, elsewhere=others.get("executor") == "ray"), **others)
 
     def results(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
         """Yield what comes out of the tasks, in any order."""

@@ -41,10 +41,14 @@ class Unit:
         plan
             The `plan_key` of all that the units share.
         """
-        where = f"{self.chunk:06d}-{self.checkpoints.start:04d}-{self.suite}-{self.corruption}"
-        depends = f"{plan} {where} {self.checkpoints} {self.table} {self.severities}"
+        depends = f"{plan} {self.title} {self.checkpoints} {self.table} {self.severities}"
         digest = hashlib.sha256(depends.encode()).hexdigest()
-        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', where)[:80]}-{digest[:16]}"
+        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', self.title)[:80]}-{digest[:16]}"
+
+    @property
+    def title(self) -> str:
+        """Chunk, first checkpoint, suite and corruption; sorts in the order of the plan."""
+        return f"{self.chunk:06d}-{self.checkpoints.start:04d}-{self.suite}-{self.corruption}"
 
     @property
     def severities(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ import hashlib
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import CLEAN, StoredCell
+from robustbench_act.datasets import CLEAN, Dataset, StoredCell
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.forward import Row, measure
 from robustbench_act.evaluation.plan import Unit
@@ -57,13 +58,31 @@ class Job:
     compiled: bool = False
 
 
-@dataclass(frozen=True, eq=False)
 class Chunk:
-    """Images of a unit: uint8 (N, C, H, W), int64 labels (N,) or None, int64 ids (N,)."""
+    """Images that units share.
 
-    images: Tensor
-    labels: Tensor | None
-    ids: Tensor
+    Attributes
+    ----------
+    images : Tensor
+        uint8 (N, C, H, W); pictures are decoded when they are first asked for.
+    labels : Tensor or None
+        int64 (N,).
+    ids : Tensor
+        int64 (N,).
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self._pixels = data.pixels
+        self.labels, self.ids = data.labels, data.ids
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Return them, decoded."""
+        return self._pixels if isinstance(self._pixels, Tensor) else self._pixels.read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        labels = None if self.labels is None else self.labels.clone()  # clones: parts take the whole along
+        return {"_pixels": self.images.clone(), "labels": labels, "ids": self.ids.clone()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +104,7 @@ class Task:
     chunk: Chunk
 
     def decoded(self) -> "Task":
-        """Return the task with pictures that are in files in memory.
+        """Return the task with its pictures in memory; starts no threads of PyTorch.
 
         Raises
         ------

@@ -19,6 +19,7 @@ from robustbench_act.models import build_model
 from robustbench_act.preprocessing import normalise
 from robustbench_act.quantities import QUANTILE_NAMES
 from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run, outcomes, pack_outcomes
+from robustbench_act.records.parts import unpack
 from tests.references.brute_force import brute_force
 
 SUITES = ("c19", "shift")
@@ -166,7 +167,7 @@ def test_batch_size_changes_no_pixel_and_no_row(
 def test_twice_the_same_to_the_bit(run: Run, checkpoints: Path, tmp_path: Path) -> None:
     evaluate([checkpoints], dataset="digits", severities=[1, 4], limit=60, device="cpu", out=tmp_path / "run")
     for kind in ("cells", "layers"):
-        file = f"{kind}/part-0.parquet"
+        file = f"{kind}/part-0000.parquet"
         assert (tmp_path / "run" / file).read_bytes() == (run.path / file).read_bytes()
 
 
@@ -244,7 +245,8 @@ def test_histograms_of_chunks_add_up(checkpoints: Path, tmp_path: Path) -> None:
     path = checkpoints / "la_silu_1.safetensors"
     run = evaluate([path], dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
     rows = run.layers.query("corruption == 'contrast'")
-    parts = [pd.read_parquet(file) for file in sorted(run.path.glob("parts/*contrast*.layers.parquet"))]
+    files = sorted(run.path.glob("parts/*contrast*.zip"))
+    parts = [unpack(file.read_bytes(), file).layers for file in files]
     assert len(parts) == 3
     histograms = run.histograms()
     assert histograms[KEYS].equals(run.layers[KEYS])
@@ -316,9 +318,7 @@ def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Pa
     }
     with pytest.raises(Killed):
         evaluate([checkpoints], **options, on_start=stop_after(4000))  # type: ignore[arg-type]
-    done = {
-        path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "parts").glob("*.cells.parquet")
-    }
+    done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "parts").glob("*.zip")}
     assert 0 < len(done) < 15
     with pytest.raises(InputError, match="not finished"):
         load_run(tmp_path / "run")
@@ -331,7 +331,7 @@ def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Pa
 
 def test_another_plan_is_refused_by_name(run: Run, checkpoints: Path) -> None:
     before = (run.path / "run.json").read_bytes()
-    with pytest.raises(InputError, match=r"another plan \(different: seed\)"):
+    with pytest.raises(InputError, match=r"another plan \(different: seed \(0 there, 1 here\)\)"):
         evaluate(
             [checkpoints], dataset="digits", severities=[1, 4], limit=60, seed=1, device="cpu", out=run.path
         )

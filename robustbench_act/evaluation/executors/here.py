@@ -16,14 +16,17 @@ def run_here(
 
 
 def _one_ahead(tasks: Iterator[Task]) -> Iterator[Task]:
-    """Yield the tasks with what they need in memory; the next one is made meanwhile, in a thread."""
+    """Yield the tasks with their pictures in memory; those of the next one are decoded in a thread.
 
-    def take() -> Task | None:
-        task = next(tasks, None)
-        return None if task is None else task.decoded()
-
+    The thread does no more than that: were it to compute with PyTorch, OpenMP would keep a second team of
+    threads, find more threads than cores, and have the first team sleep between operations (12 % slower).
+    """
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(take)
-        while (task := coming.result()) is not None:
-            coming = thread.submit(take)
-            yield task
+        coming = None
+        for task in tasks:
+            following = thread.submit(task.decoded)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()

@@ -31,8 +31,8 @@ def test_evaluate_writes_a_run_and_shows_the_leaderboard(
     for name in (
         "run.json",
         "report.html",
-        "cells/part-0.parquet",
-        "layers/part-0.parquet",
+        "cells/part-0000.parquet",
+        "layers/part-0000.parquet",
         "samples/contrast.png",
     ):
         assert Path("out", name).stat().st_size > 0
@@ -203,7 +203,7 @@ def test_a_killed_evaluation_goes_on(checkpoints: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "robustbench_act.cli", *arguments]
     process = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "killed" / "parts").glob("*.cells.parquet"))) < 3:
+    while len(list((tmp_path / "killed" / "parts").glob("*.zip"))) < 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -218,7 +218,7 @@ def test_a_killed_evaluation_goes_on(checkpoints: Path, tmp_path: Path) -> None:
             == 0
         )
     for kind in ("cells", "layers"):
-        files = [tmp_path / name / kind / "part-0.parquet" for name in ("killed", "whole")]
+        files = [tmp_path / name / kind / "part-0000.parquet" for name in ("killed", "whole")]
         assert files[0].read_bytes() == files[1].read_bytes()
 
 

@@ -1,0 +1,50 @@
+"""What ends a long command before it is done: Ctrl-C, SIGTERM, a full disk."""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _StoppedError(BaseException):
+    """A signal has come."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def going_on(kept: Callable[[], str]) -> Iterator[None]:
+    """End a command in order where a signal or a full disk stops it: a line says what was kept.
+
+    The exit code is 128 + the signal, as shells have it (130 for Ctrl-C), and 1 for a full disk. A second
+    signal ends the process at once.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+        raise _StoppedError(number)
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    except _StoppedError as stopped:
+        click.echo(f"Interrupted: {kept()}", err=True)
+        sys.exit(128 + stopped.number)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        click.echo(f"{error.filename}: {error.strerror}. {kept()}", err=True)
+        sys.exit(1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

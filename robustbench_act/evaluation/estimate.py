@@ -1,0 +1,208 @@
+"""What a plan will take: time and memory, from a few of its images, and room on the disk."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.checkpoints.shelf import ROOM
+from robustbench_act.datasets import Dataset
+from robustbench_act.evaluation.execution import Execution
+from robustbench_act.evaluation.forward import Row, logits_of, measure
+from robustbench_act.evaluation.plan import CHUNK, Plan
+from robustbench_act.preprocessing import normalise
+from robustbench_act.records import Part, pack
+
+FEW = 32
+"""Images that are corrupted to see how long it takes."""
+
+_FIRST = 4  # images that a network of each kind is shown first, and
+_PATIENCE = 0.5  # seconds that it may take with more
+_VERSIONS = 3  # of a chunk in float32, beside its inputs: while one is corrupted
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will take on this machine.
+
+    Attributes
+    ----------
+    decoding, corrupting, networks, writing
+        Seconds of one process; networks with probes where the plan has them.
+    memory
+        Bytes of a process beside Python and its libraries, and the state of probes.
+    disk
+        Bytes of a finished run.
+    processes
+        That share the work.
+    """
+
+    decoding: float
+    corrupting: float
+    networks: float
+    writing: float
+    memory: int
+    disk: int
+    processes: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """All in all, where the processes have a core each."""
+        return (self.decoding + self.corrupting + self.networks + self.writing) / self.processes
+
+
+def estimate(plan: Plan, execution: Execution) -> Estimate:
+    """Measure what a few images of a plan take, and return what all of them will.
+
+    Each corruption at each severity works on FEW images, a network of each architecture and activation on as
+    many as half a second allows. Each group of checkpoints has its images corrupted anew.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(execution.threads or (threads if execution.processes == 1 else 1))
+    try:
+        return _estimate(plan, execution)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _estimate(plan: Plan, execution: Execution) -> Estimate:
+    started = time.perf_counter()
+    few = plan.dataset.subset(FEW)
+    few.images.to(execution.device)
+    decoding = (time.perf_counter() - started) * len(plan.dataset) / len(few)
+    ways = sum(_preprocessings(plan, group) for group in plan.groups)
+    corrupting = sum(
+        _seconds_of(cell, few, plan, execution) for kind in plan.kinds for cell in kind.cells
+    ) * (len(plan.dataset) / len(few) * ways)
+    networks, writing, room = 0.0, 0.0, 0.0
+    known: dict[tuple[object, ...], tuple[float, float, int]] = {}
+    for checkpoint in plan.checkpoints:
+        if checkpoint.problem is not None:
+            continue
+        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_label, checkpoint.spec.input_size)
+        if kind not in known:
+            known[kind] = _measured(checkpoint, few, plan, execution)
+        seconds, packing, size = known[kind]
+        versions = sum(len(unit.severities) for unit in plan.kinds)
+        networks += seconds * versions * len(plan.dataset)
+        writing += packing * versions * len(plan.chunks)
+        room += size * versions * len(plan.chunks)
+    memory = memory_needed(plan, batch_size=execution.batch_size)
+    return Estimate(decoding, corrupting, networks, writing, memory, int(room), execution.processes)
+
+
+def _preprocessings(plan: Plan, group: range) -> int:
+    specs = [plan.checkpoints[place].spec for place in group]
+    return len({(spec.mean, spec.std) for spec in specs})
+
+
+def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> float:
+    images = few.images if cell.domain == "pixels" else few.images.float()
+    arguments = {"ids": few.ids.to(execution.device), "seed": plan.seed}
+    return _timed(cell.apply, images.to(execution.device), **arguments)[0]
+
+
+def _measured(
+    checkpoint: Checkpoint, few: Dataset, plan: Plan, execution: Execution
+) -> tuple[float, float, int]:
+    """Return seconds of a network for an image, then seconds and bytes of its rows for a version.
+
+    A unit's worth of images is shown to it where this takes no longer than `_PATIENCE`, since each unit takes
+    its time whatever the number of images; fewer of slower networks.
+    """
+    versions = max(len(kind.severities) for kind in plan.kinds)
+    sample = plan.dataset.subset(min(CHUNK, len(plan.dataset)))
+    count = min(_FIRST, len(sample))
+    while True:
+        seconds, rows = _shown(checkpoint, sample[:count], versions, plan, execution)
+        if rows is None:
+            return 0.0, 0.0, 0
+        affordable = min(len(sample), int(count * _PATIENCE / max(seconds, 1e-6)))
+        if affordable < 2 * count:
+            break
+        count = affordable
+    group = len(plan.groups[0])
+    packing, data = _timed(lambda: pack(Part(*(pd.DataFrame(kind * group) for kind in rows))))
+    share = versions * group
+    return seconds / (count * versions), packing / share, len(data or b"") // share
+
+
+def _shown(
+    checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution
+) -> tuple[float, tuple[list[Row], list[Row]] | None]:
+    """Return the seconds that images in so many versions take, and their rows: None where they fail."""
+    clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
+    labels = None if data.labels is None else data.labels.to(execution.device)
+    return _timed(
+        measure,
+        checkpoint.model.to(execution.device),
+        [torch.stack([clean] * versions)],
+        labels,
+        batch_size=execution.batch_size,
+        metrics=_metrics(plan),
+    )
+
+
+def _metrics(plan: Plan) -> tuple[str, ...]:
+    """Return what is watched in most units: the means are those of the first chunk."""
+    if not plan.probes:
+        return ()
+    return ("fluctuation", "means") if len(plan.chunks) == 1 else ("fluctuation",)
+
+
+def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[float, Any]:
+    """Return the seconds that a second call takes, as in the first constants are made, and its answer."""
+    answer = None
+    try:
+        for _ in range(2):
+            started = time.perf_counter()
+            answer = work(*arguments, **options)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+    except (RuntimeError, ValueError, FloatingPointError):  # the doctor says why it cannot run
+        return 0.0, None
+    return time.perf_counter() - started, answer
+
+
+def memory_needed(plan: Plan, *, batch_size: int) -> int:
+    """Return the bytes of a chunk's inputs, of the weights in memory, and of a batch in the largest layer."""
+    most = max(len(kind.severities) for kind in plan.kinds)
+    pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.dataset.shape)
+    inputs = pixels * ((most + _VERSIONS) * 4 + 1)
+    sizes = [checkpoint.size for checkpoint in plan.checkpoints]
+    weights = min(sum(sizes), max(ROOM, *sizes))
+    batch = min(max(batch_size, most), most * len(plan.dataset))
+    running = [checkpoint for checkpoint in plan.checkpoints if checkpoint.problem is None]
+    kinds = {(one.spec.architecture, one.spec.activation_label): one for one in running}
+    layer = max((_largest_layer(one, plan.dataset) for one in kinds.values()), default=0)
+    return inputs + weights + layer * batch
+
+
+@torch.inference_mode()
+def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
+    """Return the bytes that go into and out of the layer that has most of them, for one image."""
+    sizes = [0]
+
+    def count(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        tensors = [item for item in (*inputs, output) if isinstance(item, Tensor)]
+        sizes.append(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+
+    network = checkpoint.model
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    image = normalise(data[:1].images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    try:
+        logits_of(network, image)
+    except (RuntimeError, ValueError):  # the doctor says why it cannot run
+        return 0
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes)
