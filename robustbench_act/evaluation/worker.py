@@ -23,6 +23,7 @@ from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import KEYS, SUMMED, Part, pack
 
+_NO_MEMORY = ("can't allocate memory", "could not create a primitive")  # PyTorch's on CPUs, and oneDNN's
 Preprocessing = tuple[tuple[float, ...], tuple[float, ...]]  # mean, std
 Progress = Callable[[int], None]
 
@@ -258,7 +259,7 @@ class _CorruptionError(Exception):
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # PyTorch's, on CPUs
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
 
 
 class _Inputs:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ RETRIES = 3
 """How often a unit is begun again after its worker died, or the system failed it."""
 
 _QUEUED = 2  # units given to Ray for each that can run: the next one is there when one ends
+_ANSWERS = 10  # seconds until a cluster does, or is not there
 _STORE = 2**29  # bytes of a local cluster's store, beside the weights
 
 _workers: dict[str, Worker] = {}  # of this process, where it is one of Ray's: that of the job at hand
@@ -151,15 +153,22 @@ def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> I
         options |= {"num_cpus": cores, "object_store_memory": _STORE + 2 * weights}
         options |= {"_node_ip_address": "127.0.0.1"}  # not the interface's: nobody else is to find it
     try:
+        _knock(address)
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"Ray cannot be reached at {address or 'this machine'} ({first_line(error)})."
-        ) from error
+    except (OSError, ValueError, RuntimeError) as error:  # a ConnectionError is an OSError
+        where = f"at {address}" if address else "on this machine"
+        raise InputError(f"No Ray cluster {where} ({first_line(error)}).") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise an OSError where nobody answers at HOST:PORT: Ray itself would ask for many minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.rpartition("//")[2], int(port)), timeout=_ANSWERS).close()
 
 
 def _import_ray() -> Any:

@@ -1,0 +1,264 @@
+"""Who does the work changes no number; what dies of a unit takes nothing else with it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import Result
+from PIL import Image
+from torch import nn
+
+from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
+from robustbench_act.datasets import load_dataset
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation import Execution, evaluate
+from robustbench_act.models import build_model
+from robustbench_act.records import Run
+from tests.references.grid import many_images
+
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "processes": {"processes": 2},
+    "ray": {"executor": "ray", "processes": 2},
+}
+EACH = [pytest.param("processes"), pytest.param("ray", marks=pytest.mark.slow)]
+GRID: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "device": "cpu"}
+TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
+
+NETWORK = """
+import os, signal
+from pathlib import Path
+from torch import nn
+from robustbench_act.models import build_model
+
+class Network(nn.Module):
+    def __init__(self, classes, channels):
+        super().__init__()
+        self.body = build_model("cifar:resnet8?width=4", classes=classes, channels=channels)
+
+    def forward(self, x):
+        {act}
+        return self.body(x)
+
+def make(classes, channels):
+    return Network(classes, channels)
+"""
+DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+DIE_ONCE = f'if not Path("{{marker}}").exists(): Path("{{marker}}").touch(); {DIE}'
+
+
+@pytest.fixture(scope="module")
+def here(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("here") / "run"
+    return evaluate([checkpoints], dataset=many_images(300), out=out, **GRID)
+
+
+@pytest.fixture
+def factory(module: Callable[[str, str], str], tmp_path: Path) -> Callable[[str, str], Path]:
+    """Return a function that saves a network which does something in its forward pass."""
+
+    def make(name: str, act: str) -> Path:
+        marker = tmp_path / "marker"
+        made = module(name, NETWORK.format(act=act.format(marker=marker)))
+        namespace: dict[str, Any] = {}
+        exec((tmp_path / f"{made}.py").read_text(), namespace)
+        path = tmp_path / f"{name}.pt"
+        torch.manual_seed(1)
+        torch.save(namespace["make"](10, 1).state_dict(), path)
+        return path
+
+    return make
+
+
+def loaded(path: Path) -> Any:
+    data = many_images(1)
+    return load_checkpoint(path, f"{path.stem}:make", data=data, mean=data.mean, std=data.std)
+
+
+@pytest.mark.parametrize("where", EACH)
+def test_tables_are_the_same_to_the_bit(where: str, here: Run, checkpoints: Path, tmp_path: Path) -> None:
+    images: list[int] = []
+    out = tmp_path / "run"
+    evaluate(
+        [checkpoints],
+        dataset=many_images(300),
+        out=out,
+        on_start=lambda plan, _: images.append,
+        **ELSEWHERE[where],
+        **GRID,
+    )
+    for name in TABLES:
+        assert (out / name).read_bytes() == (here.path / name).read_bytes(), name
+    for part in here.path.glob("parts/*.zip"):
+        assert (out / "parts" / part.name).read_bytes() == part.read_bytes()
+    samples = sorted(path.name for path in here.path.glob("samples/*.png"))
+    assert sorted(path.name for path in out.glob("samples/*.png")) == samples
+    assert sum(images) == 4 * 300 * (1 + 4 * 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_process_that_dies_is_replaced(
+    where: str, factory: Callable[[str, str], Path], here: Run, checkpoints: Path, tmp_path: Path
+) -> None:
+    """Its unit is done again, and nothing shows that it died."""
+    path = factory(f"dies_once_{where}", DIE_ONCE)
+    others = sorted(checkpoints.glob("*.safetensors"))
+    run = evaluate(
+        [*others, loaded(path)], dataset=many_images(300), out=tmp_path / "run", **ELSEWHERE[where], **GRID
+    )
+    assert (tmp_path / "marker").exists()
+    assert run.cells["error"].isna().all()
+    same = run.cells[run.cells["checkpoint"] != path.stem].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, here.cells, check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_unit_that_always_kills_is_marked_failed(
+    where: str, factory: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    path = factory(f"dies_{where}", f"if len(x) > 0: {DIE}")
+    run = evaluate(
+        [loaded(path)],
+        dataset=many_images(8),
+        out=tmp_path / "run",
+        probes=False,
+        device="cpu",
+        suites=["light"],
+        severities=[1],
+        **ELSEWHERE[where],
+    )
+    assert len(run.cells) == 3
+    times = {"processes": 3, "ray": 4}[where]
+    assert run.cells["error"].str.contains(f"died, {times} times").all()
+    assert (run.cells["n"] == 0).all()
+
+
+@pytest.mark.parametrize("where", EACH)
+def test_what_a_worker_raises_comes_back(where: str, tmp_path: Path) -> None:
+    """Pictures that are gone when their turn comes stop the run by name; what was done is kept."""
+    clean, stored = tmp_path / "clean", tmp_path / "stored" / "fog" / "1"
+    digits = load_dataset("digits").subset(20)
+    for number, image in enumerate(digits.images):
+        for folder in (clean / "a", stored / "a"):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0].numpy()).save(folder / f"{number:03d}.png")
+    data = load_dataset(f"folder:{clean}").with_stored(tmp_path / "stored")
+    checkpoint = load_checkpoint(_of_one_class(tmp_path / "one.safetensors"))
+
+    def start(*_: object) -> Callable[[int], None]:
+        (stored / "a" / "003.png").unlink()
+        return lambda images: None
+
+    with pytest.raises(InputError, match=r"003\.png"):
+        evaluate(
+            [checkpoint],
+            dataset=data,
+            device="cpu",
+            out=tmp_path / "run",
+            on_start=start,
+            **ELSEWHERE[where],
+        )
+    assert [path.name[:18] for path in tmp_path.glob("run/parts/*.zip")] == ["000000-0000-clean-"]
+
+
+def _of_one_class(path: Path) -> Path:
+    """Save a network for one class."""
+    spec = Spec("cifar:resnet8?width=2", "relu", 1, (1, 8, 8), (0.3,), (0.3,))
+    save_checkpoint(path, build_model(spec.architecture, classes=1, channels=1), spec)
+    return path
+
+
+@pytest.mark.parametrize("where", ["here", *EACH])
+def test_a_poisoned_checkpoint_among_ten(
+    where: Any, checkpoints: Path, tmp_path: Path, actrobust: Callable[..., Result]
+) -> None:
+    """One with weights that give no finite logits: nine are complete, and the exit code is 1."""
+    folder = tmp_path / "ten"
+    folder.mkdir()
+    first = load_checkpoint(checkpoints / "relu_1.safetensors")
+    for number in range(10):
+        if number == 4:
+            first.model.get_parameter("layers1.0.conv1.bias")[1] = 3e38
+            save_checkpoint(folder / f"{number}.safetensors", first.model, first.spec)
+            first.put_down()
+        else:
+            os.link(checkpoints / "relu_1.safetensors", folder / f"{number}.safetensors")
+    flags = {
+        "here": [],
+        "processes": ["--processes", 2],
+        "ray": ["--executor", "ray", "--processes", 2],
+    }[where]
+    arguments = ["--dataset", "digits", "--suite", "light", "--severity", 1, "--limit", 20, "--out", "out"]
+    result = actrobust("evaluate", folder, *arguments, *flags)
+    assert result.exit_code == 1, result.output
+    assert "failed: 4: logits that are not finite" in result.stdout
+    cells = pd.read_parquet("out/cells")
+    good = cells[cells["error"].isna()]
+    assert good["checkpoint"].nunique() == 9
+    assert len(good) == 9 * 3
+    assert good["n"].eq(20).all()
+
+
+def test_a_network_that_cannot_travel_is_said(checkpoints: Path, tmp_path: Path) -> None:
+    class Local(nn.Module):
+        pass
+
+    checkpoint = replace(load_checkpoint(checkpoints / "relu_1.safetensors"), load=Local)
+    with pytest.raises(InputError, match="cannot be sent to another process"):
+        evaluate([checkpoint], dataset=many_images(8), processes=2, out=tmp_path / "run", **GRID)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"executor": "rai"}, "Unknown executor 'rai'. Did you mean 'ray'?"),
+        ({"processes": 0}, "at least one process and one thread, got 0"),
+        ({"threads": 0}, "at least one process and one thread"),
+        ({"ray_address": "auto"}, "goes with the executor ray"),
+        ({"precision": "fp8"}, "Unknown precision 'fp8'"),
+        ({"precision": "tf32"}, "tf32 is one of CUDA devices"),
+    ],
+)
+def test_wrong_ways_to_compute(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Execution(torch.device("cpu"), **change)
+    assert message in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_is_not_there(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No Ray cluster at 127\.0\.0\.1:1 "):
+        evaluate(
+            [checkpoints],
+            dataset=many_images(8),
+            executor="ray",
+            ray_address="127.0.0.1:1",
+            out=tmp_path / "run",
+            **GRID,
+        )
+
+
+@pytest.mark.slow
+def test_a_unit_that_needs_more_than_the_cluster_has(checkpoints: Path, tmp_path: Path) -> None:
+    import ray
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    try:
+        with pytest.raises(InputError, match="has 1 CPU cores and 0 GPUs; a unit needs 2 CPU cores"):
+            evaluate(
+                [checkpoints],
+                dataset=many_images(8),
+                executor="ray",
+                threads=2,
+                out=tmp_path / "run",
+                **GRID,
+            )
+        assert ray.is_initialized()  # what was there before is left as it was
+    finally:
+        ray.shutdown()
