@@ -58,7 +58,7 @@ class FollowedCalls:
     def __init__(self, model: nn.Module, watcher: Watcher) -> None:
         self._model, self._watcher = model, watcher
         self._handles: list[Any] = []
-        self._mode = _FunctionMode(self)
+        self._mode: _FunctionMode | None = None  # while it is open: they refer to each other
         self._within: list[str] = []  # paths of the modules whose forward passes are under way
         self._inside: Call | None = None  # the activation that is being called
         self._counts: Counter[str] = Counter()
@@ -71,13 +71,16 @@ class FollowedCalls:
                 self._follow_path(path, module)
         for path, module in layers:
             self._follow_layer(path or type(module).__name__, module)
+        self._mode = _FunctionMode(self)
         self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._mode is not None
         self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        self._mode = None
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

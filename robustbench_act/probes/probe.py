@@ -104,7 +104,7 @@ class Probe:
             raise InputError(f"Expected at least one version, the clean one, got {versions}.")
         self.versions = versions
         self._model, self._injection = model, injection
-        self._calls = FollowedCalls(model, self)
+        self._calls: FollowedCalls | None = None  # while it is open: they refer to each other
         self._layers: dict[str, Layer] = {}
         self._moved: tuple[Tensor, Tensor] | None = None
 
@@ -113,13 +113,16 @@ class Probe:
             raise InputError(
                 "Expected the network in evaluation mode, where samples do not see each other: call .eval()."
             )
+        self._calls = FollowedCalls(self._model, self)
         self._calls.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._calls is not None
         self._calls.__exit__(kind, error, trace)
+        self._calls = None
 
     @property
     def layers(self) -> list[Layer]:

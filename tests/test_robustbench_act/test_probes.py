@@ -1,5 +1,7 @@
 """Layer probes against stored activations in float64, and their manners."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -467,3 +469,18 @@ def test_runs_on_fake_cuda_without_synchronising(activation: str) -> None:
             model(stacked)
             model(stacked)
         assert all(layer.samples and layer.samples.moments[0].mean.is_cuda for layer in probe.layers)
+
+
+def test_a_probe_that_is_done_with_goes_at_once() -> None:
+    """What it holds is large: it must not wait until Python looks for circles."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).eval()
+    gc.disable()
+    try:
+        with Probe(model, versions=2) as probe, torch.no_grad():
+            model(torch.ones(4, 4))
+        layer = weakref.ref(probe.layers[0].element)
+        assert layer() is not None
+        del probe
+        assert layer() is None
+    finally:
+        gc.enable()
