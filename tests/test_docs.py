@@ -20,6 +20,7 @@ from robustbench_act.manifest import manifest_schema, read_manifest
 ROOT = Path(__file__).parent.parent
 GATE = (ROOT / "docs" / "gate.md").read_text()
 DATA = (ROOT / "docs" / "data.md").read_text()
+SCALE = (ROOT / "docs" / "scale.md").read_text()
 
 
 def block(language: str, page: str = GATE) -> str:
@@ -61,7 +62,7 @@ def test_workflow_is_yaml_whose_commands_exist() -> None:
         check_parses(name, arguments)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE + DATA, flags=re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE + DATA + SCALE, flags=re.MULTILINE))
 def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("nets").mkdir()

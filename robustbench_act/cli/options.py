@@ -98,10 +98,8 @@ def execution_options(command: Command) -> Command:
         ),
         click.option(
             "--processes",
-            default=1,
-            show_default=True,
             type=click.IntRange(1),
-            help="Share the work among N processes; changes no number.",
+            help="Share the work among N; changes no number.  [default: the cores, where it pays]",
         ),
         click.option("--threads", type=click.IntRange(1), help="CPU cores of each.  [default: 1 of several]"),
         click.option(

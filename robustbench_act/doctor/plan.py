@@ -4,9 +4,7 @@ import shutil
 from pathlib import Path
 
 from robustbench_act.doctor.finding import Finding
-from robustbench_act.evaluation import Execution, Plan, estimate
-
-_BYTES = 5_000  # of a run, for each checkpoint, cell and chunk, at most; 3,100 with seven layers watched
+from robustbench_act.evaluation import Execution, Plan, disk_needed, estimate
 
 
 def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
@@ -33,9 +31,8 @@ def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
 def examine_room(plan: Plan, out: Path) -> Finding:
     """Return whether the run fits on the disk."""
     room = shutil.disk_usage(_existing(out)).free
-    cells = sum(len(kind.severities) for kind in plan.kinds)
-    needed = cells * len(plan.checkpoints) * len(plan.chunks) * _BYTES
-    text = f"up to {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there"
+    needed = disk_needed(plan)
+    text = f"about {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there"
     return Finding("run", needed < room, text)
 
 

@@ -2,7 +2,7 @@
 
 from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
 from robustbench_act.evaluation.engine import run_plan
-from robustbench_act.evaluation.estimate import Estimate, estimate, memory_needed
+from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate, memory_needed
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
@@ -17,6 +17,7 @@ __all__ = [
     "Execution",
     "Plan",
     "Unit",
+    "disk_needed",
     "estimate",
     "evaluate",
     "logits_of",

@@ -41,7 +41,7 @@ def evaluate(
     precision: str = "fp32",
     compiled: bool = False,
     executor: str = "local",
-    processes: int = 1,
+    processes: int | None = 1,
     threads: int | None = None,
     ray_address: str | None = None,
     out: str | Path | None = None,
@@ -125,6 +125,7 @@ def evaluate(
         probes=probes,
     )
     directory = Path(out) if out else Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    execution = execution.for_plan(plan)
     if on_start:
         execution = replace(execution, on_images=on_start(plan, directory))
     return run_plan(plan, execution, directory, command=command, resume=resume)

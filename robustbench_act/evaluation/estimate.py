@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.checkpoints.shelf import ROOM
 from robustbench_act.datasets import Dataset
@@ -24,6 +25,7 @@ FEW = 32
 
 _FIRST = 4  # images that a network of each kind is shown first, and
 _PATIENCE = 0.5  # seconds that it may take with more
+_CELL_ROW, _LAYER_ROW, _CONFIDENCE = 200, 400, 4.2  # bytes in a part: of rows, and for each image of a cell
 _VERSIONS = 3  # of a chunk in float32, beside its inputs: while one is corrupted
 
 
@@ -63,6 +65,7 @@ def estimate(plan: Plan, execution: Execution) -> Estimate:
     Each corruption at each severity works on FEW images, a network of each architecture and activation on as
     many as half a second allows. Each group of checkpoints has its images corrupted anew.
     """
+    execution = execution.for_plan(plan)
     threads = torch.get_num_threads()
     torch.set_num_threads(execution.threads or (threads if execution.processes == 1 else 1))
     try:
@@ -80,21 +83,22 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     corrupting = sum(
         _seconds_of(cell, few, plan, execution) for kind in plan.kinds for cell in kind.cells
     ) * (len(plan.dataset) / len(few) * ways)
-    networks, writing, room = 0.0, 0.0, 0.0
-    known: dict[tuple[object, ...], tuple[float, float, int]] = {}
+    networks, writing = 0.0, 0.0
+    known: dict[tuple[object, ...], tuple[float, float]] = {}
     for checkpoint in plan.checkpoints:
         if checkpoint.problem is not None:
             continue
         kind = (checkpoint.spec.architecture, checkpoint.spec.activation_label, checkpoint.spec.input_size)
         if kind not in known:
-            known[kind] = _measured(checkpoint, few, plan, execution)
-        seconds, packing, size = known[kind]
+            known[kind] = _measured(checkpoint, plan, execution)
+        seconds, packing = known[kind]
         versions = sum(len(unit.severities) for unit in plan.kinds)
         networks += seconds * versions * len(plan.dataset)
         writing += packing * versions * len(plan.chunks)
-        room += size * versions * len(plan.chunks)
     memory = memory_needed(plan, batch_size=execution.batch_size)
-    return Estimate(decoding, corrupting, networks, writing, memory, int(room), execution.processes)
+    return Estimate(
+        decoding, corrupting, networks, writing, memory, disk_needed(plan), execution.processes or 1
+    )
 
 
 def _preprocessings(plan: Plan, group: range) -> int:
@@ -108,10 +112,8 @@ def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> fl
     return _timed(cell.apply, images.to(execution.device), **arguments)[0]
 
 
-def _measured(
-    checkpoint: Checkpoint, few: Dataset, plan: Plan, execution: Execution
-) -> tuple[float, float, int]:
-    """Return seconds of a network for an image, then seconds and bytes of its rows for a version.
+def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple[float, float]:
+    """Return the seconds of a network for an image, and those of writing its rows for a version.
 
     A unit's worth of images is shown to it where this takes no longer than `_PATIENCE`, since each unit takes
     its time whatever the number of images; fewer of slower networks.
@@ -122,15 +124,14 @@ def _measured(
     while True:
         seconds, rows = _shown(checkpoint, sample[:count], versions, plan, execution)
         if rows is None:
-            return 0.0, 0.0, 0
+            return 0.0, 0.0
         affordable = min(len(sample), int(count * _PATIENCE / max(seconds, 1e-6)))
         if affordable < 2 * count:
             break
         count = affordable
     group = len(plan.groups[0])
-    packing, data = _timed(lambda: pack(Part(*(pd.DataFrame(kind * group) for kind in rows))))
-    share = versions * group
-    return seconds / (count * versions), packing / share, len(data or b"") // share
+    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(kind * group) for kind in rows))))
+    return seconds / (count * versions), packing / (versions * group)
 
 
 def _shown(
@@ -182,6 +183,20 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
     kinds = {(one.spec.architecture, one.spec.activation_label): one for one in running}
     layer = max((_largest_layer(one, plan.dataset) for one in kinds.values()), default=0)
     return inputs + weights + layer * batch
+
+
+def disk_needed(plan: Plan) -> int:
+    """Return the bytes of the parts of a finished run, which are most of it."""
+    versions = sum(len(kind.severities) for kind in plan.kinds)
+    images = len(plan.dataset) / len(plan.chunks)
+    layers: dict[tuple[str, str], int] = {}
+    total = 0.0
+    for checkpoint in plan.checkpoints:
+        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_label)
+        if kind not in layers:
+            layers[kind] = len(activation_layers(checkpoint.model)) if plan.probes else 0
+        total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[kind]
+    return int(total * versions * len(plan.chunks))
 
 
 @torch.inference_mode()

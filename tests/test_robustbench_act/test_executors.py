@@ -16,7 +16,7 @@ from torch import nn
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
 from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import Execution, evaluate
+from robustbench_act.evaluation import Execution, evaluate, make_plan
 from robustbench_act.models import build_model
 from robustbench_act.records import Run
 from tests.references.grid import many_images
@@ -210,11 +210,29 @@ def test_a_network_that_cannot_travel_is_said(checkpoints: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("images", "ways", "several"),
+    [
+        (1000, {}, True),  # 4 networks x 1,000 images x (1 + 4 x 6) versions
+        (100, {}, False),  # too few to pay for the start
+        (1000, {"processes": 1}, False),
+        (1000, {"threads": 2}, False),
+    ],
+)
+def test_processes_where_nobody_says_how_many(
+    images: int, ways: dict[str, Any], several: bool, checkpoints: Path
+) -> None:
+    plan = make_plan([checkpoints], dataset=many_images(images), suites=["noise"])
+    found = Execution(torch.device("cpu"), **{"processes": None, **ways}).for_plan(plan).processes
+    cores = len(os.sched_getaffinity(0))
+    assert found == (min(cores, 8) if several else 1)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"executor": "rai"}, "Unknown executor 'rai'. Did you mean 'ray'?"),
-        ({"processes": 0}, "at least one process and one thread, got 0"),
-        ({"threads": 0}, "at least one process and one thread"),
+        ({"processes": 0}, "at least 1 of processes, got 0"),
+        ({"threads": 0}, "at least 1 of threads, got 0"),
         ({"ray_address": "auto"}, "goes with the executor ray"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
         ({"precision": "tf32"}, "tf32 is one of CUDA devices"),

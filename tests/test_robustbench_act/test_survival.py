@@ -179,13 +179,17 @@ def test_the_clock_may_move(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "codes"),
-    [([signal.SIGINT], [130]), ([signal.SIGTERM], [143]), ([signal.SIGINT] * 2, [130, -signal.SIGINT])],
+    ("processes", "numbers", "codes"),
+    [
+        (1, [signal.SIGINT], [130]),
+        (2, [signal.SIGINT], [130]),
+        (1, [signal.SIGTERM], [143]),
+        (2, [signal.SIGINT] * 2, [130, -signal.SIGINT]),
+    ],
 )
-@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.slow
 def test_stopped_by_a_signal(
-    numbers: list[signal.Signals], codes: list[int], processes: int, whole: Path, checkpoints: Path
+    processes: int, numbers: list[signal.Signals], codes: list[int], whole: Path, checkpoints: Path
 ) -> None:
     """Ctrl-C once, and twice at once, SIGTERM: the units that are done are kept, and nobody stays behind."""
     command = [sys.executable, "-m", "robustbench_act.cli", "evaluate", str(checkpoints), *GRID]
