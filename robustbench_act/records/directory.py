@@ -24,6 +24,7 @@ from robustbench_act.records.parts import DamagedPartError, Part, check, to_parq
 from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
 from robustbench_act.storage import write_atomically
 
+_FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"
 _WRITER = "writer"  # in run.json: who writes, or wrote last
 
@@ -172,10 +173,9 @@ class RunDirectory:
 
     def _clean(self) -> None:
         """Remove what a killed process left half-written."""
-        for folder in ("", "parts", "cells", "layers", "samples"):
-            for leftover in (self.path / folder).glob(".*.*"):
-                if leftover.is_file():
-                    leftover.unlink()
+        for pattern in (".run.json.*", ".images.parquet.*", *(f"{name}/.*" for name in _FOLDERS)):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink()
 
 
 def _check_holds_run(path: Path, *, resume: bool) -> None:

@@ -1,6 +1,7 @@
 """What a grid costs, end to end, and what it would cost at scale.
 
-    python -m tests.benchmarks.bench_grid [speed] [memory] [workers] [overhead] [shares] [--mnist ROOT]
+    python -m tests.benchmarks.bench_grid [speed] [memory] [workers] [overhead] [shares] [rates]
+        [--mnist ROOT] [--device cuda]
 
 speed     the full grid (19 corruptions x 5 severities) of six embedded networks, against a plain loop that
           corrupts every image anew for every network with the imagecorruptions package
@@ -8,6 +9,7 @@ memory    the largest resident size of a process at 1,000 and 10,000 images, and
 workers   images a second in this process, in one and two processes, with one and two workers of Ray
 overhead  seconds and bytes for a unit, and for all that a plan of up to a million units holds in memory
 shares    where the time of one process goes: corrupting, networks, probes, writing, merging
+rates     images a second of each corruption and network on --device, 32 x 32 pixels
 
 Each line is measured in a process of its own; what is compared is measured in the same call.
 """
@@ -25,6 +27,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,13 +39,20 @@ from corruptions import get_suite
 from corruptions.reference import corrupt_reference
 from robustbench_act.checkpoints import Checkpoint, find_checkpoints, load_checkpoints
 from robustbench_act.datasets import Dataset, load_dataset
-from robustbench_act.evaluation import Plan, evaluate
+from robustbench_act.evaluation import Plan, evaluate, measure
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, RunDirectory, pack
 from robustbench_act.records.parts import unpack
 
 SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 SIX = ("relu_1", "silu_1", "gelu_1", "la_silu_1", "la_hardsilu_1", "nrelu_1")
+
+
+class Asked(argparse.Namespace):
+    """What the command line says."""
+
+    mnist: str | None
+    device: str
 
 
 def networks(count: int | None = None) -> list[Checkpoint]:
@@ -77,10 +87,10 @@ def plain_loop(checkpoints: list[Checkpoint], data: Dataset) -> float:
     return time.perf_counter() - started
 
 
-def speed(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
+def speed(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     """Compare the full grid with the plain loop, on few images for the loop and the same for us."""
     checkpoints = [replace(one, spec=replace(one.spec, input_size=(1, 32, 32))) for one in networks()]
-    few, many = padded(20), padded(1000, mnist)
+    few, many = padded(20), padded(1000, asked.mnist)
     loop = plain_loop(checkpoints, few) / len(few)
     yield {"what": "plain loop with imagecorruptions", "ms an image": 1000 * loop}
     for probes in (False, True):
@@ -98,12 +108,12 @@ def speed(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
         yield {"what": what, "ms an image": 1000 * ours, "times": loop / ours}
 
 
-def memory(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
+def memory(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     """Return the largest resident size of runs of their own."""
     for images, count in ((1000, 3), (10_000, 3), (1000, 60)):
-        if images > 1000 and mnist is None:
+        if images > 1000 and asked.mnist is None:
             continue
-        arguments = ["--one", "memory", str(images), str(count), "--mnist", mnist or ""]
+        arguments = ["--one", "memory", str(images), str(count), "--mnist", asked.mnist or ""]
         yield {"images": images, "networks": count, **measured(arguments, out)}
 
 
@@ -133,9 +143,9 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def workers(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
+def workers(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     """Return images a second from the first result to the last: starting takes what it takes, once."""
-    del mnist
+    del asked
     for name, ways in WAYS.items():
         if name == "1 process":
             continue
@@ -165,9 +175,9 @@ def one_workers(out: Path, ways: dict[str, Any]) -> dict[str, Any]:
     return {"images/s": images / (last - first), "s in all": whole}
 
 
-def overhead(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
+def overhead(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     """Return what a unit costs that does nothing: named, looked for, written, merged; and a plan's memory."""
-    del mnist
+    del asked
     checkpoints = networks()
     data = load_dataset("mnist-1k")
     rows = _rows(out, checkpoints)
@@ -229,9 +239,9 @@ SHARES = {
 }
 
 
-def shares(out: Path, mnist: str | None) -> Iterator[dict[str, Any]]:
+def shares(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     """Return the share of each step in the time of one process, by the profiler."""
-    del mnist
+    del asked
     for probes in (True, False):
         profile = cProfile.Profile()
         profile.enable()
@@ -255,6 +265,40 @@ def _share(found: dict[Any, Any], name: str) -> float:
     return float(sum(times))
 
 
+def rates(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
+    """Return what one corruption does, and one network with and without probes, in batches of 256."""
+    del out
+    where = torch.device(asked.device)
+    data = padded(256)
+    images, ids = data.images.to(where), data.ids.to(where)
+    for cell in get_suite("c19").with_severities([3.0]).cells:
+        work = partial(cell.apply, images, ids=ids, seed=0)
+        yield {"corruption": cell.corruption, "images/s": len(images) / _fastest(work, where)}
+    for checkpoint in networks():
+        network = checkpoint.model.to(where)
+        inputs = normalise(images, checkpoint.spec.mean, checkpoint.spec.std)
+        labels = data.known_labels.to(where)
+        for metrics in ((), ("fluctuation",)):
+            passes = partial(measure, network, [inputs[None]], labels, batch_size=256, metrics=metrics)
+            yield {
+                "network": checkpoint.name,
+                "probes": ", ".join(metrics) or "none",
+                "images/s": len(images) / _fastest(passes, where),
+            }
+
+
+def _fastest(work: Callable[[], Any], device: torch.device) -> float:
+    """Return the seconds of the fastest of five calls."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
 def measured(arguments: list[str], out: Path) -> dict[str, Any]:
     """Run a part of this in a process of its own and return what it prints."""
     with tempfile.TemporaryDirectory(dir=out) as folder:
@@ -264,12 +308,13 @@ def measured(arguments: list[str], out: Path) -> dict[str, Any]:
     return answer
 
 
-PARTS: dict[str, Callable[[Path, str | None], Iterator[dict[str, Any]]]] = {
+PARTS: dict[str, Callable[[Path, Asked], Iterator[dict[str, Any]]]] = {
     "speed": speed,
     "memory": memory,
     "workers": workers,
     "overhead": overhead,
     "shares": shares,
+    "rates": rates,
 }
 
 
@@ -280,9 +325,10 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     parser.add_argument("--mnist", help="folder of the MNIST files, for 10,000 images")
+    parser.add_argument("--device", default="cpu", help="for rates")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(namespace=Asked())
     if chosen.one:
         kind, *values = chosen.one
         if kind == "memory":
@@ -294,7 +340,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
         for name in chosen.parts or PARTS:
             print(f"\n{name}", flush=True)  # noqa: T201
-            for row in PARTS[name](Path(folder), chosen.mnist):
+            for row in PARTS[name](Path(folder), chosen):
                 print("  ".join(f"{key}: {_text(value)}" for key, value in row.items()), flush=True)  # noqa: T201
 
 
