@@ -1,5 +1,7 @@
 """Which device to compute on."""
 
+import os
+
 import torch
 
 from robustbench_act.errors import InputError
@@ -23,3 +25,18 @@ def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     if kind == "cuda" and not elsewhere and int(index or 0) >= count:
         raise InputError(f"Device {name!r}: this machine has {count} CUDA device(s) that PyTorch can use.")
     return torch.device(name)
+
+
+def at_hand(device: torch.device) -> torch.device:
+    """Return a device that this machine has: the CPU where the work is to be done elsewhere.
+
+    >>> at_hand(torch.device("cpu"))
+    device(type='cpu')
+    """
+    there = device.type != "cuda" or torch.cuda.is_available()
+    return device if there else torch.device("cpu")
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

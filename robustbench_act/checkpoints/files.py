@@ -86,6 +86,11 @@ class Checkpoint:
         with torch.inference_mode(False):  # its weights outlive the block that asks for them
             return self.load()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the network is in memory."""
+        return "_network" in self.__dict__
+
     def put_down(self) -> None:
         """Let go of the network; who still uses it keeps it."""
         _SHELF.leave(self)

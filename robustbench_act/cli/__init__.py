@@ -1,7 +1,8 @@
 """The `actrobust` command: the one place that knows the engine and the reports.
 
 Exit codes: 0 all fine; 1 something failed and is named in the output; 2 wrong usage or input, nothing
-written. Commands load what they need when they run, so that `--help` is quick.
+written; 128 + the signal that ended the command (130: Ctrl-C). Commands load what they need when they run, so
+that `--help` is quick.
 """
 
 from typing import Any

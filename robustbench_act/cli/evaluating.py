@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,20 @@ def evaluate(
     from robustbench_act.cli.stopping import going_on
     from robustbench_act.cli.terminal import EvaluationProgress
 
-    taken, execution = take_plan(checkpoints, flags, check=True), take_execution(flags)
-    started = time.monotonic()
-    with EvaluationProgress(quick=taken.quick) as progress, going_on(progress.kept):
+    with EvaluationProgress() as progress, going_on(progress.kept):
+        taken, execution = take_plan(checkpoints, flags, check=True), take_execution(flags)
+        progress.quick, started = taken.quick, time.monotonic()
         run = evaluation.evaluate(
             out=out,
             resume=resume,
             command=" ".join(["actrobust", *sys.argv[1:]]),
-            on_start=lambda plan, out: _begin(plan, out, progress, execution["device"]),
+            on_start=lambda plan, out: _begin(plan, out, progress, execution),
             on_note=progress.note,
             **taken.arguments,
             **execution,
         )
-    page = write_html(run.path) if report == "html" else None
+        progress.stop()
+        page = write_html(run.path) if report == "html" else None
     _show(run, page, as_json=as_json, seconds=time.monotonic() - started)
     if run.cells["error"].notna().any():
         sys.exit(1)
@@ -69,12 +71,13 @@ def report(run: Path) -> None:
     click.echo(write_html(run))
 
 
-def _begin(plan: Any, out: Path, progress: Any, device: str) -> Any:
+def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) -> Any:
     """Say what looks wrong before hours of compute, then start."""
-    from robustbench_act.devices import choose_device
+    from robustbench_act.devices import at_hand
     from robustbench_act.doctor import warnings_before
+    from robustbench_act.evaluation import Execution
 
-    for finding in warnings_before(plan, out, choose_device(device)):
+    for finding in warnings_before(plan, out, at_hand(Execution.of(**execution).device)):
         text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
         click.echo(text, err=True)
     return progress.start(plan, out)

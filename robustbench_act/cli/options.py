@@ -69,7 +69,7 @@ def data_options(command: Command) -> Command:
 
 
 def plan_options(command: Command) -> Command:
-    """Add what says which cells of which images; `evaluating.make` takes it."""
+    """Add what says which cells of which images; `inputs.take_plan` takes it."""
     return _with(
         data_options(command),
         click.option(
@@ -125,8 +125,10 @@ def execution_options(command: Command) -> Command:
 
 def take_execution(flags: dict[str, Any]) -> dict[str, Any]:
     """Take the flags of `execution_options` out of `flags`, as `evaluation.evaluate` names them."""
-    names = ("device", "batch_size", "processes", "threads", "executor", "ray_address", "precision")
-    return {**{name: flags.pop(name) for name in names}, "compiled": flags.pop("compile")}
+    names = ("device", "batch_size", "threads", "executor", "ray_address", "precision")
+    taken = {name: flags.pop(name) for name in names}
+    processes = flags.pop("processes") or ("auto" if taken["executor"] == "local" else None)
+    return {**taken, "processes": processes, "compiled": flags.pop("compile")}
 
 
 def view_options(command: Command) -> Command:

@@ -22,12 +22,14 @@ def plan(*, checkpoints: tuple[str, ...], units: bool, as_json: bool, **flags: A
     Time is measured on a few images of each corruption and of each kind of network. Nothing is written.
     """
     from robustbench_act.cli.inputs import take_plan
+    from robustbench_act.cli.stopping import going_on
     from robustbench_act.cli.terminal import print_estimate
     from robustbench_act.evaluation import Execution, estimate, make_plan
 
-    made = make_plan(**take_plan(checkpoints, flags).arguments)
     execution = Execution.of(**take_execution(flags))
-    found = estimate(made, execution)
+    with going_on(lambda: "nothing was written."):
+        made = make_plan(**take_plan(checkpoints, flags).arguments)
+        found = estimate(made, execution)
     if as_json:
         size = {"units": made.unit_count, "groups": len(made.groups), "chunks": len(made.chunks)}
         rows = {"unit": [unit.title for unit in made.units()]} if units else {}

@@ -30,11 +30,12 @@ def going_on(kept: Callable[[], str]) -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for one in _SIGNALS:
+        for one in before:
             signal.signal(one, signal.SIG_DFL)
         raise _StoppedError(number)
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     except _StoppedError as stopped:
@@ -43,7 +44,7 @@ def going_on(kept: Callable[[], str]) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        click.echo(f"{error.filename}: {error.strerror}. {kept()}", err=True)
+        click.echo(f"{error.filename or 'Error'}: {error.strerror}. {kept()}", err=True)
         sys.exit(1)
     finally:
         for number, handler in before.items():

@@ -44,8 +44,8 @@ def progress_bar() -> Progress:
 class EvaluationProgress:
     """What is said before and while an evaluation runs, on stderr."""
 
-    def __init__(self, *, quick: bool) -> None:
-        self._quick = quick
+    def __init__(self) -> None:
+        self.quick = False  # whether a quick selection was made that nobody asked for
         self._bar = progress_bar()
         self._plan: Any = None
         self._out = Path()
@@ -54,6 +54,10 @@ class EvaluationProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Show no progress any longer."""
         self._bar.stop()
 
     def start(self, plan: Any, out: Path) -> Callable[[int], None]:
@@ -70,7 +74,7 @@ class EvaluationProgress:
         if data.view is not None:
             size = " x ".join(map(str, data.shape))
             click.echo(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
-        if self._quick:
+        if self.quick:
             click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
         for checkpoint in plan.checkpoints:
             if checkpoint.problem:

@@ -21,6 +21,7 @@ CLEAN = "clean"
 """What the clean images are called where a corruption's name stands otherwise."""
 
 _WHOLE = 2**32  # bytes
+_NAME = 100  # signs of a corruption's name, which files are called by
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +124,11 @@ class StoredSuite:
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
             raise InputError(f"{self.name}: {twice[0]} at severity {twice[1]:g} is there twice.")
+        for name, _ in keys:
+            if len(name) > _NAME or not name.isprintable():
+                raise InputError(
+                    f"{self.name}: expected names of corruptions of at most {_NAME} signs, got {name!r:.60}."
+                )
         if any(name == CLEAN for name, _ in keys):
             raise InputError(f"{self.name}: no corruption can be called {CLEAN!r}: the clean images are.")
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from robustbench_act.checkpoints import (
     Checkpoint,
@@ -41,7 +42,7 @@ def evaluate(
     precision: str = "fp32",
     compiled: bool = False,
     executor: str = "local",
-    processes: int | None = 1,
+    processes: int | Literal["auto"] | None = None,
     threads: int | None = None,
     ray_address: str | None = None,
     out: str | Path | None = None,
@@ -97,7 +98,8 @@ def evaluate(
     Raises
     ------
     InputError
-        Before anything is written.
+        Before anything is written; later for pictures that cannot be read when their turn comes, and for an
+        image that does not fit into memory: what is done by then is kept.
     """
     execution = Execution.of(
         device=device,

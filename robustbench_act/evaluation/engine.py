@@ -14,7 +14,7 @@ import robustbench_act
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, Unit, plan_key
-from robustbench_act.evaluation.worker import Chunk, Job, Task
+from robustbench_act.evaluation.worker import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
@@ -38,7 +38,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         "compiled": execution.compiled,
         "kernels": {name: version(name) for name in _KERNELS},
     }
-    info = {
+    info: dict[str, Any] = {
         "product": "actrobust",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -57,29 +57,37 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
     )
     key = plan_key(decisive)
     with RunDirectory.open(out, info, decisive=decisive, resume=resume) as directory:
-        notes: list[str] = []
-
-        def note(text: str) -> None:
-            notes.append(text)
-            execution.on_note(text)
-
+        info["created"] = directory.info.get("created", info["created"])
+        info["notes"] = list(directory.info.get("notes", []))
         for _ in range(_ROUNDS):
             for result in execution.results(job, _tasks(plan, key, directory, execution)):
-                for name, png in result.samples.items():
-                    directory.write(Path("samples") / f"{name}.png", png)
-                directory.add_part(result.key, result.part)
                 for text in result.notes:
-                    note(text)
+                    _note(text, info, execution)
+                directory.begin(info)
+                _keep(result, directory, plan)
+            if (run := directory.finished()) is not None:
+                return run
             keys = (((unit.key(key) for unit in kind) for kind in group) for group in plan.parts())
             try:
-                return directory.finish(
-                    keys, _identity(plan), _images(plan.ordered), {**info, "notes": notes}
-                )
+                return directory.finish(keys, _identity(plan), _images(plan.ordered), info)
             except DamagedPartError as error:
-                note(str(error))
+                _note(str(error), info, execution)
                 directory.discard(error.path)
                 damaged = error
         raise damaged
+
+
+def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
+    """Write what has come out of a unit; of two suites with one corruption the first one's pictures."""
+    for name, png in result.samples.items():
+        if result.unit.suite == next(kind.suite for kind in plan.kinds if kind.corruption == name):
+            directory.write(Path("samples") / f"{name}.png", png)
+    directory.add_part(result.key, result.part, provisional=result.provisional)
+
+
+def _note(text: str, info: dict[str, Any], execution: Execution) -> None:
+    info["notes"].append(text)
+    execution.on_note(text)
 
 
 def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) -> Iterator[Task]:

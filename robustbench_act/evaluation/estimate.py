@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,11 @@ from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.checkpoints.shelf import ROOM
 from robustbench_act.datasets import Dataset
+from robustbench_act.devices import at_hand, cores
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import Row, logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan
+from robustbench_act.evaluation.precision import computing
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, pack
 
@@ -65,9 +67,9 @@ def estimate(plan: Plan, execution: Execution) -> Estimate:
     Each corruption at each severity works on FEW images, a network of each architecture and activation on as
     many as half a second allows. Each group of checkpoints has its images corrupted anew.
     """
-    execution = execution.for_plan(plan)
+    execution = replace(execution.for_plan(plan), device=at_hand(execution.device))
     threads = torch.get_num_threads()
-    torch.set_num_threads(execution.threads or (threads if execution.processes == 1 else 1))
+    torch.set_num_threads(execution.threads or (threads if execution.processes in (None, 1) else 1))
     try:
         return _estimate(plan, execution)
     finally:
@@ -97,8 +99,14 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
         writing += packing * versions * len(plan.chunks)
     memory = memory_needed(plan, batch_size=execution.batch_size)
     return Estimate(
-        decoding, corrupting, networks, writing, memory, disk_needed(plan), execution.processes or 1
+        decoding, corrupting, networks, writing, memory, disk_needed(plan), _at_once(plan, execution)
     )
+
+
+def _at_once(plan: Plan, execution: Execution) -> int:
+    """Return how many processes have a core each, and a unit."""
+    wanted = execution.processes if isinstance(execution.processes, int) else 1
+    return max(1, min(wanted, cores() // (execution.threads or 1), plan.unit_count))
 
 
 def _preprocessings(plan: Plan, group: range) -> int:
@@ -140,14 +148,15 @@ def _shown(
     """Return the seconds that images in so many versions take, and their rows: None where they fail."""
     clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
     labels = None if data.labels is None else data.labels.to(execution.device)
-    return _timed(
-        measure,
-        checkpoint.model.to(execution.device),
-        [torch.stack([clean] * versions)],
-        labels,
-        batch_size=execution.batch_size,
-        metrics=_metrics(plan),
-    )
+    with computing(execution.precision, execution.device):
+        return _timed(
+            measure,
+            checkpoint.model.to(execution.device),
+            [torch.stack([clean] * versions)],
+            labels,
+            batch_size=execution.batch_size,
+            metrics=_metrics(plan),
+        )
 
 
 def _metrics(plan: Plan) -> tuple[str, ...]:
@@ -166,7 +175,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[f
             answer = work(*arguments, **options)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-    except (RuntimeError, ValueError, FloatingPointError):  # the doctor says why it cannot run
+    except Exception:  # whatever a network does; the doctor says why it cannot run
         return 0.0, None
     return time.perf_counter() - started, answer
 
@@ -215,7 +224,7 @@ def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
     hooks = [module.register_forward_hook(count) for module in leaves]
     try:
         logits_of(network, image)
-    except (RuntimeError, ValueError):  # the doctor says why it cannot run
+    except Exception:  # likewise
         return 0
     finally:
         for hook in hooks:

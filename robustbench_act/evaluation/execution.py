@@ -1,14 +1,14 @@
 """How to compute, as opposed to what."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 import torch
 
-from robustbench_act.devices import choose_device
+from robustbench_act.devices import choose_device, cores
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_processes, run_on_ray
 from robustbench_act.evaluation.plan import Plan
@@ -37,7 +37,8 @@ class Execution:
     executor
         "local" or "ray".
     processes
-        How many share the work: on this machine, or at most of a Ray cluster. None leaves it to `for_plan`.
+        How many share the work. None: one on this machine, all that a Ray cluster has room for. "auto":
+        several on this machine where it pays, see `for_plan`.
     threads
         CPU cores of a process; None leaves it to PyTorch in one, and is 1 in several.
     ray_address
@@ -58,7 +59,7 @@ class Execution:
     precision: str = "fp32"
     compiled: bool = False
     executor: str = "local"
-    processes: int | None = 1
+    processes: int | Literal["auto"] | None = None
     threads: int | None = None
     ray_address: str | None = None
     on_images: Callable[[int], None] = lambda count: None
@@ -68,7 +69,7 @@ class Execution:
         if self.batch_size < 1:
             raise InputError(f"Expected a batch size of at least 1, got {self.batch_size}.")
         for name, value in (("processes", self.processes), ("threads", self.threads)):
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise InputError(f"Expected at least 1 of {name}, got {value}.")
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
@@ -85,21 +86,31 @@ class Execution:
         return cls(choose_device(device, elsewhere=others.get("executor") == "ray"), **others)
 
     def for_plan(self, plan: Plan) -> "Execution":
-        """Return the same with a number of processes where none was said: several where it pays.
+        """Return the same, fit for a plan: with a number of processes where it was left open.
 
         On CPUs a pass of a small network is Python as much as kernels, and Python is one thread: a process
         a core does 1.4 times the images of one process with two threads. Starting them takes seconds.
+
+        Raises
+        ------
+        InputError
+            Where networks are to be compiled and watched.
         """
-        if self.processes is not None:
+        if self.compiled and plan.probes:
+            raise InputError("Compiled networks take no probes, which look into every layer: leave one out.")
+        if self.processes != "auto":
             return self
         small = max(plan.dataset.shape) <= _SMALL and plan.passes >= _MANY
         pays = small and self.device.type == "cpu" and self.executor == "local" and self.threads is None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return replace(self, processes=min(cores, _MOST, plan.unit_count) if pays else 1)
+        return replace(self, processes=min(cores(), _MOST, plan.unit_count) if pays else None)
 
     def results(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
-        """Yield what comes out of the tasks, in any order."""
-        if self.executor == "local" and self.processes in (None, 1):
+        """Yield what comes out of the tasks, in any order; starts nothing where there is none."""
+        first = next(tasks, None)
+        if first is None:
+            return
+        tasks = chain([first], tasks)
+        if self.executor == "local" and self.processes in (None, 1, "auto"):
             threads = torch.get_num_threads()
             torch.set_num_threads(self.threads or threads)
             try:
@@ -113,6 +124,7 @@ class Execution:
 
     def _elsewhere(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
         threads = self.threads or 1
+        processes = None if self.processes == "auto" else self.processes
         if self.executor == "local":
-            return run_in_processes(job, tasks, processes=self.processes or 1, threads=threads)
-        return run_on_ray(job, tasks, address=self.ray_address, processes=self.processes, threads=threads)
+            return run_in_processes(job, tasks, processes=processes or 1, threads=threads)
+        return run_on_ray(job, tasks, address=self.ray_address, processes=processes, threads=threads)

@@ -135,6 +135,8 @@ class Result:
         A picture of the corruption by name: from the first unit of it, none from the others.
     notes
         What did not go as planned and changes no number.
+    provisional
+        Whether cells failed for reasons that may be gone another time: a worker died, a file was not there.
     """
 
     key: str
@@ -143,6 +145,7 @@ class Result:
     part: bytes
     samples: dict[str, bytes]
     notes: tuple[str, ...] = ()
+    provisional: bool = False
 
 
 class Worker:
@@ -157,6 +160,7 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._portion = 2**31  # images whose versions are in memory at once
+        self._missed = False  # a network of the unit at hand could not be read
         self._compiled: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
     def run(self, task: Task, on_images: Progress = lambda count: None) -> Result:
@@ -189,6 +193,7 @@ class Worker:
         ]
         layers: list[Row] = []
         samples: dict[str, bytes] = {}
+        self._missed = False
         first = next((one for one in job.checkpoints if one.problem is None), None)
         for preprocessing, group in _by_preprocessing(running).items():
             inputs = _Inputs(task, preprocessing, job, self._portion)
@@ -201,15 +206,20 @@ class Worker:
                 on_images(len(chunk.ids) * len(unit.severities))
         images = len(chunk.ids) * len(unit.severities) * len(running)
         part = pack(Part(pd.DataFrame(cells), pd.DataFrame(layers)))
-        return Result(task.key, unit, images, part, samples)
+        return Result(task.key, unit, images, part, samples, provisional=self._missed)
 
     def _measure(
         self, checkpoint: Checkpoint, unit: Unit, inputs: "_Inputs", labels: Tensor | None
     ) -> tuple[list[Row], list[Row]]:
         """Return cell rows and layer rows of one network: those of a failure, whatever it is that it does."""
         try:
+            network = self._network(checkpoint)
+        except Exception as error:  # it could be read when the run was planned
+            self._missed = True
+            return _failed_rows(checkpoint, unit, _said(error)), []
+        try:
             counted, watched = measure(
-                self._network(checkpoint),
+                network,
                 inputs,
                 labels,
                 batch_size=self.job.batch_size,
@@ -220,7 +230,7 @@ class Worker:
         except Exception as error:
             if _is_out_of_memory(error) and min(self._portion, len(inputs)) > 1:
                 raise _OutOfMemoryError(first_line(error)) from error
-            return _failed_rows(checkpoint, unit, " ".join(str(error).split()) or type(error).__name__), []
+            return _failed_rows(checkpoint, unit, _said(error)), []
         rows = _with_keys(counted, checkpoint, unit, pixels=inputs.digests)
         return rows, _with_keys(watched, checkpoint, unit)
 
@@ -241,7 +251,12 @@ def failed_result(job: Job, task: Task, error: str) -> Result:
     ]
     running = sum(job.checkpoints[place].problem is None for place in task.unit.checkpoints)
     images = len(task.chunk.ids) * len(task.unit.severities) * running
-    return Result(task.key, task.unit, images, pack(Part(pd.DataFrame(rows), pd.DataFrame())), {})
+    part = pack(Part(pd.DataFrame(rows), pd.DataFrame()))
+    return Result(task.key, task.unit, images, part, {}, provisional=True)
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _OutOfMemoryError(Exception):

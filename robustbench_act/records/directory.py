@@ -37,7 +37,8 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damaged = 0  # parts that were found so and will be made anew
+        self.info: Mapping[str, Any] = {}  # of the run that was there
+        self._begun = False  # whether it is marked as running
 
     @classmethod
     @contextmanager
@@ -71,12 +72,29 @@ class RunDirectory:
             with FileLock(path / _LOCK, blocking=False):
                 directory = cls(path)
                 if (path / "run.json").is_file():
-                    _refuse_other_plan(path, read_info(path), decisive)
+                    directory.info = read_info(path)
+                    _refuse_other_plan(path, directory.info, decisive)
                 directory._clean()
-                directory.write_info({**info, "status": "running"})
+                if directory.info.get("status") != "complete":
+                    directory.begin(info)
                 yield directory
         except Timeout:
             raise InputError(f"{path}: {_writer(path)} is writing this run; choose another --out.") from None
+
+    def begin(self, info: Mapping[str, Any]) -> None:
+        """Mark the run as running, once: before the first part of a new one, or one to be mended."""
+        if not self._begun:
+            self.write_info({**info, "status": "running"})
+            self._begun = True
+
+    def finished(self) -> Run | None:
+        """Return the run that is there where it is complete and nothing was to be done; None otherwise."""
+        if self._begun:
+            return None
+        try:
+            return load_run(self.path)
+        except InputError:  # a table is damaged, and is merged anew
+            return None
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Replace run.json."""
@@ -100,14 +118,19 @@ class RunDirectory:
             return False
         return True
 
-    def add_part(self, key: str, data: bytes) -> None:
-        """Store a unit's part, as `parts.pack` makes it."""
-        write_atomically(self._part(key), data)
+    def add_part(self, key: str, data: bytes, *, provisional: bool = False) -> None:
+        """Store a unit's part, as `parts.pack` makes it.
+
+        A provisional one takes part in the tables, but its unit is not done: who goes on with the run does
+        it again.
+        """
+        write_atomically(self._part(key, provisional=provisional), data)
+        if not provisional:
+            self._part(key, provisional=True).unlink(missing_ok=True)
 
     def discard(self, path: Path) -> None:
         """Take a damaged part away, so that its unit is done again."""
         path.unlink(missing_ok=True)
-        self.damaged += 1
 
     def finish(
         self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: Mapping[str, Any]
@@ -148,8 +171,8 @@ class RunDirectory:
         self.write_info({**info, "tables": sums, "status": "complete"})
         return load_run(self.path)
 
-    def _part(self, key: str) -> Path:
-        return self.path / "parts" / f"{key}.zip"
+    def _part(self, key: str, *, provisional: bool = False) -> Path:
+        return self.path / "parts" / f"{key}{'.failed' if provisional else ''}.zip"
 
     def _merged(self, keys: Iterable[str]) -> Part:
         """Return the rows of one corruption over all chunks; those of layers are in memory chunk by chunk."""
@@ -166,6 +189,8 @@ class RunDirectory:
 
     def _read(self, key: str) -> Part:
         path = self._part(key)
+        if not path.exists() and self._part(key, provisional=True).exists():
+            path = self._part(key, provisional=True)
         try:
             return unpack(path.read_bytes(), path)
         except FileNotFoundError as error:

@@ -57,10 +57,15 @@ def unpack(data: bytes, path: Path) -> Part:
         Where a byte of it has changed or it has been cut.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return Part(*(read_parquet(archive.read(f"{name}.parquet")) for name in _MEMBERS))
+        return unpack_bytes(data)
     except Exception as error:  # a damaged file makes its reader raise almost anything
         raise DamagedPartError(path, first_line(error)) from error
+
+
+def unpack_bytes(data: bytes) -> Part:
+    """Return the part that `pack` has made bytes of."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return Part(*(read_parquet(archive.read(f"{name}.parquet")) for name in _MEMBERS))
 
 
 def check(data: bytes, path: Path) -> None:

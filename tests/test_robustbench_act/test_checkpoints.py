@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from robustbench_act.checkpoints import (
     save_checkpoint,
     weights_digest,
 )
+from robustbench_act.checkpoints import files as files_module
+from robustbench_act.checkpoints.shelf import Shelf
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
 
@@ -301,3 +304,38 @@ def test_reading_only_the_spec_of_foreign_or_damaged_files(stored: Path, tmp_pat
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such checkpoint file"):
         load_checkpoint(tmp_path / "gone.safetensors")
+
+
+def test_a_network_that_was_put_down_is_read_again(checkpoints: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    shutil.copy(checkpoints / "relu_1.safetensors", path)
+    checkpoint = load_checkpoint(path)
+    before = checkpoint.model
+    assert checkpoint.model is before
+    checkpoint.put_down()
+    with torch.inference_mode():
+        again = checkpoint.model
+    assert again is not before
+    assert not again.training
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)
+        assert not again.state_dict()[name].is_inference()
+    checkpoint.put_down()
+    shutil.copy(checkpoints / "relu_2.safetensors", path)
+    with pytest.raises(InputError, match="the weights have changed since they were first read"):
+        _ = checkpoint.model
+    path.unlink()
+    with pytest.raises(InputError, match="the checkpoint has gone since"):
+        _ = checkpoint.model
+
+
+def test_no_more_networks_are_held_than_there_is_room_for(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(checkpoints.glob("*.safetensors"))
+    size = load_checkpoint(files[0]).size
+    monkeypatch.setattr(files_module, "_SHELF", Shelf(room=2 * size))
+    loaded = [load_checkpoint(path) for path in files]
+    assert [one.is_held for one in loaded] == [False, False, True, True]
+    _ = loaded[0].model
+    assert [one.is_held for one in loaded] == [True, False, False, True]

@@ -1,6 +1,9 @@
 """Who does the work changes no number; what dies of a unit takes nothing else with it."""
 
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,27 +122,64 @@ def test_a_process_that_dies_is_replaced(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ELSEWHERE)
-def test_a_unit_that_always_kills_is_marked_failed(
-    where: str, factory: Callable[[str, str], Path], tmp_path: Path
+def test_a_network_that_always_kills_takes_no_other_with_it(
+    where: str, factory: Callable[[str, str], Path], checkpoints: Path, tmp_path: Path
 ) -> None:
-    path = factory(f"dies_{where}", f"if len(x) > 0: {DIE}")
-    run = evaluate(
-        [loaded(path)],
-        dataset=many_images(8),
-        out=tmp_path / "run",
-        probes=False,
-        device="cpu",
-        suites=["light"],
-        severities=[1],
-        **ELSEWHERE[where],
-    )
-    assert len(run.cells) == 3
+    """Its cells alone are marked failed; who goes on with the run has them done again."""
+    path = factory(f"dies_{where}", f'if not Path("{{marker}}").exists(): {DIE}')
+    others = sorted(checkpoints.glob("relu_*.safetensors"))
+    options: dict[str, Any] = {
+        "dataset": many_images(8),
+        "out": tmp_path / "run",
+        "device": "cpu",
+        "suites": ["light"],
+        "severities": [1],
+    }
+    run = evaluate([others[0], loaded(path), others[1]], **options, **ELSEWHERE[where])
+    failed = run.cells["error"].notna()
     times = {"processes": 3, "ray": 4}[where]
-    assert run.cells["error"].str.contains(f"died, {times} times").all()
-    assert (run.cells["n"] == 0).all()
+    assert run.cells.loc[failed, "checkpoint"].unique().tolist() == [path.stem]
+    assert run.cells.loc[failed, "error"].str.contains(f"died, {times} times").all()
+    assert failed.sum() == 3
+    (tmp_path / "marker").touch()
+    mended = evaluate([others[0], loaded(path), others[1]], **options)
+    assert mended.cells["error"].isna().all()
+    assert not list(tmp_path.glob("run/parts/*.failed.zip"))
+    same = mended.cells[~failed].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, run.cells[~failed].reset_index(drop=True), check_dtype=False)
 
 
-@pytest.mark.parametrize("where", EACH)
+@pytest.mark.slow
+def test_processes_that_cannot_start_are_said(checkpoints: Path, tmp_path: Path) -> None:
+    """A script without a guard, and a network that other processes do not know: one line, nothing marked."""
+    script = tmp_path / "script.py"
+    text = f"""
+        from pathlib import Path
+        from dataclasses import replace
+        from torch import nn
+        from robustbench_act import evaluate, load_checkpoint, load_dataset
+        class Own(nn.Module):
+            def forward(self, x): return x.flatten(1)[:, :10]
+        checkpoint = replace(load_checkpoint("{checkpoints / "relu_1.safetensors"}"), load=Own().eval)
+        data = load_dataset("digits").subset(8)
+        evaluate([checkpoint], dataset=data, processes=2, out="run", device="cpu", suites=["light"])
+    """
+    script.write_text(textwrap.dedent(text))
+    for command, reason in (
+        (["script.py"], "a script must keep what it does under if __name__ == '__main__'"),
+        (["-c", script.read_text()], "AttributeError: Can't get attribute 'Own'"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "InputError: A process cannot be started" in done.stderr.splitlines()[-1], done.stderr
+        assert reason in done.stderr.splitlines()[-1]
+        assert not list((tmp_path / "run").glob("parts/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ELSEWHERE)
 def test_what_a_worker_raises_comes_back(where: str, tmp_path: Path) -> None:
     """A picture that cannot be read when its turn comes stops the run by name."""
     clean, stored = tmp_path / "clean", tmp_path / "stored" / "fog" / "1"
@@ -169,7 +209,9 @@ def _of_one_class(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("where", ["here", *EACH])
+@pytest.mark.parametrize(
+    "where", ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE)]
+)
 def test_a_poisoned_checkpoint_among_ten(
     where: Any, checkpoints: Path, tmp_path: Path, actrobust: Callable[..., Result]
 ) -> None:
@@ -214,7 +256,7 @@ def test_a_network_that_cannot_travel_is_said(checkpoints: Path, tmp_path: Path)
     [
         (1000, {}, True),  # 4 networks x 1,000 images x (1 + 4 x 6) versions
         (100, {}, False),  # too few to pay for the start
-        (1000, {"processes": 1}, False),
+        (1000, {"processes": None}, False),
         (1000, {"threads": 2}, False),
     ],
 )
@@ -222,9 +264,9 @@ def test_processes_where_nobody_says_how_many(
     images: int, ways: dict[str, Any], several: bool, checkpoints: Path
 ) -> None:
     plan = make_plan([checkpoints], dataset=many_images(images), suites=["noise"])
-    found = Execution(torch.device("cpu"), **{"processes": None, **ways}).for_plan(plan).processes
+    found = Execution(torch.device("cpu"), **{"processes": "auto", **ways}).for_plan(plan).processes
     cores = len(os.sched_getaffinity(0))
-    assert found == (min(cores, 8) if several else 1)
+    assert found == (min(cores, 8) if several else None)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from click.testing import CliRunner, Result
 from robustbench_act.cli import main
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import Run, load_run
+from robustbench_act.records import DamagedPartError, Run, load_run
+from robustbench_act.records.parts import unpack
 from tests.references.grid import (
     die,
     finished,
@@ -301,3 +303,86 @@ def test_memory_does_not_grow(checkpoints: Path, tmp_path: Path) -> None:
     )
     assert len(sizes) == 220
     assert max(sizes[180:]) <= 1.02 * max(sizes[:40])
+
+
+def changed(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x40
+    path.write_bytes(data)
+
+
+def test_a_damaged_part_is_found_and_made_anew(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
+    """A byte that has changed, a part that was cut, one that is gone, in a run that was finished."""
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    parts = sorted(out.glob("parts/*.zip"))
+    changed(parts[1], 200)
+    parts[3].write_bytes(parts[3].read_bytes()[:-50])
+    parts[5].unlink()
+    run_grid(checkpoints, out)
+    assert_alike(out, undisturbed)
+    for one, other in zip(sorted(undisturbed.glob("parts/*.zip")), parts, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_damaged_table_is_found_and_made_anew(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    changed(out / TABLES[0], 300)
+    with pytest.raises(InputError, match=r"part-0000\.parquet: not a complete .* \(its checksum"):
+        load_run(out)
+    run_grid(checkpoints, out)
+    assert_alike(out, undisturbed)
+
+
+def test_a_part_damaged_at_the_last_moment_is_done_again(
+    undisturbed: Path, checkpoints: Path, tmp_path: Path
+) -> None:
+    """After it was written, before it is merged: the run notes it and ends alike."""
+    out = tmp_path / "run"
+    images: list[int] = []
+
+    def start(*_: object) -> Callable[[int], None]:
+        def count(number: int) -> None:
+            images.append(number)
+            first = sorted(out.glob("parts/*.zip"))[:1]
+            if len(images) == 30 and first:
+                changed(first[0], 150)
+
+        return count
+
+    notes: list[str] = []
+    run_grid(checkpoints, out, on_start=start, on_note=notes.append)
+    assert_alike(out, undisturbed)
+    assert len(notes) == 1
+    assert "a damaged part of the run" in notes[0]
+    assert load_run(out).info["notes"] == notes
+
+
+def test_a_complete_run_is_left_as_it_is(undisturbed: Path, checkpoints: Path) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in undisturbed.rglob("*.*")}
+    run_grid(checkpoints, undisturbed)
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in undisturbed.rglob("*.*")}
+    assert after == before
+
+
+def test_every_byte_of_a_part_counts(undisturbed: Path) -> None:
+    """One that changes is found, or changes nothing that is read."""
+    path = min(undisturbed.glob("parts/*.zip"), key=lambda part: part.stat().st_size)
+    data = path.read_bytes()
+    whole = unpack(data, path)
+    harmless = 0
+    places = [*range(200), *range(200, len(data) - 300, 997), *range(len(data) - 300, len(data))]
+    for place in places:
+        mask = 1 << (place % 8)
+        damaged = data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :]
+        try:
+            found = unpack(damaged, path)
+        except DamagedPartError:
+            continue
+        harmless += 1
+        assert all(one.equals(other) for one, other in zip(found, whole, strict=True)), place
+    assert harmless < 0.2 * len(places)  # dates and versions in the archive's heads
+    for cut in range(0, len(data), 501):
+        with pytest.raises(DamagedPartError):
+            unpack(data[:cut], path)

@@ -5,20 +5,21 @@ import os
 import pickle
 import signal
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import torch
 
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.evaluation.worker import Job, Result, Task, Worker, failed_result
+from robustbench_act.evaluation.executors.casualties import Casualties
+from robustbench_act.evaluation.worker import Job, Result, Task, Worker
 
 ATTEMPTS = 3
-"""How often a unit is given to a process that dies of it before its cells are marked failed."""
+"""How often a unit is given to a process that dies of it before it is given up."""
 
-_worker: Worker | None = None  # of this process, where it is one of the pool
+_worker: Worker | str | None = None  # of this process, where it is one of the pool; or why there is none
 
 
 def run_in_processes(
@@ -42,10 +43,11 @@ def run_in_processes(
     Raises
     ------
     InputError
-        Where a network cannot be sent to another process.
+        Where a network cannot be sent to another process, or processes cannot be started.
     """
     pool = _Pool(job, tasks, processes, threads)
     try:
+        pool.open()
         while pool.busy:
             yield from pool.finished()
     finally:
@@ -56,27 +58,40 @@ class _Pool:
     """The processes, and what each is at."""
 
     def __init__(self, job: Job, tasks: Iterator[Task], processes: int, threads: int) -> None:
-        self._job, self._tasks = job, tasks
-        self._again: list[Task] = []
-        self._died: Counter[str] = Counter()
+        self._tasks = tasks
+        self._casualties = Casualties(job, ATTEMPTS, f"its process died, {ATTEMPTS} times")
         self.busy: dict[Future[Result], tuple[_Seat, Task]] = {}
         pickled = _pickled(job)
         self._seats = [_Seat(pickled, threads) for _ in range(processes)]
+
+    def open(self) -> None:
+        """Wait until all processes are ready, and give each a unit."""
+        for answer in [seat.ready() for seat in self._seats]:
+            try:
+                problem = answer.result()
+            except BrokenProcessPool:
+                problem = "it ended at once; a script must keep what it does under if __name__ == '__main__'"
+            if problem is not None:
+                raise InputError(f"A process cannot be started ({problem}).")
         for seat in self._seats:
             self._give(seat)
 
     def finished(self) -> Iterator[Result]:
         """Wait until something is finished, give out what comes next, and yield it."""
         done, _ = wait(self.busy, return_when=FIRST_COMPLETED)
+        failure: Exception | None = None
         for future in done:
             seat, task = self.busy.pop(future)
             result = _result(future)
-            if result is None:
-                seat.renew()
-                result = self._bury(task)
-            self._give(seat)  # before the result is written: nobody waits for the disk
+            result = self._casualties.died(task) if result is None else self._casualties.lived(result)
+            try:
+                self._give(seat)  # before the result is written: nobody waits for the disk
+            except Exception as error:  # of the next one: this one is done
+                failure = error
             if result is not None:
                 yield result
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """End the processes; what they are at is lost, and no matter."""
@@ -84,25 +99,9 @@ class _Pool:
             seat.close()
 
     def _give(self, seat: "_Seat") -> None:
-        task = self._again.pop() if self._again else next(self._tasks, None)
+        task = self._casualties.again.pop() if self._casualties.again else next(self._tasks, None)
         if task is not None:
             self.busy[seat.submit(task)] = seat, task
-
-    def _bury(self, task: Task) -> Result | None:
-        """Have a unit whose process died done again; mark it failed where that was the last time."""
-        self._died[task.key] += 1
-        if self._died[task.key] < ATTEMPTS:
-            self._again.append(task)
-            return None
-        return failed_result(self._job, task, f"its process died, {ATTEMPTS} times")
-
-
-def _result(future: "Future[Result]") -> Result | None:
-    """Return what has come out of a unit, None where its process died."""
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
 
 
 class _Seat:
@@ -116,17 +115,46 @@ class _Seat:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         return ProcessPoolExecutor(1, context, _start, self._arguments)
 
-    def submit(self, task: Task) -> "Future[Result]":
-        return self._pool.submit(_work, pickle.dumps(task))
+    def ready(self) -> "Future[str | None]":
+        """Start the process; the answer is why it cannot work, or None."""
+        with _deaf():
+            return self._pool.submit(_problem)
 
-    def renew(self) -> None:
-        self._pool.shutdown(wait=True)
-        self._pool = self._new()
+    def submit(self, task: Task) -> "Future[Result]":
+        data = pickle.dumps(task)
+        with _deaf():
+            try:
+                return self._pool.submit(_work, data)
+            except BrokenProcessPool:  # it died of the last unit, or of nothing
+                self._pool.shutdown(wait=True)
+                self._pool = self._new()
+                return self._pool.submit(_work, data)
 
     def close(self) -> None:
         for process in list((self._pool._processes or {}).values()):
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C until they have learnt to leave it to this one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _result(future: "Future[Result]") -> Result | None:
+    """Return what has come out of a unit, None where its process died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
 
 
 def _pickled(job: Job) -> bytes:
@@ -143,9 +171,14 @@ def _start(job: bytes, threads: int) -> None:
     """Make this process a worker: it leaves Ctrl-C to the process that started it, and ends with it."""
     global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one
+    try:
+        _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one
+    except Exception as error:  # whatever an object of the user's raises
+        _worker = f"{type(error).__name__}: {first_line(error)}"
 
 
 def _end_with_parent() -> None:
@@ -155,6 +188,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _problem() -> str | None:
+    return _worker if isinstance(_worker, str) else None
+
+
 def _work(task: bytes) -> Result:
-    assert _worker is not None
+    assert isinstance(_worker, Worker)
     return _worker.run(pickle.loads(task))  # noqa: S301 - likewise

@@ -14,8 +14,9 @@ from torch import nn
 
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.evaluation.executors.casualties import Casualties
 from robustbench_act.evaluation.plan import Unit
-from robustbench_act.evaluation.worker import Chunk, Job, Result, Task, Worker, failed_result
+from robustbench_act.evaluation.worker import Chunk, Job, Result, Task, Worker
 
 RETRIES = 3
 """How often a unit is begun again after its worker died, or the system failed it."""
@@ -58,33 +59,63 @@ def run_on_ray(
         cannot be sent to it.
     """
     ray = _import_ray()
+    ours = address is None and not ray.is_initialized()
     with _cluster(ray, address, job, cores=None if processes is None else processes * threads):
-        gpus = 1 if job.device.type == "cuda" else 0
-        options = {"num_cpus": threads, "num_gpus": gpus, "max_calls": 0}  # 0: keep the process, and its job
+        cluster = _Cluster(ray, job, threads=threads, most=None if ours else processes)
+        try:
+            for task, chunk in _placed(ray, tasks):
+                cluster.give(task, chunk)
+                while cluster.is_full():
+                    yield from cluster.finished()
+            while cluster.busy:
+                yield from cluster.finished()
+        finally:
+            cluster.stop()
+
+
+class _Cluster:
+    """The tasks that Ray has, each with its unit and where the images of that are."""
+
+    def __init__(self, ray: Any, job: Job, *, threads: int, most: int | None) -> None:
+        self._ray, self._threads, self._most = ray, threads, most
+        self._gpus = 1 if job.device.type == "cuda" else 0
+        options = {"num_cpus": threads, "num_gpus": self._gpus, "max_calls": 0}  # 0: keep the process
         retries = {"max_retries": RETRIES, "retry_exceptions": [OSError, MemoryError]}
-        work = ray.remote(**options, **retries)(_work)
-        shared = ray.put(_portable(ray, job))
-        waiting: dict[Any, Task] = {}
-        for task, chunk in _placed(ray, tasks):
-            waiting[work.remote([shared], task.key, task.unit, [chunk], threads)] = task
-            while len(waiting) >= _QUEUED * min(_room(ray, threads, gpus), processes or 2**31):
-                yield _next(ray, job, waiting)
-        while waiting:
-            yield _next(ray, job, waiting)
+        self._work = ray.remote(**options, **retries)(_work)
+        self._job = ray.put(_portable(ray, job))
+        self._casualties = Casualties(job, 1, f"its worker died, {RETRIES + 1} times")  # Ray counts
+        self.busy: dict[Any, tuple[Task, Any]] = {}
 
+    def give(self, task: Task, chunk: Any) -> None:
+        """Hand a unit to Ray."""
+        reference = self._work.remote([self._job], task.key, task.unit, [chunk], self._threads)
+        self.busy[reference] = task, chunk
 
-def _next(ray: Any, job: Job, waiting: dict[Any, Task]) -> Result:
-    """Return the next result that is there."""
-    (reference,), _ = ray.wait(list(waiting), num_returns=1)
-    task = waiting.pop(reference)
-    died = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)
-    try:
-        result: Result = ray.get(reference)
-    except died as error:
-        return failed_result(job, task, f"its worker died, {RETRIES + 1} times ({first_line(error)})")
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
-    return result
+    def is_full(self) -> bool:
+        """Tell whether Ray has as much as it may: one unit waits for each that runs."""
+        room = _QUEUED * _room(self._ray, self._threads, self._gpus)
+        return len(self.busy) >= (room if self._most is None else min(room, self._most))
+
+    def finished(self) -> Iterator[Result]:
+        """Wait for the next result and yield it."""
+        (reference,), _ = self._ray.wait(list(self.busy), num_returns=1)
+        task, chunk = self.busy.pop(reference)
+        errors = self._ray.exceptions
+        try:
+            result = self._casualties.lived(self._ray.get(reference))
+        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
+            result = self._casualties.died(task)
+        except errors.RayTaskError as error:
+            raise error.cause from error
+        while self._casualties.again:
+            self.give(self._casualties.again.pop(), chunk)
+        if result is not None:
+            yield result
+
+    def stop(self) -> None:
+        """Take back what was not finished."""
+        for reference in self.busy:
+            self._ray.cancel(reference, force=True)
 
 
 def _placed(ray: Any, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
@@ -98,17 +129,18 @@ def _placed(ray: Any, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
 
 def _portable(ray: Any, job: Job) -> Job:
     """Return the job with networks that come out of Ray's store, on machines that have no files of them."""
-    checkpoints = tuple(
-        one if one.problem is not None else replace(one, load=partial(_fetched, [_put(ray, one)]))
-        for one in job.checkpoints
-    )
+    checkpoints = tuple(one if one.problem is not None else _stored(ray, one) for one in job.checkpoints)
     return replace(job, checkpoints=checkpoints)
 
 
-def _put(ray: Any, checkpoint: Checkpoint) -> Any:
+def _stored(ray: Any, checkpoint: Checkpoint) -> Checkpoint:
     try:
-        return ray.put(checkpoint.model)
-    except TypeError as error:
+        network = checkpoint.model
+    except Exception:  # the worker says what is wrong with it
+        return checkpoint
+    try:
+        return replace(checkpoint, load=partial(_fetched, [ray.put(network)]))
+    except Exception as error:  # whatever an object of the user's raises
         raise InputError(f"{checkpoint.path}: cannot be sent to Ray ({first_line(error)}).") from error
 
 

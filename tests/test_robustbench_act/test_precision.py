@@ -1,0 +1,69 @@
+"""Precision is what was asked for, and settings are as before afterwards."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robustbench_act.evaluation import evaluate
+from robustbench_act.evaluation.precision import computing
+from tests.references.grid import many_images
+
+CPU = torch.device("cpu")
+
+
+def settings() -> tuple[Any, ...]:
+    backends: Any = torch.backends
+    rounding = (backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision)
+    return (
+        *rounding,
+        backends.cudnn.deterministic,
+        backends.cudnn.benchmark,
+        torch.is_autocast_enabled("cpu"),
+    )
+
+
+@pytest.mark.parametrize(("name", "rounding"), [("fp32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee")])
+def test_settings_hold_inside_and_come_back(name: str, rounding: str) -> None:
+    before = settings()
+    inside = (rounding, rounding, True, False, name == "bf16")
+
+    def fail() -> None:
+        with computing(name, CPU):
+            assert settings() == inside
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert settings() == before
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_half_precision_is_recorded_and_near(name: str, checkpoints: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dataset": many_images(40), "suites": ["light"], "device": "cpu"}
+    exact = evaluate([checkpoints], out=tmp_path / "exact", **options)
+    half = evaluate([checkpoints], out=tmp_path / "half", precision=name, **options)
+    assert half.info["precision"] == name
+    assert (half.cells["pixels"] == exact.cells["pixels"]).all()
+    assert (half.cells["loss"] - exact.cells["loss"]).abs().max() < 0.2
+    assert (half.cells["loss"] != exact.cells["loss"]).any()
+    assert half.cells["error"].isna().all()
+
+
+def test_compiled_networks_give_the_same(checkpoints: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "dataset": many_images(20),
+        "suites": ["light"],
+        "severities": [1],
+        "device": "cpu",
+    }
+    path = checkpoints / "relu_1.safetensors"
+    eager, compiled = (
+        evaluate([path], compiled=flag, out=tmp_path / str(flag), **options)
+        for flag in (False, True)
+        for flag in (False, True)
+    )
+    assert compiled.info["compiled"] is True
+    assert compiled.cells["error"].isna().all()
+    assert (compiled.cells["loss"] - eager.cells["loss"]).abs().max() < 1e-4
