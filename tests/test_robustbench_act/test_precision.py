@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.evaluation.precision import computing
 from tests.references.grid import many_images
@@ -51,19 +52,19 @@ def test_half_precision_is_recorded_and_near(name: str, checkpoints: Path, tmp_p
     assert half.cells["error"].isna().all()
 
 
+@pytest.mark.slow
 def test_compiled_networks_give_the_same(checkpoints: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {
-        "dataset": many_images(20),
-        "suites": ["light"],
-        "severities": [1],
-        "device": "cpu",
-    }
+    options: dict[str, Any] = {"dataset": many_images(20), "suites": ["light"], "severities": [1]}
+    options |= {"device": "cpu", "probes": False}
     path = checkpoints / "relu_1.safetensors"
-    eager, compiled = (
-        evaluate([path], compiled=flag, out=tmp_path / str(flag), **options)
-        for flag in (False, True)
-        for flag in (False, True)
-    )
+    eager = evaluate([path], out=tmp_path / "eager", **options)
+    compiled = evaluate([path], compiled=True, out=tmp_path / "compiled", **options)
     assert compiled.info["compiled"] is True
     assert compiled.cells["error"].isna().all()
     assert (compiled.cells["loss"] - eager.cells["loss"]).abs().max() < 1e-4
+
+
+def test_compiled_networks_take_no_probes(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Compiled networks take no probes"):
+        evaluate([checkpoints], dataset=many_images(20), compiled=True, out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()

@@ -79,7 +79,7 @@ def test_killed_at_any_moment(undisturbed: Path, checkpoints: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("event", [*range(1, 12), 14, 17, 20, 33, 52, 55, 58, 61, 64, 67, 70, 73, 76])
+@pytest.mark.parametrize("event", [1, 2, 3, 4, 5, 6, 9, 12, 20, 33, 58, 61, 64, 67, 70, 76])
 def test_killed_while_writing(event: int, undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
     """At the first of all things done with files, at the last ones, and between; writes are half done."""
     out = tmp_path / "run"
@@ -93,7 +93,7 @@ def full() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("event", [1, 2, 12, 30, 60])
+@pytest.mark.parametrize("event", [2, 30, 60])
 def test_no_space_while_writing(event: int, undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert finished(with_bad_disk, event, full, checkpoints, out) == 1
