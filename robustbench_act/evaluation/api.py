@@ -15,7 +15,6 @@ from robustbench_act.checkpoints import (
     wanted_view,
 )
 from robustbench_act.datasets import Dataset, load_dataset
-from robustbench_act.errors import InputError
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
@@ -112,10 +111,6 @@ def evaluate(
         ray_address=ray_address,
         on_note=on_note,
     )
-    if compiled and probes:
-        raise InputError(
-            "Compiled networks take no probes, which look into every layer: leave one of them out."
-        )
     plan = make_plan(
         checkpoints,
         dataset=dataset,
