@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import chain
 from typing import Any, Literal
 
@@ -73,6 +74,8 @@ class Execution:
                 raise InputError(f"Expected at least 1 of {name}, got {value}.")
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.executor == "ray" and find_spec("ray") is None:
+            raise InputError("--executor ray needs Ray: pip install 'actrobust[ray]'.")
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("An address of a Ray cluster goes with the executor ray.")
         check_precision(self.precision, self.device)

@@ -206,8 +206,6 @@ def _knock(address: str | None) -> None:
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of its own coming default
-    try:
-        import ray  # noqa: PLC0415 - an extra, and a second to load
-    except ImportError as error:
-        raise InputError("--executor ray needs Ray: pip install 'actrobust[ray]'.") from error
+    import ray  # noqa: PLC0415 - an extra, and a second to load
+
     return ray
