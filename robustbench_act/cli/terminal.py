@@ -91,7 +91,8 @@ class EvaluationProgress:
         """Say how much of the run is there, for who goes on with it."""
         if self._plan is None:
             return "nothing was begun."
-        done = len(list((self._out / "parts").glob("*.zip")))
+        parts = (self._out / "parts").glob("*.zip")
+        done = sum(not path.name.endswith(".failed.zip") for path in parts)
         where = f"--out {self._out}"
         return f"{done} of {self._plan.unit_count} units are kept; the same command with {where} goes on."
 

@@ -20,7 +20,7 @@ from robustbench_act.records.merge import (
     merge_cells,
     merge_layers,
 )
-from robustbench_act.records.parts import DamagedPartError, Part, check, to_parquet, unpack
+from robustbench_act.records.parts import PROVISIONAL, DamagedPartError, Part, check, to_parquet, unpack
 from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
 from robustbench_act.storage import write_atomically
 
@@ -172,7 +172,7 @@ class RunDirectory:
         return load_run(self.path)
 
     def _part(self, key: str, *, provisional: bool = False) -> Path:
-        return self.path / "parts" / f"{key}{'.failed' if provisional else ''}.zip"
+        return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
 
     def _merged(self, keys: Iterable[str]) -> Part:
         """Return the rows of one corruption over all chunks; those of layers are in memory chunk by chunk."""

@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 from robustbench_act.errors import InputError, first_line
 
+PROVISIONAL = ".failed"
+"""In the name of a part whose unit is to be done again by who goes on with the run."""
+
 _MEMBERS = ("cells", "layers")
 _STAMP = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever they are written
 
@@ -64,18 +67,21 @@ def unpack(data: bytes, path: Path) -> Part:
 
 def unpack_bytes(data: bytes) -> Part:
     """Return the part that `pack` has made bytes of."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return Part(*(read_parquet(archive.read(f"{name}.parquet")) for name in _MEMBERS))
+    return Part(*map(read_parquet, _members(data)))
 
 
 def check(data: bytes, path: Path) -> None:
     """Raise DamagedPartError where a part is not as it was written, without reading its tables."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for name in _MEMBERS:
-                archive.read(f"{name}.parquet")
+        _members(data)
     except Exception as error:
         raise DamagedPartError(path, first_line(error)) from error
+
+
+def _members(data: bytes) -> list[bytes]:
+    """Return the members of an archive; reading checks their CRC."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return [archive.read(f"{name}.parquet") for name in _MEMBERS]
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:

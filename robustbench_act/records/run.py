@@ -20,7 +20,7 @@ import pandas as pd
 
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.records.merge import LAYER_KEYS, merge_histograms
-from robustbench_act.records.parts import read_parquet, unpack
+from robustbench_act.records.parts import PROVISIONAL, read_parquet, unpack
 
 if TYPE_CHECKING:
     from robustbench_act.comparison import RunComparison
@@ -108,6 +108,8 @@ class Run:
             Where a part is missing or damaged.
         """
         files = sorted((self.path / "parts").glob("*.zip"))
+        done = {file.name for file in files}
+        files = [file for file in files if file.name.replace(PROVISIONAL, "") not in done - {file.name}]
         if not files:
             raise InputError(f"{self.path / 'parts'}: expected the run's parts, found none.")
         parts = (unpack(file.read_bytes(), file).layers for file in files)

@@ -11,7 +11,7 @@ import torch
 import robustbench_act
 from corruptions import list_corruptions
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
-from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.datasets import load_dataset
 from robustbench_act.distributions import EDGES, quantiles
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
@@ -21,6 +21,7 @@ from robustbench_act.quantities import QUANTILE_NAMES
 from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run, outcomes, pack_outcomes
 from robustbench_act.records.parts import unpack
 from tests.references.brute_force import brute_force
+from tests.references.grid import many_images
 
 SUITES = ("c19", "shift")
 
@@ -187,22 +188,6 @@ def test_pixels_are_those_of_the_whole_set(run: Run, checkpoints: Path, tmp_path
     expected = run.cells.query("checkpoint == 'relu_1' and severity == 4").set_index("corruption")["correct"]
     assert len(found) == 4
     assert found.set_index("corruption")["correct"].to_dict().items() <= expected.to_dict().items()
-
-
-def many_images(count: int) -> Dataset:
-    """Return digits, repeated under new ids."""
-    base = load_dataset("digits", train=True)
-    rows = torch.arange(count) % len(base)
-    return Dataset(
-        "many",
-        base.images[rows],
-        base.known_labels[rows],
-        torch.arange(count),
-        base.classes,
-        base.mean,
-        base.std,
-        total=count,
-    )
 
 
 def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:

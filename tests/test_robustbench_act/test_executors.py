@@ -210,9 +210,7 @@ def _of_one_class(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "where", ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE)]
-)
+@pytest.mark.parametrize("where", ["here", *SLOWLY])
 def test_a_poisoned_checkpoint_among_ten(
     where: Any, checkpoints: Path, tmp_path: Path, actrobust: Callable[..., Result]
 ) -> None:
