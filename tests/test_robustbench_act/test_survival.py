@@ -386,3 +386,13 @@ def test_every_byte_of_a_part_counts(undisturbed: Path) -> None:
     for cut in range(0, len(data), 501):
         with pytest.raises(DamagedPartError):
             unpack(data[:cut], path)
+
+
+def test_a_provisional_part_counts_where_there_is_no_other(undisturbed: Path, tmp_path: Path) -> None:
+    """Killed between writing a unit's part and taking the provisional one away: histograms are the same."""
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    part = max(out.glob("parts/*-noise-*.zip"))
+    shutil.copy(part, part.with_name(f"{part.stem}.failed.zip"))
+    found, expected = (load_run(path).histograms() for path in (out, undisturbed))
+    assert found.map(str).equals(expected.map(str))
