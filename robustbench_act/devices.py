@@ -1,6 +1,7 @@
 """Which device to compute on."""
 
 import os
+from pathlib import Path
 
 import torch
 
@@ -37,6 +38,15 @@ def at_hand(device: torch.device) -> torch.device:
     return device if there else torch.device("cpu")
 
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how many microseconds of each period a container may keep cores busy."""
+
+
 def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many CPU cores this process may use: those it is bound to, no more than its quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        allowed, period = QUOTA.read_text().split()
+        return max(1, min(bound, -(-int(allowed) // int(period))))
+    except (OSError, ValueError):  # no such file, or no limit: "max"
+        return bound

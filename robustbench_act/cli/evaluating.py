@@ -9,7 +9,13 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import checkpoint_options, execution_options, plan_options, take_execution
+from robustbench_act.cli.options import (
+    checkpoint_options,
+    execution_options,
+    output_options,
+    plan_options,
+    take_execution,
+)
 
 
 @click.command()
@@ -17,11 +23,7 @@ from robustbench_act.cli.options import checkpoint_options, execution_options, p
 @checkpoint_options
 @plan_options
 @execution_options
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/DATE-TIME]")
-@click.option(
-    "--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run in --out."
-)
-@click.option("--report", type=click.Choice(["html", "none"]), default="html", show_default=True)
+@output_options
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
 def evaluate(
     *,
@@ -77,10 +79,11 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) ->
     from robustbench_act.doctor import warnings_before
     from robustbench_act.evaluation import Execution
 
-    for finding in warnings_before(plan, out, at_hand(Execution.of(**execution).device)):
+    chosen = Execution.of(**execution).for_plan(plan)
+    for finding in warnings_before(plan, out, at_hand(chosen.device)):
         text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
         click.echo(text, err=True)
-    return progress.start(plan, out)
+    return progress.start(plan, out, processes=chosen.processes if chosen.executor == "local" else None)
 
 
 def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:

@@ -84,6 +84,23 @@ def plan_options(command: Command) -> Command:
     )
 
 
+def output_options(command: Command) -> Command:
+    """Add what says what is written, and where."""
+    return _with(
+        command,
+        click.option(
+            "--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/DATE-TIME]"
+        ),
+        click.option(
+            "--resume/--no-resume",
+            default=True,
+            show_default=True,
+            help="Go on with an unfinished run in --out.",
+        ),
+        click.option("--report", type=click.Choice(["html", "none"]), default="html", show_default=True),
+    )
+
+
 def execution_options(command: Command) -> Command:
     """Add what says how to compute: `evaluation.Execution`."""
     return _with(

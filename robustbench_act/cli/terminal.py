@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +42,9 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
+_MINUTE = 60.0
+
+
 class EvaluationProgress:
     """What is said before and while an evaluation runs, on stderr."""
 
@@ -60,7 +64,7 @@ class EvaluationProgress:
         """Show no progress any longer."""
         self._bar.stop()
 
-    def start(self, plan: Any, out: Path) -> Callable[[int], None]:
+    def start(self, plan: Any, out: Path, *, processes: int | None = None) -> Callable[[int], None]:
         """Say what will be done and return what counts the images."""
         self._plan, self._out = plan, out
         data = plan.dataset
@@ -68,9 +72,12 @@ class EvaluationProgress:
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
         click.echo(
             f"{count(plan.checkpoints, 'checkpoint')} x {count(corruptions, 'corruption')} x "
-            f"severities {severities} x {len(data)} of {data.total} images of {data.name}  ->  {out}",
+            f"severities {severities} x {len(data)} of {data.total} images of {data.name}"
+            f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
             err=True,
         )
+        if done := self._done():
+            click.echo(f"Going on: {done} of {plan.unit_count} units are there.", err=True)
         if data.view is not None:
             size = " x ".join(map(str, data.shape))
             click.echo(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
@@ -79,6 +86,8 @@ class EvaluationProgress:
         for checkpoint in plan.checkpoints:
             if checkpoint.problem:
                 click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
+        if self._bar.disable:
+            return MinuteLog(plan.passes)
         self._bar.start()
         task = self._bar.add_task("evaluating", total=plan.passes)
         return lambda images: self._bar.advance(task, images)
@@ -91,10 +100,40 @@ class EvaluationProgress:
         """Say how much of the run is there, for who goes on with it."""
         if self._plan is None:
             return "nothing was begun."
+        done = f"{self._done()} of {self._plan.unit_count}"
+        return f"{done} units are kept; the same command with --out {self._out} goes on."
+
+    def _done(self) -> int:
         parts = (self._out / "parts").glob("*.zip")
-        done = sum(not path.name.endswith(".failed.zip") for path in parts)
-        where = f"--out {self._out}"
-        return f"{done} of {self._plan.unit_count} units are kept; the same command with {where} goes on."
+        return sum(not path.name.endswith(".failed.zip") for path in parts)
+
+
+class MinuteLog:
+    """Progress where nobody watches: a line a minute on stderr, for the log of a job.
+
+    Parameters
+    ----------
+    total
+        Images in all.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._started = self._said = time.monotonic()
+
+    def __call__(self, images: int) -> None:
+        """Count images as they have gone through networks."""
+        self._done += images
+        now = time.monotonic()
+        if now - self._said < _MINUTE or not 0 < self._done < self._total:
+            return
+        from robustbench_act.doctor import duration
+
+        self._said = now
+        left = (now - self._started) * (self._total - self._done) / self._done
+        click.echo(
+            f"{self._done / self._total:.0%} of {self._total:,} images, {duration(left)} left", err=True
+        )
 
 
 def say_unlabelled(run: Any, *, err: bool = False) -> None:

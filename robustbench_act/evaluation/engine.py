@@ -14,6 +14,7 @@ import robustbench_act
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, Unit, plan_key
+from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.worker import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
 
@@ -35,6 +36,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         **plan.describe(),
         "device": execution.device.type,
         "precision": execution.precision,
+        "memory_format": memory_format(plan.dataset.shape, execution.precision, execution.device),
         "compiled": execution.compiled,
         "kernels": {name: version(name) for name in _KERNELS},
     }

@@ -18,7 +18,8 @@ from robustbench_act.devices import at_hand, cores
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import Row, logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan
-from robustbench_act.evaluation.precision import computing
+from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
+from robustbench_act.evaluation.worker import metrics_of
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, pack
 
@@ -148,22 +149,17 @@ def _shown(
     """Return the seconds that images in so many versions take, and their rows: None where they fail."""
     clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
     labels = None if data.labels is None else data.labels.to(execution.device)
+    layout = MEMORY_FORMATS[memory_format(plan.dataset.shape, execution.precision, execution.device)]
     with computing(execution.precision, execution.device):
         return _timed(
             measure,
-            checkpoint.model.to(execution.device),
+            checkpoint.model.to(execution.device).to(memory_format=layout),
             [torch.stack([clean] * versions)],
             labels,
             batch_size=execution.batch_size,
-            metrics=_metrics(plan),
+            layout=layout,
+            metrics=metrics_of(plan.chunks[-1], plan.kinds[-1].corruption, probes=plan.probes),
         )
-
-
-def _metrics(plan: Plan) -> tuple[str, ...]:
-    """Return what is watched in most units: the means are those of the first chunk."""
-    if not plan.probes:
-        return ()
-    return ("fluctuation", "means") if len(plan.chunks) == 1 else ("fluctuation",)
 
 
 def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[float, Any]:

@@ -77,7 +77,7 @@ class Execution:
         if self.executor == "ray" and find_spec("ray") is None:
             raise InputError("--executor ray needs Ray: pip install 'actrobust[ray]'.")
         if self.ray_address is not None and self.executor != "ray":
-            raise InputError("An address of a Ray cluster goes with the executor ray.")
+            raise InputError("--ray-address goes with --executor ray.")
         check_precision(self.precision, self.device)
 
     @classmethod

@@ -26,6 +26,7 @@ def measure(
     *,
     batch_size: int,
     metrics: Collection[str],
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
@@ -49,6 +50,8 @@ def measure(
         Images, clean and corrupted together, that go through the network at once (k + 1 at least).
     metrics
         What to measure of the activation layers: see `Probe`; nothing where empty.
+    layout
+        Memory format of what the network is given.
 
     Raises
     ------
@@ -59,8 +62,9 @@ def measure(
     first = next(portions)
     versions = len(first)
     probe = Probe(model, metrics=metrics, versions=versions)
+    step = max(batch_size // versions, 1)
     with probe if metrics else nullcontext():
-        parts = list(_logits(model, chain([first], portions), max(batch_size // versions, 1)))
+        parts = list(_logits(model, chain([first], portions), step, layout))
     logits = torch.cat(parts, dim=1)
     count = logits.shape[1]
     scores = score(logits, logits[0].argmax(-1) if labels is None else labels)
@@ -106,11 +110,13 @@ def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
     return found.float()
 
 
-def _logits(model: nn.Module, portions: Iterable[Tensor], step: int) -> Iterator[Tensor]:
+def _logits(
+    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format
+) -> Iterator[Tensor]:
     """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
     for inputs in portions:
         for part in torch.split(inputs, step, dim=1):
-            logits = logits_of(model, part.flatten(0, 1))
+            logits = logits_of(model, part.flatten(0, 1).contiguous(memory_format=layout))
             yield logits.view(len(inputs), -1, logits.shape[-1])
 
 

@@ -1,6 +1,6 @@
-"""In which precision networks compute: as asked for, never as a library's default has it."""
+"""In which precision networks compute, as asked for, and in which memory format, as is fastest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,10 @@ import torch
 
 from robustbench_act.errors import InputError, unknown_name
 
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+"""By the name that run.json has."""
+
+_LARGE = 64  # pixels of a side, above which channels last is faster
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -21,6 +25,22 @@ def check_precision(name: str, device: torch.device) -> None:
         raise unknown_name("precision", name, PRECISIONS)
     if name == "tf32" and device.type != "cuda":
         raise InputError(f"Precision tf32 is one of CUDA devices, the run is on {device.type}.")
+
+
+def memory_format(size: Sequence[int], precision: str, device: torch.device) -> str:
+    """Return the name of the format in which networks of this image size (C, H, W) compute.
+
+    Channels last for large images: on two CPU cores at 224 pixels without probes ResNet-18 was 1.20 times as
+    fast, VGG-11 1.29, MobileNetV3 1.13; with them 1.18, 1.03 and 0.96. At 32 pixels it gains nothing. On CUDA
+    it is what half precisions want (PyTorch's "Channels Last Memory Format"). Last digits differ.
+
+    >>> memory_format((3, 224, 224), "fp32", torch.device("cpu"))
+    'channels_last'
+    >>> memory_format((1, 28, 28), "fp32", torch.device("cpu"))
+    'contiguous'
+    """
+    wanted = device.type != "cuda" or precision in _AUTOCAST
+    return "channels_last" if wanted and max(size[1:]) > _LARGE else "contiguous"
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from robustbench_act.datasets import CLEAN, Dataset, StoredCell
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.forward import Row, measure
 from robustbench_act.evaluation.plan import Unit
-from robustbench_act.evaluation.precision import computing
+from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
 from robustbench_act.evaluation.samples import strip
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS
@@ -166,14 +166,20 @@ class Worker:
     def run(self, task: Task, on_images: Progress = lambda count: None) -> Result:
         """Return what comes out of a unit; `on_images` is told of images as they have gone through networks.
 
-        Where memory does not suffice, the unit is begun anew with half as many images at a time, down to
-        one; a network that needs too much for one has failed.
+        Where memory does not suffice, what was told is taken back and the unit begun anew with half as many
+        images at a time, down to one; a network that needs too much for one has failed.
         """
         notes: list[str] = []
         while True:
+            told: list[int] = []
+
+            def tell(count: int, told: list[int] = told) -> None:
+                told.append(count)
+                on_images(count)
+
             try:
                 with computing(self.job.precision, self.job.device):
-                    return replace(self._attempt(task.decoded(), on_images), notes=tuple(notes))
+                    return replace(self._attempt(task.decoded(), tell), notes=tuple(notes))
             except _CorruptionError as error:
                 raise error.error from error
             except _OutOfMemoryError as error:
@@ -181,6 +187,7 @@ class Worker:
                 if least <= 1:
                     raise InputError(f"One image does not fit into memory ({error}).") from error
                 self._portion = least // 2
+                on_images(-sum(told))
                 notes.append(f"{task.key}: out of memory; {self._portion} images at a time from here on")
 
     def _attempt(self, task: Task, on_images: Progress) -> Result:
@@ -212,8 +219,11 @@ class Worker:
         self, checkpoint: Checkpoint, unit: Unit, inputs: "_Inputs", labels: Tensor | None
     ) -> tuple[list[Row], list[Row]]:
         """Return cell rows and layer rows of one network: those of a failure, whatever it is that it does."""
+        layout = MEMORY_FORMATS[
+            memory_format(checkpoint.spec.input_size, self.job.precision, self.job.device)
+        ]
         try:
-            network = self._network(checkpoint)
+            network = self._network(checkpoint).to(memory_format=layout)
         except Exception as error:  # it could be read when the run was planned
             self._missed = True
             return _failed_rows(checkpoint, unit, _said(error)), []
@@ -223,7 +233,8 @@ class Worker:
                 inputs,
                 labels,
                 batch_size=self.job.batch_size,
-                metrics=_metrics(unit, probes=self.job.probes),
+                layout=layout,
+                metrics=metrics_of(unit.chunk, unit.corruption, probes=self.job.probes),
             )
         except (_OutOfMemoryError, _CorruptionError):
             raise
@@ -349,13 +360,13 @@ def _by_preprocessing(checkpoints: list[Checkpoint]) -> dict[Preprocessing, list
     return groups
 
 
-def _metrics(unit: Unit, *, probes: bool) -> tuple[str, ...]:
-    """Return what to measure: the costly parts on the probe sample, or its clean version, alone."""
+def metrics_of(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ...]:
+    """Return what a unit measures: the costly parts on the probe sample, or its clean version, alone."""
     if not probes:
         return ()
-    if unit.chunk > 0:
+    if chunk > 0:
         return ("fluctuation",)
-    return DEFAULT_METRICS if unit.corruption == CLEAN else ("fluctuation", "means")
+    return DEFAULT_METRICS if corruption == CLEAN else ("fluctuation", "means")
 
 
 def _failed_rows(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from robustbench_act.checkpoints import load_checkpoint
-from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.datasets import CLEAN, Dataset, load_dataset
 from robustbench_act.evaluation import evaluate
+from robustbench_act.records import load_run
 
 PRELOADED = ["robustbench_act.evaluation", "tests.references.grid"]
 
@@ -109,7 +110,10 @@ def die() -> None:
 
 
 def with_little_memory(more: int, checkpoint: Path, out: Path, images: int) -> None:
-    """Run on large images with so many bytes of address space more than a small run has needed."""
+    """Run on large images with so many bytes of address space more than a small run has needed.
+
+    What was told of progress is what went through the network, once.
+    """
     torch.set_num_threads(1)
     loaded = load_checkpoint(checkpoint, input_size=(1, 160, 160))
     chosen: dict[str, Any] = {"suites": ["light"], "device": "cpu", "batch_size": 60, "probes": False}
@@ -118,4 +122,14 @@ def with_little_memory(more: int, checkpoint: Path, out: Path, images: int) -> N
     if more:
         limit = pages * resource.getpagesize() + more
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    evaluate([loaded], dataset=many_images(images, side=160), out=out, **chosen)
+    told: list[int] = []
+    evaluate(
+        [loaded],
+        dataset=many_images(images, side=160),
+        out=out,
+        on_start=lambda *_: told.append,
+        **chosen,
+    )
+    units = load_run(out).cells.groupby("corruption", sort=False)["severity"].nunique()
+    passes = units + (units.index != CLEAN)  # the clean images come with each corruption
+    assert sum(told) == images * passes.sum()

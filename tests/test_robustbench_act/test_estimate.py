@@ -77,7 +77,7 @@ def test_the_plan_is_printed(actrobust: Callable[..., Result], checkpoints: Path
     assert "units   6: 3 (clean and corruptions) x 2 chunks of images x 1 group of checkpoints" in lines
     passes = 4 * len(load_dataset("digits")) * (1 + 2 * 3)
     assert f"passes  {passes:,} images through networks with probes" in lines
-    told = json.loads(actrobust(*arguments, "--json").stdout)
+    told = json.loads(actrobust(*arguments, "--out", "never", "--report", "none", "--json").stdout)
     assert told["unit"] == lines[:6]
     assert told["units"] == 6
     assert told["passes"] == passes

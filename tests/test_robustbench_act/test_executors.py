@@ -274,7 +274,7 @@ def test_processes_where_nobody_says_how_many(
         ({"executor": "rai"}, "Unknown executor 'rai'. Did you mean 'ray'?"),
         ({"processes": 0}, "at least 1 of processes, got 0"),
         ({"threads": 0}, "at least 1 of threads, got 0"),
-        ({"ray_address": "auto"}, "goes with the executor ray"),
+        ({"ray_address": "auto"}, "goes with --executor ray"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
         ({"precision": "tf32"}, "tf32 is one of CUDA devices"),
     ],

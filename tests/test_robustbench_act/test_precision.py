@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import evaluate
+from robustbench_act.evaluation import evaluate, precision
 from robustbench_act.evaluation.precision import computing
 from tests.references.grid import many_images
 
@@ -50,6 +53,33 @@ def test_half_precision_is_recorded_and_near(name: str, checkpoints: Path, tmp_p
     assert (half.cells["loss"] - exact.cells["loss"]).abs().max() < 0.2
     assert (half.cells["loss"] != exact.cells["loss"]).any()
     assert half.cells["error"].isna().all()
+
+
+def test_large_images_are_laid_out_channels_last(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded; networks get and keep it, and the numbers are those of the plain layout but for rounding."""
+    network = load_checkpoint(checkpoints / "relu_1.safetensors", input_size=(1, 80, 80))
+    options: dict[str, Any] = {"dataset": many_images(20, side=80), "suites": ["light"], "device": "cpu"}
+    seen: list[bool] = []
+    convolution = next(
+        one for one in network.model.modules() if isinstance(one, nn.Conv2d) and one.in_channels > 1
+    )
+    with convolution.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    ):
+        fast = evaluate([network], out=tmp_path / "fast", **options)
+    assert fast.info["memory_format"] == "channels_last"
+    assert seen
+    assert all(seen)
+    monkeypatch.setattr(precision, "_LARGE", 80)
+    plain = evaluate([network], out=tmp_path / "plain", **options)
+    assert plain.info["memory_format"] == "contiguous"
+    for name in ("correct", "outcomes", "pixels"):
+        assert (fast.cells[name] == plain.cells[name]).all()
+    assert np.allclose(fast.cells["loss"], plain.cells["loss"], rtol=1e-5)
+    for name in ("output_fluctuation_mean", "activation_mean", "rho"):
+        assert np.allclose(fast.layers[name], plain.layers[name], rtol=1e-4, atol=1e-6, equal_nan=True), name
 
 
 @pytest.mark.slow

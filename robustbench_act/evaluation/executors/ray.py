@@ -189,7 +189,8 @@ def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> I
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:  # a ConnectionError is an OSError
         where = f"at {address}" if address else "on this machine"
-        raise InputError(f"No Ray cluster {where} ({first_line(error)}).") from error
+        reason = first_line(error).partition(". ")[0]  # what follows names options of Ray's own
+        raise InputError(f"No Ray cluster {where} ({reason}).") from error
     try:
         yield
     finally:

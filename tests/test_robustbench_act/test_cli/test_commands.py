@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -211,11 +212,12 @@ def test_a_killed_evaluation_goes_on(checkpoints: Path, tmp_path: Path) -> None:
     process.wait()
     assert not (tmp_path / "killed" / "cells").exists()
     for name in ("killed", "whole"):
-        assert (
-            subprocess.run(
-                [*command, "--out", str(tmp_path / name)], check=False, capture_output=True
-            ).returncode
-            == 0
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path / name)], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert bool(re.search(r"Going on: ([3-9]|\d\d) of \d+ units are there\.", done.stderr)) == (
+            name == "killed"
         )
     for kind in ("cells", "layers"):
         files = [tmp_path / name / kind / "part-0000.parquet" for name in ("killed", "whole")]
