@@ -7,30 +7,40 @@ Matplotlib is imported only when something is drawn, used through its object int
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from reports.style import RC_PARAMS, activation_line, drawing_order
+from reports.style import RC_PARAMS, activation_line, drawing_order, label, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_REFERENCE = "#8c959f"  # lines that nothing measured
 CURVE_SIZE = (2.7, 1.95)  # inches; shown about a third larger, four to a row on a wide page
 DEPTH_SIZE = (3.7, 2.4)
+TRADEOFF_SIZE = (6.4, 3.6)
+BOX_SIZE = (2.7, 1.8)
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_BAND = 0.13  # opacity
+_FEW = 4  # lines that all have their band; of more, only those that are highlighted
 
 
 def severity_curves(data: pd.DataFrame, ax: "Axes") -> "Axes":
-    """Draw accuracy (%) by severity, one line per activation; 0 is the clean image.
+    """Draw accuracy (%) by severity, one line per activation with its interval; 0 is the clean image.
 
     Parameters
     ----------
     data : DataFrame
         The rows of `reports.tables.curves` of one architecture and one corruption.
     """
-    for name in _back_to_front(data):
+    names = _back_to_front(data)
+    for name in names:
         own = data[data["activation"] == name].sort_values("severity")
+        if _has_band(name, names):
+            _band(ax, own["severity"], 100 * own["low"].clip(0, 1), 100 * own["high"].clip(0, 1), name=name)
         _line(ax, own["severity"], 100 * own["accuracy"], name=name)
     ticks = sorted(data["severity"].unique())
     ax.set_xticks(ticks, ["clean" if tick == 0 else f"{tick:g}" for tick in ticks])
@@ -40,30 +50,134 @@ def severity_curves(data: pd.DataFrame, ax: "Axes") -> "Axes":
     return ax
 
 
-def depth_lines(data: pd.DataFrame, ax: "Axes", *, value: str, reference: float | None = None) -> "Axes":
+def trade_off(data: pd.DataFrame, ax: "Axes") -> "Axes":
+    """Draw clean against corrupted accuracy (%): a dot for each activation, small ones for its checkpoints.
+
+    The baseline's line goes across, where the numbers have one.
+
+    Parameters
+    ----------
+    data : DataFrame
+        activation, clean, corrupted, and expected: what the baseline's share of each clean accuracy would be.
+    """
+    known = data.dropna(subset="expected").sort_values("clean")
+    if len(known):
+        slope = float((known["expected"] / known["clean"]).iloc[0])
+        ends = np.array([data["clean"].min(), data["clean"].max()])
+        room = max(np.ptp(ends) * 0.08, 0.002)
+        ends = ends + np.array([-room, room])
+        ax.plot(100 * ends, 100 * ends * slope, color=_REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)))
+    places: list[tuple[float, float, str]] = []
+    for name in _back_to_front(data):
+        own = data[data["activation"] == name]
+        if len(own) > 1:
+            _dots(ax, own["clean"], own["corrupted"], name=name, size=2.6)
+        mean = own[["clean", "corrupted"]].mean()
+        _dots(ax, mean["clean"], mean["corrupted"], name=name, size=6.5)
+        places.append((100 * mean["clean"], 100 * mean["corrupted"], name))
+    ax.margins(x=0.16, y=0.1)
+    _name_points(ax, places)
+    ax.set_xlabel("clean accuracy, % (higher is better →)", labelpad=2)
+    ax.set_ylabel("corrupted accuracy, % (higher is better →)", labelpad=2)
+    return ax
+
+
+def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
+    line = activation_line(name)
+    (drawn,) = ax.plot(
+        100 * np.atleast_1d(x),
+        100 * np.atleast_1d(y),
+        linestyle="",
+        marker="o",
+        markersize=size,
+        markerfacecolor="#ffffff" if line.dash else line.colour,
+        markeredgecolor=line.colour,
+        markeredgewidth=1,
+    )
+    drawn.set_gid(_gid(name))
+
+
+def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
+    """Write names beside the points, from the top down, each below those that it would hide."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    width, line = (right - left) * 0.14, (high - low) * 0.05
+    written: list[tuple[float, float]] = []
+    for x, y, name in sorted(places, key=lambda place: -place[1]):
+        near = [above for beside, above in written if abs(beside - x) < width]
+        place = y
+        while any(abs(above - place) < line for above in near):
+            place -= line / 4
+        written.append((x, place))
+        text = ax.annotate(
+            label(name),
+            (x, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color=readable(activation_line(name).colour),
+        )
+        text.set_gid(_gid(name))
+
+
+def depth_lines(
+    data: pd.DataFrame, ax: "Axes", *, value: str, spread: str | None = None, reference: float | None = None
+) -> "Axes":
     """Draw one column of a layer table by depth, one line per activation.
 
     Parameters
     ----------
     data : DataFrame
-        Rows of `reports.tables.layer_profile` or `activation_means` of one architecture.
+        Rows of `reports.tables.layer_profile`, `activation_means` or `signals` of one architecture.
     value : str
         The column to draw.
+    spread : str, optional
+        The column of its standard deviation over samples, drawn to both sides.
     reference : float, optional
         Where to draw a dotted line across (1 for an amplification, 0 for a mean).
     """
     if reference is not None:
-        ax.axhline(reference, color="#8c959f", linewidth=0.8, linestyle=(0, (1, 2)))
-    for name in _back_to_front(data):
+        ax.axhline(reference, color=_REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+    names = _back_to_front(data)
+    for name in names:
         own = data[data["activation"] == name].sort_values("index")
+        if spread is not None and _has_band(name, names):
+            _band(ax, own["index"], (own[value] - own[spread]).clip(0), own[value] + own[spread], name=name)
         _line(ax, own["index"], own[value], name=name)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
+    _depth_axis(ax, data)
+    return ax
+
+
+def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> "Axes":
+    """Draw how the element means of each layer are distributed: 5 to 95 %, the middle half, the median.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows of `reports.tables.mean_quantiles` of one activation.
+    ends : tuple of float
+        Of the axis: the same for all activations, so that they can be compared.
+    """
+    line = activation_line(str(data["activation"].iloc[0]))
+    ax.axhline(0, color=_REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.vlines(data["index"], data["activation_q05"], data["activation_q95"], color=line.colour, linewidth=1)
+    ax.vlines(data["index"], data["activation_q25"], data["activation_q75"], color=line.colour, linewidth=4.5)
+    ax.plot(
+        data["index"], data["activation_q50"], "o", color="#ffffff", markeredgecolor=line.colour, markersize=3
+    )
+    room = (ends[1] - ends[0]) * 0.05
+    ax.set_ylim(ends[0] - room, ends[1] + room)
+    _depth_axis(ax, data)
+    return ax
+
+
+def _depth_axis(ax: "Axes", data: pd.DataFrame) -> None:
     depths = sorted(data["index"].unique())
     step = max(1, len(depths) // 10)
     ax.set_xticks(depths[::step], [f"{depth:g}" for depth in depths[::step]])
     ax.set_xlabel("layer, in order of depth", labelpad=1)
-    return ax
 
 
 def _back_to_front(data: pd.DataFrame) -> list[str]:
@@ -71,9 +185,34 @@ def _back_to_front(data: pd.DataFrame) -> list[str]:
     return sorted(data["activation"].unique(), key=drawing_order, reverse=True)
 
 
+def _has_band(name: str, names: list[str]) -> bool:
+    return len(names) <= _FEW or activation_line(name).highlighted
+
+
+def _gid(name: str) -> str:
+    """Return what `_embedded` makes an attribute of, for the page's filter."""
+    return f"activation:{name}"
+
+
+def _band(
+    ax: "Axes", x: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[float]", *, name: str
+) -> None:
+    if low.isna().all():
+        return
+    band = ax.fill_between(
+        x.to_numpy(),
+        low.to_numpy(),
+        high.to_numpy(),
+        color=activation_line(name).colour,
+        alpha=_BAND,
+        linewidth=0,
+    )
+    band.set_gid(_gid(name))
+
+
 def _line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str) -> None:
     line = activation_line(name)
-    ax.plot(
+    (drawn,) = ax.plot(
         x.to_numpy(),
         y.to_numpy(),
         color=line.colour,
@@ -84,6 +223,7 @@ def _line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str
         markersize=line.width * 1.7,
         markeredgewidth=0,
     )
+    drawn.set_gid(_gid(name))
 
 
 def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: str, title: str) -> Markup:
@@ -100,23 +240,42 @@ def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: s
     title : str
         What the figure shows, for readers who cannot see it.
     """
+    return _embedded(to_file(draw, size=size, kind="svg").decode(), name=name, title=title)
+
+
+def to_file(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str) -> bytes:
+    """Return the drawing as an SVG or PNG file (200 dots an inch); the same bytes every time.
+
+    Parameters
+    ----------
+    draw, size
+        As in `to_svg`.
+    kind : str
+        "svg" or "png".
+    """
     from matplotlib import style  # noqa: PLC0415 -- half a second, needed for figures alone
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    no_metadata = {"Creator": None, "Date": None, "Format": None, "Type": None}
-    with style.context(["default", RC_PARAMS]), io.StringIO() as file:
+    with style.context(["default", RC_PARAMS]), io.BytesIO() as file:
         figure = Figure(figsize=size, layout="constrained")
+        if kind == "png":
+            FigureCanvasAgg(figure)
+            draw(figure.add_subplot())
+            figure.savefig(file, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+            return file.getvalue()
         canvas = FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         # savefig would lay out and draw everything twice
-        canvas.print_svg(file, metadata=no_metadata)  # type: ignore[no-untyped-call]
-        return _embedded(file.getvalue(), name=name, title=title)
+        canvas.print_svg(file, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+        return file.getvalue()
 
 
 def _embedded(svg: str, *, name: str, title: str) -> Markup:
     """Turn a whole SVG document into an element: accessible, without identifiers that could clash."""
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
+    body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
     body = re.sub(r' id="([^"]*)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", body)
     body = re.sub(r'(url\(#|href="#)', rf"\1{name}-", body)

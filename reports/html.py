@@ -1,30 +1,39 @@
-"""The HTML report: one self-contained file, made from a run directory."""
+"""The HTML page: sections laid out for a screen, in one self-contained file."""
 
 import base64
 import hashlib
-import os
-import tempfile
+from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports.errors import ReportError
-from reports.page import page_context
-from reports.run import RunData, load
+from reports.digest import Digest
+from reports.layout import Section
+from reports.style import heat_rules, label
 from reports.words import number, percent
 
-REPORT_NAME = "report.html"
 
+def html_page(digest: Digest, sections: list[Section]) -> str:
+    """Return the report as one HTML page that asks for nothing from outside.
 
-def render_html(run: RunData) -> str:
-    """Return the report of `run` as one HTML page that asks for nothing from outside.
-
-    The same run gives the same bytes. Nothing in it is executed but one small script of our own
-    (sortable columns), which the page's Content-Security-Policy admits by its hash; without it
-    the page is complete.
+    The same run gives the same bytes. Nothing in it is executed but one script of our own (sorting,
+    filtering), which the page's Content-Security-Policy admits by its hash; without it the page is complete.
     """
+    script = asset("report.js")
+    return render(
+        digest,
+        sections,
+        "screen.html.j2",
+        style=Markup("\n").join([asset("report.css"), Markup(heat_rules())]),  # noqa: S704 -- our own colours
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def render(digest: Digest, sections: list[Section], template: str, **more: Any) -> str:
+    """Return a page laid out by one of the templates."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -32,52 +41,32 @@ def render_html(run: RunData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, breakable=_breakable)
-    script = _template("sort.js")
-    return environment.get_template("report.html.j2").render(
-        **page_context(run),
-        css=_template("report.css"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    environment.filters.update(percent=percent, number=number, breakable=_breakable, label=label)
+    environment.filters["evenly"] = _evenly
+    return environment.get_template(template).render(
+        info=digest.run.info,
+        architectures=digest.architectures,
+        legend=digest.legend,
+        measure=digest.measure,
+        sections=sections,
+        **more,
     )
 
 
-def write_html(run_dir: str | Path) -> Path:
-    """Write ``report.html`` into the run directory and return its path.
-
-    The file appears whole or not at all: it is written under a temporary name, synced, renamed.
-
-    Raises
-    ------
-    ReportError
-        The run cannot be read (see `reports.load`), or the page cannot be written.
-    """
-    page = render_html(load(run_dir))
-    target = Path(run_dir) / REPORT_NAME
-    try:
-        _write_whole(target, page)
-    except OSError as error:
-        raise ReportError(f"cannot write {target}: {error.strerror or error}") from error
-    return target
-
-
-def _write_whole(target: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would keep colleagues from reading it
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _template(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Return the text of one of our own files, which may stand in the page unescaped."""
     return Markup((resources.files("reports") / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _evenly(things: Sequence[object], most: int | None) -> list[tuple[int, int]]:
+    """Return first and last place of parts of at most `most`, as even as can be; one part for None.
+
+    >>> _evenly("abcdefg", 3), _evenly("abc", None)
+    ([(0, 2), (2, 4), (4, 7)], [(0, 3)])
+    """
+    total = len(things)
+    parts = 1 if most is None else max(1, -(-total // most))
+    return [(total * place // parts, total * (place + 1) // parts) for place in range(parts)]
 
 
 def _breakable(name: object) -> Markup:

@@ -1,25 +1,113 @@
 """The pieces that a page is put together from, as plain values that the template lays out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from markupsafe import Markup
+
+from reports.figures import to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
 class Table:
-    """A plain table: caption, headings, rows of ready text; the first `stubs` columns head their rows."""
+    """A plain table.
+
+    Attributes
+    ----------
+    caption, headings
+        What it shows.
+    rows
+        Ready text; the first `stubs` columns head their rows.
+    activations
+        Of each row, for the page's filter; none where rows are about something else.
+    """
 
     caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     stubs: int = 1
+    activations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """One figure, and the numbers in it.
+
+    Attributes
+    ----------
+    name
+        Of its files, and of the identifiers in its SVG: letters, digits and hyphens, once in a report.
+    heading, note
+        Above it on the page.
+    finding
+        What it shows, in a sentence: for readers who cannot see it.
+    draw
+        Draws into the axes that it gets, and returns them.
+    size
+        Width and height in inches.
+    data
+        Every number that is drawn.
+    facts
+        What the page's filter goes by: corruption, suite, activation.
+    """
+
+    name: str
+    heading: str
+    finding: str
+    draw: "Callable[[Axes], Axes]"
+    size: tuple[float, float]
+    data: pd.DataFrame
+    note: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def svg(self) -> Markup:
+        """Return it as an ``<svg>`` element to stand inside a page."""
+        return to_svg(self.draw, size=self.size, name=self.name, title=self.finding)
 
 
 @dataclass(frozen=True)
-class Plot:
-    """One drawn figure: heading, our own SVG (names in it escaped) and a line under the heading."""
+class Panel:
+    """Figures that belong together, such as those of one architecture, and the table of their numbers."""
 
     heading: str
-    svg: Markup
-    note: str = ""
+    drawings: Sequence[Drawing]
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes
+    ----------
+    name
+        Of its template, of its place on the page, and of its files.
+    title, short
+        Above it, and in the list of contents.
+    content
+        What the template names.
+    nothing
+        Why there is nothing to show; "" where there is.
+    panels
+        The figures.
+    tables
+        What is folded away on a screen and stands at the end of a PDF.
+    numbers
+        The numbers of what is drawn by the page itself, by file name.
+    """
+
+    name: str
+    title: str
+    short: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    nothing: str = ""
+    panels: Sequence[Panel] = ()
+    tables: Sequence[Table] = ()
+    numbers: Mapping[str, pd.DataFrame] = field(default_factory=dict)

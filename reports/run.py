@@ -1,5 +1,7 @@
 """A run directory, read and checked: `load` gives a `RunData`, or one line that says what is missing."""
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,8 @@ class RunData:
     labelled : bool
         Whether the images have labels; where they have none, ``accuracy`` is agreement with the prediction
         on the clean image.
+    labels : Series or None
+        int (images,), in the order of the outcomes; None where nobody knows them.
     """
 
     info: Mapping[str, Any]
@@ -59,6 +63,7 @@ class RunData:
     layers: pd.DataFrame
     samples: Mapping[str, bytes]
     labelled: bool = True
+    labels: "pd.Series[int] | None" = None
 
 
 def load(run_dir: str | Path) -> RunData:
@@ -78,15 +83,16 @@ def load(run_dir: str | Path) -> RunData:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise ReportError(f"expected a run directory, but {str(run_dir)!r} {what}")
     info = _read_info(folder / "run.json")
-    cells = _read_parts(folder / "cells", CELL_COLUMNS)
+    cells = _read_parts(folder, "cells", CELL_COLUMNS, info)
     if cells.empty:
         raise ReportError(f"expected result rows in {folder / 'cells'}, found none (*.parquet)")
     labelled = metrics.labelled(cells)
     cells = cells if labelled else cells.assign(accuracy=cells["agreement"])
     _check_cells(cells, where=folder / "cells")
-    layers = _read_parts(folder / "layers", LAYER_COLUMNS)
+    layers = _read_parts(folder, "layers", LAYER_COLUMNS, info)
     _check_layers(layers, cells, probed=info.get("probe") is not None, where=folder / "layers")
-    return RunData(info, cells, layers, _read_samples(folder / "samples"), labelled)
+    labels = _read_labels(folder, info)
+    return RunData(info, cells, layers, _read_samples(folder / "samples"), labelled, labels)
 
 
 def _read_info(path: Path) -> dict[str, Any]:
@@ -121,18 +127,37 @@ def _check_info(info: Mapping[str, Any], path: Path) -> None:
         raise ReportError(f"{path}: 'severities' must be a list, not {type(info['severities']).__name__}")
 
 
-def _read_parts(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return all rows of the Parquet files in `folder`, in the order of the file names."""
-    parts = [_read_part(path, columns) for path in sorted(folder.glob("*.parquet"))]
+def _read_parts(run: Path, kind: str, columns: Sequence[str], info: Mapping[str, Any]) -> pd.DataFrame:
+    """Return all rows of one table's Parquet files, in the order of the file names."""
+    paths = sorted((run / kind).glob("*.parquet"))
+    parts = [_read_part(path, columns, _checksum(path, run, info)) for path in paths]
     filled = [part for part in parts if not part.empty]
     if not filled:
         return pd.DataFrame({column: [] for column in columns})
     return pd.concat([_typed(part) for part in filled], ignore_index=True)
 
 
-def _read_part(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _checksum(path: Path, run: Path, info: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 that a table had when the run was finished; None in runs of old."""
+    known = info.get("tables")
+    return known.get(path.relative_to(run).as_posix()) if isinstance(known, dict) else None
+
+
+def _read_labels(run: Path, info: Mapping[str, Any]) -> "pd.Series[int] | None":
+    """Return the label of each image, where the run has them."""
+    path = run / "images.parquet"
+    if not path.exists():
+        return None
+    labels = _read_part(path, ["id", "label"], _checksum(path, run, info))["label"]
+    return None if labels.isna().any() else labels.astype("int64")
+
+
+def _read_part(path: Path, columns: Sequence[str], checksum: str | None) -> pd.DataFrame:
     try:
-        part = pd.read_parquet(path)
+        data = path.read_bytes()
+        if checksum is not None and hashlib.sha256(data).hexdigest() != checksum:
+            raise ReportError(f"{path} is damaged: its checksum in run.json is another")
+        part = pd.read_parquet(io.BytesIO(data))
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors (ArrowInvalid) or OSErrors
         reason = str(error).splitlines()[0]
         raise ReportError(f"{path} is not a readable Parquet file: {reason}") from error

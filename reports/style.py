@@ -72,21 +72,52 @@ _LINES = {
     "leakyrelu": Line("#8c959f", 1.1, (), "rectifier"),
     "prelu": Line("#6e7781", 1.1, (1, 1.5), "rectifier"),
 }
+_LABELS = {
+    "la_silu": "LA-SiLU",
+    "la_hardsilu": "LA-HardSiLU",
+    "nswish": "NSwish",
+    "nrelu": "NReLU",
+    "silu": "SiLU",
+    "hardsilu": "HardSiLU",
+    "gelu": "GELU",
+    "mish": "Mish",
+    "elu": "ELU",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "leakyrelu": "LeakyReLU",
+    "prelu": "PReLU",
+}
+OF_RUN = " in "
+"""Between an activation and the run that it is of, where several are side by side."""
+
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
 _OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
+
+
+def label(name: str) -> str:
+    """Return how an activation is written.
+
+    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in new"), label("mine")
+    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU in new', 'mine')
+    """
+    whole, of_run, run = name.partition(OF_RUN)
+    plain, bracket, rest = whole.partition("(")
+    known = _LABELS.get(plain, plain)
+    return f"{known} ({rest}{of_run}{run}" if bracket else f"{known}{of_run}{run}"
 
 
 def activation_line(name: str) -> Line:
     """Return the line of an activation; a name we do not know keeps its own from report to report.
 
-    One with other parameters than usual, "la_silu(alpha=0.1)", is dotted.
+    One with other parameters than usual, "la_silu(alpha=0.1)", is dotted, and so is one of a second run.
 
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
     """
-    plain, bracket, _ = name.partition("(")
+    whole, of_run, _ = name.partition(OF_RUN)
+    plain, bracket, _ = whole.partition("(")
     if plain in _LINES:
-        return replace(_LINES[plain], dash=(1, 1)) if bracket else _LINES[plain]
+        return replace(_LINES[plain], dash=(1, 1)) if bracket or of_run else _LINES[plain]
     number = crc32(name.encode())  # hash() differs from process to process
     colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
     return Line(colour, 1.4, _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)], "other")
@@ -103,6 +134,38 @@ def drawing_order(name: str) -> tuple[int, str]:
 
 # Lightness falls evenly from cream to dark blue, so order survives grey print and colour blindness.
 _HEAT = ((255, 251, 235), (212, 236, 214), (129, 202, 196), (56, 145, 181), (24, 84, 142), (8, 38, 84))
+
+
+def readable(colour: str) -> str:
+    """Return a colour for text on white: the same, darker where it would not be readable (WCAG AA).
+
+    >>> readable("#0072b2"), contrast(readable("#e69f00"), "#ffffff") >= 4.5
+    ('#0072b2', True)
+    """
+    while contrast(colour, "#ffffff") < 4.5:
+        channels = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+        colour = "#" + "".join(f"{int(channel * 0.95):02x}" for channel in channels)
+    return colour
+
+
+HEAT_STEPS = 40
+
+
+def heat_step(value: float) -> int:
+    """Return which of the HEAT_STEPS + 1 shades a share in 0..1 (clipped) has.
+
+    >>> heat_step(0.0), heat_step(0.5), heat_step(1.2)
+    (0, 20, 40)
+    """
+    return round(min(max(value, 0.0), 1.0) * HEAT_STEPS)
+
+
+def heat_rules() -> str:
+    """Return the style sheet's rules of the shades: .h0 to .h40."""
+    shades = (heat_colours(step / HEAT_STEPS) for step in range(HEAT_STEPS + 1))
+    return "\n".join(
+        f".h{step} {{ background: {back}; color: {ink}; }}" for step, (back, ink) in enumerate(shades)
+    )
 
 
 def heat_colours(value: float) -> tuple[str, str]:

@@ -6,12 +6,16 @@ is one activation in one architecture; its checkpoints differ in their training 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
 
-from robustbench_act.metrics import corrupted, leaderboard, ordered_groups, succeeded
+from robustbench_act.metrics import corrupted, ordered_groups, succeeded
+from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
 
 _GROUP = ["architecture", "activation"]
 
@@ -48,30 +52,12 @@ def failures(cells: pd.DataFrame, checkpoints: Sequence[Mapping[str, Any]] = ())
     return pd.DataFrame(rows, columns=columns)
 
 
-def heat(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return mean accuracy by (group, corruption) in rows and (architecture, activation) in columns.
-
-    The first row is ``("clean", "clean")``; columns are in the order of the leaderboard. Values
-    are shares, averaged over severities and then over seeds.
-    """
-    whole = succeeded(cells)
-    order = list(leaderboard(cells)[_GROUP].itertuples(index=False, name=None))
-    clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint")
-    clean = clean.assign(group="clean", corruption="clean")
-    both = pd.concat([clean, corrupted(whole)], ignore_index=True)
-    cell = ["group", "corruption"]
-    per_checkpoint = both.groupby([*_GROUP, "checkpoint", *cell], as_index=False)["accuracy"].mean()
-    table = per_checkpoint.pivot_table(index=cell, columns=_GROUP, values="accuracy", aggfunc="mean")
-    ordered: pd.DataFrame = table.reindex(index=[("clean", "clean"), *corruption_order(whole)], columns=order)
-    return ordered
-
-
 def curves(cells: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy by severity, long: one row per group of checkpoints, corruption and severity.
 
     Columns: architecture, activation, group, corruption, severity, accuracy (mean over seeds),
-    spread (standard deviation over seeds, NaN for one), seeds. Severity 0 is the clean cell,
-    repeated for every corruption.
+    spread (standard deviation over seeds, NaN for one), seeds, low and high (Student's t-interval of the
+    mean over seeds, 95 %, NaN for one seed). Severity 0 is the clean cell, repeated for every corruption.
     """
     whole = succeeded(cells)
     bad = corrupted(whole)
@@ -80,7 +66,57 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([starts, bad], ignore_index=True)
     groups = both.groupby([*_GROUP, "group", "corruption", "severity"])["accuracy"]
     table = groups.agg(["mean", "std", "size"]).reset_index()
-    return table.rename(columns={"mean": "accuracy", "std": "spread", "size": "seeds"})
+    table = table.rename(columns={"mean": "accuracy", "std": "spread", "size": "seeds"})
+    seeds = table["seeds"].where(table["seeds"] > 1)
+    half = stats.t.ppf(0.975, seeds - 1) * table["spread"] / np.sqrt(seeds)
+    return table.assign(low=table["accuracy"] - half, high=table["accuracy"] + half)
+
+
+def significance(
+    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]], names: Sequence[str]
+) -> pd.DataFrame:
+    """Compare every two activations of one architecture: over images, and over training seeds.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        `robustbench_act.metrics.checkpoint_scores` of that architecture.
+    outcomes : Mapping
+        Of each checkpoint (images,): the share of corrupted cells in which each image is right.
+    names : sequence of str
+        Activations.
+
+    Returns
+    -------
+    DataFrame
+        a, b, then for each of "images" and "seeds": difference (a - b, shares), low, high, p, adjusted
+        (Holm over all pairs), pairs, test, note. Over images each activation is the mean of its checkpoints.
+        Over seeds the pairs are the training seeds that both have.
+    """
+    rows = []
+    for first, second in combinations(names, 2):
+        own, other = (scores[scores["activation"] == name] for name in (first, second))
+        x, y = (np.mean([outcomes[name] for name in part["checkpoint"]], axis=0) for part in (own, other))
+        row: dict[str, Any] = {"a": first, "b": second}
+        both = own.merge(other, on="training_seed") if own["training_seed"].notna().all() else own[:0]
+        unique = not both["training_seed"].duplicated().any()
+        over_seeds = compare_seeds(both["corrupted_x"], both["corrupted_y"]) if len(both) and unique else None
+        for over, found in (("images", compare_images(x, y)), ("seeds", over_seeds)):
+            row |= {f"{over}_{name}": value for name, value in _test_columns(found).items()}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for over in ("images", "seeds"):
+        table[f"{over}_adjusted"] = holm(table[f"{over}_p"])
+    return table
+
+
+def _test_columns(found: Comparison | None) -> dict[str, Any]:
+    if found is None:
+        missing = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
+        return {**missing, "pairs": 0, "test": "none", "note": "no training seed in both"}
+    low, high = found.interval
+    numbers = {"difference": found.difference, "low": low, "high": high, "p": found.p}
+    return {**numbers, "pairs": found.pairs, "test": found.test, "note": found.note}
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
@@ -121,6 +157,34 @@ def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
         part = _strict_mean(layers.loc[rows, [*keys, *names]], keys).set_index(keys)
         parts.append(part.rename(columns={name: name.replace("activation", kind) for name in names}))
     return pd.concat(parts, axis=1).sort_index().reset_index().astype({"index": "int64"})
+
+
+def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return how the means of a layer's elements are distributed on clean images, averaged over seeds.
+
+    Columns: architecture, activation, index, layer, activation_q05, _q25, _q50, _q75, _q95; no rows where
+    the run does not have them.
+    """
+    clean = layers[layers["severity"] == 0]
+    names = [f"activation_q{share}" for share in ("05", "25", "50", "75", "95")]
+    keys = [*_GROUP, "index", "layer"]
+    if not set(names) <= set(layers) or clean[names].isna().all(axis=None):
+        return pd.DataFrame(columns=[*keys, *names])
+    return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
+
+
+SIGNALS = ("rho", "rho_prime", "gradient_variance")
+
+
+def signals(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return rho, rho' and the gradient's variance by layer on clean images, averaged over seeds.
+
+    Columns: architecture, activation, index, layer, and those of SIGNALS that were measured.
+    """
+    clean = layers[layers["severity"] == 0]
+    names = [name for name in SIGNALS if name in layers and clean[name].notna().any()]
+    keys = [*_GROUP, "index", "layer"]
+    return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
 
 
 def _strict_mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -1,9 +1,14 @@
 """The sentences of a report, computed from its tables: verdict, notes and what each figure shows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from reports.grid import Grid
+from reports.style import label
 
 NO_LABELS = (
     "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
@@ -38,6 +43,46 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
+def plain(value: object) -> str:
+    """Return a value as it is; a dash where there is none.
+
+    >>> plain(3), plain(None)
+    ('3', '–')
+    """
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "–" if missing else str(value)
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points, with its sign.
+
+    >>> points(0.0123), points(-0.5), points(float("nan"))
+    ('+1.2', '−50.0', 'n/a')
+    """
+    return "n/a" if math.isnan(difference) else f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with two digits, those that are very small as a bound.
+
+    >>> p_value(0.0321), p_value(1e-9), p_value(float("nan"))
+    ('0.032', '< 0.0001', 'n/a')
+    """
+    if math.isnan(p):
+        return "n/a"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value for a sentence.
+
+    >>> p_text(0.0321), p_text(1e-9)
+    ('p = 0.032', 'p < 0.0001')
+    """
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def measure(*, labelled: bool) -> str:
     """Return what the shares of a run are called."""
     return "accuracy" if labelled else "agreement"
@@ -59,16 +104,18 @@ def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) ->
     clean = f"(clean: {percent(first['clean'])}%)"
     against = clean if labelled else "with its own predictions on the clean ones"
     kept = f"{percent(first['corrupted'])}% {measure(labelled=labelled)} on corrupted images {against}"
+    best = label(first["activation"])
     if len(board) == 1:
-        return f"{first['activation']} keeps {kept}{where}. There is no other activation to compare it with."
+        return f"{best} keeps {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]
+    next_one = label(second["activation"])
     lead = first["corrupted"] - second["corrupted"]
     if percent(lead) == "0.0":
-        opening = f"{first['activation']} and {second['activation']} lead level{where}, at {kept}."
+        opening = f"{best} and {next_one} lead level{where}, at {kept}."
     else:
         opening = (
-            f"{first['activation']} comes first{where}: it keeps {kept}, {percent(lead)} points more than "
-            f"{second['activation']}, the next of {len(board)} activations."
+            f"{best} comes first{where}: it keeps {kept}, {percent(lead)} points more than {next_one}, "
+            f"the next of {len(board)} activations."
         )
     return f"{opening} {_caution(board)}"
 
@@ -87,7 +134,7 @@ def _caution(board: pd.DataFrame) -> str:
             f"Its 95% interval over training seeds lies above {_all_others(clear, len(others))}: "
             "the lead is unlikely to come from the training seeds alone."
         )
-    above = f"; that of {first['activation']} lies above those of {clear} of the {len(others)} others"
+    above = f"; that of {label(first['activation'])} lies above those of {clear} of the {len(others)} others"
     return (
         "Their 95% intervals over training seeds overlap, so the order of these two "
         f"may come from the training seeds alone{above if clear else ''}."
@@ -109,8 +156,9 @@ def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = Tru
     again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
     if not again.empty:
         row = again.iloc[0]
+        whose = f"{label(row['activation'])} ({row['architecture']})"
         found.append(
-            f"Several checkpoints of {row['activation']} ({row['architecture']}) share a training seed "
+            f"Several checkpoints of {whose} share a training seed "
             f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
         )
     return [note for note in found if note]
@@ -123,15 +171,71 @@ def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> st
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
 
 
+def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
+    """Say whether the lead of the first over the second is beyond the choice of images.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        `reports.tables.significance` of an architecture: the first row is the lead.
+    where : str
+        Said behind it, where there are several architectures.
+    """
+    first = pairs.iloc[0]
+    low, high = (points(first[f"images_{end}"]) for end in ("low", "high"))
+    p, size = first["images_adjusted"], points(first["images_difference"])
+    beyond = "more" if p < 0.05 else "not more"
+    return (
+        f"Over the images, {label(first['a'])} leads {label(first['b'])} by {size} points{where} "
+        f"(95% {low} to {high}): {beyond} than another choice of images would explain "
+        f"({p_text(p)} after Holm’s correction)."
+    )
+
+
+def fallen(grid: Grid, measure: str) -> str:
+    """Say which corruption takes most, and how much, on average over the networks."""
+    means = grid.means[:, :, 0].mean(axis=0)
+    worst = int(np.nanargmin(means))
+    name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
+    at_top = pd.Series(grid.shares[:, worst, -1], index=list(grid.checkpoints["activation"])).sort_values()
+    before, after = percent(grid.clean.mean()), percent(means[worst])
+    text = f"{name} takes most: mean {measure} falls from {before}% to {after}%"
+    best, least = at_top.index[-1], at_top.index[0]
+    if best == least:
+        return f"{text}, {percent(at_top.mean())}% at severity {top:g}."
+    return (
+        f"{text}; at severity {top:g} from {percent(at_top.iloc[-1])}% ({label(best)}) down to "
+        f"{percent(at_top.iloc[0])}% ({label(least)})."
+    )
+
+
+def tradeoff_finding(scores: pd.DataFrame, baseline: str | None) -> str:
+    """Say how many checkpoints keep more of their clean accuracy than the baseline does."""
+    best = scores.sort_values("corrupted", kind="stable").iloc[-1]
+    kept, clean = percent(best["corrupted"]), percent(best["clean"])
+    text = f"{label(best['activation'])} keeps most: {kept}% corrupted at {clean}% clean"
+    if baseline is None or scores["expected"].isna().all():
+        return text
+    others = scores[scores["activation"] != baseline]
+    above = int((others["corrupted"] > others["expected"]).sum())
+    return f"{text}; {above} of {len(others)} others keep a larger share of it than {label(baseline)}"
+
+
+def box_finding(name: str, data: pd.DataFrame) -> str:
+    """Say between what the middle half of the element means lies, over all layers."""
+    low, high = data["activation_q25"].min(), data["activation_q75"].max()
+    return f"{name}: the middle half of the activation means lies between {number(low)} and {number(high)}"
+
+
 def curve_finding(corruption: str, curve: pd.DataFrame) -> str:
     """Say who is best and worst at the highest severity of one corruption's curves."""
     top = curve["severity"].max()
     at_top = curve[curve["severity"] == top].sort_values(["accuracy", "activation"], ascending=[False, True])
     best, worst = at_top.iloc[0], at_top.iloc[-1]
-    text = f"{corruption} at severity {top:g}: {best['activation']} {percent(best['accuracy'])}%"
+    text = f"{corruption} at severity {top:g}: {label(best['activation'])} {percent(best['accuracy'])}%"
     if len(at_top) == 1:
         return text
-    return f"{text} (best), {worst['activation']} {percent(worst['accuracy'])}% (lowest)"
+    return f"{text} (best), {label(worst['activation'])} {percent(worst['accuracy'])}% (lowest)"
 
 
 def depth_finding(title: str, table: pd.DataFrame, value: str) -> str:
@@ -139,10 +243,10 @@ def depth_finding(title: str, table: pd.DataFrame, value: str) -> str:
     means = table.groupby("activation")[value].mean().sort_values(kind="stable").dropna()
     if means.empty:
         return f"{title}: no finite value"
-    lowest = f"{title}, mean over layers: {means.index[0]} {number(means.iloc[0])}"
+    lowest = f"{title}, mean over layers: {label(means.index[0])} {number(means.iloc[0])}"
     if len(means) == 1:
         return lowest
-    return f"{lowest} (lowest), {means.index[-1]} {number(means.iloc[-1])} (highest)"
+    return f"{lowest} (lowest), {label(means.index[-1])} {number(means.iloc[-1])} (highest)"
 
 
 def joined(names: Sequence[object]) -> str:

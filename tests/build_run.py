@@ -9,8 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
+
+from robustbench_act.records import pack_outcomes
 
 CORRUPTIONS = (("gaussian_noise", "noise"), ("impulse_noise", "noise"), ("fog", "weather"))
 SEVERITIES = (1.0, 5.0)
@@ -24,6 +27,10 @@ CORRECT: Mapping[tuple[str, int], Sequence[int]] = {
     ("la_silu", 11): (188, 180, 120, 176, 100, 182, 150),
     ("la_silu", 22): (192, 184, 132, 170, 110, 186, 142),
 }
+
+CLASSES = ("zero", "one", "two", "three")
+LABELS = tuple(place % 4 for place in range(N))
+ORDER = np.arange(N) * 37 % N  # images are right from easy to hard: those of the first numbers
 
 SHARES = {key: [count / N for count in counts] for key, counts in CORRECT.items()}
 
@@ -63,9 +70,25 @@ class Builder:
             keys = self.keys(activation, seed)
             error = self.failed.get(keys["checkpoint"])
             for cell, correct in zip(self.grid(), counts, strict=True):
-                good = {"n": N, "correct": correct, "accuracy": correct / N, "loss": 1.5, "agreement": 0.5}
+                good: dict[str, Any] = {
+                    "n": N,
+                    "correct": correct,
+                    "accuracy": correct / N,
+                    "loss": 1.5,
+                    "agreement": 0.5,
+                }
                 good |= {"top5": 0.9, "brier": 0.4, "ece": 0.1, "ece_mass": 0.1, "flips": 0.2}
-                bad = {"n": 0, "correct": 0, "accuracy": None, "loss": None, "agreement": None}
+                right = correct > ORDER
+                shown = [label if right[place] else 3 - label for place, label in enumerate(LABELS[:4])]
+                good |= {"outcomes": pack_outcomes(right[None])[0], "predicted": " ".join(map(str, shown))}
+                bad: dict[str, Any] = {
+                    "n": 0,
+                    "correct": 0,
+                    "accuracy": None,
+                    "loss": None,
+                    "agreement": None,
+                }
+                bad |= {"outcomes": b"", "predicted": ""}
                 rows.append({**keys, **cell, **(bad if error else good), "error": error})
         return pd.DataFrame(rows)
 
@@ -82,6 +105,8 @@ class Builder:
                     | {"input_fluctuation_mean": 4.0 * size, "input_fluctuation_var": 9.0 * cell["severity"]}
                     | {"output_fluctuation_mean": (1.0 + place) * size, "output_fluctuation_var": 4.0 * size}
                     | {"activation_mean": 0.1 * place - 0.1 * index, "activation_abs_mean": 0.3 + 0.1 * place}
+                    | {f"activation_q{share:02d}": 0.1 * place + share / 100 for share in (5, 25, 50, 75, 95)}
+                    | dict.fromkeys(("rho", "rho_prime"), None if cell["severity"] else 0.5 + 0.1 * place)
                 )
         return pd.DataFrame(rows)
 
@@ -101,7 +126,7 @@ class Builder:
             "created": "2025-01-02T03:04:05+00:00",
             "command": "actrobust evaluate --suite 'core' --severity 1,5",
             "seed": 42,
-            "dataset": {"name": "toy", "images": N, "digest": "0ddba11"},
+            "dataset": {"name": "toy", "images": N, "digest": "0ddba11", "classes": list(CLASSES)},
             "suites": [suite],
             "severities": [1, 5],
             "checkpoints": checkpoints,
@@ -119,6 +144,8 @@ class Builder:
         half = len(cells) // 2  # two parts: a run may be written in several
         cells[:half].to_parquet(folder / "cells" / "part-0.parquet")
         cells[half:].to_parquet(folder / "cells" / "part-1.parquet")
+        images = pd.DataFrame({"id": range(N), "label": pd.array(LABELS, dtype="Int64")})
+        images.to_parquet(folder / "images.parquet")
         layers = self.layers()
         if not layers.empty:
             layers.to_parquet(folder / "layers" / "part-0.parquet")

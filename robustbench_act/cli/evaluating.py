@@ -15,6 +15,7 @@ from robustbench_act.cli.options import (
     output_options,
     plan_options,
     take_execution,
+    take_formats,
 )
 
 
@@ -30,7 +31,7 @@ def evaluate(
     checkpoints: tuple[str, ...],
     out: Path | None,
     resume: bool,
-    report: str,
+    report: tuple[str, ...],
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -39,7 +40,7 @@ def evaluate(
     Without CHECKPOINT, the networks that ship with the package are evaluated on a quick selection of images
     and severities (--full takes all).
     """
-    from reports import write_html
+    from reports import make_report
     from robustbench_act import evaluation
     from robustbench_act.cli.inputs import take_plan
     from robustbench_act.cli.stopping import going_on
@@ -58,19 +59,51 @@ def evaluate(
             **execution,
         )
         progress.stop()
-        page = write_html(run.path) if report == "html" else None
-    _show(run, page, as_json=as_json, seconds=time.monotonic() - started)
+        pages = make_report(run.path).write(run.path, report) if report else []
+    _show(run, pages, as_json=as_json, seconds=time.monotonic() - started)
     if run.cells["error"].notna().any():
         sys.exit(1)
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
-    """Write RUN/report.html again from the tables of a finished run."""
-    from reports import write_html
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "formats",
+    callback=take_formats,
+    default="html",
+    show_default=True,
+    help="html, pdf or html,pdf.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the report.  [default: the run's own; . for several]",
+)
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write each figure too, as SVG, PNG and its numbers as CSV, into this folder.",
+)
+@click.option("--open", "show", is_flag=True, help="Open the report.")
+def report(
+    *, runs: tuple[Path, ...], formats: tuple[str, ...], out: Path | None, figures: Path | None, show: bool
+) -> None:
+    """Write the report of a finished RUN again, or of several side by side.
 
-    click.echo(write_html(run))
+    Several runs must be on the same images, with the same corruptions.
+    """
+    from reports import make_report
+
+    made = make_report(*runs)
+    paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
+    for path in paths:
+        click.echo(path)
+    if figures is not None:
+        click.echo(f"{figures}  ({len(made.write_figures(figures))} files)")
+    if show:
+        click.launch(str(paths[0].resolve()))
 
 
 def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) -> Any:
@@ -86,7 +119,7 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) ->
     return progress.start(plan, out, processes=chosen.processes if chosen.executor == "local" else None)
 
 
-def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None:
+def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None:
     from reports.tables import failures
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.cli.terminal import print_leaderboard
@@ -97,7 +130,7 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
     if as_json:
         answer = {
             "run": str(run.path),
-            "report": str(page) if page else None,
+            "report": str(pages[0]) if pages else None,
             "leaderboard": json.loads(board.to_json(orient="records", double_precision=15)),
             "failed": json.loads(failed.to_json(orient="records")),
         }
@@ -108,4 +141,4 @@ def _show(run: Any, page: Path | None, *, as_json: bool, seconds: float) -> None
         print_leaderboard(board, labels, labelled=labelled(run.cells))
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
-    click.echo(f"{page or run.path}  ({seconds:.0f} s)")
+    click.echo(f"{'  '.join(map(str, pages)) or run.path}  ({seconds:.0f} s)")

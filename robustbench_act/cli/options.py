@@ -68,6 +68,18 @@ def data_options(command: Command) -> Command:
     )
 
 
+def take_formats(_: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    """Take formats of a report, "html,pdf", as names, each once; "none" where the option's help has it."""
+    none = "none" in (getattr(option, "help", None) or "")
+    if none and value == "none":
+        return ()
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    if not set(names) <= {"html", "pdf"}:
+        expected = f"html, pdf{',' if none else ' or'} html,pdf{' or none' if none else ''}"
+        raise click.BadParameter(f"expected {expected}, got {value!r}.")
+    return names
+
+
 def plan_options(command: Command) -> Command:
     """Add what says which cells of which images; `inputs.take_plan` takes it."""
     return _with(
@@ -97,7 +109,13 @@ def output_options(command: Command) -> Command:
             show_default=True,
             help="Go on with an unfinished run in --out.",
         ),
-        click.option("--report", type=click.Choice(["html", "none"]), default="html", show_default=True),
+        click.option(
+            "--report",
+            callback=take_formats,
+            default="html",
+            show_default=True,
+            help="html, pdf, html,pdf or none.",
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from robustbench_act.evaluation.samples import SAMPLES
 from robustbench_act.metrics.predictions import Scores, score
 from robustbench_act.probes import Layer, Probe
 from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
@@ -31,7 +32,8 @@ def measure(
     """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
     Both have the key `version` (0: the clean images). Cells: n, correct, the sums over images of `SUMMED`,
-    outcomes (a bit per image, see `records.outcomes`) and confidence (bytes of float32 (n,)). Layers:
+    outcomes (a bit per image, see `records.outcomes`), confidence (bytes of float32 (n,)) and predicted (the
+    classes of the first SAMPLES images, "7 2 1 0"). Layers:
     layer, index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations
     from the mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the
     other columns of `Probe.to_frame` that the metrics have.
@@ -72,8 +74,11 @@ def measure(
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
     rows = _rows({"n": count}, _cell_columns(scores))
     bits = pack_outcomes(scores.correct.cpu().numpy())
-    for row, packed, confidence in zip(rows, bits, scores.confidence.cpu().numpy(), strict=True):
-        row.update(outcomes=packed, confidence=confidence.tobytes())
+    predicted = scores.predicted[:, :SAMPLES].tolist()
+    for row, packed, confidence, classes in zip(
+        rows, bits, scores.confidence.cpu().numpy(), predicted, strict=True
+    ):
+        row.update(outcomes=packed, confidence=confidence.tobytes(), predicted=" ".join(map(str, classes)))
         if labels is None:
             row.update(dict.fromkeys(NEED_LABELS, math.nan))
     layers = probe.layers if metrics else []

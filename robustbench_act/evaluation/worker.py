@@ -371,7 +371,7 @@ def metrics_of(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ...]:
 
 def _failed_rows(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:
     nothing: Row = {"n": 0, "correct": 0, **{f"{name}_sum": 0.0 for name in SUMMED}}
-    nothing |= {"outcomes": b"", "confidence": b""}
+    nothing |= {"outcomes": b"", "confidence": b"", "predicted": ""}
     versions = range(len(unit.severities))
     rows = [{"version": version, **nothing} for version in versions]
     return _with_keys(rows, checkpoint, unit, pixels=[""] * len(versions), error=error)

@@ -37,6 +37,7 @@ CELL_COLUMNS = [
     "ece",
     "ece_mass",
     "outcomes",
+    "predicted",
     "pixels",
     "error",
 ]
@@ -60,8 +61,9 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Add up the cell rows of one corruption's chunks, in the order given.
 
     Returns a row for each KEYS with n, correct, accuracy, SUMMED, ece and ece_mass (see `metrics.METRICS`),
-    outcomes (see `records.outcomes`), pixels (SHA-256 of the corrupted images) and error. A cell that failed
-    in one chunk failed: its counts are 0, its rates missing.
+    outcomes (see `records.outcomes`), predicted (the classes of the sample images, as "7 2 1 0"),
+    pixels (SHA-256 of the corrupted images) and error. A cell that failed in one chunk failed: its counts are
+    0, its rates missing.
     """
     frame = pd.concat(list(parts), ignore_index=True)
     grouped = frame.groupby(KEYS, sort=False, dropna=False)
@@ -69,12 +71,14 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     total = grouped[["n", "correct", *sums]].sum(min_count=1)  # missing, not 0, where there are no labels
     for name in ("outcomes", "confidence"):  # whole bytes: chunks are multiples of 8 images
         total[name] = grouped[name].agg(b"".join)
+    total["predicted"] = grouped["predicted"].first()
     total["pixels"] = grouped["pixels"].agg(_join_digests)
     error = grouped["error"].first()  # the first that is not missing
     failed = error.notna()
     total["error"] = error.astype(object).where(failed, None)
     total.loc[failed, ["n", "correct"]] = 0
     total.loc[failed, ["outcomes", "confidence"]] = b""
+    total.loc[failed, "predicted"] = ""
     count = total["n"].where(total["n"] > 0).astype(float)
     total["accuracy"] = total["correct"] / count
     for name in SUMMED:

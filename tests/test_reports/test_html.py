@@ -16,12 +16,15 @@ import pytest
 
 import reports
 from reports import ReportError, RunData, tables
+from reports.grid import make_grid
+from reports.style import label
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder
 
-SECTIONS = ["verdict", "leaderboard", "heat", "curves", "profile", "means", "samples"]
-SECTIONS += ["provenance", "glossary"]
-VOID = {"meta", "link", "img", "wbr", "br"}
+SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
+SECTIONS += ["profile", "means", "signals", "samples", "provenance", "glossary"]
+VOID = {"meta", "link", "img", "input", "wbr", "br"}
+PLOTS = 3 + 1 + 3 + 2 + 2 + 2  # curves, trade-off, fluctuation, means, their distributions, signals
 
 
 class Page(HTMLParser):
@@ -87,7 +90,7 @@ def test_every_leaderboard_value_is_on_the_page(run: RunData, page: str) -> None
         corrupted, low, high, spread, clean, retained = shares
         cells = [
             row["rank"],
-            row["activation"],
+            label(row["activation"]),
             corrupted,
             f"{low} – {high}",
             spread,
@@ -100,8 +103,8 @@ def test_every_leaderboard_value_is_on_the_page(run: RunData, page: str) -> None
 
 
 def test_every_number_of_the_other_tables_is_on_the_page(run: RunData, page: str) -> None:
-    for value in tables.heat(run.cells).to_numpy().ravel():
-        assert f" {100 * value:.1f} " in section(page, "heat")
+    for value in make_grid(run.cells).means.mean(axis=1).ravel():
+        assert f"{100 * value:.1f}" in page
     for value in tables.curves(run.cells)["accuracy"]:
         assert f" {100 * value:.1f} " in section(page, "curves")
     profile = tables.layer_profile(run.layers)
@@ -114,7 +117,7 @@ def test_every_number_of_the_other_tables_is_on_the_page(run: RunData, page: str
 
 def test_verdict_comes_first_and_is_computed(page: str) -> None:
     board = section(page, "verdict")
-    assert "la_silu comes first: it keeps 76.3% accuracy on corrupted images (clean: 95.0%)" in board
+    assert "LA-SiLU comes first: it keeps 76.3% accuracy on corrupted images (clean: 95.0%)" in board
     assert "4 checkpoints 2 activations compared" in board
     assert "3 corruptions severity 1 and 5" in board
 
@@ -149,7 +152,7 @@ def test_accessible(page: str) -> None:
     parsed = Page(page)
     assert all("scope" in attributes for tag, attributes in parsed.elements if tag == "th")
     plots = [a for tag, a in parsed.elements if tag == "svg" and a.get("class") == "plot"]
-    assert len(plots) == 3 + 3 + 2
+    assert len(plots) == PLOTS
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in plots)
     assert all(attributes.get("alt") for tag, attributes in parsed.elements if tag == "img")
     assert ("html", {"lang": "en"}) in parsed.elements
@@ -256,7 +259,7 @@ def test_layers_of_a_half_failed_checkpoint_are_in_no_average(run: RunData) -> N
     row = cells.index[(cells["checkpoint"] == "la_silu-11") & (cells["severity"] == 5)][0]
     cells.loc[row, "error"] = "out of memory"
     text = section(reports.render_html(replace(run, cells=cells)), "profile")
-    assert "la_silu 1.00 (highest)" in text  # of la_silu-22: 4 / 4; with la_silu-11 it would be 3.5 / 4
+    assert "LA-SiLU 1.00 (highest)" in text  # of la_silu-22: 4 / 4; with la_silu-11 it would be 3.5 / 4
 
 
 def test_all_failed(tmp_path: Path) -> None:
@@ -275,10 +278,10 @@ def test_architectures_have_figures_of_their_own(run: RunData) -> None:
         other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     markup = reports.render_html(replace(run, cells=frames["cells"], layers=frames["layers"]))
-    assert markup.count('class="plot"') == 2 * (3 + 3 + 2)
-    assert markup.count("<h3>big</h3>") == 3
+    assert markup.count('class="plot"') == 2 * PLOTS
+    assert markup.count("<h3>big</h3>") == 4
     assert "among the big networks" in section(markup, "verdict")
-    assert section(markup, "heat").count("big") == 2
+    assert section(markup, "heat").count("big") == 4
     identifiers = Page(markup).attributes("id")
     assert len(set(identifiers)) == len(identifiers)
 

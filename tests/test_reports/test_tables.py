@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from reports import RunData, tables
+from reports.grid import make_grid
 from robustbench_act import metrics
-from tests.build_run import CORRUPTIONS, LAYERS, SEVERITIES, SHARES, Builder, by, corruption_means
+from tests.build_run import CORRUPTIONS, LAYERS, SEVERITIES, SHARES, Builder, by
 
 
 def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run: RunData) -> None:
@@ -19,22 +19,9 @@ def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run
     twice = pd.concat([run.cells, again[again["severity"] == 5]])  # would weigh more, if it counted
     pd.testing.assert_frame_equal(metrics.leaderboard(twice), board)
     both = pd.concat([run.cells, again.assign(table="224")])
-    assert ("weather", "fog [224]") in tables.heat(both).index
-    assert ("weather", "fog [32]") in tables.heat(both).index
-    assert ("noise", "gaussian_noise") in tables.heat(both).index
-
-
-def test_heat(run: RunData) -> None:
-    table = tables.heat(run.cells)
-    columns: list[Any] = list(table.columns)
-    assert columns == [("net", "la_silu"), ("net", "relu")]
-    rows = [("clean", "clean"), *((group, name) for name, group in CORRUPTIONS)]
-    index: list[Any] = list(table.index)
-    assert index == rows
-    for activation in ("la_silu", "relu"):
-        clean = fmean(SHARES[activation, seed][0] for seed in (11, 22))
-        means = zip(*(corruption_means(activation, seed) for seed in (11, 22)), strict=True)
-        assert table["net", activation].tolist() == pytest.approx([clean, *map(fmean, means)])
+    found = make_grid(both).corruptions
+    assert list(found["corruption"]) == ["gaussian_noise", "impulse_noise", "fog [32]", "fog [224]"]
+    assert list(found["group"]) == ["noise", "noise", "weather", "weather"]
 
 
 def test_curves(run: RunData) -> None:
@@ -107,7 +94,7 @@ def test_failures_name_rows_and_checkpoints_without_rows() -> None:
 
 def test_inputs_are_not_written_to(run: RunData) -> None:
     before = replace(run, cells=run.cells.copy(), layers=run.layers.copy())
-    for table in (metrics.leaderboard, tables.heat, tables.curves, metrics.checkpoint_scores):
+    for table in (metrics.leaderboard, make_grid, tables.curves, metrics.checkpoint_scores):
         table(run.cells)
     tables.layer_profile(run.layers)
     tables.activation_means(run.layers)

@@ -17,18 +17,18 @@ def board(**scores: tuple[int, ...]) -> pd.DataFrame:
 def test_clear_lead() -> None:
     (text,) = words.verdict(board(relu=(60, 61, 62), elu=(100, 101, 102), gelu=(80, 80, 81)))
     assert text.startswith(
-        "elu comes first: it keeps 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points"
+        "ELU comes first: it keeps 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points"
     )
-    assert "more than gelu, the next of 3 activations." in text
+    assert "more than GELU, the next of 3 activations." in text
     assert "lies above those of all 2 others" in text
 
 
 def test_overlap_is_said() -> None:
     (text,) = words.verdict(board(relu=(20, 21), elu=(100, 110), gelu=(99, 108)))
     assert "overlap, so the order of these two may come from the training seeds alone" in text
-    assert "that of elu lies above those of 0" not in text
+    assert "that of ELU lies above those of 0" not in text
     (text,) = words.verdict(board(relu=(20, 20, 21), elu=(100, 110, 104), gelu=(99, 108, 100)))
-    assert "that of elu lies above those of 1 of the 2 others" in text
+    assert "that of ELU lies above those of 1 of the 2 others" in text
 
 
 def test_a_clear_next_but_a_wide_third() -> None:
@@ -39,7 +39,7 @@ def test_a_clear_next_but_a_wide_third() -> None:
 def test_two_activations_one_seed_a_tie_and_one_activation() -> None:
     assert "lies above that of the other" in words.verdict(board(elu=(150, 151), gelu=(120, 121)))[0]
     assert "single training seed and so no interval" in words.verdict(board(elu=(150,), gelu=(120, 121)))[0]
-    assert "elu and gelu lead level, at 75.0%" in words.verdict(board(elu=(150, 150), gelu=(150, 150)))[0]
+    assert "ELU and GELU lead level, at 75.0%" in words.verdict(board(elu=(150, 150), gelu=(150, 150)))[0]
     assert words.verdict(board(elu=(150,)))[0].endswith("There is no other activation to compare it with.")
 
 
@@ -47,8 +47,8 @@ def test_architectures_are_judged_apart() -> None:
     cells = pd.concat([Builder().cells(), Builder(architecture="big").cells()])
     cells["checkpoint"] = cells["architecture"] + cells["checkpoint"]
     first, second = words.verdict(leaderboard(cells))
-    assert "la_silu comes first among the big networks" in first
-    assert "la_silu comes first among the net networks" in second
+    assert "LA-SiLU comes first among the big networks" in first
+    assert "LA-SiLU comes first among the net networks" in second
 
 
 def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: RunData) -> None:
@@ -61,7 +61,7 @@ def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: RunData) -> None:
     assert [note.split(" (")[0] for note in found] == [
         "The checkpoints differ in their training recipes",
         "The checkpoints differ in their training data",
-        "Several checkpoints of la_silu",
+        "Several checkpoints of LA-SiLU",
     ]
 
 

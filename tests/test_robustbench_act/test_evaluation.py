@@ -78,6 +78,7 @@ def test_equal_to_brute_force(name: str, checkpoint: str, run: Run, checkpoints:
     assert cell["accuracy"] == expected["accuracy"]
     assert cell["agreement"] == expected["agreement"]
     assert cell["top5"] == expected["top5"]
+    assert cell["predicted"] == " ".join(map(str, expected["predicted"][:4]))
     assert cell["brier"] == pytest.approx(expected["brier"], rel=1e-5)
     assert cell["ece"] == pytest.approx(expected["ece"], abs=1e-5)
     assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)

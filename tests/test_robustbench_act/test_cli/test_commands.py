@@ -104,7 +104,7 @@ def test_a_failed_checkpoint_is_named_and_the_exit_code_is_1(
         (("--classes", "7"), "other shapes 2: linear.bias: expected (7,), got (10,)"),
         (("--input-size", "1,8.5,8"), "expected whole numbers"),
         (("--mean", "0.1,0.2"), "Expected mean and std with 1 value(s)"),
-        (("--report", "pdf2"), "'pdf2' is not one of"),
+        (("--report", "pdf2"), "expected html, pdf, html,pdf or none, got 'pdf2'"),
         (("missing.pt",), "missing.pt: expected a checkpoint file, a folder or a pattern; nothing is there."),
     ],
 )

@@ -1,0 +1,125 @@
+"""What several sections need of a run, computed once."""
+
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports import tables, words
+from reports.grid import Grid, make_grid
+from reports.run import RunData
+from reports.style import Line, activation_line, drawing_order
+from robustbench_act import metrics
+
+ALL_FAILED = "Nothing to show: every checkpoint failed."
+NOT_PROBED = "Not measured (--no-probes)."
+BASELINES = ("relu", "native")
+"""Activations that others are compared with, the first that a run has."""
+
+
+MOST_COMPARED = 20
+"""Activations that are compared with each other, at most: the most robust."""
+
+
+class Digest:
+    """A run, and what is made of it.
+
+    Parameters
+    ----------
+    run
+        As `reports.load` returns it.
+    """
+
+    def __init__(self, run: RunData) -> None:
+        self.run = run
+        self.measure = words.measure(labelled=run.labelled)
+
+    @cached_property
+    def failed(self) -> pd.DataFrame:
+        """See `tables.failures`."""
+        return tables.failures(self.run.cells, self.run.info["checkpoints"])
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The rows of the checkpoints that were measured without an error."""
+        return metrics.succeeded(self.run.cells)
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
+        """See `robustbench_act.metrics.leaderboard`."""
+        return metrics.leaderboard(self.run.cells)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """See `robustbench_act.metrics.checkpoint_scores`."""
+        return metrics.checkpoint_scores(self.run.cells)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """See `reports.grid.Grid`."""
+        return make_grid(self.run.cells)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """The layer rows of the checkpoints that were measured without an error."""
+        return self.run.layers[~self.run.layers["checkpoint"].isin(self.failed["checkpoint"])]
+
+    @property
+    def architectures(self) -> list[str]:
+        """In alphabetical order."""
+        return sorted(self.board["architecture"].unique())
+
+    @cached_property
+    def activations(self) -> list[str]:
+        """Family by family, as legends have them."""
+        return sorted(self.board["activation"].unique(), key=drawing_order)
+
+    @property
+    def legend(self) -> list[tuple[str, Line]]:
+        """Each activation with its line."""
+        return [(name, activation_line(name)) for name in self.activations]
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The activation that others are compared with, where the run has one of BASELINES."""
+        return next((name for name in BASELINES if name in self.activations), None)
+
+    @property
+    def nothing(self) -> str:
+        """Why there are no accuracies; "" where there are."""
+        return ALL_FAILED if self.board.empty else ""
+
+    @property
+    def nothing_probed(self) -> str:
+        """Why there are no layers; "" where there are."""
+        return self.nothing or (NOT_PROBED if self.run.layers.empty else "")
+
+    @cached_property
+    def significance(self) -> dict[str, pd.DataFrame]:
+        """`tables.significance` of each architecture that has two activations: of the MOST_COMPARED first.
+
+        Empty where the run has no outcomes.
+        """
+        if self.outcomes is None:
+            return {}
+        return {
+            str(architecture): tables.significance(
+                self.scores[self.scores["architecture"] == architecture],
+                self.outcomes,
+                list(board["activation"][:MOST_COMPARED]),
+            )
+            for architecture, board in self.board.groupby("architecture")
+            if len(board) > 1
+        }
+
+    @cached_property
+    def outcomes(self) -> dict[str, NDArray[np.float64]] | None:
+        """Of each checkpoint (images,): the share of corrupted cells in which each image is right.
+
+        None where the run does not have them.
+        """
+        if "outcomes" not in self.cells:
+            return None
+        bad = self.cells[self.cells["severity"] > 0]
+        return {str(name): metrics.image_accuracy(own) for name, own in bad.groupby("checkpoint", sort=False)}

@@ -1,0 +1,72 @@
+"""All accuracies of a run as one array: checkpoints x corruptions x severities."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from robustbench_act.metrics import corrupted, ordered_groups, succeeded
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The checkpoints that were measured without an error, each corrupted cell once.
+
+    Attributes
+    ----------
+    checkpoints
+        checkpoint, architecture, activation, training_seed: a row for each.
+    corruptions
+        group, corruption, suite: a row for each, by group, then in the order of the run.
+    severities
+        In order.
+    clean
+        (checkpoints,) shares.
+    shares
+        (checkpoints, corruptions, severities) shares; NaN where a corruption was not run at a severity.
+    """
+
+    checkpoints: pd.DataFrame
+    corruptions: pd.DataFrame
+    severities: tuple[float, ...]
+    clean: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """(checkpoints, corruptions, 1 + severities): the mean over severities first, then each of them."""
+        return np.concatenate([np.nanmean(self.shares, axis=2, keepdims=True), self.shares], axis=2)
+
+    def places(self, group: str) -> NDArray[np.intp]:
+        """Return which corruptions belong to a group."""
+        return np.flatnonzero(self.corruptions["group"] == group)
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups of corruptions, in order."""
+        return list(dict.fromkeys(self.corruptions["group"]))
+
+
+def make_grid(cells: pd.DataFrame) -> Grid:
+    """Return the grid of `RunData.cells`; checkpoints and corruptions in the order of the run."""
+    whole = succeeded(cells)
+    bad = corrupted(whole)
+    keys = ["checkpoint", "architecture", "activation", "training_seed"]
+    checkpoints = whole.drop_duplicates("checkpoint")[keys].reset_index(drop=True)
+    found = bad.drop_duplicates(["group", "corruption"])[["group", "corruption", "suite"]]
+    rank = {name: place for place, name in enumerate(ordered_groups(found["group"]))}
+    order = found["group"].map(rank).argsort(kind="stable")
+    corruptions = found.iloc[order].reset_index(drop=True)
+    severities = tuple(sorted(bad["severity"].unique().tolist()))
+    wide = bad.pivot_table(index="checkpoint", columns=["corruption", "severity"], values="accuracy")
+    wanted = pd.MultiIndex.from_product([corruptions["corruption"], severities])
+    values = wide.reindex(index=checkpoints["checkpoint"], columns=wanted).to_numpy(dtype=float)
+    clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index("checkpoint")["accuracy"]
+    return Grid(
+        checkpoints,
+        corruptions,
+        severities,
+        clean.reindex(checkpoints["checkpoint"]).to_numpy(dtype=float),
+        values.reshape(len(checkpoints), len(corruptions), len(severities)),
+    )

@@ -1,0 +1,98 @@
+"""Several runs side by side: one `RunData` of all their checkpoints."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.errors import ReportError
+from reports.run import RunData
+from reports.style import OF_RUN
+from robustbench_act.sources import cell_differences, image_differences, source_differences
+
+_GROUP = ["architecture", "activation"]
+
+
+def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
+    """Return one run of all the checkpoints.
+
+    Activations that several runs have are told apart, "relu in new" from "relu in old", and so are
+    checkpoints of one name. What is said of images, corruptions and the rest is the first run's.
+
+    Parameters
+    ----------
+    runs
+        Each with its folder, which names it.
+
+    Raises
+    ------
+    ReportError
+        Runs on other images, or with other corruptions, severities or seeds: their numbers are not alike.
+    """
+    if not runs:
+        raise ReportError("expected at least one run")
+    (first_path, first), *others = runs
+    if not others:
+        return first
+    for path, other in others:
+        _check_alike(first_path, first, path, other)
+    names = _names([path for path, _ in runs])
+    groups = Counter(
+        pair for _, run in runs for pair in set(run.cells[_GROUP].itertuples(index=False, name=None))
+    )
+    checkpoints = Counter(name for _, run in runs for name in run.cells["checkpoint"].unique())
+    shared = {pair for pair, count in groups.items() if count > 1}
+    again = {name for name, count in checkpoints.items() if count > 1}
+    renamed = [_renamed(run, name, shared, again) for name, (_, run) in zip(names, runs, strict=True)]
+    info = {
+        **first.info,
+        "command": "\n".join(str(run.info.get("command", "not recorded")) for run in renamed),
+        "checkpoints": [entry for run in renamed for entry in run.info["checkpoints"]],
+        "runs": dict(zip(names, (str(path) for path, _ in runs), strict=True)),
+    }
+    return replace(
+        first,
+        info={key: value for key, value in info.items() if key != "tables"},
+        cells=pd.concat([run.cells for run in renamed], ignore_index=True),
+        layers=pd.concat(
+            [run.layers for run in renamed if len(run.layers)] or [first.layers], ignore_index=True
+        ),
+    )
+
+
+def _check_alike(first_path: Path, first: RunData, path: Path, other: RunData) -> None:
+    unlike = image_differences(first.info, other.info)
+    unlike += source_differences(first.info, other.info)
+    unlike = unlike or cell_differences(first.cells, other.cells)
+    if unlike:
+        raise ReportError(f"{first_path} and {path} are not alike: {'; '.join(unlike)}")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return what the runs are called: their folders' names, numbered where those are alike."""
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
+
+
+def _renamed(run: RunData, name: str, shared: set[Any], again: set[str]) -> RunData:
+    """Return a run whose activations and checkpoints are told apart from those of other runs."""
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        if table.empty:
+            return table
+        pairs = zip(table["architecture"], table["activation"], strict=True)
+        activations = [f"{pair[1]}{OF_RUN}{name}" if pair in shared else pair[1] for pair in pairs]
+        checkpoints = [f"{own} ({name})" if own in again else own for own in table["checkpoint"]]
+        return table.assign(activation=activations, checkpoint=checkpoints)
+
+    def entry(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+        own = checkpoint["name"]
+        return {**checkpoint, "name": f"{own} ({name})" if own in again else own}
+
+    info = {**run.info, "checkpoints": [entry(checkpoint) for checkpoint in run.info["checkpoints"]]}
+    return replace(run, info=info, cells=renamed(run.cells), layers=renamed(run.layers))

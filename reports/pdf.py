@@ -1,0 +1,152 @@
+"""The PDF report: the same sections on paper, with contents, page numbers and an outline."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from markupsafe import Markup
+
+from reports.digest import Digest
+from reports.errors import ReportError
+from reports.fonts import font_rules
+from reports.html import asset, render
+from reports.layout import Section
+from reports.style import heat_rules
+
+_BASE = "report:/"  # links inside the page are told by it
+
+
+def pdf_document(digest: Digest, sections: list[Section], *, engine: str = "plutoprint") -> bytes:
+    """Return the report as a PDF; text can be searched, fonts are embedded.
+
+    Laid out twice: the contents' page numbers are known after the first time. The same run gives the same
+    bytes.
+
+    Parameters
+    ----------
+    engine
+        Of ENGINES.
+
+    Raises
+    ------
+    ReportError
+        There is no such engine, or it is not installed.
+    """
+    layout = _engine(engine)
+    contents = _contents(sections)
+    page = _page(digest, sections, contents, {})
+    fonts = font_rules(page)
+    pages = _targets(layout(page, fonts), [place for _, place in contents])
+    printed = {place: number + 1 for place, number in pages.items()}
+    final = layout(_page(digest, sections, contents, printed), fonts)
+    return _finished(final, contents, pages, digest.run.info)
+
+
+def _contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Return title and place of what the list of contents has."""
+    found = [(section.title, section.name) for section in sections if section.name != "verdict"]
+    return [*found, ("Appendix: the numbers", "appendix")] if _appendix(sections) else found
+
+
+def _appendix(sections: Sequence[Section]) -> bool:
+    return any(section.tables for section in sections)
+
+
+def _page(
+    digest: Digest, sections: list[Section], contents: Sequence[tuple[str, str]], pages: Mapping[str, int]
+) -> str:
+    style = "\n".join([asset("report.css"), heat_rules(), asset("print.css")])
+    return render(
+        digest,
+        sections,
+        "print.html.j2",
+        style=Markup(style),  # noqa: S704 -- our own files
+        contents=contents,
+        pages=pages,
+        appendix=_appendix(sections),
+    )
+
+
+def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
+    """Return the page (from 0) that each link of the contents leads to; they come in the contents' order."""
+    found: dict[str, int] = {}
+    for name, page in _links(pdf):
+        if name in places:
+            found.setdefault(name, page)
+    missing = [place for place in places if place not in found]
+    if missing:
+        raise ReportError(f"the PDF has no link to {', '.join(missing)}")
+    return found
+
+
+def _links(pdf: bytes) -> Iterator[tuple[str, int]]:
+    """Yield name and page (from 0) of every named place."""
+    from pypdf import PdfReader  # noqa: PLC0415 -- for PDFs alone
+
+    reader = PdfReader(io.BytesIO(pdf))
+    for name, destination in reader.named_destinations.items():
+        page = reader.get_destination_page_number(destination)
+        if page is not None:
+            yield name, page
+
+
+def _finished(
+    pdf: bytes, contents: Sequence[tuple[str, str]], pages: Mapping[str, int], info: Mapping[str, Any]
+) -> bytes:
+    """Add outline, language and what the file says of itself; the same input gives the same bytes."""
+    from pypdf import PdfWriter  # noqa: PLC0415
+    from pypdf.generic import NameObject, TextStringObject  # noqa: PLC0415
+
+    writer = PdfWriter(clone_from=io.BytesIO(pdf))
+    writer.add_outline_item(title="Verdict", page_number=0)
+    for title, place in contents:
+        writer.add_outline_item(title=title, page_number=pages[place])
+    writer.root_object[NameObject("/Lang")] = TextStringObject("en")
+    title = f"Robustness report: {info['dataset']['name']}"
+    writer.metadata = {"/Title": title, "/Creator": "actrobust", "/Producer": "actrobust"}
+    with io.BytesIO() as file:
+        writer.write(file)
+        return file.getvalue()
+
+
+def _plutoprint(page: str, fonts: str) -> bytes:
+    import plutoprint  # noqa: PLC0415
+
+    class Nothing(plutoprint.ResourceFetcher):
+        """Fetches what is in the page itself, and nothing else."""
+
+        def fetch_url(self, url: str) -> Any:
+            if not url.startswith("data:"):
+                raise ReportError(f"the report asks for {url}")
+            return super().fetch_url(url)
+
+    book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)
+    book.custom_resource_fetcher = Nothing()
+    book.load_html(page, user_style=fonts, base_url=_BASE)
+    with io.BytesIO() as file:
+        book.write_to_pdf_stream(file)
+        return file.getvalue()
+
+
+def _weasyprint(page: str, fonts: str) -> bytes:
+    import weasyprint  # noqa: PLC0415
+    from weasyprint.text.fonts import FontConfiguration  # noqa: PLC0415
+
+    configuration = FontConfiguration()
+    style = weasyprint.CSS(string=fonts, font_config=configuration)
+    document = weasyprint.HTML(string=page, base_url=_BASE)
+    made: bytes = document.write_pdf(stylesheets=[style], font_config=configuration)
+    return made
+
+
+ENGINES: Mapping[str, Callable[[str, str], bytes]] = {"plutoprint": _plutoprint, "weasyprint": _weasyprint}
+"""What lays out a page: from HTML and the rules of its fonts to a PDF."""
+
+
+def _engine(name: str) -> Callable[[str, str], bytes]:
+    if name not in ENGINES:
+        raise ReportError(f"expected a PDF engine ({', '.join(ENGINES)}), got {name!r}")
+    if find_spec(name) is None:
+        raise ReportError(f"the PDF needs {name}: pip install {name}")
+    return ENGINES[name]

@@ -1,0 +1,117 @@
+"""A report of one or several runs: as a page, on paper, and figure by figure."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from reports.digest import Digest
+from reports.errors import ReportError
+from reports.figures import to_file
+from reports.files import write
+from reports.html import html_page
+from reports.joining import join
+from reports.layout import Section
+from reports.pdf import pdf_document
+from reports.run import RunData, load
+from reports.sections import SECTIONS
+
+FORMATS = ("html", "pdf")
+
+
+class Report:
+    """What is made of a run.
+
+    Parameters
+    ----------
+    run
+        As `reports.load` or `reports.join` returns it.
+    """
+
+    def __init__(self, run: RunData) -> None:
+        self.digest = Digest(run)
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The parts, in their order; of failed checkpoints only where there are any."""
+        made = (make(self.digest) for make in SECTIONS)
+        return [section for section in made if section.content or section.nothing]
+
+    def html(self) -> str:
+        """Return one HTML page: see `reports.html.html_page`."""
+        return html_page(self.digest, self.sections)
+
+    def pdf(self, *, engine: str = "plutoprint") -> bytes:
+        """Return a PDF: see `reports.pdf.pdf_document`."""
+        return pdf_document(self.digest, self.sections, engine=engine)
+
+    def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
+        """Write ``report.html`` and ``report.pdf`` into a folder, each whole or not at all.
+
+        All are made before the first is written.
+
+        Raises
+        ------
+        ReportError
+            For a format that there is not, or a file that cannot be written.
+        """
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown or not formats:
+            raise ReportError(f"expected formats of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
+        makers = {"html": lambda: self.html().encode(), "pdf": self.pdf}
+        made = {name: makers[name]() for name in formats}
+        return [write(Path(folder) / f"report.{name}", data) for name, data in made.items()]
+
+    def write_figures(self, folder: str | Path) -> list[Path]:
+        """Write every figure as SVG and PNG with its numbers as CSV; of tables the numbers.
+
+        Returns
+        -------
+        list of Path
+            Of the files, in the order of the report.
+
+        Raises
+        ------
+        ReportError
+            For a file that cannot be written.
+        """
+        folder, paths = Path(folder), []
+        for section in self.sections:
+            for name, table in section.numbers.items():
+                paths.append(write(folder / f"{name}.csv", table.to_csv(index=False).encode()))
+            for drawing in (one for panel in section.panels for one in panel.drawings):
+                paths += [
+                    write(
+                        folder / f"{drawing.name}.{kind}", to_file(drawing.draw, size=drawing.size, kind=kind)
+                    )
+                    for kind in ("svg", "png")
+                ]
+                paths.append(write(folder / f"{drawing.name}.csv", drawing.data.to_csv(index=False).encode()))
+        return paths
+
+
+def make_report(*runs: str | Path) -> Report:
+    """Return the report of a run directory, or of several side by side.
+
+    Raises
+    ------
+    ReportError
+        One cannot be read (see `reports.load`), or they are not alike (see `reports.join`).
+    """
+    return Report(join([(Path(run), load(run)) for run in runs]))
+
+
+def render_html(run: RunData) -> str:
+    """Return the report of a run as one HTML page."""
+    return Report(run).html()
+
+
+def write_html(run: str | Path) -> Path:
+    """Write ``report.html`` into the run directory and return its path.
+
+    Raises
+    ------
+    ReportError
+        The run cannot be read (see `reports.load`), or the page cannot be written.
+    """
+    (path,) = make_report(run).write(run)
+    return path

@@ -1,0 +1,36 @@
+"""The parts of a report, from the verdict to the glossary: each a function from a `Digest` to a `Section`."""
+
+from collections.abc import Callable
+
+from reports.digest import Digest
+from reports.layout import Section
+from reports.sections.classes import classes
+from reports.sections.curves import curves
+from reports.sections.heat import heat
+from reports.sections.layers import means, profile, signals
+from reports.sections.leaderboard import leaderboard
+from reports.sections.samples import samples
+from reports.sections.significance import significance
+from reports.sections.sources import failed, glossary, sources
+from reports.sections.tradeoff import tradeoff
+from reports.sections.verdict import verdict
+
+SECTIONS: tuple[Callable[[Digest], Section], ...] = (
+    verdict,
+    leaderboard,
+    heat,
+    curves,
+    tradeoff,
+    significance,
+    classes,
+    profile,
+    means,
+    signals,
+    samples,
+    failed,
+    sources,
+    glossary,
+)
+"""In the order of the page."""
+
+__all__ = ["SECTIONS"]

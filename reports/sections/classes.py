@@ -1,0 +1,70 @@
+"""Which classes lose: accuracy on corrupted images, class by class."""
+
+from typing import Any
+
+import numpy as np
+
+from reports import words
+from reports.digest import Digest
+from reports.layout import Section
+from reports.style import activation_line, heat_step, label
+from robustbench_act import metrics
+
+MOST = 20
+"""Classes that are shown: those that lose most."""
+
+NO_OUTCOMES = "This run does not say which images were right: it was made before outcomes were recorded."
+NO_LABELS = "The images have no labels, so there are no classes to tell apart."
+
+
+def classes(digest: Digest) -> Section:
+    """Return the section."""
+    title, labels = "Class by class", digest.run.labels
+    nothing = digest.nothing or (NO_LABELS if labels is None else "")
+    nothing = nothing or (NO_OUTCOMES if "outcomes" not in digest.cells else "")
+    if nothing or labels is None:
+        return Section("classes", title, "Classes", nothing=nothing)
+    table = metrics.class_accuracy(digest.run.cells, labels)
+    groups = digest.scores.set_index("checkpoint")[["architecture", "activation"]]
+    table = table.join(groups, on="checkpoint")
+    keys = ["architecture", "activation", "label"]
+    means = table.groupby(keys)[["clean", "corrupted"]].mean().assign(n=table.groupby(keys)["n"].first())
+    wide = means["corrupted"].unstack(["architecture", "activation"])
+    wide = wide[list(digest.board[["architecture", "activation"]].itertuples(index=False, name=None))]
+    images = table.drop_duplicates("label").set_index("label")["n"]
+    order = wide.mean(axis=1).sort_values(kind="stable").index
+    content = {
+        "columns": _columns(digest),
+        "rows": [_row(wide.loc[place], _name(digest, place), int(images[place])) for place in order[:MOST]],
+        "left_out": max(len(order) - MOST, 0),
+    }
+    return Section("classes", title, "Classes", content, numbers={"classes": means.reset_index()})
+
+
+def _columns(digest: Digest) -> list[dict[str, Any]]:
+    several = len(digest.architectures) > 1
+    return [
+        {
+            "activation": row.activation,
+            "label": label(str(row.activation)),
+            "line": activation_line(str(row.activation)),
+            "seed": "",
+            "architecture": row.architecture if several else "",
+        }
+        for row in digest.board.itertuples()
+    ]
+
+
+def _name(digest: Digest, place: Any) -> str:
+    names = digest.run.info["dataset"].get("classes") or []
+    return str(names[place]) if 0 <= place < len(names) else str(place)
+
+
+def _row(values: Any, name: str, images: int) -> dict[str, Any]:
+    shares = np.asarray(values, dtype=float)
+    activations = values.index.get_level_values("activation")
+    cells = [
+        {"activation": activation, "text": words.percent(share), "step": heat_step(share)}
+        for activation, share in zip(activations, shares, strict=True)
+    ]
+    return {"name": name, "images": images, "cells": cells}

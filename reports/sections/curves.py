@@ -1,0 +1,65 @@
+"""Accuracy by severity: small multiples, group by group."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from reports import tables, words
+from reports.digest import Digest
+from reports.figures import CURVE_SIZE, severity_curves
+from reports.layout import Drawing, Panel, Section, Table
+from reports.style import drawing_order, label
+
+
+def curves(digest: Digest) -> Section:
+    """Return the section: a panel for each architecture and group of corruptions."""
+    title = f"{digest.measure.capitalize()} by severity"
+    if digest.nothing:
+        return Section("curves", title, "Severity", nothing=digest.nothing)
+    long = tables.curves(digest.run.cells)
+    suites = dict(zip(digest.grid.corruptions["corruption"], digest.grid.corruptions["suite"], strict=True))
+    order = tables.corruption_order(digest.cells)
+    panels, numbers = [], []
+    for place, (architecture, own) in enumerate(long.groupby("architecture")):
+        where = f"{architecture}: " if len(digest.architectures) > 1 else ""
+        for group in dict.fromkeys(group for group, _ in order):
+            drawings = [
+                _drawing(own, corruption, suites[corruption], name=f"curve-{place}-{number}")
+                for number, (found, corruption) in enumerate(order)
+                if found == group
+            ]
+            panels.append(Panel(f"{where}{group}" if where else group.capitalize(), drawings))
+        numbers.append(_table(own, order, digest.measure, where))
+    return Section("curves", title, "Severity", {"legend": digest.legend}, panels=panels, tables=numbers)
+
+
+def _drawing(long: pd.DataFrame, corruption: str, suite: str, *, name: str) -> Drawing:
+    data = long[long["corruption"] == corruption]
+    return Drawing(
+        name=name,
+        heading=corruption,
+        finding=words.curve_finding(corruption, data),
+        draw=partial(severity_curves, data),
+        size=CURVE_SIZE,
+        data=data,
+        facts={"corruption": corruption, "suite": suite},
+    )
+
+
+def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], measure: str, where: str) -> Table:
+    wide = data.pivot_table(index=["corruption", "activation"], columns="severity", values="accuracy")
+    severities = wide.columns.astype(float)
+    names = sorted(data["activation"].unique(), key=drawing_order)
+    rows = [(corruption, name) for _, corruption in order for name in names]
+    heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
+    return Table(
+        caption=f"{where}{measure} in %, mean over training seeds".capitalize(),
+        headings=["Corruption", "Activation", *heads],
+        rows=[
+            [corruption, label(name), *(words.percent(value) for value in wide.loc[(corruption, name)])]
+            for corruption, name in rows
+        ],
+        stubs=2,
+        activations=[name for _, name in rows],
+    )

@@ -1,0 +1,107 @@
+"""Where accuracy is lost: a value in each cell, corruption by corruption, with the means of groups."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports import words
+from reports.digest import Digest
+from reports.grid import Grid
+from reports.layout import Section
+from reports.style import activation_line, heat_step, label
+
+FOLDED = 14
+"""Checkpoints that have a column each, at most; above, the columns are activations."""
+
+
+def heat(digest: Digest) -> Section:
+    """Return the section."""
+    title = f"Where {digest.measure} is lost"
+    if digest.nothing:
+        return Section("heat", title, "Heat map", nothing=digest.nothing)
+    grid = digest.grid
+    columns = _columns(digest)
+    content = {
+        "columns": columns,
+        "folded": len(grid.checkpoints) > FOLDED,
+        "blocks": _blocks(grid, columns),
+        "severities": [f"{severity:g}" for severity in grid.severities],
+        "images": int(digest.run.cells["n"].max()),
+    }
+    return Section("heat", title, "Heat map", content, numbers={"heat": heat_numbers(grid)})
+
+
+def heat_numbers(grid: Grid) -> pd.DataFrame:
+    """Return accuracy by checkpoint (rows) and corruption (columns), means over severities, clean first."""
+    values = pd.DataFrame(grid.means[:, :, 0], columns=list(grid.corruptions["corruption"]))
+    values.insert(0, "clean", grid.clean)
+    return pd.concat([grid.checkpoints, values], axis=1)
+
+
+def _columns(digest: Digest) -> list[dict[str, Any]]:
+    """Return what the columns are, the most robust first: activations, or checkpoints where they are few."""
+    known = digest.grid.checkpoints
+    several = len(digest.architectures) > 1
+    columns = []
+    for row in digest.board.itertuples():
+        own = known[(known["architecture"] == row.architecture) & (known["activation"] == row.activation)]
+        facts = {
+            "activation": row.activation,
+            "label": label(str(row.activation)),
+            "line": activation_line(str(row.activation)),
+            "architecture": row.architecture if several else "",
+        }
+        if len(known) > FOLDED:
+            columns.append({**facts, "seed": "", "rows": own.index.to_numpy()})
+            continue
+        columns += [
+            {**facts, "seed": words.plain(seed) if len(own) > 1 else "", "rows": np.array([place])}
+            for place, seed in own["training_seed"].items()
+        ]
+    return columns
+
+
+def _blocks(grid: Grid, columns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups of rows: clean; of each group of corruptions its mean, then its members; all of them."""
+    facts = [grid.corruptions[name] for name in ("corruption", "suite")]
+    clean = np.repeat(grid.clean[:, None], 1 + len(grid.severities), axis=1)
+    means = grid.means
+    blocks = [{"group": "", "suite": "", "rows": [_row("clean", "", clean, columns)]}]
+    for group in grid.groups:
+        places = grid.places(group)
+        members = [_mean_row(f"mean of {group}", means[:, places], columns)] if len(places) > 1 else []
+        members += [_row(facts[0][place], facts[1][place], means[:, place], columns) for place in places]
+        blocks.append({"group": group, "rows": members})
+    blocks.append({"group": "all", "rows": [_mean_row("mean of all corruptions", means, columns)]})
+    return blocks
+
+
+def _mean_row(name: str, values: NDArray[np.float64], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {**_row(name, "", np.nanmean(values, axis=1), columns), "mean": True}
+
+
+def _row(
+    name: str, suite: str, values: NDArray[np.float64], columns: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a row: values (checkpoints, 1 + severities) as texts, the mean over severities first."""
+    return {
+        "name": name,
+        "suite": suite,
+        "mean": False,
+        "cells": [_cell(values[column["rows"]], column["activation"]) for column in columns],
+    }
+
+
+def _cell(values: NDArray[np.float64], activation: str) -> dict[str, Any]:
+    """Return the texts of a cell (seeds, 1 + severities): means over seeds, and their spread."""
+    means = values.mean(axis=0)
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(means), np.nan)
+    return {
+        "activation": activation,
+        "texts": [words.percent(value) for value in means],
+        "spreads": ["" if np.isnan(value) else words.percent(value) for value in spread],
+        "step": heat_step(means[0]),
+    }

@@ -1,0 +1,90 @@
+"""One row for each activation, ranked, with its interval over training seeds; then every checkpoint."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports import words
+from reports.digest import Digest
+from reports.layout import Section, Table
+from reports.style import activation_line, label
+from robustbench_act import metrics
+
+
+def leaderboard(digest: Digest) -> Section:
+    """Return the section."""
+    board = digest.board
+    return Section(
+        "leaderboard",
+        "Leaderboard",
+        "Leaderboard",
+        {"board": _board(board), "labelled": digest.run.labelled},
+        nothing=digest.nothing,
+        tables=[] if board.empty else [_every_checkpoint(digest.scores, digest.measure)],
+        numbers={"leaderboard": board, "checkpoints": digest.scores},
+    )
+
+
+def _board(board: pd.DataFrame) -> dict[str, Any]:
+    """Return headings and rows: text, the value to sort by, and the interval's drawing."""
+    groups = metrics.group_columns(board)
+    shared = {"architecture"} if len(set(board["architecture"])) == 1 else set()  # said in the page's header
+    described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
+    described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
+    ruler = _ruler(board)
+    rows = [_row(row, described, ruler) for _, row in board.iterrows()]
+    return {"columns": described, "groups": groups, "rows": rows, "ruler": ruler}
+
+
+def _row(
+    row: "pd.Series[Any]", columns: Mapping[str, metrics.Metric], ruler: tuple[int, int]
+) -> dict[str, Any]:
+    return {
+        "cells": {name: (_text(row[name], column), row[name]) for name, column in columns.items()},
+        "activation": row["activation"],
+        "line": activation_line(row["activation"]),
+        "dot": _place(row["corrupted"], ruler),
+        "interval": None if pd.isna(row["low"]) else [_place(row[end], ruler) for end in ("low", "high")],
+    }
+
+
+def _text(value: Any, column: metrics.Metric) -> str:
+    if column.unit:
+        return words.percent(value)
+    return label(value) if column.title == "Activation" else str(value)
+
+
+def _ruler(board: pd.DataFrame) -> tuple[int, int]:
+    """Return the tens (in %) between which all intervals lie, within 0 to 100."""
+    if board.empty:
+        return 0, 100
+    ends = 10 * board[["low", "high", "corrupted"]].to_numpy(dtype=float)
+    return max(10 * math.floor(np.nanmin(ends)), 0), min(10 * math.ceil(np.nanmax(ends)), 100)
+
+
+def _place(share: float, ruler: tuple[int, int]) -> float:
+    """Return where a share lies on the ruler of 100 units."""
+    first, last = ruler
+    return round(100 * min(max((100 * share - first) / max(last - first, 1), 0.0), 1.0), 2)
+
+
+def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:
+    groups = metrics.group_columns(scores)
+    ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
+    values = ["clean", "corrupted", *groups]
+    heads = [name.removeprefix("group_").capitalize() for name in values]
+    return Table(
+        caption=f"{measure.capitalize()} of every checkpoint, in %",
+        headings=["Checkpoint", "Training seed", *heads],
+        rows=[
+            [
+                *(words.plain(row[name]) for name in ("checkpoint", "training_seed")),
+                *map(words.percent, row[values]),
+            ]
+            for _, row in ordered.iterrows()
+        ],
+        activations=list(ordered["activation"]),
+    )

@@ -1,0 +1,96 @@
+"""Which differences are beyond noise: every two activations, over images and over training seeds."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports import words
+from reports.digest import MOST_COMPARED, Digest
+from reports.layout import Section, Table
+from reports.sections.classes import NO_OUTCOMES
+from reports.style import activation_line, label
+
+LEVEL = 0.05
+
+
+def significance(digest: Digest) -> Section:
+    """Return the section: a matrix for each architecture."""
+    title = "Beyond noise?"
+    nothing = digest.nothing or ("" if digest.outcomes is not None else NO_OUTCOMES)
+    if not nothing and not digest.significance:
+        nothing = "There is no second activation to compare with."
+    if nothing:
+        return Section("significance", title, "Significance", nothing=nothing)
+    matrices, details, numbers = [], [], []
+    for architecture, found in digest.significance.items():
+        names = [found["a"][0], *found["b"][: _others(found)]]
+        numbers.append(found.assign(architecture=architecture))
+        heading = architecture if len(digest.architectures) > 1 else ""
+        matrices.append({"heading": heading, "names": _heads(names), "rows": _rows(found, names)})
+        details.append(_table(found, heading))
+    most = MOST_COMPARED if digest.board.groupby("architecture").size().max() > MOST_COMPARED else 0
+    content = {"matrices": matrices, "most": most}
+    frame = pd.concat(numbers, ignore_index=True)
+    return Section(
+        "significance", title, "Significance", content, tables=details, numbers={"significance": frame}
+    )
+
+
+def _others(found: pd.DataFrame) -> int:
+    """Return how many activations the first one was compared with."""
+    return int((found["a"] == found["a"][0]).sum())
+
+
+def _heads(names: list[str]) -> list[dict[str, Any]]:
+    return [{"activation": name, "label": label(name), "line": activation_line(name)} for name in names]
+
+
+def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
+    """Return the matrix: over images above the diagonal, over seeds below it; row minus column."""
+    pairs = {(row["a"], row["b"]): row for row in found.to_dict("records")}
+    rows = []
+    for place, name in enumerate(names):
+        cells: list[dict[str, str]] = []
+        for column, other in enumerate(names):
+            if place == column:
+                cells.append({"text": "", "kind": "self", "said": ""})
+            elif place < column:
+                cells.append(_cell(pairs[name, other], "images", 1))
+            else:
+                cells.append(_cell(pairs[other, name], "seeds", -1))
+        rows.append({**_heads([name])[0], "cells": cells})
+    return rows
+
+
+def _cell(pair: Mapping[Hashable, Any], over: str, sign: int) -> dict[str, str]:
+    """Return a difference in points: bold where it is beyond noise, a dash where nobody can say."""
+    difference, p = sign * pair[f"{over}_difference"], pair[f"{over}_adjusted"]
+    if pd.isna(p):
+        return {"text": "–", "kind": "unknown", "said": str(pair[f"{over}_note"] or "no test")}
+    kind = "noise" if p >= LEVEL else "more" if difference > 0 else "less"
+    return {"text": words.points(difference), "kind": kind, "said": f"{words.p_text(p)} over {over}"}
+
+
+def _table(found: pd.DataFrame, heading: str) -> Table:
+    rows = []
+    for pair in found.to_dict("records"):
+        for over in ("images", "seeds"):
+            rows.append(
+                [
+                    f"{label(pair['a'])} − {label(pair['b'])}",
+                    over,
+                    words.points(pair[f"{over}_difference"]),
+                    f"{words.points(pair[f'{over}_low'])} to {words.points(pair[f'{over}_high'])}",
+                    words.p_value(pair[f"{over}_p"]),
+                    words.p_value(pair[f"{over}_adjusted"]),
+                    words.plain(pair[f"{over}_pairs"]),
+                    pair[f"{over}_test"] + (f"; {pair[f'{over}_note']}" if pair[f"{over}_note"] else ""),
+                ]
+            )
+    return Table(
+        caption=f"{heading + ': ' if heading else ''}differences in points, with 95% intervals".capitalize(),
+        headings=["Pair", "Over", "Difference", "95% interval", "p", "p (Holm)", "Pairs", "Test"],
+        rows=rows,
+        stubs=2,
+    )
