@@ -5,7 +5,7 @@ A report is made from run directories alone (``run.json``, ``cells/``, ``layers/
 nor matplotlib.
 """
 
-from reports.errors import ReportError
+from reports.errors import ReportError, SectionError
 from reports.joining import join
 from reports.report import FORMATS, Report, make_report, render_html, write_html
 from reports.run import RunData, load
@@ -15,6 +15,7 @@ __all__ = [
     "Report",
     "ReportError",
     "RunData",
+    "SectionError",
     "join",
     "load",
     "make_report",

@@ -100,7 +100,7 @@ def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
 def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
     """Write names beside the points, from the top down, each below those that it would hide."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-    width, line = (right - left) * 0.14, (high - low) * 0.05
+    width, line = (right - left) * 0.1, (high - low) * 0.05
     written: list[tuple[float, float]] = []
     for x, y, name in sorted(places, key=lambda place: -place[1]):
         near = [above for beside, above in written if abs(beside - x) < width]
@@ -117,6 +117,9 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
             fontsize=6.5,
             color=readable(activation_line(name).colour),
         )
+        if place != y:
+            (leader,) = ax.plot([x, x + width / 40], [y, place], color=_REFERENCE, linewidth=0.4)
+            leader.set_gid(_gid(name))
         text.set_gid(_gid(name))
 
 

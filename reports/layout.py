@@ -74,11 +74,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Panel:
-    """Figures that belong together, such as those of one architecture, and the table of their numbers."""
+    """Figures that belong together, such as those of one architecture; `small` ones stand four to a row."""
 
     heading: str
     drawings: Sequence[Drawing]
-    table: Table | None = None
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,8 @@ class Section:
     panels: Sequence[Panel] = ()
     tables: Sequence[Table] = ()
     numbers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """The figures of all panels."""
+        return [drawing for panel in self.panels for drawing in panel.drawings]

@@ -99,6 +99,7 @@ def _finished(
     from pypdf.generic import NameObject, TextStringObject  # noqa: PLC0415
 
     writer = PdfWriter(clone_from=io.BytesIO(pdf))
+    writer.root_object.pop(NameObject("/Outlines"), None)  # WeasyPrint's own has every heading
     writer.add_outline_item(title="Verdict", page_number=0)
     for title, place in contents:
         writer.add_outline_item(title=title, page_number=pages[place])

@@ -1,11 +1,11 @@
 """A report of one or several runs: as a page, on paper, and figure by figure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from reports.digest import Digest
-from reports.errors import ReportError
+from reports.errors import ReportError, SectionError
 from reports.figures import to_file
 from reports.files import write
 from reports.html import html_page
@@ -14,6 +14,7 @@ from reports.layout import Section
 from reports.pdf import pdf_document
 from reports.run import RunData, load
 from reports.sections import SECTIONS
+from robustbench_act.errors import InputError, first_line
 
 FORMATS = ("html", "pdf")
 
@@ -32,9 +33,28 @@ class Report:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """The parts, in their order; of failed checkpoints only where there are any."""
-        made = (make(self.digest) for make in SECTIONS)
+        """The parts, in their order; of failed checkpoints only where there are any.
+
+        Raises
+        ------
+        SectionError
+            One cannot be made.
+        """
+        made = [self._made(make) for make in SECTIONS]
         return [section for section in made if section.content or section.nothing]
+
+    def _made(self, make: Callable[[Digest], Section]) -> Section:
+        """Return a section with its figures drawn."""
+        try:
+            section = make(self.digest)
+            for drawing in section.drawings:
+                _ = drawing.svg
+        except InputError:
+            raise
+        except Exception as error:
+            reason = first_line(error)
+            raise SectionError(f"the section {make.__name__!r} cannot be made: {reason}") from error
+        return section
 
     def html(self) -> str:
         """Return one HTML page: see `reports.html.html_page`."""
@@ -78,7 +98,7 @@ class Report:
         for section in self.sections:
             for name, table in section.numbers.items():
                 paths.append(write(folder / f"{name}.csv", table.to_csv(index=False).encode()))
-            for drawing in (one for panel in section.panels for one in panel.drawings):
+            for drawing in section.drawings:
                 paths += [
                     write(
                         folder / f"{drawing.name}.{kind}", to_file(drawing.draw, size=drawing.size, kind=kind)

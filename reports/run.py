@@ -208,7 +208,8 @@ def _check_layers(layers: pd.DataFrame, cells: pd.DataFrame, *, probed: bool, wh
         return
     measured = sorted(set(cells["checkpoint"]) - set(cells.loc[cells["error"].notna(), "checkpoint"]))
     for kind, rows in (("clean", layers["severity"] == 0), ("corrupted", layers["severity"] > 0)):
-        absent = [name for name in measured if name not in set(layers.loc[rows, "checkpoint"])]
+        there = set(layers.loc[rows, "checkpoint"])
+        absent = [name for name in measured if name not in there]
         if absent:
             raise ReportError(f"{where}: no {kind} layer rows for {words.joined(absent)}")
 

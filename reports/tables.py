@@ -101,7 +101,7 @@ def significance(
         both = own.merge(other, on="training_seed") if own["training_seed"].notna().all() else own[:0]
         unique = not both["training_seed"].duplicated().any()
         over_seeds = compare_seeds(both["corrupted_x"], both["corrupted_y"]) if len(both) and unique else None
-        for over, found in (("images", compare_images(x, y)), ("seeds", over_seeds)):
+        for over, found in (("images", compare_images(x, y, bootstrap=False)), ("seeds", over_seeds)):
             row |= {f"{over}_{name}": value for name, value in _test_columns(found).items()}
         rows.append(row)
     table = pd.DataFrame(rows)

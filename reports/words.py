@@ -199,7 +199,7 @@ def fallen(grid: Grid, measure: str) -> str:
     name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
     at_top = pd.Series(grid.shares[:, worst, -1], index=list(grid.checkpoints["activation"])).sort_values()
     before, after = percent(grid.clean.mean()), percent(means[worst])
-    text = f"{name} takes most: mean {measure} falls from {before}% to {after}%"
+    text = f"Most is lost to {name}: mean {measure} falls from {before}% to {after}%"
     best, least = at_top.index[-1], at_top.index[0]
     if best == least:
         return f"{text}, {percent(at_top.mean())}% at severity {top:g}."

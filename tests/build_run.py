@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,8 @@ class Builder:
     failed: Mapping[str, str] = field(default_factory=dict)
     probes: bool = True
     corruptions: Sequence[tuple[str, str]] = CORRUPTIONS
+    layer_names: Sequence[tuple[str, int]] = LAYERS
+    severities: ClassVar[tuple[float, ...]] = SEVERITIES
 
     def keys(self, activation: str, seed: int) -> dict[str, Any]:
         return {
@@ -60,7 +62,7 @@ class Builder:
         clean = {**cell, "corruption": "clean", "group": "clean", "severity": 0.0, "suite": "clean"}
         bad = [
             {**cell, "corruption": name, "group": group, "severity": severity}
-            for (name, group), severity in product(self.corruptions, SEVERITIES)
+            for (name, group), severity in product(self.corruptions, self.severities)
         ]
         return [clean, *bad]
 
@@ -98,7 +100,7 @@ class Builder:
             keys = self.keys(activation, seed)
             if not self.probes or keys["checkpoint"] in self.failed:
                 continue
-            for cell, (index, (layer, elements)) in product(self.grid(), enumerate(LAYERS)):
+            for cell, (index, (layer, elements)) in product(self.grid(), enumerate(self.layer_names)):
                 size = cell["severity"] * (index + 1)
                 rows.append(
                     {**keys, **cell, "layer": layer, "index": index, "elements": elements}

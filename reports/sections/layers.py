@@ -106,7 +106,9 @@ def _boxes(digest: Digest) -> list[Panel]:
             for data in [own[own["activation"] == name]]
         ]
         where = f", {architecture}" if len(digest.architectures) > 1 else ""
-        panels.append(Panel(f"Distribution over the elements of each layer, clean images{where}", drawings))
+        panels.append(
+            Panel(f"Distribution over the elements of each layer, clean images{where}", drawings, small=True)
+        )
     return panels
 
 

@@ -17,9 +17,12 @@ def samples(digest: Digest) -> Section:
     """Return the section: a strip for each corruption; of each activation's first network the predictions."""
     run = digest.run
     order = tables.corruption_order(run.cells)
+    known = pd.DataFrame(columns=["corruption", "suite"]) if digest.nothing else digest.grid.corruptions
+    suites = dict(zip(known["corruption"], known["suite"], strict=True))
     strips = [
         {
             "corruption": name,
+            "suite": suites.get(name, ""),
             "uri": _data_uri(run.samples[name]),
             "size": _png_size(run.samples[name]),
             "predictions": _predictions(digest, name),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import robustbench_act
+from reports.errors import SectionError
 from robustbench_act.cli.comparing import compare, table
 from robustbench_act.cli.evaluating import evaluate, report
 from robustbench_act.cli.examining import doctor
@@ -44,6 +45,8 @@ class _Group(click.Group):
             if error.filename is None:
                 raise
             raise click.UsageError(f"{error.filename}: {error.strerror}.") from error
+        except SectionError as error:
+            raise click.ClickException(printable(str(error))) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

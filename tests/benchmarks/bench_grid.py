@@ -335,13 +335,13 @@ def main() -> None:
             answer = one_memory(chosen.out, chosen.mnist or None, int(values[0]), int(values[1]))
         else:
             answer = one_workers(chosen.out, json.loads(values[0]))
-        print(json.dumps(answer))  # noqa: T201
+        print(json.dumps(answer))
         return
     with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
         for name in chosen.parts or PARTS:
-            print(f"\n{name}", flush=True)  # noqa: T201
+            print(f"\n{name}", flush=True)
             for row in PARTS[name](Path(folder), chosen):
-                print("  ".join(f"{key}: {_text(value)}" for key, value in row.items()), flush=True)  # noqa: T201
+                print("  ".join(f"{key}: {_text(value)}" for key, value in row.items()), flush=True)
 
 
 def _text(value: Any) -> str:

@@ -6,11 +6,12 @@ from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from reports import RunData, tables
-from reports.figures import CURVE_SIZE, depth_lines, severity_curves, to_svg
+from reports import Report, RunData, tables
+from reports.figures import CURVE_SIZE, depth_lines, mean_boxes, severity_curves, to_file, to_svg, trade_off
 
 
 def test_severity_curves_draw_the_table(run: RunData) -> None:
@@ -80,3 +81,87 @@ def test_drawing_is_repeatable_and_ignores_and_keeps_global_settings(run: RunDat
         settings = dict(matplotlib.rcParams)
         assert svg(run) == before
         assert dict(matplotlib.rcParams) == settings
+
+
+def test_bands_are_the_intervals_cut_at_what_is_possible(run: RunData) -> None:
+    data = tables.curves(run.cells)
+    fog = data[data["corruption"] == "fog"]
+    ax = severity_curves(fog, Figure().add_subplot())
+    bands = {str(band.get_gid()): band.get_paths()[0].vertices for band in ax.collections}
+    assert set(bands) == {"activation:relu", "activation:la_silu"}
+    own = fog[fog["activation"] == "relu"]
+    drawn = np.asarray(bands["activation:relu"])[:, 1]
+    assert drawn.min() == pytest.approx(100 * own["low"].clip(0, 1).min())
+    assert drawn.max() == pytest.approx(100 * own["high"].clip(0, 1).max())
+    assert 0 <= drawn.min() < drawn.max() <= 100
+
+
+def test_of_many_lines_only_the_highlighted_have_bands(run: RunData) -> None:
+    data = tables.curves(run.cells)
+    fog = data[(data["corruption"] == "fog") & (data["activation"] == "relu")]
+    names = ["relu", "elu", "gelu", "mish", "nrelu"]
+    many = pd.concat([fog.assign(activation=name) for name in names])
+    ax = severity_curves(many, Figure().add_subplot())
+    assert [band.get_gid() for band in ax.collections] == ["activation:nrelu"]
+
+
+def test_one_seed_has_no_band(run: RunData) -> None:
+    data = tables.curves(run.cells[run.cells["training_seed"] == 11])
+    assert not severity_curves(data[data["corruption"] == "fog"], Figure().add_subplot()).collections
+
+
+def test_trade_off_draws_means_checkpoints_and_the_line(run: RunData) -> None:
+    (drawing,) = (
+        one for section in Report(run).sections for one in section.drawings if "tradeoff" in one.name
+    )
+    ax = trade_off(drawing.data, Figure().add_subplot())
+    reference, *dots = ax.get_lines()
+    slope = np.diff(np.asarray(reference.get_ydata())) / np.diff(np.asarray(reference.get_xdata()))
+    assert slope == pytest.approx((drawing.data["expected"] / drawing.data["clean"]).iloc[0])
+    own = drawing.data[drawing.data["activation"] == "relu"]
+    drawn = [np.asarray(line.get_xydata()) for line in dots if line.get_gid() == "activation:relu"]
+    assert drawn[0] == pytest.approx(100 * own[["clean", "corrupted"]].to_numpy())
+    assert drawn[1] == pytest.approx(100 * own[["clean", "corrupted"]].mean().to_numpy()[None])
+    assert [text.get_text() for text in ax.texts] == ["LA-SiLU", "ReLU"]  # from the top down
+
+
+def test_names_beside_points_do_not_cover_each_other(run: RunData) -> None:
+    (drawing,) = (
+        one for section in Report(run).sections for one in section.drawings if "tradeoff" in one.name
+    )
+    alike = pd.concat([drawing.data[:1].assign(activation=f"act{place}") for place in range(6)])
+    ax = trade_off(alike, Figure(figsize=drawing.size).add_subplot())
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
+
+
+def test_boxes_draw_the_quantiles(run: RunData) -> None:
+    data = tables.mean_quantiles(run.layers)
+    own = data[data["activation"] == "relu"]
+    ax = mean_boxes(own, Figure().add_subplot(), ends=(0.0, 2.0))
+    drawn = [[np.asarray(path.vertices)[:, 1].tolist() for path in one.get_paths()] for one in ax.collections]
+    whiskers, halves = drawn
+    assert whiskers == own[["activation_q05", "activation_q95"]].to_numpy().tolist()
+    assert halves == own[["activation_q25", "activation_q75"]].to_numpy().tolist()
+    assert ax.get_ylim() == pytest.approx((-0.1, 2.1))
+
+
+def test_spread_is_drawn_to_both_sides(run: RunData) -> None:
+    data = tables.layer_profile(run.layers)
+    ax = depth_lines(data, Figure().add_subplot(), value="output_fluctuation", spread="output_spread")
+    own = data[data["activation"] == "relu"]
+    (band,) = (band for band in ax.collections if band.get_gid() == "activation:relu")
+    drawn = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert drawn.max() == pytest.approx((own["output_fluctuation"] + own["output_spread"]).max())
+    assert drawn.min() == pytest.approx((own["output_fluctuation"] - own["output_spread"]).clip(0).min())
+
+
+def test_lines_carry_their_activation_for_the_filter(run: RunData) -> None:
+    assert svg(run).count('data-activation="relu"') == svg(run).count('data-activation="la_silu"') == 2
+
+
+def test_files_are_whole(run: RunData) -> None:
+    data = tables.curves(run.cells)
+    draw = partial(severity_curves, data[data["corruption"] == "fog"])
+    assert to_file(draw, size=CURVE_SIZE, kind="png").startswith(b"\x89PNG")
+    ElementTree.fromstring(to_file(draw, size=CURVE_SIZE, kind="svg"))

@@ -6,11 +6,13 @@ from statistics import fmean, stdev
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from reports import RunData, tables
 from reports.grid import make_grid
 from robustbench_act import metrics
-from tests.build_run import CORRUPTIONS, LAYERS, SEVERITIES, SHARES, Builder, by
+from robustbench_act.statistics import mean_interval
+from tests.build_run import CORRECT, CORRUPTIONS, LAYERS, ORDER, SEVERITIES, SHARES, Builder, by, score
 
 
 def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run: RunData) -> None:
@@ -100,3 +102,77 @@ def test_inputs_are_not_written_to(run: RunData) -> None:
     tables.activation_means(run.layers)
     pd.testing.assert_frame_equal(run.cells, before.cells)
     pd.testing.assert_frame_equal(run.layers, before.layers)
+
+
+def test_intervals_of_curves_are_students(run: RunData) -> None:
+    table = by(tables.curves(run.cells), "activation", "corruption", "severity")
+    for activation in ("relu", "la_silu"):
+        expected = mean_interval([SHARES[activation, seed][1] for seed in (11, 22)])
+        row = table[activation, CORRUPTIONS[0][0], SEVERITIES[0]]
+        assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    single = tables.curves(run.cells[run.cells["training_seed"] == 11])
+    assert single[["low", "high", "spread"]].isna().all(axis=None)
+
+
+def test_significance_over_images_and_seeds(run: RunData) -> None:
+    """Against scipy, on differences written out by hand."""
+    scores = metrics.checkpoint_scores(run.cells)
+    right = {
+        f"{name}-{seed}": np.mean(
+            [
+                np.mean(
+                    [count > ORDER for count in CORRECT[name, seed][1 + 2 * place : 3 + 2 * place]], axis=0
+                )
+                for place in range(len(CORRUPTIONS))
+            ],
+            axis=0,
+        )
+        for name, seed in CORRECT
+    }
+    (row,) = tables.significance(scores, right, ["la_silu", "relu"]).to_dict("records")
+    images = (right["la_silu-11"] + right["la_silu-22"] - right["relu-11"] - right["relu-22"]) / 2
+    seeds = [score("la_silu", seed) - score("relu", seed) for seed in (11, 22)]
+    assert (row["a"], row["b"]) == ("la_silu", "relu")
+    for over, values in (("images", images), ("seeds", seeds)):
+        found = stats.ttest_1samp(values, 0)
+        assert row[f"{over}_difference"] == pytest.approx(np.mean(values))
+        assert row[f"{over}_p"] == pytest.approx(found.pvalue)
+        assert row[f"{over}_adjusted"] == row[f"{over}_p"]  # a single pair
+        ends = found.confidence_interval()
+        assert (row[f"{over}_low"], row[f"{over}_high"]) == pytest.approx((ends.low, ends.high))
+        assert row[f"{over}_pairs"] == len(values)
+
+
+def test_activations_without_a_common_seed_have_no_test_over_seeds(run: RunData) -> None:
+    scores = metrics.checkpoint_scores(run.cells)
+    scores.loc[scores["activation"] == "relu", "training_seed"] += 100
+    right = {name: np.zeros(4) for name in scores["checkpoint"]}
+    (row,) = tables.significance(scores, right, ["la_silu", "relu"]).to_dict("records")
+    assert row["seeds_note"] == "no training seed in both"
+    assert np.isnan(row["seeds_p"])
+    assert np.isnan(row["seeds_adjusted"])
+
+
+def test_many_pairs_are_corrected_for_their_number() -> None:
+    random = np.random.default_rng(2)
+    names = ["a", "b", "c"]
+    scores = pd.DataFrame({"activation": names, "checkpoint": names, "training_seed": 1, "corrupted": 0.5})
+    table = tables.significance(scores, {name: random.random(50) for name in names}, names)
+    assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    p = table["images_p"].to_numpy()
+    smallest = p.argmin()
+    assert table["images_adjusted"][smallest] == pytest.approx(min(3 * p[smallest], 1))
+    assert (table["images_adjusted"] >= p).all()
+
+
+def test_signals_and_distributions_are_those_of_clean_images(run: RunData) -> None:
+    signals = by(tables.signals(run.layers), "activation", "index")
+    boxes = by(tables.mean_quantiles(run.layers), "activation", "index")
+    for first_place, activation in ((0, "relu"), (2, "la_silu")):
+        place = first_place + 0.5  # mean over two seeds
+        for index in range(len(LAYERS)):
+            assert signals[activation, index]["rho"] == pytest.approx(0.5 + 0.1 * place)
+            assert boxes[activation, index]["activation_q95"] == pytest.approx(0.1 * place + 0.95)
+    assert "gradient_variance" not in tables.signals(run.layers)  # was not measured
+    bare = run.layers.drop(columns=[name for name in run.layers if "_q" in str(name)])
+    assert tables.mean_quantiles(bare).empty

@@ -142,3 +142,14 @@ def test_holm_by_its_definition() -> None:
         else:
             assert not rejects(value, 0.999)
     assert holm([]).shape == (0,)
+
+
+def test_the_interval_over_images_is_nearly_the_bootstraps() -> None:
+    """Student's t, and scipy's own of it; a thousand images."""
+    random = np.random.default_rng(4)
+    a, b = random.random((2, 1000)) > [[0.3], [0.35]]
+    drawn, plain = (compare_images(a, b, bootstrap=way) for way in (True, False))
+    found = stats.ttest_rel(a.astype(float), b.astype(float)).confidence_interval()
+    assert plain.interval == pytest.approx((found.low, found.high))
+    assert (plain.difference, plain.p) == (drawn.difference, drawn.p)
+    assert plain.interval == pytest.approx(drawn.interval, abs=0.004)

@@ -1,0 +1,63 @@
+"""Take the pictures of docs/gallery.md from a run: python -m tests.gallery RUN.
+
+Needs Chromium, and pdftoppm for the pages of the PDF. Pictures have 256 colours at most, to stay small.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from shutil import which
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from reports import make_report
+
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+SECTIONS = ("leaderboard", "heat", "tradeoff", "significance", "classes", "profile", "means", "signals")
+TALL = {"curves": 950, "samples": 900}
+"""Of these a piece of so many pixels is enough."""
+
+WIDTH = 1180
+
+
+def main(run: Path) -> None:
+    """Take them all."""
+    GALLERY.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page_path, pdf_path = make_report(run).write(folder, ["html", "pdf"])
+        browser = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        page.goto(page_path.as_uri())
+        page.add_style_tag(content=".filter { position: static !important; }")
+        page.screenshot(path=GALLERY / "top.png", clip={"x": 0, "y": 0, "width": WIDTH, "height": 980})
+        for summary in page.locator("#samples ~ * summary, section:has(#samples) summary").all()[:4]:
+            summary.click()
+        for name in (*SECTIONS, *TALL):
+            section = page.locator(f"section:has(#{name})")
+            section.screenshot(path=GALLERY / f"{name}.png")
+        browser.close()
+        pages = ["pdftoppm", "-r", "60", "-l", "6", "-png", str(pdf_path), f"{folder}/page"]
+        subprocess.run(pages, check=True)
+        _sheet(sorted(Path(folder).glob("page-*.png"))).save(GALLERY / "pdf.png")
+    for path in GALLERY.glob("*.png"):
+        picture = Image.open(path).convert("RGB")
+        if path.stem in TALL:
+            picture = picture.crop((0, 0, picture.width, min(TALL[path.stem], picture.height)))
+        picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
+        print(path, path.stat().st_size)
+
+
+def _sheet(paths: list[Path]) -> Image.Image:
+    """Return pages side by side, three to a row."""
+    pages = [Image.open(path) for path in paths]
+    width, height = pages[0].size
+    sheet = Image.new("RGB", ((width + 12) * 3 - 12, (height + 12) * 2 - 12), "#d1d9e0")
+    for place, page in enumerate(pages):
+        sheet.paste(page, ((width + 12) * (place % 3), (height + 12) * (place // 3)))
+    return sheet
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

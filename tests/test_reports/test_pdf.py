@@ -1,0 +1,170 @@
+"""The PDF: every number can be found in it, links lead where they say, and no machine needs fonts."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+import reports
+from reports import Report, ReportError, RunData
+from reports.fonts import font_rules
+from tests.build_run import CORRECT, Builder
+
+TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
+TITLES += ["Clean against corrupted accuracy", "Beyond noise?", "Class by class"]
+TITLES += ["Fluctuation, layer by layer", "Activation means, layer by layer"]
+TITLES += ["Signals and gradients, layer by layer", "What the networks saw", "Provenance", "Glossary"]
+TITLES += ["Appendix: the numbers"]
+
+
+@pytest.fixture(scope="module")
+def report(run: RunData) -> Report:
+    return Report(run)
+
+
+@pytest.fixture(scope="module")
+def pdf(report: Report) -> bytes:
+    return report.pdf()
+
+
+@pytest.fixture(scope="module")
+def reader(pdf: bytes) -> PdfReader:
+    return PdfReader(io.BytesIO(pdf))
+
+
+def text_of(reader: PdfReader) -> str:
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+
+
+def squeezed(text: str) -> str:
+    """Return a text without spaces: where lines break nobody can say."""
+    return re.sub(r"\s+", "", text)
+
+
+def test_every_cell_of_every_table_is_found(report: Report, reader: PdfReader) -> None:
+    text = squeezed(text_of(reader))
+    tables = [table for section in report.sections for table in section.tables]
+    assert len(tables) >= 7
+    for table in tables:
+        cells = [cell for row in [table.headings, *table.rows] for cell in row]
+        assert len(cells) > 10
+        missing = [cell for cell in cells if squeezed(cell) not in text]
+        assert missing == [], table.caption
+
+
+def test_every_accuracy_of_the_heat_map_is_found(report: Report, reader: PdfReader) -> None:
+    text = text_of(reader)
+    for value in report.digest.grid.means[:, :, 0].ravel():
+        assert f"{100 * value:.1f}" in text
+
+
+def outline(reader: PdfReader) -> list[tuple[str, int]]:
+    """Return title and page, from 0."""
+    entries: list[Any] = list(reader.outline)
+    return [(str(entry.title), int(reader.get_destination_page_number(entry) or 0)) for entry in entries]
+
+
+def test_contents_outline_and_pages_agree(reader: PdfReader) -> None:
+    found = outline(reader)
+    assert [title for title, _ in found] == TITLES
+    contents = reader.pages[0].extract_text() + reader.pages[1].extract_text()
+    for title, place in found:
+        assert squeezed(title.lower()) in squeezed(reader.pages[place].extract_text().lower())
+        if title != "Verdict":
+            assert re.search(rf"{re.escape(title)}\s*{place + 1}\b", contents), title
+    numbers = [place for _, place in found]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] > 3
+
+
+def test_links_lead_to_places_that_are_there(reader: PdfReader) -> None:
+    places = set(reader.named_destinations)
+    wanted = {
+        str(link.get_object()["/Dest"])
+        for page in reader.pages
+        for link in page.get("/Annots") or []
+        if "/Dest" in link.get_object()
+    }
+    assert len(wanted) > 15
+    assert wanted <= places
+
+
+def test_it_says_what_it_is(reader: PdfReader) -> None:
+    assert reader.metadata is not None
+    assert reader.metadata.title == "Robustness report: toy"
+    assert str(reader.root_object["/Lang"]) == "en"
+    assert f"1 / {len(reader.pages)}" in reader.pages[0].extract_text()
+
+
+def fonts(reader: PdfReader) -> list[Any]:
+    found = {}
+    for page in reader.pages:
+        for name, font in page["/Resources"].get("/Font", {}).items():  # type: ignore[attr-defined]
+            found[name, str(font.get_object()["/BaseFont"])] = font.get_object()
+    return list(found.values())
+
+
+def test_fonts_are_embedded(reader: PdfReader) -> None:
+    own = fonts(reader)
+    assert own
+    for font in own:
+        descendant = font["/DescendantFonts"][0].get_object() if "/DescendantFonts" in font else font
+        descriptor = descendant["/FontDescriptor"].get_object()
+        assert {"/FontFile", "/FontFile2", "/FontFile3"} & set(descriptor)
+        assert "DejaVu" in font["/BaseFont"]
+
+
+def test_a_machine_without_fonts_writes_the_same(run_dir: Path, pdf: bytes, tmp_path: Path) -> None:
+    nothing = tmp_path / "fonts.conf"
+    nothing.write_text(
+        '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig></fontconfig>'
+    )
+    code = f"import reports; print(reports.make_report({str(run_dir)!r}).write({str(tmp_path)!r}, ['pdf']))"
+    environment = {**os.environ, "FONTCONFIG_FILE": str(nothing), "PYTHONHASHSEED": "5"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
+    assert (tmp_path / "report.pdf").read_bytes() == pdf
+
+
+def test_table_heads_are_repeated(tmp_path: Path) -> None:
+    correct = {(f"act{place:02}", seed): CORRECT["relu", 11] for place, seed in product(range(40), range(1))}
+    run = reports.load(Builder(correct=correct).write(tmp_path))
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(Report(run).pdf())).pages]
+    severities = [page for page in pages if page.count("gaussian_noise") + page.count("impulse_noise") > 12]
+    assert len(severities) > 1
+    for page in severities:
+        assert "Severity 5" in page
+
+
+def test_the_second_engine_has_the_same_text(report: Report, reader: PdfReader) -> None:
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"needs WeasyPrint and the system's Pango: {error}")
+    other = PdfReader(io.BytesIO(report.pdf(engine="weasyprint")))
+    text = squeezed(text_of(other))
+    for table in (table for section in report.sections for table in section.tables):
+        assert [cell for row in table.rows for cell in row if squeezed(cell) not in text] == []
+    assert [title for title, _ in outline(other)] == TITLES
+
+
+def test_unknown_engines_and_formats_are_refused(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"expected a PDF engine \(plutoprint, weasyprint\), got 'word'"):
+        report.pdf(engine="word")
+    with pytest.raises(ReportError, match="expected formats of html, pdf, got odt"):
+        report.write(tmp_path, ["html", "odt"])
+    with pytest.raises(ReportError, match="got none"):
+        report.write(tmp_path, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_font_has_the_glyphs_of_the_page_and_little_else() -> None:
+    small, larger = (len(font_rules(text)) for text in ("", "ρ′∑ŷâμ"))
+    assert small < larger < small + 10_000
+    assert font_rules("ρ") == font_rules("ρρ")

@@ -1,0 +1,130 @@
+"""Reports of several runs, and figures as files."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import reports
+from reports import Report, ReportError, RunData, make_report
+from robustbench_act.cli import main
+from robustbench_act.metrics import leaderboard
+from tests.build_run import CORRECT, Builder, score
+
+
+def two(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
+    """Write a run of two activations, and another with one of them again, better by two images a cell."""
+    better = {("relu", 11): tuple(count + 2 for count in CORRECT["relu", 11])}
+    old, new = tmp_path / "old", tmp_path / "new"
+    return Builder().write(old), Builder(correct=better, info=changes).write(new)
+
+
+def test_runs_stand_side_by_side(tmp_path: Path) -> None:
+    old, new = two(tmp_path)
+    report = make_report(old, new)
+    board = report.digest.board.set_index("activation")["corrupted"]
+    assert set(board.index) == {"la_silu", "relu in old", "relu in new"}
+    assert board["relu in new"] == pytest.approx(score("relu", 11) + 0.01)
+    assert {"relu-11 (old)", "relu-11 (new)", "la_silu-11"} <= set(report.digest.scores["checkpoint"])
+    page = report.html()
+    assert "ReLU in new" in page
+    assert page.count("d1635relu11") == 2  # the digests of both
+    assert str(new) in page
+
+
+def test_a_single_run_is_as_it_is(run_dir: Path, run: RunData) -> None:
+    joined = reports.join([(run_dir, run)])
+    assert joined is run
+    with pytest.raises(ReportError, match="expected at least one run"):
+        reports.join([])
+
+
+def test_folders_of_one_name_are_numbered(tmp_path: Path) -> None:
+    paths = [Builder().write(tmp_path / place / "run") for place in ("a", "b")]
+    assert {"relu in run (1)", "relu in run (2)"} <= set(make_report(*paths).digest.activations)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": {"name": "toy", "images": 100, "digest": "0ddba11"}}, "200 against 100 images"),
+        ({"dataset": {"name": "toy", "images": 200, "digest": "0ther"}}, "other images"),
+        ({"seed": 7}, "seed 42 against 7"),
+    ],
+)
+def test_unlike_runs_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    old, new = two(tmp_path, **changes)
+    with pytest.raises(ReportError, match=rf"{old} and {new} are not alike: .*{message}"):
+        make_report(old, new)
+
+
+def test_runs_with_other_cells_are_refused(tmp_path: Path) -> None:
+    old, new = two(tmp_path)
+    for path in (new / "cells").glob("*.parquet"):
+        cells = pd.read_parquet(path)
+        cells[cells["corruption"] != "fog"].to_parquet(path)
+    with pytest.raises(ReportError, match=r"fog.*only in the first"):
+        make_report(old, new)
+
+
+def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> None:
+    report = Report(run)
+    paths = report.write_figures(tmp_path / "figures")
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {path.name for path in paths}
+    drawings = [drawing for section in report.sections for drawing in section.drawings]
+    assert len(drawings) == 13
+    for drawing in drawings:
+        stem = tmp_path / "figures" / drawing.name
+        root = ElementTree.parse(stem.with_suffix(".svg")).getroot()
+        assert root.tag.endswith("svg")
+        with Image.open(stem.with_suffix(".png")) as picture:
+            assert picture.size == pytest.approx([round(200 * inches) for inches in drawing.size], abs=1)
+        numbers = pd.read_csv(stem.with_suffix(".csv"))
+        assert len(numbers) == len(drawing.data) > 0
+    board = pd.read_csv(tmp_path / "figures" / "leaderboard.csv")
+    expected = leaderboard(run.cells)
+    assert board["corrupted"].tolist() == pytest.approx(expected["corrupted"].tolist())
+    heat = pd.read_csv(tmp_path / "figures" / "heat.csv").set_index("checkpoint")
+    assert heat.loc["relu-11", "fog"] == pytest.approx((180 + 90) / 400)
+
+
+def test_figures_are_the_same_every_time(run: RunData, tmp_path: Path) -> None:
+    first, second = (Report(run).write_figures(tmp_path / name) for name in "ab")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_a_page_is_written_only_when_all_are_made(
+    run: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> bytes:
+        raise ReportError("no ink")
+
+    monkeypatch.setattr(Report, "pdf", broken)
+    with pytest.raises(ReportError, match="no ink"):
+        Report(run).write(tmp_path, ["html", "pdf"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_section_that_cannot_be_made_is_an_error_and_nothing_is_written(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("reports.tables.activation_means", broken)
+    result = CliRunner().invoke(main, ["report", str(run_dir), "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output == "Error: the section 'means' cannot be made: division by zero\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joined_provenance_has_both_commands(tmp_path: Path) -> None:
+    old, new = two(tmp_path, command="actrobust evaluate again")
+    info = make_report(old, new).digest.run.info
+    assert info["command"] == "actrobust evaluate --suite 'core' --severity 1,5\nactrobust evaluate again"
+    assert json.dumps(info)

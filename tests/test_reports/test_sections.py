@@ -1,0 +1,184 @@
+"""Each section says what the tables say; its oracle is counted by hand from the builder's numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reports
+from reports import Report, RunData
+from reports.digest import Digest
+from reports.layout import Section
+from reports.sections.heat import FOLDED, heat
+from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means
+
+
+def section(run: RunData, name: str) -> Section:
+    (found,) = [section for section in Report(run).sections if section.name == name]
+    return found
+
+
+def made(tmp_path: Path, **options: Any) -> RunData:
+    return reports.load(Builder(**options).write(tmp_path))
+
+
+def test_few_checkpoints_have_a_column_each(run: RunData) -> None:
+    content = heat(Digest(run)).content
+    assert not content["folded"]
+    assert [(column["activation"], column["seed"]) for column in content["columns"]] == [
+        ("la_silu", "11"),
+        ("la_silu", "22"),
+        ("relu", "11"),
+        ("relu", "22"),
+    ]
+    rows = {row["name"]: row for block in content["blocks"] for row in block["rows"]}
+    assert list(rows) == [
+        "clean",
+        "mean of noise",
+        "gaussian_noise",
+        "impulse_noise",
+        "fog",
+        "mean of all corruptions",
+    ]
+    columns = (("la_silu", 11), ("la_silu", 22), ("relu", 11), ("relu", 22))
+    for place, (activation, seed) in enumerate(columns):
+        means = corruption_means(activation, seed)
+        shares = SHARES[activation, seed]
+        expected = {
+            "clean": [shares[0]] * 3,
+            "gaussian_noise": [means[0], *shares[1:3]],
+            "mean of noise": [fmean(means[:2]), fmean((shares[1], shares[3])), fmean((shares[2], shares[4]))],
+            "mean of all corruptions": [fmean(means), fmean(shares[1::2]), fmean(shares[2::2])],
+        }
+        for name, values in expected.items():
+            assert rows[name]["cells"][place]["texts"] == [f"{100 * value:.1f}" for value in values], name
+
+
+def test_many_checkpoints_are_folded_to_activations_with_their_spread(tmp_path: Path) -> None:
+    counts = {("relu", seed): (190, 100 + seed, 40, 140, 20, 180, 90) for seed in range(FOLDED + 1)}
+    content = heat(Digest(made(tmp_path, correct=counts))).content
+    assert content["folded"]
+    assert len(content["columns"]) == 1
+    rows = {row["name"]: row["cells"][0] for block in content["blocks"] for row in block["rows"]}
+    shares = [(100 + seed) / 200 for seed in range(FOLDED + 1)]
+    assert rows["gaussian_noise"]["texts"][1] == f"{100 * fmean(shares):.1f}"
+    assert rows["gaussian_noise"]["spreads"][1] == f"{100 * stdev(shares):.1f}"
+    assert rows["clean"]["spreads"] == ["0.0"] * 3
+
+
+def test_classes_that_lose_most_come_first(run: RunData) -> None:
+    content = section(run, "classes").content
+    found = {row["name"]: (row["images"], [cell["text"] for cell in row["cells"]]) for row in content["rows"]}
+    own: dict[str, list[float]] = {}
+    for label, name in enumerate(("zero", "one", "two", "three")):
+        (members,) = np.nonzero(np.array(LABELS) == label)
+        own[name] = []
+        for activation in ("la_silu", "relu"):
+            means = []
+            for seed in (11, 22):
+                right = [[(ORDER[members] < count).mean() for count in CORRECT[activation, seed]][1:]]
+                means.append(fmean(right[0]))
+            own[name].append(fmean(means))
+        assert found[name] == (50, [f"{100 * share:.1f}" for share in own[name]])
+    order = [fmean(own[row["name"]]) for row in content["rows"]]
+    assert order == sorted(order)
+
+
+def test_predictions_of_the_first_network_of_each_activation(run: RunData) -> None:
+    """The builder's networks take image i, of label i, for 3 - i where they are wrong."""
+    (strip,) = section(run, "samples").content["strips"]
+    assert [row["activation"] for row in strip["predictions"]] == ["la_silu", "relu"]
+    for row in strip["predictions"]:
+        shown = []
+        for count in CORRECT[row["activation"], 11][:3]:  # clean, gaussian noise at 1 and 5
+            shown.append([label if ORDER[label] < count else 3 - label for label in range(4)])
+        assert row["versions"] == shown
+
+
+def test_a_run_of_old_says_what_it_lacks(run: RunData) -> None:
+    old = replace(run, cells=run.cells.drop(columns=["outcomes", "predicted"]), labels=None)
+    assert section(old, "significance").nothing.startswith("This run does not say which images")
+    assert section(old, "classes").nothing.startswith("The images have no labels")
+    with_labels = replace(old, labels=run.labels)
+    assert section(with_labels, "classes").nothing.startswith("This run does not say which images")
+    assert section(old, "samples").content["strips"][0]["predictions"] == []
+    layers = run.layers.drop(columns=["rho", "rho_prime"])
+    assert section(replace(run, layers=layers), "signals").nothing == "Not measured in this run."
+
+
+def test_the_baseline_line_is_relus_mean_share(run: RunData) -> None:
+    (drawing,) = section(run, "tradeoff").drawings
+    kept = fmean(fmean(corruption_means("relu", seed)) / SHARES["relu", seed][0] for seed in (11, 22))
+    assert drawing.data["expected"].tolist() == pytest.approx((drawing.data["clean"] * kept).tolist())
+    most = "LA-SiLU keeps most: 77.0% corrupted at 96.0% clean"
+    assert drawing.finding == f"{most}; 2 of 2 others keep a larger share of it than ReLU"
+
+
+def test_without_a_baseline_there_is_no_line(tmp_path: Path) -> None:
+    run = made(tmp_path, correct={("mine", 1): CORRECT["relu", 11], ("yours", 1): CORRECT["relu", 22]})
+    (drawing,) = section(run, "tradeoff").drawings
+    assert drawing.data["expected"].isna().all()
+    assert "others keep" not in drawing.finding
+
+
+def test_the_matrix_has_images_above_and_seeds_below(run: RunData) -> None:
+    (matrix,) = section(run, "significance").content["matrices"]
+    assert [head["label"] for head in matrix["names"]] == ["LA-SiLU", "ReLU"]
+    (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
+    lead = fmean(
+        fmean(corruption_means("la_silu", seed)) - fmean(corruption_means("relu", seed)) for seed in (11, 22)
+    )
+    assert (above["text"], above["kind"]) == (f"+{100 * lead:.1f}", "more")
+    assert (below["text"], below["kind"]) == (
+        f"−{100 * lead:.1f}",
+        "less" if below["kind"] == "less" else "noise",
+    )
+    assert "over images" in above["said"]
+    assert "over seeds" in below["said"]
+
+
+def test_one_seed_has_a_dash_below(tmp_path: Path) -> None:
+    run = made(tmp_path, correct={name: CORRECT[name] for name in (("relu", 11), ("la_silu", 11))})
+    (matrix,) = section(run, "significance").content["matrices"]
+    assert matrix["rows"][1]["cells"][0] == {
+        "text": "–",
+        "kind": "unknown",
+        "said": "one training seed has no test",
+    }
+
+
+def test_what_fell_is_said(run: RunData) -> None:
+    content = section(run, "verdict").content
+    impulse = [SHARES[key][3:5] for key in CORRECT]
+    clean = fmean(SHARES[key][0] for key in CORRECT)
+    assert content["fallen"] == (
+        f"Most is lost to impulse_noise: mean accuracy falls from {100 * clean:.1f}% to "
+        f"{100 * fmean(map(fmean, impulse)):.1f}%; at severity 5 from 55.0% (LA-SiLU) down to 10.0% (ReLU)."
+    )
+    (lead,) = content["leads"]
+    assert lead.startswith("Over the images, LA-SiLU leads ReLU by +23.5 points (95% +")
+    assert ": more than another choice of images would explain (p < 0.0001" in lead
+
+
+@pytest.mark.parametrize("place", range(len(CORRUPTIONS)))
+def test_curves_are_in_their_group(place: int, run: RunData) -> None:
+    name, group = CORRUPTIONS[place]
+    panels = {
+        panel.heading: [drawing.heading for drawing in panel.drawings]
+        for panel in section(run, "curves").panels
+    }
+    assert name in panels[group.capitalize()]
+
+
+def test_every_drawing_has_its_own_name(run: RunData) -> None:
+    frames = {}
+    for kind, rows in (("cells", run.cells), ("layers", run.layers)):
+        other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])
+        frames[kind] = pd.concat([rows, other], ignore_index=True)
+    report = Report(replace(run, cells=frames["cells"], layers=frames["layers"]))
+    names = [drawing.name for section in report.sections for drawing in section.drawings]
+    assert len(set(names)) == len(names) == 26
