@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reports import tables, words
 from reports.grid import Grid, make_grid
 from reports.run import RunData
-from reports.style import Line, activation_line, drawing_order
+from reports.style import Line, activation_line, drawing_order, plain_name
 from robustbench_act import metrics
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
@@ -62,8 +62,9 @@ class Digest:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """The layer rows of the checkpoints that were measured without an error."""
-        return self.run.layers[~self.run.layers["checkpoint"].isin(self.failed["checkpoint"])]
+        """The layer rows of checkpoints that were measured without an error; a cell of two suites once."""
+        whole = self.run.layers[~self.run.layers["checkpoint"].isin(self.failed["checkpoint"])]
+        return whole.drop_duplicates(["checkpoint", "table", "corruption", "severity", "layer", "index"])
 
     @property
     def architectures(self) -> list[str]:
@@ -82,8 +83,9 @@ class Digest:
 
     @cached_property
     def baseline(self) -> str | None:
-        """The activation that others are compared with, where the run has one of BASELINES."""
-        return next((name for name in BASELINES if name in self.activations), None)
+        """The activation that others are compared with: the first of BASELINES, in the first run with it."""
+        ranked = sorted(self.activations)  # "relu in 1: old" before "relu in 2: new"
+        return next((name for base in BASELINES for name in ranked if plain_name(name) == base), None)
 
     @property
     def nothing(self) -> str:
@@ -97,12 +99,7 @@ class Digest:
 
     @cached_property
     def significance(self) -> dict[str, pd.DataFrame]:
-        """`tables.significance` of each architecture that has two activations: of the MOST_COMPARED first.
-
-        Empty where the run has no outcomes.
-        """
-        if self.outcomes is None:
-            return {}
+        """`tables.significance` of each architecture that has two activations: of the MOST_COMPARED first."""
         return {
             str(architecture): tables.significance(
                 self.scores[self.scores["architecture"] == architecture],
@@ -119,7 +116,7 @@ class Digest:
 
         None where the run does not have them.
         """
-        if "outcomes" not in self.cells:
+        if "outcomes" not in self.cells or self.cells["outcomes"].isna().any():
             return None
         bad = self.cells[self.cells["severity"] > 0]
         return {str(name): metrics.image_accuracy(own) for name, own in bad.groupby("checkpoint", sort=False)}

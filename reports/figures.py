@@ -17,6 +17,7 @@ from reports.style import RC_PARAMS, activation_line, drawing_order, label, read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _REFERENCE = "#8c959f"  # lines that nothing measured
 CURVE_SIZE = (2.7, 1.95)  # inches; shown about a third larger, four to a row on a wide page
@@ -28,13 +29,15 @@ _BAND = 0.13  # opacity
 _FEW = 4  # lines that all have their band; of more, only those that are highlighted
 
 
-def severity_curves(data: pd.DataFrame, ax: "Axes") -> "Axes":
+def severity_curves(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
     """Draw accuracy (%) by severity, one line per activation with its interval; 0 is the clean image.
 
     Parameters
     ----------
     data : DataFrame
         The rows of `reports.tables.curves` of one architecture and one corruption.
+    measure : str
+        What the shares are called.
     """
     names = _back_to_front(data)
     for name in names:
@@ -47,10 +50,11 @@ def severity_curves(data: pd.DataFrame, ax: "Axes") -> "Axes":
     ax.set_ylim(0, 101.5)
     ax.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
     ax.set_xlabel("severity", labelpad=1)
+    ax.set_ylabel(f"{measure} ↑", labelpad=1)
     return ax
 
 
-def trade_off(data: pd.DataFrame, ax: "Axes") -> "Axes":
+def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
     """Draw clean against corrupted accuracy (%): a dot for each activation, small ones for its checkpoints.
 
     The baseline's line goes across, where the numbers have one.
@@ -59,6 +63,8 @@ def trade_off(data: pd.DataFrame, ax: "Axes") -> "Axes":
     ----------
     data : DataFrame
         activation, clean, corrupted, and expected: what the baseline's share of each clean accuracy would be.
+    measure : str
+        What the shares are called.
     """
     known = data.dropna(subset="expected").sort_values("clean")
     if len(known):
@@ -77,8 +83,8 @@ def trade_off(data: pd.DataFrame, ax: "Axes") -> "Axes":
         places.append((100 * mean["clean"], 100 * mean["corrupted"], name))
     ax.margins(x=0.16, y=0.1)
     _name_points(ax, places)
-    ax.set_xlabel("clean accuracy, % (higher is better →)", labelpad=2)
-    ax.set_ylabel("corrupted accuracy, % (higher is better →)", labelpad=2)
+    ax.set_xlabel(f"{measure} on clean images, % (higher is better →)", labelpad=2)
+    ax.set_ylabel(f"{measure} on corrupted images, % (higher is better →)", labelpad=2)
     return ax
 
 
@@ -100,6 +106,7 @@ def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
 def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
     """Write names beside the points, from the top down, each below those that it would hide."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    ax.autoscale(False)
     width, line = (right - left) * 0.1, (high - low) * 0.05
     written: list[tuple[float, float]] = []
     for x, y, name in sorted(places, key=lambda place: -place[1]):
@@ -116,6 +123,7 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
             va="center",
             fontsize=6.5,
             color=readable(activation_line(name).colour),
+            parse_math=False,  # a dollar in a name is a dollar
         )
         if place != y:
             (leader,) = ax.plot([x, x + width / 40], [y, place], color=_REFERENCE, linewidth=0.4)
@@ -124,7 +132,13 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
 
 
 def depth_lines(
-    data: pd.DataFrame, ax: "Axes", *, value: str, spread: str | None = None, reference: float | None = None
+    data: pd.DataFrame,
+    ax: "Axes",
+    *,
+    value: str,
+    axis: str = "",
+    spread: str | None = None,
+    reference: float | None = None,
 ) -> "Axes":
     """Draw one column of a layer table by depth, one line per activation.
 
@@ -134,6 +148,8 @@ def depth_lines(
         Rows of `reports.tables.layer_profile`, `activation_means` or `signals` of one architecture.
     value : str
         The column to draw.
+    axis : str
+        What stands along it: the unit, and which direction is good.
     spread : str, optional
         The column of its standard deviation over samples, drawn to both sides.
     reference : float, optional
@@ -149,6 +165,7 @@ def depth_lines(
         _line(ax, own["index"], own[value], name=name)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
+    ax.set_ylabel(axis, labelpad=2)
     _depth_axis(ax, data)
     return ax
 
@@ -172,6 +189,7 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
     )
     room = (ends[1] - ends[0]) * 0.05
     ax.set_ylim(ends[0] - room, ends[1] + room)
+    ax.set_ylabel("means of elements", labelpad=2)
     _depth_axis(ax, data)
     return ax
 
@@ -225,6 +243,7 @@ def _line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str
         marker="o" if line.highlighted or len(x) == 1 else "",
         markersize=line.width * 1.7,
         markeredgewidth=0,
+        label=label(name),
     )
     drawn.set_gid(_gid(name))
 
@@ -246,7 +265,9 @@ def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: s
     return _embedded(to_file(draw, size=size, kind="svg").decode(), name=name, title=title)
 
 
-def to_file(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str) -> bytes:
+def to_file(
+    draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str, title: str = ""
+) -> bytes:
     """Return the drawing as an SVG or PNG file (200 dots an inch); the same bytes every time.
 
     Parameters
@@ -255,6 +276,8 @@ def to_file(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: 
         As in `to_svg`.
     kind : str
         "svg" or "png".
+    title : str
+        Above a drawing that stands alone: it gets a legend beside it too, where it has lines.
     """
     from matplotlib import style  # noqa: PLC0415 -- half a second, needed for figures alone
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -265,14 +288,28 @@ def to_file(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: 
         figure = Figure(figsize=size, layout="constrained")
         if kind == "png":
             FigureCanvasAgg(figure)
-            draw(figure.add_subplot())
+            _alone(figure, draw(figure.add_subplot()), title)
             figure.savefig(file, format="png", dpi=200, facecolor="white", metadata={"Software": None})
             return file.getvalue()
         canvas = FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
+        _alone(figure, draw(figure.add_subplot()), title)
         # savefig would lay out and draw everything twice
         canvas.print_svg(file, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
         return file.getvalue()
+
+
+def _alone(figure: "Figure", ax: "Axes", title: str) -> None:
+    """Give a drawing that stands alone its title, and a legend."""
+    if not title:
+        return
+    ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + 0.5 + 0.055 * max(map(len, names)), height)
+        legend = figure.legend(loc="outside right upper", frameon=False, fontsize=6, reverse=True)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _embedded(svg: str, *, name: str, title: str) -> Markup:

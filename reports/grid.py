@@ -1,6 +1,7 @@
 """All accuracies of a run as one array: checkpoints x corruptions x severities."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ class Grid:
     checkpoints
         checkpoint, architecture, activation, training_seed: a row for each.
     corruptions
-        group, corruption, suite: a row for each, by group, then in the order of the run.
+        group, corruption, table, suite (all that have it, a line each): a row for each, by group, then in the
+        order of the run.
     severities
         In order.
     clean
@@ -36,7 +38,7 @@ class Grid:
     @property
     def means(self) -> NDArray[np.float64]:
         """(checkpoints, corruptions, 1 + severities): the mean over severities first, then each of them."""
-        return np.concatenate([np.nanmean(self.shares, axis=2, keepdims=True), self.shares], axis=2)
+        return np.concatenate([mean_of(self.shares, axis=2)[:, :, None], self.shares], axis=2)
 
     def places(self, group: str) -> NDArray[np.intp]:
         """Return which corruptions belong to a group."""
@@ -48,13 +50,20 @@ class Grid:
         return list(dict.fromkeys(self.corruptions["group"]))
 
 
+def mean_of(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+    """Return means of what is there; NaN where nothing is."""
+    found: NDArray[np.float64] = np.ma.masked_invalid(values).mean(axis=axis).filled(np.nan)
+    return found
+
+
 def make_grid(cells: pd.DataFrame) -> Grid:
     """Return the grid of `RunData.cells`; checkpoints and corruptions in the order of the run."""
     whole = succeeded(cells)
     bad = corrupted(whole)
     keys = ["checkpoint", "architecture", "activation", "training_seed"]
     checkpoints = whole.drop_duplicates("checkpoint")[keys].reset_index(drop=True)
-    found = bad.drop_duplicates(["group", "corruption"])[["group", "corruption", "suite"]]
+    found = bad.drop_duplicates(["group", "corruption"])[["group", "corruption", "table"]]
+    found = found.assign(suite=[_suites(whole, row) for row in found.itertuples()])
     rank = {name: place for place, name in enumerate(ordered_groups(found["group"]))}
     order = found["group"].map(rank).argsort(kind="stable")
     corruptions = found.iloc[order].reset_index(drop=True)
@@ -70,3 +79,10 @@ def make_grid(cells: pd.DataFrame) -> Grid:
         clean.reindex(checkpoints["checkpoint"]).to_numpy(dtype=float),
         values.reshape(len(checkpoints), len(corruptions), len(severities)),
     )
+
+
+def _suites(cells: pd.DataFrame, row: Any) -> str:
+    """Return the suites that hold a corruption with its table of constants, a line each."""
+    name = str(row.corruption).removesuffix(f" [{row.table}]")
+    own = cells[(cells["corruption"] == name) & (cells["table"] == row.table)]
+    return "\n".join(own["suite"].unique())

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from reports.digest import Digest
 from reports.layout import Section
 from reports.style import heat_rules, label
-from reports.words import number, percent
+from reports.words import number, percent, upper_first
 
 
 def html_page(digest: Digest, sections: list[Section]) -> str:
@@ -42,7 +42,7 @@ def render(digest: Digest, sections: list[Section], template: str, **more: Any) 
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, number=number, breakable=_breakable, label=label)
-    environment.filters["evenly"] = _evenly
+    environment.filters.update(evenly=_evenly, upper_first=upper_first)
     return environment.get_template(template).render(
         info=digest.run.info,
         architectures=digest.architectures,

@@ -19,13 +19,13 @@ _GROUP = ["architecture", "activation"]
 def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     """Return one run of all the checkpoints.
 
-    Activations that several runs have are told apart, "relu in new" from "relu in old", and so are
+    Activations that several runs have are told apart, "relu in 2: new" from "relu in 1: old", and so are
     checkpoints of one name. What is said of images, corruptions and the rest is the first run's.
 
     Parameters
     ----------
     runs
-        Each with its folder, which names it.
+        Each with its folder, which names it. The first is what the others are compared with.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
         return first
     for path, other in others:
         _check_alike(first_path, first, path, other)
-    names = _names([path for path, _ in runs])
+    names = [f"{place}: {path.resolve().name}" for place, (path, _) in enumerate(runs, start=1)]
     groups = Counter(
         pair for _, run in runs for pair in set(run.cells[_GROUP].itertuples(index=False, name=None))
     )
@@ -69,14 +69,6 @@ def _check_alike(first_path: Path, first: RunData, path: Path, other: RunData) -
     unlike = unlike or cell_differences(first.cells, other.cells)
     if unlike:
         raise ReportError(f"{first_path} and {path} are not alike: {'; '.join(unlike)}")
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Return what the runs are called: their folders' names, numbered where those are alike."""
-    names = [path.resolve().name for path in paths]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
 
 
 def _renamed(run: RunData, name: str, shared: set[Any], again: set[str]) -> RunData:

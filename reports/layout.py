@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from reports.figures import to_svg
+from reports.figures import to_file, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +70,10 @@ class Drawing:
     def svg(self) -> Markup:
         """Return it as an ``<svg>`` element to stand inside a page."""
         return to_svg(self.draw, size=self.size, name=self.name, title=self.finding)
+
+    def file(self, kind: str) -> bytes:
+        """Return it as an SVG or PNG file that can stand alone, with title and legend."""
+        return to_file(self.draw, size=self.size, kind=kind, title=self.heading)
 
 
 @dataclass(frozen=True)

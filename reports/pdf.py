@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reports.digest import Digest
-from reports.errors import ReportError
+from reports.errors import ReportError, SectionError
 from reports.fonts import font_rules
 from reports.html import asset, render
 from reports.layout import Section
@@ -69,14 +69,14 @@ def _page(
 
 
 def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
-    """Return the page (from 0) that each link of the contents leads to; they come in the contents' order."""
+    """Return the page (from 0) of each place that the contents name."""
     found: dict[str, int] = {}
     for name, page in _links(pdf):
         if name in places:
             found.setdefault(name, page)
     missing = [place for place in places if place not in found]
     if missing:
-        raise ReportError(f"the PDF has no link to {', '.join(missing)}")
+        raise SectionError(f"the PDF lacks the place of {', '.join(missing)}")
     return found
 
 
@@ -131,9 +131,13 @@ def _plutoprint(page: str, fonts: str) -> bytes:
 
 
 def _weasyprint(page: str, fonts: str) -> bytes:
-    import weasyprint  # noqa: PLC0415
+    from PIL import ImageFile  # noqa: PLC0415
+
+    strict = ImageFile.LOAD_TRUNCATED_IMAGES
+    import weasyprint  # noqa: PLC0415 -- which makes Pillow accept damaged pictures, everywhere
     from weasyprint.text.fonts import FontConfiguration  # noqa: PLC0415
 
+    ImageFile.LOAD_TRUNCATED_IMAGES = strict
     configuration = FontConfiguration()
     style = weasyprint.CSS(string=fonts, font_config=configuration)
     document = weasyprint.HTML(string=page, base_url=_BASE)

@@ -1,12 +1,12 @@
 """A report of one or several runs: as a page, on paper, and figure by figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from reports.digest import Digest
 from reports.errors import ReportError, SectionError
-from reports.figures import to_file
 from reports.files import write
 from reports.html import html_page
 from reports.joining import join
@@ -45,24 +45,21 @@ class Report:
 
     def _made(self, make: Callable[[Digest], Section]) -> Section:
         """Return a section with its figures drawn."""
-        try:
+        with _laying_out(f"section {make.__name__!r}"):
             section = make(self.digest)
             for drawing in section.drawings:
                 _ = drawing.svg
-        except InputError:
-            raise
-        except Exception as error:
-            reason = first_line(error)
-            raise SectionError(f"the section {make.__name__!r} cannot be made: {reason}") from error
         return section
 
     def html(self) -> str:
         """Return one HTML page: see `reports.html.html_page`."""
-        return html_page(self.digest, self.sections)
+        with _laying_out("page"):
+            return html_page(self.digest, self.sections)
 
     def pdf(self, *, engine: str = "plutoprint") -> bytes:
         """Return a PDF: see `reports.pdf.pdf_document`."""
-        return pdf_document(self.digest, self.sections, engine=engine)
+        with _laying_out("PDF"):
+            return pdf_document(self.digest, self.sections, engine=engine)
 
     def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
         """Write ``report.html`` and ``report.pdf`` into a folder, each whole or not at all.
@@ -100,13 +97,21 @@ class Report:
                 paths.append(write(folder / f"{name}.csv", table.to_csv(index=False).encode()))
             for drawing in section.drawings:
                 paths += [
-                    write(
-                        folder / f"{drawing.name}.{kind}", to_file(drawing.draw, size=drawing.size, kind=kind)
-                    )
-                    for kind in ("svg", "png")
+                    write(folder / f"{drawing.name}.{kind}", drawing.file(kind)) for kind in ("svg", "png")
                 ]
                 paths.append(write(folder / f"{drawing.name}.csv", drawing.data.to_csv(index=False).encode()))
         return paths
+
+
+@contextmanager
+def _laying_out(what: str) -> Iterator[None]:
+    """Say of what is our own fault which part it is in."""
+    try:
+        yield
+    except (InputError, SectionError):
+        raise
+    except Exception as error:
+        raise SectionError(f"the {what} cannot be made: {first_line(error)}") from error
 
 
 def make_report(*runs: str | Path) -> Report:

@@ -123,8 +123,11 @@ def _check_info(info: Mapping[str, Any], path: Path) -> None:
         entries = info[key] if isinstance(info[key], list) else [None]
         if not all(isinstance(entry, dict) and "name" in entry for entry in entries):
             raise ReportError(f"{path}: {key!r} must be a list of objects, each with a 'name'")
-    if not isinstance(info["severities"], list):
-        raise ReportError(f"{path}: 'severities' must be a list, not {type(info['severities']).__name__}")
+    severities = info["severities"]
+    if not isinstance(severities, list):
+        raise ReportError(f"{path}: 'severities' must be a list, not {type(severities).__name__}")
+    if not all(isinstance(value, int | float) for value in severities) or severities != sorted(severities):
+        raise ReportError(f"{path}: 'severities' must be numbers in rising order, got {severities}")
 
 
 def _read_parts(run: Path, kind: str, columns: Sequence[str], info: Mapping[str, Any]) -> pd.DataFrame:

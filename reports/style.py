@@ -88,17 +88,29 @@ _LABELS = {
     "prelu": "PReLU",
 }
 OF_RUN = " in "
-"""Between an activation and the run that it is of, where several are side by side."""
+"""Between an activation and the run that it is of, where several are side by side: "relu in 2: new"."""
+
+_VARIANTS: tuple[tuple[float, ...], ...] = ((1, 1), (5, 1), (3, 1, 1, 1), (7, 2), (1, 2), (5, 1, 1, 1, 1, 1))
+"""Dashes of an activation's further runs, and of other parameters than usual."""
 
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
 _OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
 
 
+def plain_name(name: str) -> str:
+    """Return an activation without its parameters and the run that it is of.
+
+    >>> plain_name("la_silu(alpha=0.1) in 2: new")
+    'la_silu'
+    """
+    return name.partition(OF_RUN)[0].partition("(")[0]
+
+
 def label(name: str) -> str:
     """Return how an activation is written.
 
-    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in new"), label("mine")
-    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU in new', 'mine')
+    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in 2: new"), label("mine")
+    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU in 2: new', 'mine')
     """
     whole, of_run, run = name.partition(OF_RUN)
     plain, bracket, rest = whole.partition("(")
@@ -109,15 +121,22 @@ def label(name: str) -> str:
 def activation_line(name: str) -> Line:
     """Return the line of an activation; a name we do not know keeps its own from report to report.
 
-    One with other parameters than usual, "la_silu(alpha=0.1)", is dotted, and so is one of a second run.
+    With other parameters than usual, "la_silu(alpha=0.1)", it has another dash, and so it has in each run but
+    the first where several are side by side.
 
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
+    >>> len({activation_line(f"relu in {place}: a").dash for place in range(1, 8)})
+    7
     """
-    whole, of_run, _ = name.partition(OF_RUN)
-    plain, bracket, _ = whole.partition("(")
+    whole, _, run = name.partition(OF_RUN)
+    plain, _, parameters = whole.partition("(")
+    place = int(run.partition(":")[0]) if run.partition(":")[0].isdigit() else 1
     if plain in _LINES:
-        return replace(_LINES[plain], dash=(1, 1)) if bracket or of_run else _LINES[plain]
+        line = _LINES[plain]
+        if parameters:
+            line = replace(line, dash=_VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)])
+        return replace(line, dash=_VARIANTS[(place - 2) % len(_VARIANTS)]) if place > 1 else line
     number = crc32(name.encode())  # hash() differs from process to process
     colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
     return Line(colour, 1.4, _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)], "other")

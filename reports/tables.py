@@ -73,7 +73,7 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def significance(
-    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]], names: Sequence[str]
+    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None, names: Sequence[str]
 ) -> pd.DataFrame:
     """Compare every two activations of one architecture: over images, and over training seeds.
 
@@ -82,7 +82,8 @@ def significance(
     scores : DataFrame
         `robustbench_act.metrics.checkpoint_scores` of that architecture.
     outcomes : Mapping
-        Of each checkpoint (images,): the share of corrupted cells in which each image is right.
+        Of each checkpoint (images,): the share of corrupted cells in which each image is right; None where
+        the run does not have them.
     names : sequence of str
         Activations.
 
@@ -96,24 +97,42 @@ def significance(
     rows = []
     for first, second in combinations(names, 2):
         own, other = (scores[scores["activation"] == name] for name in (first, second))
-        x, y = (np.mean([outcomes[name] for name in part["checkpoint"]], axis=0) for part in (own, other))
-        row: dict[str, Any] = {"a": first, "b": second}
-        both = own.merge(other, on="training_seed") if own["training_seed"].notna().all() else own[:0]
-        unique = not both["training_seed"].duplicated().any()
-        over_seeds = compare_seeds(both["corrupted_x"], both["corrupted_y"]) if len(both) and unique else None
-        for over, found in (("images", compare_images(x, y, bootstrap=False)), ("seeds", over_seeds)):
-            row |= {f"{over}_{name}": value for name, value in _test_columns(found).items()}
-        rows.append(row)
+        found = {"images": _over_images(own, other, outcomes), "seeds": _over_seeds(own, other)}
+        columns = {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
+        rows.append({"a": first, "b": second, **columns})
     table = pd.DataFrame(rows)
     for over in ("images", "seeds"):
         table[f"{over}_adjusted"] = holm(table[f"{over}_p"])
     return table
 
 
-def _test_columns(found: Comparison | None) -> dict[str, Any]:
-    if found is None:
-        missing = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
-        return {**missing, "pairs": 0, "test": "none", "note": "no training seed in both"}
+def _over_images(
+    own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
+) -> dict[str, Any]:
+    if outcomes is None:
+        return _no_test("this run does not say which images were right")
+    x, y = (np.mean([outcomes[name] for name in part["checkpoint"]], axis=0) for part in (own, other))
+    return _test_columns(compare_images(x, y, bootstrap=False))
+
+
+def _over_seeds(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    seeds = [part["training_seed"] for part in (own, other)]
+    if any(known.isna().any() for known in seeds):
+        return _no_test("not all training seeds are known")
+    if any(known.duplicated().any() for known in seeds):
+        return _no_test("a training seed comes twice")
+    both = own.merge(other, on="training_seed")
+    if both.empty:
+        return _no_test("no training seed is in both")
+    return _test_columns(compare_seeds(both["corrupted_x"], both["corrupted_y"]))
+
+
+def _no_test(note: str) -> dict[str, Any]:
+    missing = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
+    return {**missing, "pairs": 0, "test": "none", "note": note}
+
+
+def _test_columns(found: Comparison) -> dict[str, Any]:
     low, high = found.interval
     numbers = {"difference": found.difference, "low": low, "high": high, "p": found.p}
     return {**numbers, "pairs": found.pairs, "test": found.test, "note": found.note}

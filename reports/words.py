@@ -1,6 +1,8 @@
 """The sentences of a report, computed from its tables: verdict, notes and what each figure shows."""
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,6 +55,24 @@ def plain(value: object) -> str:
     return "–" if missing else str(value)
 
 
+def slug(name: str) -> str:
+    """Return a name as a part of a file's name.
+
+    >>> slug("fog [224]"), slug("../<evil>")
+    ('fog-224', 'evil')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+
+
+def upper_first(text: str) -> str:
+    """Return a text with its first letter as a capital; names inside stay as they are.
+
+    >>> upper_first("noise"), upper_first("VGG16")
+    ('Noise', 'VGG16')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def points(difference: float) -> str:
     """Return a difference of shares in percentage points, with its sign.
 
@@ -89,7 +109,7 @@ def measure(*, labelled: bool) -> str:
 
 
 def verdict(board: pd.DataFrame, *, labelled: bool = True) -> list[str]:
-    """Return one or two plain sentences for each architecture of a `robustbench_act.metrics.leaderboard`."""
+    """Return a plain sentence for each architecture of a `robustbench_act.metrics.leaderboard`."""
     if board.empty:
         return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
     several = len(board["architecture"].unique()) > 1
@@ -111,40 +131,40 @@ def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) ->
     next_one = label(second["activation"])
     lead = first["corrupted"] - second["corrupted"]
     if percent(lead) == "0.0":
-        opening = f"{best} and {next_one} lead level{where}, at {kept}."
-    else:
-        opening = (
-            f"{best} comes first{where}: it keeps {kept}, {percent(lead)} points more than {next_one}, "
-            f"the next of {len(board)} activations."
-        )
-    return f"{opening} {_caution(board)}"
-
-
-def _caution(board: pd.DataFrame) -> str:
-    """Say how far the order can be trusted, from the intervals over training seeds alone."""
-    first, second, others = board.iloc[0], board.iloc[1], board.iloc[1:]
-    if pd.isna(first["low"]) or others["high"].isna().any():
-        return (
-            "Some activations have a single training seed and so no interval: "
-            "a difference may come from the training seed alone."
-        )
-    clear = int((others["high"] < first["low"]).sum())
-    if second["high"] < first["low"]:
-        return (
-            f"Its 95% interval over training seeds lies above {_all_others(clear, len(others))}: "
-            "the lead is unlikely to come from the training seeds alone."
-        )
-    above = f"; that of {label(first['activation'])} lies above those of {clear} of the {len(others)} others"
+        return f"{best} and {next_one} lead level{where}, at {kept}."
     return (
-        "Their 95% intervals over training seeds overlap, so the order of these two "
-        f"may come from the training seeds alone{above if clear else ''}."
+        f"{best} comes first{where}: it keeps {kept}, {percent(lead)} points more than {next_one}, "
+        f"the next of {len(board)} activations."
     )
 
 
-def _all_others(clear: int, others: int) -> str:
-    if clear == others:
-        return "that of the other" if others == 1 else f"those of all {others} others"
-    return f"those of {clear} of the {others} others, the next one's among them"
+def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
+    """Say whether the lead of the first over the second is beyond one kind of chance.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        `reports.tables.significance` of an architecture: the first row is the lead.
+    over : str
+        "images" or "seeds".
+    where : str
+        Said behind it, where there are several architectures.
+    """
+    first = pairs.iloc[0]
+    what = {"images": "the images", "seeds": f"{count(int(first['seeds_pairs']), 'training seed')}"}[over]
+    other = {"images": "another choice of images", "seeds": "other training runs"}[over]
+    names = f"{label(first['a'])} leads {label(first['b'])}"
+    p = first[f"{over}_adjusted"]
+    if math.isnan(p):
+        reason = first[f"{over}_note"] or "there is no test"
+        return f"Whether {other} would have told the same{where} cannot be said: {reason}."
+    low, high = (points(first[f"{over}_{end}"]) for end in ("low", "high"))
+    interval = f"95% interval of this pair alone: {low} to {high}"
+    size = f"{points(first[f'{over}_difference'])} points{where} ({interval})"
+    beyond = "more" if p < 0.05 else "not more"
+    family = f" after Holm’s correction for {len(pairs)} pairs" if len(pairs) > 1 else ""
+    note = f"; {first[f'{over}_note']}" if first[f"{over}_note"] else ""
+    return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
 
 
 def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True) -> list[str]:
@@ -165,66 +185,51 @@ def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = Tru
 
 
 def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> str:
-    values = {repr(entry.get(key)) for entry in checkpoints}
+    values = {json.dumps(entry.get(key), sort_keys=True, default=str) for entry in checkpoints}
     if len(values) < 2:
         return ""
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
 
 
-def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
-    """Say whether the lead of the first over the second is beyond the choice of images.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        `reports.tables.significance` of an architecture: the first row is the lead.
-    where : str
-        Said behind it, where there are several architectures.
-    """
-    first = pairs.iloc[0]
-    low, high = (points(first[f"images_{end}"]) for end in ("low", "high"))
-    p, size = first["images_adjusted"], points(first["images_difference"])
-    beyond = "more" if p < 0.05 else "not more"
-    return (
-        f"Over the images, {label(first['a'])} leads {label(first['b'])} by {size} points{where} "
-        f"(95% {low} to {high}): {beyond} than another choice of images would explain "
-        f"({p_text(p)} after Holm’s correction)."
-    )
-
-
 def fallen(grid: Grid, measure: str) -> str:
-    """Say which corruption takes most, and how much, on average over the networks."""
+    """Say which corruption takes most, and how much: means over the networks, then of each activation."""
     means = grid.means[:, :, 0].mean(axis=0)
     worst = int(np.nanargmin(means))
     name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
-    at_top = pd.Series(grid.shares[:, worst, -1], index=list(grid.checkpoints["activation"])).sort_values()
     before, after = percent(grid.clean.mean()), percent(means[worst])
     text = f"Most is lost to {name}: mean {measure} falls from {before}% to {after}%"
-    best, least = at_top.index[-1], at_top.index[0]
-    if best == least:
-        return f"{text}, {percent(at_top.mean())}% at severity {top:g}."
-    return (
-        f"{text}; at severity {top:g} from {percent(at_top.iloc[-1])}% ({label(best)}) down to "
-        f"{percent(at_top.iloc[0])}% ({label(least)})."
-    )
+    keys = [grid.checkpoints[key] for key in ("architecture", "activation")]
+    at_top = pd.Series(grid.shares[:, worst, -1]).groupby(keys).mean().dropna()
+    if len(at_top) < 2:
+        return f"{text}."
+    most, least = (f"{_whose(at_top, share)} {percent(share)}%" for share in (at_top.max(), at_top.min()))
+    return f"{text}. At severity {top:g}: {most}, {least}."
+
+
+def _whose(shares: "pd.Series[float]", share: float) -> str:
+    """Return who has a share, by (architecture, activation); how many, where they are several."""
+    names = [str(name) for _, name in shares.index[(shares - share).abs() < 5e-4]]
+    return label(names[0]) if len(names) == 1 else f"each of {len(names)} activations"
 
 
 def tradeoff_finding(scores: pd.DataFrame, baseline: str | None) -> str:
-    """Say how many checkpoints keep more of their clean accuracy than the baseline does."""
-    best = scores.sort_values("corrupted", kind="stable").iloc[-1]
+    """Say who keeps most, and how many activations keep a larger share than the baseline does."""
+    means = scores.groupby("activation")[["clean", "corrupted", "expected"]].mean()
+    best = means.sort_values("corrupted", kind="stable").iloc[-1]
     kept, clean = percent(best["corrupted"]), percent(best["clean"])
-    text = f"{label(best['activation'])} keeps most: {kept}% corrupted at {clean}% clean"
-    if baseline is None or scores["expected"].isna().all():
+    text = f"{label(str(best.name))} keeps most: {kept}% corrupted at {clean}% clean"
+    if baseline is None or means["expected"].isna().all() or len(means) == 1:
         return text
-    others = scores[scores["activation"] != baseline]
+    others = means.drop(index=baseline)
     above = int((others["corrupted"] > others["expected"]).sum())
-    return f"{text}; {above} of {len(others)} others keep a larger share of it than {label(baseline)}"
+    compared = count(len(others), "other activation")
+    return f"{text}; {above} of {compared} keep a larger share than {label(baseline)}"
 
 
 def box_finding(name: str, data: pd.DataFrame) -> str:
-    """Say between what the middle half of the element means lies, over all layers."""
+    """Say between what the middle halves of all layers' element means lie."""
     low, high = data["activation_q25"].min(), data["activation_q75"].max()
-    return f"{name}: the middle half of the activation means lies between {number(low)} and {number(high)}"
+    return f"{name}: in every layer the middle half of the means lies within {number(low)} and {number(high)}"
 
 
 def curve_finding(corruption: str, curve: pd.DataFrame) -> str:

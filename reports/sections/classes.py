@@ -11,7 +11,7 @@ from reports.style import activation_line, heat_step, label
 from robustbench_act import metrics
 
 MOST = 20
-"""Classes that are shown: those that lose most."""
+"""Classes that are shown: those of the lowest accuracy."""
 
 NO_OUTCOMES = "This run does not say which images were right: it was made before outcomes were recorded."
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
@@ -21,7 +21,7 @@ def classes(digest: Digest) -> Section:
     """Return the section."""
     title, labels = "Class by class", digest.run.labels
     nothing = digest.nothing or (NO_LABELS if labels is None else "")
-    nothing = nothing or (NO_OUTCOMES if "outcomes" not in digest.cells else "")
+    nothing = nothing or (NO_OUTCOMES if digest.outcomes is None else "")
     if nothing or labels is None:
         return Section("classes", title, "Classes", nothing=nothing)
     table = metrics.class_accuracy(digest.run.cells, labels)

@@ -18,32 +18,33 @@ def curves(digest: Digest) -> Section:
     if digest.nothing:
         return Section("curves", title, "Severity", nothing=digest.nothing)
     long = tables.curves(digest.run.cells)
-    suites = dict(zip(digest.grid.corruptions["corruption"], digest.grid.corruptions["suite"], strict=True))
     order = tables.corruption_order(digest.cells)
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(long.groupby("architecture")):
         where = f"{architecture}: " if len(digest.architectures) > 1 else ""
         for group in dict.fromkeys(group for group, _ in order):
             drawings = [
-                _drawing(own, corruption, suites[corruption], name=f"curve-{place}-{number}")
+                _drawing(own, corruption, digest, name=f"curve-{place}-{number:02}-{words.slug(corruption)}")
                 for number, (found, corruption) in enumerate(order)
                 if found == group
             ]
-            panels.append(Panel(f"{where}{group}" if where else group.capitalize(), drawings))
-        numbers.append(_table(own, order, digest.measure, where))
+            panels.append(Panel(f"{where}{group}" if where else words.upper_first(group), drawings))
+        tail = f", {architecture}" if where else ""
+        numbers.append(_table(own, order, digest.measure, tail))
     return Section("curves", title, "Severity", {"legend": digest.legend}, panels=panels, tables=numbers)
 
 
-def _drawing(long: pd.DataFrame, corruption: str, suite: str, *, name: str) -> Drawing:
+def _drawing(long: pd.DataFrame, corruption: str, digest: Digest, *, name: str) -> Drawing:
     data = long[long["corruption"] == corruption]
+    known = digest.grid.corruptions.set_index("corruption")
     return Drawing(
         name=name,
         heading=corruption,
         finding=words.curve_finding(corruption, data),
-        draw=partial(severity_curves, data),
+        draw=partial(severity_curves, data, measure=digest.measure),
         size=CURVE_SIZE,
         data=data,
-        facts={"corruption": corruption, "suite": suite},
+        facts={"corruption": corruption, "suite": str(known.loc[corruption, "suite"])},
     )
 
 
@@ -54,7 +55,7 @@ def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], measure: str, w
     rows = [(corruption, name) for _, corruption in order for name in names]
     heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
     return Table(
-        caption=f"{where}{measure} in %, mean over training seeds".capitalize(),
+        caption=f"{words.upper_first(measure)} in %, mean over training seeds{where}",
         headings=["Corruption", "Activation", *heads],
         rows=[
             [corruption, label(name), *(words.percent(value) for value in wide.loc[(corruption, name)])]

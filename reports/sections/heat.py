@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reports import words
 from reports.digest import Digest
-from reports.grid import Grid
+from reports.grid import Grid, mean_of
 from reports.layout import Section
 from reports.style import activation_line, heat_step, label
 
@@ -80,7 +80,7 @@ def _blocks(grid: Grid, columns: Sequence[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _mean_row(name: str, values: NDArray[np.float64], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {**_row(name, "", np.nanmean(values, axis=1), columns), "mean": True}
+    return {**_row(name, "", mean_of(values, axis=1), columns), "mean": True}
 
 
 def _row(

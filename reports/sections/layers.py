@@ -1,7 +1,7 @@
 """What happens inside: fluctuation, activation means and signals, by depth."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -12,20 +12,31 @@ from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes
 from reports.layout import Drawing, Panel, Section, Table
 from reports.style import drawing_order, label
 
-_Drawn = Sequence[tuple[str, str, str | None, float | None]]  # column, title, its spread, a line across
-_PROFILE: _Drawn = (
-    ("output_fluctuation", "Output fluctuation per element", "output_spread", None),
-    ("input_fluctuation", "Input fluctuation per element", "input_spread", None),
-    ("amplification", "Amplification (output / input)", None, 1.0),
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A column that is drawn: its title, what stands along the axis, its spread, where a line goes across."""
+
+    value: str
+    title: str
+    axis: str
+    spread: str | None = None
+    reference: float | None = None
+
+
+_PROFILE = (
+    _Drawn("output_fluctuation", "Output fluctuation per element", "per element ↓", "output_spread"),
+    _Drawn("input_fluctuation", "Input fluctuation per element", "per element ↓", "input_spread"),
+    _Drawn("amplification", "Amplification (output / input)", "output / input ↓", reference=1.0),
 )
-_MEANS: _Drawn = (
-    ("clean_mean", "Activation mean, clean images", None, 0.0),
-    ("clean_abs_mean", "Mean of |μ| over elements, clean images", None, None),
+_MEANS = (
+    _Drawn("clean_mean", "Activation mean, clean images", "mean of μ, near 0", reference=0.0),
+    _Drawn("clean_abs_mean", "Mean of |μ| over elements, clean images", "mean of |μ|"),
 )
-_SIGNALS: _Drawn = (
-    ("rho", "ρ: output against input variance", None, 1.0),
-    ("rho_prime", "ρ′: gradient against output variance", None, 1.0),
-    ("gradient_variance", "Variance of the gradient", None, None),
+_SIGNALS = (
+    _Drawn("rho", "ρ: mean square of output / variance of input", "ρ, near 1", reference=1.0),
+    _Drawn("rho_prime", "ρ′: mean square of the slope", "ρ′, near 1", reference=1.0),
+    _Drawn("gradient_variance", "Variance of the gradient", "variance"),
 )
 NO_SIGNALS = "Not measured in this run."
 
@@ -47,14 +58,14 @@ def signals(digest: Digest) -> Section:
     """Return the section of what ANAct keeps in balance."""
     title = "Signals and gradients, layer by layer"
     found = digest.layers
-    measured = [one for one in _SIGNALS if one[0] in found and found[one[0]].notna().any()]
+    measured = [one for one in _SIGNALS if one.value in found and found[one.value].notna().any()]
     if not measured and not digest.nothing_probed:
         return Section("signals", title, "Signals", nothing=NO_SIGNALS)
     return _section(Section("signals", title, "Signals"), digest, tables.signals, measured)
 
 
 def _section(
-    bare: Section, digest: Digest, make: Callable[[pd.DataFrame], pd.DataFrame], drawn: _Drawn
+    bare: Section, digest: Digest, make: Callable[[pd.DataFrame], pd.DataFrame], drawn: Sequence[_Drawn]
 ) -> Section:
     """Return a section with a panel for each architecture, and the tables of its numbers."""
     if digest.nothing_probed:
@@ -62,27 +73,26 @@ def _section(
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(make(digest.layers).groupby("architecture")):
         heading = str(architecture) if len(digest.architectures) > 1 else ""
-        drawings = [
-            _drawing(own, one, name=f"{bare.name}-{place}-{number}") for number, one in enumerate(drawn)
-        ]
+        names = [f"{bare.name}-{place}-{words.slug(one.value)}" for one in drawn]
+        drawings = [_drawing(own, one, name=name) for one, name in zip(drawn, names, strict=True)]
         panels.append(Panel(heading, drawings))
         where = f", {heading}" if heading else ""
         numbers.append(_table(own, f"{bare.title}{where}: mean over training seeds"))
     return replace(bare, content={"legend": digest.legend}, panels=panels, tables=numbers)
 
 
-def _drawing(data: pd.DataFrame, drawn: tuple[str, str, str | None, float | None], *, name: str) -> Drawing:
-    value, title, spread, reference = drawn
-    finding = words.depth_finding(title, data, value)
-    columns = ["architecture", "activation", "index", "layer", value, *([spread] if spread else [])]
+def _drawing(data: pd.DataFrame, drawn: _Drawn, *, name: str) -> Drawing:
+    finding = words.depth_finding(drawn.title, data, drawn.value)
+    columns = ["architecture", "activation", "index", "layer", drawn.value]
+    how = {key: value for key, value in vars(drawn).items() if key != "title"}
     return Drawing(
         name=name,
-        heading=title,
+        heading=drawn.title,
         finding=finding,
-        draw=partial(depth_lines, data, value=value, spread=spread, reference=reference),
+        draw=partial(depth_lines, data, **how),
         size=DEPTH_SIZE,
-        data=data[columns],
-        note=finding.removeprefix(f"{title}, "),
+        data=data[[*columns, *([drawn.spread] if drawn.spread else [])]],
+        note=finding.removeprefix(f"{drawn.title}, "),
     )
 
 
@@ -94,7 +104,7 @@ def _boxes(digest: Digest) -> list[Panel]:
         ends = own["activation_q05"].min(), own["activation_q95"].max()
         drawings = [
             Drawing(
-                name=f"box-{place}-{number}",
+                name=f"box-{place}-{number:02}-{words.slug(name)}",
                 heading=label(name),
                 finding=words.box_finding(label(name), data),
                 draw=partial(mean_boxes, data, ends=ends),

@@ -75,13 +75,15 @@ def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:
     groups = metrics.group_columns(scores)
     ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
     values = ["clean", "corrupted", *groups]
-    heads = [name.removeprefix("group_").capitalize() for name in values]
+    several = len(set(scores["architecture"])) > 1
+    keys = ["checkpoint", *(["architecture"] if several else []), "training_seed"]
+    heads = [words.upper_first(name.removeprefix("group_")) for name in values]
     return Table(
-        caption=f"{measure.capitalize()} of every checkpoint, in %",
-        headings=["Checkpoint", "Training seed", *heads],
+        caption=f"{words.upper_first(measure)} of every checkpoint, in %",
+        headings=["Checkpoint", *(["Architecture"] if several else []), "Training seed", *heads],
         rows=[
             [
-                *(words.plain(row[name]) for name in ("checkpoint", "training_seed")),
+                *(words.plain(row[name]) for name in keys),
                 *map(words.percent, row[values]),
             ]
             for _, row in ordered.iterrows()

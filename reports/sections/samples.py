@@ -13,6 +13,13 @@ from reports.style import activation_line, label
 NO_SAMPLES = "This run holds no sample images (its folder samples/ is empty or absent)."
 
 
+SHORT = 3
+"""Letters of a class name that stands in a table of predictions; of longer ones the number does."""
+
+LISTED = 100
+"""Classes whose names are listed, at most."""
+
+
 def samples(digest: Digest) -> Section:
     """Return the section: a strip for each corruption; of each activation's first network the predictions."""
     run = digest.run
@@ -23,19 +30,23 @@ def samples(digest: Digest) -> Section:
         {
             "corruption": name,
             "suite": suites.get(name, ""),
-            "uri": _data_uri(run.samples[name]),
-            "size": _png_size(run.samples[name]),
+            "uri": _data_uri(run.samples[_raw(name)]),
+            "size": _png_size(run.samples[_raw(name)]),
             "predictions": _predictions(digest, name),
         }
         for _, name in order
-        if name in run.samples
+        if _raw(name) in run.samples
     ]
+    classes = [str(name) for name in run.info["dataset"].get("classes") or []]
+    lengthy = len(classes) <= LISTED and any(len(name) > SHORT for name in classes)
     content = {
+        "short": SHORT,
         "strips": strips,
-        "absent": [name for _, name in order if name not in run.samples],
+        "absent": [name for _, name in order if _raw(name) not in run.samples],
         "columns": ["clean", *(f"{float(severity):g}" for severity in run.info["severities"])],
         "labels": _labels(digest),
-        "classes": [str(name) for name in run.info["dataset"].get("classes") or []],
+        "classes": classes,
+        "key": ", ".join(f"{place} {name}" for place, name in enumerate(classes)) if lengthy else "",
     }
     return Section(
         "samples", "What the networks saw", "Images", content, nothing="" if strips else NO_SAMPLES
@@ -48,21 +59,26 @@ def _labels(digest: Digest) -> list[int] | None:
 
 def _predictions(digest: Digest, corruption: str) -> list[dict[str, Any]]:
     """Return a row for each activation: what its first network took each sample image for, by version."""
-    if digest.nothing or "predicted" not in digest.cells:
+    if digest.nothing or "predicted" not in digest.cells or digest.cells["predicted"].isna().any():
         return []
     firsts = digest.scores.drop_duplicates(["architecture", "activation"])
     order = digest.board.merge(firsts[["architecture", "activation", "checkpoint"]])
+    severities = [0.0, *(float(severity) for severity in digest.run.info["severities"])]
     rows = []
     for row in order.itertuples():
         own = digest.cells[digest.cells["checkpoint"] == row.checkpoint]
-        shown = pd.concat([own[own["severity"] == 0][:1], own[own["corruption"] == corruption]])
-        shown = shown.drop_duplicates("severity").sort_values("severity")
+        shown = pd.concat([own[own["severity"] == 0][:1], own[own["corruption"] == _raw(corruption)]])
+        texts = shown.drop_duplicates("severity").set_index("severity")["predicted"].reindex(severities)
         name = str(row.activation)
-        versions = [[int(place) for place in text.split()] for text in shown["predicted"]]
-        rows.append(
-            {"activation": name, "label": label(name), "line": activation_line(name), "versions": versions}
-        )
+        versions = [[int(place) for place in text.split()] for text in texts.fillna("")]
+        facts = {"activation": name, "label": label(name), "line": activation_line(name)}
+        rows.append({**facts, "versions": versions})
     return rows
+
+
+def _raw(corruption: str) -> str:
+    """Return the name of a corruption without the table that tells it from another one."""
+    return corruption.partition(" [")[0]
 
 
 def _data_uri(png: bytes) -> str:

@@ -8,7 +8,6 @@ import pandas as pd
 from reports import words
 from reports.digest import MOST_COMPARED, Digest
 from reports.layout import Section, Table
-from reports.sections.classes import NO_OUTCOMES
 from reports.style import activation_line, label
 
 LEVEL = 0.05
@@ -17,7 +16,7 @@ LEVEL = 0.05
 def significance(digest: Digest) -> Section:
     """Return the section: a matrix for each architecture."""
     title = "Beyond noise?"
-    nothing = digest.nothing or ("" if digest.outcomes is not None else NO_OUTCOMES)
+    nothing = digest.nothing
     if not nothing and not digest.significance:
         nothing = "There is no second activation to compare with."
     if nothing:
@@ -89,8 +88,8 @@ def _table(found: pd.DataFrame, heading: str) -> Table:
                 ]
             )
     return Table(
-        caption=f"{heading + ': ' if heading else ''}differences in points, with 95% intervals".capitalize(),
-        headings=["Pair", "Over", "Difference", "95% interval", "p", "p (Holm)", "Pairs", "Test"],
+        caption=f"Differences in points{', ' + heading if heading else ''}",
+        headings=["Pair", "Over", "Difference", "95% of this pair", "p", "p (Holm)", "Pairs", "Test"],
         rows=rows,
         stubs=2,
     )

@@ -13,7 +13,7 @@ from reports.style import label
 
 
 def tradeoff(digest: Digest) -> Section:
-    """Return the section: a point for each checkpoint, and the baseline's line."""
+    """Return the section: a dot for each activation and each checkpoint, and the baseline's line."""
     title = f"Clean against corrupted {digest.measure}"
     if digest.nothing:
         return Section("tradeoff", title, "Clean / corrupted", nothing=digest.nothing)
@@ -27,7 +27,7 @@ def tradeoff(digest: Digest) -> Section:
 
 def _drawing(scores: pd.DataFrame, digest: Digest, *, name: str) -> Drawing:
     base = scores[scores["activation"] == digest.baseline]
-    kept = float((base["corrupted"] / base["clean"].where(base["clean"] > 0)).mean()) if len(base) else np.nan
+    kept = base["corrupted"].mean() / base["clean"].mean() if base["clean"].sum() > 0 else np.nan
     data = scores[["architecture", "activation", "checkpoint", "training_seed", "clean", "corrupted"]]
     data = data.assign(expected=data["clean"] * kept)
     architecture = str(scores["architecture"].iloc[0])
@@ -35,7 +35,7 @@ def _drawing(scores: pd.DataFrame, digest: Digest, *, name: str) -> Drawing:
         name=name,
         heading=architecture,
         finding=words.tradeoff_finding(data, digest.baseline),
-        draw=partial(trade_off, data),
+        draw=partial(trade_off, data, measure=digest.measure),
         size=TRADEOFF_SIZE,
         data=data,
     )

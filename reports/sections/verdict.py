@@ -25,8 +25,9 @@ def verdict(digest: Digest) -> Section:
 def _leads(digest: Digest) -> list[str]:
     several = len(digest.architectures) > 1
     return [
-        words.lead(found, where=f" among the {name} networks" if several else "")
+        words.beyond_noise(found, over, where=f" among the {name} networks" if several else "")
         for name, found in digest.significance.items()
+        for over in ("images", "seeds")
     ]
 
 
@@ -34,12 +35,13 @@ def _facts(digest: Digest) -> list[tuple[str, str]]:
     """Return the headline figures as (value, what it counts)."""
     cells = digest.run.cells
     bad = cells[cells["severity"] > 0]
+    corruptions = bad["corruption"].nunique() if digest.nothing else len(digest.grid.corruptions)
     severities = words.joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
     compared = f"{words.count(len(digest.activations), 'activation')} compared"
     name = digest.run.info["dataset"]["name"]
     facts = [
         (words.count(cells["checkpoint"].nunique(), "checkpoint"), compared),
-        (words.count(bad["corruption"].nunique(), "corruption"), f"severity {severities}"),
+        (words.count(corruptions, "corruption"), f"severity {severities}"),
         (words.count(int(cells["n"].max()), "image"), f"of {name}, in every cell"),
     ]
     if not digest.failed.empty:

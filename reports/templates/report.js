@@ -36,7 +36,7 @@ if (form) {
     for (const element of main.querySelectorAll("[data-activation], [data-suite]")) {
       const { activation, suite: own } = element.dataset;
       const hide = (activation !== undefined && !chosen.has(activation))
-        || (suite !== "" && own !== undefined && own !== suite);
+        || (suite !== "" && own !== undefined && !own.split("\n").includes(suite));
       element.classList.toggle("filtered", hide);
     }
     for (const cell of cells) {
@@ -64,6 +64,7 @@ if (form) {
 
   form.hidden = false;
   form.addEventListener("change", show);
+  addEventListener("pageshow", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of form.querySelectorAll("button")) {
     button.addEventListener("click", () => {

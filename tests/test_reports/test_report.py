@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import reports
-from reports import Report, ReportError, RunData, make_report
+from reports import Report, ReportError, RunData, SectionError, make_report
 from robustbench_act.cli import main
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder, score
@@ -28,11 +28,11 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     old, new = two(tmp_path)
     report = make_report(old, new)
     board = report.digest.board.set_index("activation")["corrupted"]
-    assert set(board.index) == {"la_silu", "relu in old", "relu in new"}
-    assert board["relu in new"] == pytest.approx(score("relu", 11) + 0.01)
-    assert {"relu-11 (old)", "relu-11 (new)", "la_silu-11"} <= set(report.digest.scores["checkpoint"])
+    assert set(board.index) == {"la_silu", "relu in 1: old", "relu in 2: new"}
+    assert board["relu in 2: new"] == pytest.approx(score("relu", 11) + 0.01)
+    assert {"relu-11 (1: old)", "relu-11 (2: new)", "la_silu-11"} <= set(report.digest.scores["checkpoint"])
     page = report.html()
-    assert "ReLU in new" in page
+    assert "ReLU in 2: new" in page
     assert page.count("d1635relu11") == 2  # the digests of both
     assert str(new) in page
 
@@ -44,9 +44,9 @@ def test_a_single_run_is_as_it_is(run_dir: Path, run: RunData) -> None:
         reports.join([])
 
 
-def test_folders_of_one_name_are_numbered(tmp_path: Path) -> None:
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     paths = [Builder().write(tmp_path / place / "run") for place in ("a", "b")]
-    assert {"relu in run (1)", "relu in run (2)"} <= set(make_report(*paths).digest.activations)
+    assert {"relu in 1: run", "relu in 2: run"} <= set(make_report(*paths).digest.activations)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> N
         root = ElementTree.parse(stem.with_suffix(".svg")).getroot()
         assert root.tag.endswith("svg")
         with Image.open(stem.with_suffix(".png")) as picture:
-            assert picture.size == pytest.approx([round(200 * inches) for inches in drawing.size], abs=1)
+            width, height = drawing.size
+            assert picture.size[0] >= round(200 * width) - 1  # and a legend
+            assert picture.size[1] == pytest.approx(200 * height, abs=1)
         numbers = pd.read_csv(stem.with_suffix(".csv"))
         assert len(numbers) == len(drawing.data) > 0
     board = pd.read_csv(tmp_path / "figures" / "leaderboard.csv")
@@ -128,3 +130,34 @@ def test_joined_provenance_has_both_commands(tmp_path: Path) -> None:
     info = make_report(old, new).digest.run.info
     assert info["command"] == "actrobust evaluate --suite 'core' --severity 1,5\nactrobust evaluate again"
     assert json.dumps(info)
+
+
+def test_a_run_without_outcomes_beside_one_with_them(tmp_path: Path) -> None:
+    old, new = two(tmp_path)
+    for path in (old / "cells").glob("*.parquet"):
+        pd.read_parquet(path).drop(columns=["outcomes", "predicted"]).to_parquet(path)
+    report = make_report(old, new)
+    assert "this run does not say which images were right" in report.html()
+    assert report.digest.baseline == "relu in 1: old"
+
+
+def test_lines_of_one_report_differ(tmp_path: Path) -> None:
+    report = make_report(*two(tmp_path), Builder().write(tmp_path / "third"))
+    lines = [(line.colour, line.dash) for _, line in report.digest.legend]
+    assert len(set(lines)) == len(lines) == 5
+
+
+def test_dollars_and_underscores_are_letters(tmp_path: Path) -> None:
+    names = ("a$\\bad$", "$x$", "_hidden")
+    correct = {(name, 1): CORRECT["relu", 11] for name in names}
+    run = reports.load(Builder(correct=correct, architecture="$net$").write(tmp_path / "run"))
+    report = Report(run)
+    drawn = "".join(drawing.svg for section in report.sections for drawing in section.drawings)
+    assert "a$\\bad$" in drawn
+    assert report.write_figures(tmp_path / "figures")
+
+
+def test_what_cannot_be_laid_out_is_said_in_a_line(run: RunData) -> None:
+    broken = RunData({**run.info, "suites": [3]}, run.cells, run.layers, run.samples, labels=run.labels)
+    with pytest.raises(SectionError, match="cannot be made: "):
+        Report(broken).html()

@@ -94,6 +94,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         r"'dataset' must be an object with a 'name', not 'toy'",
     ),
     "severities": (lambda run: change_info(run, severities=3), r"'severities' must be a list, not int"),
+    "texts": (lambda run: change_info(run, severities=["1", "5"]), r"must be numbers in rising order, got"),
+    "order": (lambda run: change_info(run, severities=[5, 1]), r"in rising order, got \[5, 1\]"),
     "unfinished": (lambda run: change_info(run, status="running"), r"the run is not finished"),
     "no cells": (
         lambda run: shutil.rmtree(run / "cells"),

@@ -148,7 +148,7 @@ def test_activations_without_a_common_seed_have_no_test_over_seeds(run: RunData)
     scores.loc[scores["activation"] == "relu", "training_seed"] += 100
     right = {name: np.zeros(4) for name in scores["checkpoint"]}
     (row,) = tables.significance(scores, right, ["la_silu", "relu"]).to_dict("records")
-    assert row["seeds_note"] == "no training seed in both"
+    assert row["seeds_note"] == "no training seed is in both"
     assert np.isnan(row["seeds_p"])
     assert np.isnan(row["seeds_adjusted"])
 
@@ -176,3 +176,11 @@ def test_signals_and_distributions_are_those_of_clean_images(run: RunData) -> No
     assert "gradient_variance" not in tables.signals(run.layers)  # was not measured
     bare = run.layers.drop(columns=[name for name in run.layers if "_q" in str(name)])
     assert tables.mean_quantiles(bare).empty
+
+
+def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: RunData) -> None:
+    scores = metrics.checkpoint_scores(run.cells)
+    for seed, note in ((11, "a training seed comes twice"), (None, "not all training seeds are known")):
+        table = tables.significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
+        assert table["seeds_note"].tolist() == [note]
+        assert table["images_note"].tolist() == ["this run does not say which images were right"]

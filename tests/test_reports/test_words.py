@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from reports import RunData, words
-from robustbench_act.metrics import checkpoint_scores, leaderboard
+from reports import RunData, tables, words
+from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
 from tests.build_run import Builder
 
 
@@ -14,33 +14,66 @@ def board(**scores: tuple[int, ...]) -> pd.DataFrame:
     return leaderboard(Builder(correct=correct).cells())
 
 
-def test_clear_lead() -> None:
+def leads(**scores: tuple[int, ...]) -> tuple[str, str]:
+    """Return what is said of the lead over images and over seeds."""
+    correct = {(name, seed): [n] * 7 for name, counts in scores.items() for seed, n in enumerate(counts)}
+    cells = Builder(correct=correct).cells()
+    found = checkpoint_scores(cells)
+    right = {
+        row["checkpoint"]: image_accuracy(
+            cells[(cells["checkpoint"] == row["checkpoint"]) & (cells["severity"] > 0)]
+        )
+        for _, row in found.iterrows()
+    }
+    pairs = tables.significance(found, right, list(leaderboard(cells)["activation"]))
+    return words.beyond_noise(pairs, "images"), words.beyond_noise(pairs, "seeds")
+
+
+def test_who_leads_and_by_how_much() -> None:
     (text,) = words.verdict(board(relu=(60, 61, 62), elu=(100, 101, 102), gelu=(80, 80, 81)))
-    assert text.startswith(
-        "ELU comes first: it keeps 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points"
+    assert text == (
+        "ELU comes first: it keeps 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points more than "
+        "GELU, the next of 3 activations."
     )
-    assert "more than GELU, the next of 3 activations." in text
-    assert "lies above those of all 2 others" in text
-
-
-def test_overlap_is_said() -> None:
-    (text,) = words.verdict(board(relu=(20, 21), elu=(100, 110), gelu=(99, 108)))
-    assert "overlap, so the order of these two may come from the training seeds alone" in text
-    assert "that of ELU lies above those of 0" not in text
-    (text,) = words.verdict(board(relu=(20, 20, 21), elu=(100, 110, 104), gelu=(99, 108, 100)))
-    assert "that of ELU lies above those of 1 of the 2 others" in text
-
-
-def test_a_clear_next_but_a_wide_third() -> None:
-    (text,) = words.verdict(board(elu=(150, 151), gelu=(120, 121), relu=(10, 190)))
-    assert "lies above those of 1 of the 2 others, the next one's among them" in text
-
-
-def test_two_activations_one_seed_a_tie_and_one_activation() -> None:
-    assert "lies above that of the other" in words.verdict(board(elu=(150, 151), gelu=(120, 121)))[0]
-    assert "single training seed and so no interval" in words.verdict(board(elu=(150,), gelu=(120, 121)))[0]
-    assert "ELU and GELU lead level, at 75.0%" in words.verdict(board(elu=(150, 150), gelu=(150, 150)))[0]
+    (level,) = words.verdict(board(elu=(150, 150), gelu=(150, 150)))
+    assert level.startswith("ELU and GELU lead level, at 75.0%")
     assert words.verdict(board(elu=(150,)))[0].endswith("There is no other activation to compare it with.")
+
+
+def test_a_lead_beyond_all_chance() -> None:
+    images, seeds = leads(relu=(60, 61, 63), elu=(100, 101, 103), gelu=(80, 81, 84))
+    assert images.startswith(
+        "Over the images, ELU leads GELU by +9.8 points (95% interval of this pair alone"
+    )
+    assert ": more than another choice of images would explain (p < 0.0001 after Holm" in images
+    assert seeds.startswith("Over 3 training seeds, ELU leads GELU by +9.8 points")
+    assert ": more than other training runs would explain (p = " in seeds
+    assert "for 3 pairs" in seeds
+
+
+def test_a_test_that_cannot_reject_says_so() -> None:
+    _, seeds = leads(elu=(100, 101, 102), gelu=(80, 80, 81))  # not normal: Wilcoxon
+    assert seeds.endswith("(p = 0.25; with 3 training seeds the Wilcoxon test cannot reject).")
+
+
+def test_a_lead_that_seeds_explain() -> None:
+    """Means 52.5 and 51.75 %: the seeds differ by more than the activations."""
+    _, seeds = leads(elu=(100, 110, 105), gelu=(108, 99, 103))
+    assert ": not more than other training runs would explain (p = " in seeds
+    assert "Holm" not in seeds  # a single pair
+
+
+def test_a_lead_in_every_pair_of_seeds_counts_though_the_activations_overlap() -> None:
+    """70, 80, 90 % against 69, 78.5, 89.5 %: each seed is a little better."""
+    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 178))
+    assert ": more than other training runs would explain" in seeds
+
+
+def test_where_there_is_no_test_none_is_claimed() -> None:
+    _, seeds = leads(elu=(150,), gelu=(120, 121))
+    assert seeds == (
+        "Whether other training runs would have told the same cannot be said: one training seed has no test."
+    )
 
 
 def test_architectures_are_judged_apart() -> None:
