@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from reports import words
 from reports.digest import Digest
 from reports.grid import Grid, mean_of
-from reports.layout import Section
+from reports.layout import Section, Table
 from reports.style import activation_line, heat_step, label
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
+
+
+LISTED = 100
+"""Checkpoints that are listed one by one where columns are activations, at most; the CSV has all."""
 
 
 def heat(digest: Digest) -> Section:
@@ -31,7 +35,24 @@ def heat(digest: Digest) -> Section:
         "severities": [f"{severity:g}" for severity in grid.severities],
         "images": int(digest.run.cells["n"].max()),
     }
-    return Section("heat", title, "Heat map", content, numbers={"heat": heat_numbers(grid)})
+    folded = content["folded"] and len(grid.checkpoints) <= LISTED
+    tables = [_every_checkpoint(grid, group, digest.measure) for group in grid.groups] if folded else []
+    return Section("heat", title, "Heat map", content, tables=tables, numbers={"heat": heat_numbers(grid)})
+
+
+def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:
+    """Return a row for each checkpoint: its mean over severities in each corruption of a group."""
+    places = grid.places(group)
+    shares = np.concatenate([grid.clean[:, None], grid.means[:, places, 0]], axis=1)
+    return Table(
+        caption=f"{words.upper_first(measure)} of every checkpoint in {group}, in %, mean over severities",
+        headings=["Checkpoint", "Clean", *grid.corruptions["corruption"].iloc[places]],
+        rows=[
+            [str(name), *map(words.percent, row)]
+            for name, row in zip(grid.checkpoints["checkpoint"], shares, strict=True)
+        ],
+        activations=list(grid.checkpoints["activation"]),
+    )
 
 
 def heat_numbers(grid: Grid) -> pd.DataFrame:

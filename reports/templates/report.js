@@ -64,7 +64,6 @@ if (form) {
 
   form.hidden = false;
   form.addEventListener("change", show);
-  addEventListener("pageshow", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of form.querySelectorAll("button")) {
     button.addEventListener("click", () => {

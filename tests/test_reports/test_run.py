@@ -96,6 +96,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "severities": (lambda run: change_info(run, severities=3), r"'severities' must be a list, not int"),
     "texts": (lambda run: change_info(run, severities=["1", "5"]), r"must be numbers in rising order, got"),
     "order": (lambda run: change_info(run, severities=[5, 1]), r"in rising order, got \[5, 1\]"),
+    "checksum": (
+        lambda run: change_info(run, tables={"layers/part-0.parquet": "0" * 64}),
+        r"layers/part-0.parquet is damaged: its checksum in run.json is another",
+    ),
     "unfinished": (lambda run: change_info(run, status="running"), r"the run is not finished"),
     "no cells": (
         lambda run: shutil.rmtree(run / "cells"),

@@ -70,6 +70,15 @@ def test_many_checkpoints_are_folded_to_activations_with_their_spread(tmp_path: 
     assert rows["clean"]["spreads"] == ["0.0"] * 3
 
 
+def test_folded_checkpoints_are_listed_one_by_one(tmp_path: Path) -> None:
+    counts = {("relu", seed): (190, 100 + 2 * seed, 40, 140, 20, 180, 90) for seed in range(FOLDED + 1)}
+    noise, weather = heat(Digest(made(tmp_path, correct=counts))).tables
+    assert noise.headings == ["Checkpoint", "Clean", "gaussian_noise", "impulse_noise"]
+    assert weather.rows[3] == ["relu-3", "95.0", "67.5"]
+    for seed, row in enumerate(noise.rows):
+        assert row == [f"relu-{seed}", "95.0", f"{35 + seed / 2:.1f}", "40.0"]
+
+
 def test_classes_of_the_lowest_accuracy_come_first(run: RunData) -> None:
     content = section(run, "classes").content
     found = {row["name"]: (row["images"], [cell["text"] for cell in row["cells"]]) for row in content["rows"]}
