@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -70,8 +71,5 @@ def _evenly(things: Sequence[object], most: int | None) -> list[tuple[int, int]]
 
 
 def _breakable(name: object) -> Markup:
-    """Escape a name and let it break after underscores and dots, where a narrow column needs it."""
-    text = escape(name)
-    for mark in "_.":
-        text = text.replace(mark, mark + Markup("<wbr>"))
-    return text
+    """Escape a name and let it break after underscores, and dots before letters, where a column is narrow."""
+    return Markup(re.sub(r"_|\.(?=[A-Za-z])", r"\g<0><wbr>", str(escape(name))))  # noqa: S704 -- escaped before

@@ -34,6 +34,9 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     """
     if not runs:
         raise ReportError("expected at least one run")
+    folders = Counter(path.resolve() for path, _ in runs)
+    if (most := folders.most_common(1)[0])[1] > 1:
+        raise ReportError(f"expected different runs, got {most[0]} {most[1]} times")
     (first_path, first), *others = runs
     if not others:
         return first

@@ -116,7 +116,8 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 def _check_info(info: Mapping[str, Any], path: Path) -> None:
     if info.get("status") == "running":
-        raise ReportError(f"{path}: the run is not finished (status 'running'); resume it first")
+        again = info.get("command", "the same command")
+        raise ReportError(f"{path}: the run is not finished (status 'running'); to go on: {again}")
     if not isinstance(info["dataset"], dict) or "name" not in info["dataset"]:
         raise ReportError(f"{path}: 'dataset' must be an object with a 'name', not {info['dataset']!r}")
     for key in ("suites", "checkpoints"):

@@ -126,14 +126,14 @@ def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) ->
     kept = f"{percent(first['corrupted'])}% {measure(labelled=labelled)} on corrupted images {against}"
     best = label(first["activation"])
     if len(board) == 1:
-        return f"{best} keeps {kept}{where}. There is no other activation to compare it with."
+        return f"{best} has {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]
     next_one = label(second["activation"])
     lead = first["corrupted"] - second["corrupted"]
     if percent(lead) == "0.0":
         return f"{best} and {next_one} lead level{where}, at {kept}."
     return (
-        f"{best} comes first{where}: it keeps {kept}, {percent(lead)} points more than {next_one}, "
+        f"{best} comes first{where}: it has {kept}, {percent(lead)} points more than {next_one}, "
         f"the next of {len(board)} activations."
     )
 
@@ -191,8 +191,39 @@ def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> st
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
 
 
-def fallen(grid: Grid, measure: str) -> str:
-    """Say which corruption takes most, and how much: means over the networks, then of each activation."""
+def standing(pairs: pd.DataFrame, *, where: str = "") -> str:
+    """Say how many others the first one leads beyond noise, and how many pairs differ at all.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        `reports.tables.significance` of an architecture.
+    where : str
+        Said behind it, where there are several architectures.
+    """
+    first = pairs[pairs["a"] == pairs["a"].iloc[0]]
+    led = {over: int((first[f"{over}_adjusted"] < 0.05).sum()) for over in ("images", "seeds")}
+    apart = {over: int((pairs[f"{over}_adjusted"] < 0.05).sum()) for over in ("images", "seeds")}
+    name = label(first["a"].iloc[0])
+    return (
+        f"Beyond noise{where}, {name} leads {led['images']} of the {len(first)} others over the images and "
+        f"{led['seeds']} over training seeds; of all {len(pairs)} pairs {apart['images']} and "
+        f"{apart['seeds']} differ so."
+    )
+
+
+def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
+    """Say which corruption takes most, and how much: means over the networks, then of each activation.
+
+    Parameters
+    ----------
+    grid : Grid
+        All accuracies.
+    measure : str
+        What the shares are called.
+    chance : float, optional
+        What guessing gives.
+    """
     means = grid.means[:, :, 0].mean(axis=0)
     worst = int(np.nanargmin(means))
     name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
@@ -203,7 +234,8 @@ def fallen(grid: Grid, measure: str) -> str:
     if len(at_top) < 2:
         return f"{text}."
     most, least = (f"{_whose(at_top, share)} {percent(share)}%" for share in (at_top.max(), at_top.min()))
-    return f"{text}. At severity {top:g}: {most}, {least}."
+    guessing = "" if chance is None else f" (guessing: {percent(chance)}%)"
+    return f"{text}. At severity {top:g}: {most}, {least}{guessing}."
 
 
 def _whose(shares: "pd.Series[float]", share: float) -> str:

@@ -21,7 +21,8 @@ def significance(digest: Digest) -> Section:
         nothing = "There is no second activation to compare with."
     if nothing:
         return Section("significance", title, "Significance", nothing=nothing)
-    matrices, details, numbers = [], [], []
+    matrices: list[dict[str, Any]] = []
+    details, numbers = [], []
     for architecture, found in digest.significance.items():
         names = [found["a"][0], *found["b"][: _others(found)]]
         numbers.append(found.assign(architecture=architecture))
@@ -29,7 +30,8 @@ def significance(digest: Digest) -> Section:
         matrices.append({"heading": heading, "names": _heads(names), "rows": _rows(found, names)})
         details.append(_table(found, heading))
     most = MOST_COMPARED if digest.board.groupby("architecture").size().max() > MOST_COMPARED else 0
-    content = {"matrices": matrices, "most": most}
+    few = any("°" in cell["text"] for matrix in matrices for row in matrix["rows"] for cell in row["cells"])
+    content = {"matrices": matrices, "most": most, "few": few}
     frame = pd.concat(numbers, ignore_index=True)
     return Section(
         "significance", title, "Significance", content, tables=details, numbers={"significance": frame}
@@ -68,7 +70,8 @@ def _cell(pair: Mapping[Hashable, Any], over: str, sign: int) -> dict[str, str]:
     if pd.isna(p):
         return {"text": "–", "kind": "unknown", "said": str(pair[f"{over}_note"] or "no test")}
     kind = "noise" if p >= LEVEL else "more" if difference > 0 else "less"
-    return {"text": words.points(difference), "kind": kind, "said": f"{words.p_text(p)} over {over}"}
+    mark = "°" if "cannot reject" in str(pair[f"{over}_note"]) else ""
+    return {"text": words.points(difference) + mark, "kind": kind, "said": f"{words.p_text(p)} over {over}"}
 
 
 def _table(found: pd.DataFrame, heading: str) -> Table:

@@ -117,7 +117,7 @@ def test_every_number_of_the_other_tables_is_on_the_page(run: RunData, page: str
 
 def test_verdict_comes_first_and_is_computed(page: str) -> None:
     board = section(page, "verdict")
-    assert "LA-SiLU comes first: it keeps 76.3% accuracy on corrupted images (clean: 95.0%)" in board
+    assert "LA-SiLU comes first: it has 76.3% accuracy on corrupted images (clean: 95.0%)" in board
     assert "4 checkpoints 2 activations compared" in board
     assert "3 corruptions severity 1 and 5" in board
 

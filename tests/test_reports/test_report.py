@@ -44,6 +44,11 @@ def test_a_single_run_is_as_it_is(run_dir: Path, run: RunData) -> None:
         reports.join([])
 
 
+def test_a_run_beside_itself_is_refused(run_dir: Path, run: RunData) -> None:
+    with pytest.raises(ReportError, match=rf"expected different runs, got {run_dir} 2 times"):
+        reports.join([(run_dir, run), (run_dir / "cells" / "..", run)])
+
+
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     paths = [Builder().write(tmp_path / place / "run") for place in ("a", "b")]
     assert {"relu in 1: run", "relu in 2: run"} <= set(make_report(*paths).digest.activations)

@@ -170,9 +170,10 @@ def test_what_fell_is_said(run: RunData) -> None:
     clean = fmean(SHARES[key][0] for key in CORRECT)
     assert content["fallen"] == (
         f"Most is lost to impulse_noise: mean accuracy falls from {100 * clean:.1f}% to "
-        f"{100 * fmean(map(fmean, impulse)):.1f}%. At severity 5: LA-SiLU 52.5%, ReLU 12.5%."
+        f"{100 * fmean(map(fmean, impulse)):.1f}%. At severity 5: LA-SiLU 52.5%, ReLU 12.5% "
+        "(guessing: 25.0%)."
     )
-    images, seeds = content["leads"]
+    images, seeds = content["leads"]  # one pair: nothing more to say
     assert images.startswith("Over the images, LA-SiLU leads ReLU by +23.5 points")
     assert ": more than another choice of images would explain (p < 0.0001)" in images
     assert seeds.startswith("Over 2 training seeds, LA-SiLU leads ReLU by +23.5 points")
@@ -181,7 +182,11 @@ def test_what_fell_is_said(run: RunData) -> None:
 def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:
     counts = CORRECT["relu", 11]
     run = made(tmp_path, correct={("relu", 1): counts, ("elu", 1): counts, ("gelu", 1): (190, *[10] * 6)})
-    assert section(run, "verdict").content["fallen"].endswith("each of 2 activations 10.0%, GELU 5.0%.")
+    assert (
+        section(run, "verdict")
+        .content["fallen"]
+        .endswith("each of 2 activations 10.0%, GELU 5.0% (guessing: 25.0%).")
+    )
 
 
 @pytest.mark.parametrize("place", range(len(CORRUPTIONS)))

@@ -32,7 +32,7 @@ def leads(**scores: tuple[int, ...]) -> tuple[str, str]:
 def test_who_leads_and_by_how_much() -> None:
     (text,) = words.verdict(board(relu=(60, 61, 62), elu=(100, 101, 102), gelu=(80, 80, 81)))
     assert text == (
-        "ELU comes first: it keeps 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points more than "
+        "ELU comes first: it has 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points more than "
         "GELU, the next of 3 activations."
     )
     (level,) = words.verdict(board(elu=(150, 150), gelu=(150, 150)))
@@ -49,6 +49,22 @@ def test_a_lead_beyond_all_chance() -> None:
     assert seeds.startswith("Over 3 training seeds, ELU leads GELU by +9.8 points")
     assert ": more than other training runs would explain (p = " in seeds
     assert "for 3 pairs" in seeds
+
+
+def test_how_many_are_led_beyond_noise() -> None:
+    """Of the three pairs the first is noise over images, all are over seeds."""
+    pairs = pd.DataFrame(
+        {
+            "a": ["elu", "elu", "gelu"],
+            "b": ["gelu", "relu", "relu"],
+            "images_adjusted": [0.2, 0.01, 0.04],
+            "seeds_adjusted": [0.5, float("nan"), 0.06],
+        }
+    )
+    assert words.standing(pairs) == (
+        "Beyond noise, ELU leads 1 of the 2 others over the images and 0 over training seeds; "
+        "of all 3 pairs 2 and 0 differ so."
+    )
 
 
 def test_a_test_that_cannot_reject_says_so() -> None:
