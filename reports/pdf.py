@@ -1,7 +1,7 @@
 """The PDF report: the same sections on paper, with contents, page numbers and an outline."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,25 +70,15 @@ def _page(
 
 def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
     """Return the page (from 0) of each place that the contents name."""
-    found: dict[str, int] = {}
-    for name, page in _links(pdf):
-        if name in places:
-            found.setdefault(name, page)
-    missing = [place for place in places if place not in found]
-    if missing:
-        raise SectionError(f"the PDF lacks the place of {', '.join(missing)}")
-    return found
-
-
-def _links(pdf: bytes) -> Iterator[tuple[str, int]]:
-    """Yield name and page (from 0) of every named place."""
     from pypdf import PdfReader  # noqa: PLC0415 -- for PDFs alone
 
     reader = PdfReader(io.BytesIO(pdf))
-    for name, destination in reader.named_destinations.items():
-        page = reader.get_destination_page_number(destination)
-        if page is not None:
-            yield name, page
+    known = reader.named_destinations
+    pages = {place: reader.get_destination_page_number(known[place]) for place in places if place in known}
+    found = {place: page for place, page in pages.items() if page is not None}
+    if len(found) < len(places):
+        raise SectionError(f"the PDF lacks the place of {', '.join(sorted({*places} - {*found}))}")
+    return found
 
 
 def _finished(

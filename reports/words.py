@@ -11,6 +11,7 @@ import pandas as pd
 
 from reports.grid import Grid
 from reports.style import label
+from robustbench_act.comparison import LEVEL
 
 NO_LABELS = (
     "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
@@ -161,7 +162,7 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
     low, high = (points(first[f"{over}_{end}"]) for end in ("low", "high"))
     interval = f"95% interval of this pair alone: {low} to {high}"
     size = f"{points(first[f'{over}_difference'])} points{where} ({interval})"
-    beyond = "more" if p < 0.05 else "not more"
+    beyond = "more" if p < LEVEL else "not more"
     family = f" after Holm’s correction for {len(pairs)} pairs" if len(pairs) > 1 else ""
     note = f"; {first[f'{over}_note']}" if first[f"{over}_note"] else ""
     return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
@@ -202,8 +203,8 @@ def standing(pairs: pd.DataFrame, *, where: str = "") -> str:
         Said behind it, where there are several architectures.
     """
     first = pairs[pairs["a"] == pairs["a"].iloc[0]]
-    led = {over: int((first[f"{over}_adjusted"] < 0.05).sum()) for over in ("images", "seeds")}
-    apart = {over: int((pairs[f"{over}_adjusted"] < 0.05).sum()) for over in ("images", "seeds")}
+    led = {over: int((first[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
+    apart = {over: int((pairs[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
     name = label(first["a"].iloc[0])
     return (
         f"Beyond noise{where}, {name} leads {led['images']} of the {len(first)} others over the images and "

@@ -9,8 +9,7 @@ from reports import words
 from reports.digest import MOST_COMPARED, Digest
 from reports.layout import Section, Table
 from reports.style import activation_line, label
-
-LEVEL = 0.05
+from robustbench_act.comparison import LEVEL
 
 
 def significance(digest: Digest) -> Section:

@@ -31,8 +31,8 @@ def memory_format(size: Sequence[int], precision: str, device: torch.device) -> 
     """Return the name of the format in which networks of this image size (C, H, W) compute.
 
     Channels last for large images: on two CPU cores at 224 pixels without probes ResNet-18 was 1.20 times as
-    fast, VGG-11 1.29, MobileNetV3 1.13; with them 1.18, 1.03 and 0.96. At 32 pixels it gains nothing. On CUDA
-    it is what half precisions want (PyTorch's "Channels Last Memory Format"). Last digits differ.
+    fast, VGG-11 1.29, MobileNetV3 1.13; with them 1.18, 1.03 and 0.96. On CUDA it is
+    what half precisions want (PyTorch's "Channels Last Memory Format"). Last digits differ.
 
     >>> memory_format((3, 224, 224), "fp32", torch.device("cpu"))
     'channels_last'

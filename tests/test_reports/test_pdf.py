@@ -148,6 +148,8 @@ def test_the_second_engine_has_the_same_text(report: Report, reader: PdfReader) 
     try:
         other = PdfReader(io.BytesIO(report.pdf(engine="weasyprint")))
     except SectionError as error:
+        if not isinstance(error.__cause__, OSError):  # what a missing library raises
+            raise
         pytest.skip(f"needs the system's Pango: {error}")
     assert not ImageFile.LOAD_TRUNCATED_IMAGES  # WeasyPrint sets it, and damaged pictures pass for whole ones
     text = squeezed(text_of(other))
