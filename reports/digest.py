@@ -1,6 +1,7 @@
 """What several sections need of a run, computed once."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from reports import tables, words
 from reports.grid import Grid, make_grid
 from reports.run import RunData
-from reports.style import Line, activation_line, drawing_order, plain_name
+from reports.style import Line, activation_line, drawing_order, label, plain_name
 from robustbench_act import metrics
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
@@ -80,6 +81,24 @@ class Digest:
     def legend(self) -> list[tuple[str, Line]]:
         """Each activation with its line."""
         return [(name, activation_line(name)) for name in self.activations]
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """What heads a column for each row of the board: activation, label, line, architecture, seed.
+
+        The architecture only where there are several; the seed is for who has a column for each checkpoint.
+        """
+        several = len(self.architectures) > 1
+        return [
+            {
+                "activation": name,
+                "label": label(name),
+                "line": activation_line(name),
+                "architecture": architecture if several else "",
+                "seed": "",
+            }
+            for architecture, name in self.board[["architecture", "activation"]].to_numpy().tolist()
+        ]
 
     @cached_property
     def baseline(self) -> str | None:

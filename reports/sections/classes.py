@@ -7,7 +7,7 @@ import numpy as np
 from reports import words
 from reports.digest import Digest
 from reports.layout import Section
-from reports.style import activation_line, heat_step, label
+from reports.style import heat_step
 from robustbench_act import metrics
 
 MOST = 20
@@ -34,25 +34,11 @@ def classes(digest: Digest) -> Section:
     images = table.drop_duplicates("label").set_index("label")["n"]
     order = wide.mean(axis=1).sort_values(kind="stable").index
     content = {
-        "columns": _columns(digest),
+        "columns": digest.columns,
         "rows": [_row(wide.loc[place], _name(digest, place), int(images[place])) for place in order[:MOST]],
         "left_out": max(len(order) - MOST, 0),
     }
     return Section("classes", title, "Classes", content, numbers={"classes": means.reset_index()})
-
-
-def _columns(digest: Digest) -> list[dict[str, Any]]:
-    several = len(digest.architectures) > 1
-    return [
-        {
-            "activation": row.activation,
-            "label": label(str(row.activation)),
-            "line": activation_line(str(row.activation)),
-            "seed": "",
-            "architecture": row.architecture if several else "",
-        }
-        for row in digest.board.itertuples()
-    ]
 
 
 def _name(digest: Digest, place: Any) -> str:

@@ -11,7 +11,7 @@ from reports import words
 from reports.digest import Digest
 from reports.grid import Grid, mean_of
 from reports.layout import Section, Table
-from reports.style import activation_line, heat_step, label
+from reports.style import heat_step
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
@@ -65,18 +65,11 @@ def heat_numbers(grid: Grid) -> pd.DataFrame:
 def _columns(digest: Digest) -> list[dict[str, Any]]:
     """Return what the columns are, the most robust first: activations, or checkpoints where they are few."""
     known = digest.grid.checkpoints
-    several = len(digest.architectures) > 1
     columns = []
-    for row in digest.board.itertuples():
+    for row, facts in zip(digest.board.itertuples(), digest.columns, strict=True):
         own = known[(known["architecture"] == row.architecture) & (known["activation"] == row.activation)]
-        facts = {
-            "activation": row.activation,
-            "label": label(str(row.activation)),
-            "line": activation_line(str(row.activation)),
-            "architecture": row.architecture if several else "",
-        }
         if len(known) > FOLDED:
-            columns.append({**facts, "seed": "", "rows": own.index.to_numpy()})
+            columns.append({**facts, "rows": own.index.to_numpy()})
             continue
         columns += [
             {**facts, "seed": words.plain(seed) if len(own) > 1 else "", "rows": np.array([place])}
