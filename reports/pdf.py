@@ -104,19 +104,23 @@ def _finished(
 def _plutoprint(page: str, fonts: str) -> bytes:
     import plutoprint  # noqa: PLC0415
 
+    outside: list[str] = []
+
     class Nothing(plutoprint.ResourceFetcher):
-        """Fetches what is in the page itself, and nothing else."""
+        """Fetches what is in the page itself, and nothing else; an error here would only be printed."""
 
         def fetch_url(self, url: str) -> Any:
             if not url.startswith("data:"):
-                raise ReportError(f"the report asks for {url}")
-            return super().fetch_url(url)
+                outside.append(url)
+            return super().fetch_url(url if url.startswith("data:") else "data:,")
 
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)
     book.custom_resource_fetcher = Nothing()
     book.load_html(page, user_style=fonts, base_url=_BASE)
     with io.BytesIO() as file:
         book.write_to_pdf_stream(file)
+        if outside:
+            raise SectionError(f"the PDF asks for {outside[0]}")
         return file.getvalue()
 
 

@@ -17,6 +17,7 @@ from pypdf import PdfReader
 import reports
 from reports import Report, ReportError, RunData, SectionError, make_report
 from reports.fonts import font_rules
+from reports.pdf import ENGINES
 from tests.build_run import CORRECT, Builder
 
 TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
@@ -224,3 +225,8 @@ def test_images_without_labels(tmp_path: Path) -> None:
     assert "accuracy" not in text.lower().replace("agreement stands for accuracy", "").replace(
         "stands where accuracy would stand", ""
     )
+
+
+def test_nothing_outside_the_page_is_fetched() -> None:
+    with pytest.raises(SectionError, match=r"the PDF asks for http://example\.invalid/a\.png"):
+        ENGINES["plutoprint"]('<img src="http://example.invalid/a.png">', "")
