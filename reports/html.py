@@ -10,13 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.style import heat_rules, label
 from reports.words import number, percent, upper_first
 
 
-def html_page(digest: Digest, sections: list[Section]) -> str:
+def html_page(analysis: Analysis, sections: list[Section]) -> str:
     """Return the report as one HTML page that asks for nothing from outside.
 
     The same run gives the same bytes. Nothing in it is executed but one script of our own (sorting,
@@ -24,7 +24,7 @@ def html_page(digest: Digest, sections: list[Section]) -> str:
     """
     script = asset("report.js")
     return render(
-        digest,
+        analysis,
         sections,
         "screen.html.j2",
         style=Markup("\n").join([asset("report.css"), Markup(heat_rules())]),  # noqa: S704 -- our own colours
@@ -33,7 +33,7 @@ def html_page(digest: Digest, sections: list[Section]) -> str:
     )
 
 
-def render(digest: Digest, sections: list[Section], template: str, **more: Any) -> str:
+def render(analysis: Analysis, sections: list[Section], template: str, **more: Any) -> str:
     """Return a page laid out by one of the templates."""
     environment = Environment(
         loader=PackageLoader("reports"),
@@ -45,10 +45,10 @@ def render(digest: Digest, sections: list[Section], template: str, **more: Any) 
     environment.filters.update(percent=percent, number=number, breakable=_breakable, label=label)
     environment.filters.update(evenly=_evenly, upper_first=upper_first)
     return environment.get_template(template).render(
-        info=digest.run.info,
-        architectures=digest.architectures,
-        legend=digest.legend,
-        measure=digest.measure,
+        info=analysis.run.info,
+        architectures=analysis.architectures,
+        legend=analysis.legend,
+        measure=analysis.measure,
         sections=sections,
         **more,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
 from reports.fonts import font_rules
 from reports.html import asset, render
@@ -17,7 +17,7 @@ from reports.style import heat_rules
 _BASE = "report:/"  # links inside the page are told by it
 
 
-def pdf_document(digest: Digest, sections: list[Section], *, engine: str = "plutoprint") -> bytes:
+def pdf_document(analysis: Analysis, sections: list[Section], *, engine: str = "plutoprint") -> bytes:
     """Return the report as a PDF; text can be searched, fonts are embedded.
 
     Laid out twice: the contents' page numbers are known after the first time. The same run gives the same
@@ -35,12 +35,12 @@ def pdf_document(digest: Digest, sections: list[Section], *, engine: str = "plut
     """
     layout = _engine(engine)
     contents = _contents(sections)
-    page = _page(digest, sections, contents, {})
+    page = _page(analysis, sections, contents, {})
     fonts = font_rules(page)
     pages = _targets(layout(page, fonts), [place for _, place in contents])
     printed = {place: number + 1 for place, number in pages.items()}
-    final = layout(_page(digest, sections, contents, printed), fonts)
-    return _finished(final, contents, pages, digest.run.info)
+    final = layout(_page(analysis, sections, contents, printed), fonts)
+    return _finished(final, contents, pages, analysis.run.info)
 
 
 def _contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
@@ -54,11 +54,11 @@ def _appendix(sections: Sequence[Section]) -> bool:
 
 
 def _page(
-    digest: Digest, sections: list[Section], contents: Sequence[tuple[str, str]], pages: Mapping[str, int]
+    analysis: Analysis, sections: list[Section], contents: Sequence[tuple[str, str]], pages: Mapping[str, int]
 ) -> str:
     style = "\n".join([asset("report.css"), heat_rules(), asset("print.css")])
     return render(
-        digest,
+        analysis,
         sections,
         "print.html.j2",
         style=Markup(style),  # noqa: S704 -- our own files

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
 from reports.files import write
 from reports.html import html_page
@@ -29,7 +29,7 @@ class Report:
     """
 
     def __init__(self, run: RunData) -> None:
-        self.digest = Digest(run)
+        self.analysis = Analysis(run)
 
     @cached_property
     def sections(self) -> list[Section]:
@@ -43,10 +43,10 @@ class Report:
         made = [self._made(make) for make in SECTIONS]
         return [section for section in made if section.content or section.nothing]
 
-    def _made(self, make: Callable[[Digest], Section]) -> Section:
+    def _made(self, make: Callable[[Analysis], Section]) -> Section:
         """Return a section with its figures drawn."""
         with _laying_out(f"section {make.__name__!r}"):
-            section = make(self.digest)
+            section = make(self.analysis)
             for drawing in section.drawings:
                 _ = drawing.svg
         return section
@@ -54,12 +54,12 @@ class Report:
     def html(self) -> str:
         """Return one HTML page: see `reports.html.html_page`."""
         with _laying_out("page"):
-            return html_page(self.digest, self.sections)
+            return html_page(self.analysis, self.sections)
 
     def pdf(self, *, engine: str = "plutoprint") -> bytes:
         """Return a PDF: see `reports.pdf.pdf_document`."""
         with _laying_out("PDF"):
-            return pdf_document(self.digest, self.sections, engine=engine)
+            return pdf_document(self.analysis, self.sections, engine=engine)
 
     def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
         """Write ``report.html`` and ``report.pdf`` into a folder, each whole or not at all.

@@ -1,8 +1,8 @@
-"""The parts of a report, from the verdict to the glossary: each a function from a `Digest` to a `Section`."""
+"""The parts of a report, from the verdict to the glossary: functions from an `Analysis` to a `Section`."""
 
 from collections.abc import Callable
 
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.sections.classes import classes
 from reports.sections.curves import curves
@@ -15,7 +15,7 @@ from reports.sections.sources import failed, glossary, sources
 from reports.sections.tradeoff import tradeoff
 from reports.sections.verdict import verdict
 
-SECTIONS: tuple[Callable[[Digest], Section], ...] = (
+SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     verdict,
     leaderboard,
     heat,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.style import heat_step
 from robustbench_act import metrics
@@ -17,32 +17,32 @@ NO_OUTCOMES = "This run does not say which images were right: it was made before
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
 
 
-def classes(digest: Digest) -> Section:
+def classes(analysis: Analysis) -> Section:
     """Return the section."""
-    title, labels = "Class by class", digest.run.labels
-    nothing = digest.nothing or (NO_LABELS if labels is None else "")
-    nothing = nothing or (NO_OUTCOMES if digest.outcomes is None else "")
+    title, labels = "Class by class", analysis.run.labels
+    nothing = analysis.nothing or (NO_LABELS if labels is None else "")
+    nothing = nothing or (NO_OUTCOMES if analysis.outcomes is None else "")
     if nothing or labels is None:
         return Section("classes", title, "Classes", nothing=nothing)
-    table = metrics.class_accuracy(digest.run.cells, labels)
-    groups = digest.scores.set_index("checkpoint")[["architecture", "activation"]]
+    table = metrics.class_accuracy(analysis.run.cells, labels)
+    groups = analysis.scores.set_index("checkpoint")[["architecture", "activation"]]
     table = table.join(groups, on="checkpoint")
     keys = ["architecture", "activation", "label"]
     means = table.groupby(keys)[["clean", "corrupted"]].mean().assign(n=table.groupby(keys)["n"].first())
     wide = means["corrupted"].unstack(["architecture", "activation"])
-    wide = wide[list(digest.board[["architecture", "activation"]].itertuples(index=False, name=None))]
+    wide = wide[list(analysis.board[["architecture", "activation"]].itertuples(index=False, name=None))]
     images = table.drop_duplicates("label").set_index("label")["n"]
     order = wide.mean(axis=1).sort_values(kind="stable").index
     content = {
-        "columns": digest.columns,
-        "rows": [_row(wide.loc[place], _name(digest, place), int(images[place])) for place in order[:MOST]],
+        "columns": analysis.columns,
+        "rows": [_row(wide.loc[place], _name(analysis, place), int(images[place])) for place in order[:MOST]],
         "left_out": max(len(order) - MOST, 0),
     }
     return Section("classes", title, "Classes", content, numbers={"classes": means.reset_index()})
 
 
-def _name(digest: Digest, place: Any) -> str:
-    names = digest.run.info["dataset"].get("classes") or []
+def _name(analysis: Analysis, place: Any) -> str:
+    names = analysis.run.info["dataset"].get("classes") or []
     return str(names[place]) if 0 <= place < len(names) else str(place)
 
 

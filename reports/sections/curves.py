@@ -6,42 +6,42 @@ from functools import partial
 import pandas as pd
 
 from reports import tables, words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.figures import CURVE_SIZE, severity_curves
 from reports.layout import Drawing, Panel, Section, Table
 from reports.style import drawing_order, label
 
 
-def curves(digest: Digest) -> Section:
+def curves(analysis: Analysis) -> Section:
     """Return the section: a panel for each architecture and group of corruptions."""
-    title = f"{digest.measure.capitalize()} by severity"
-    if digest.nothing:
-        return Section("curves", title, "Severity", nothing=digest.nothing)
-    long = tables.curves(digest.run.cells)
-    order = tables.corruption_order(digest.cells)
+    title = f"{analysis.measure.capitalize()} by severity"
+    if analysis.nothing:
+        return Section("curves", title, "Severity", nothing=analysis.nothing)
+    long = tables.curves(analysis.run.cells)
+    order = tables.corruption_order(analysis.cells)
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(long.groupby("architecture")):
-        where = f"{architecture}: " if len(digest.architectures) > 1 else ""
+        where = f"{architecture}: " if len(analysis.architectures) > 1 else ""
         for group in dict.fromkeys(group for group, _ in order):
             drawings = [
-                _drawing(own, corruption, digest, name=f"curve-{place}-{number:02}-{words.slug(corruption)}")
-                for number, (found, corruption) in enumerate(order)
+                _drawing(own, corruption, analysis, name=f"curve-{place}-{count:02}-{words.slug(corruption)}")
+                for count, (found, corruption) in enumerate(order)
                 if found == group
             ]
             panels.append(Panel(f"{where}{group}" if where else words.upper_first(group), drawings))
         tail = f", {architecture}" if where else ""
-        numbers.append(_table(own, order, digest.measure, tail))
-    return Section("curves", title, "Severity", {"legend": digest.legend}, panels=panels, tables=numbers)
+        numbers.append(_table(own, order, analysis.measure, tail))
+    return Section("curves", title, "Severity", {"legend": analysis.legend}, panels=panels, tables=numbers)
 
 
-def _drawing(long: pd.DataFrame, corruption: str, digest: Digest, *, name: str) -> Drawing:
+def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: str) -> Drawing:
     data = long[long["corruption"] == corruption]
-    known = digest.grid.corruptions.set_index("corruption")
+    known = analysis.grid.corruptions.set_index("corruption")
     return Drawing(
         name=name,
         heading=corruption,
         finding=words.curve_finding(corruption, data),
-        draw=partial(severity_curves, data, measure=digest.measure),
+        draw=partial(severity_curves, data, measure=analysis.measure),
         size=CURVE_SIZE,
         data=data,
         facts={"corruption": corruption, "suite": str(known.loc[corruption, "suite"])},

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.grid import Grid, mean_of
 from reports.layout import Section, Table
 from reports.style import heat_step
@@ -21,22 +21,22 @@ LISTED = 100
 """Checkpoints that are listed one by one where columns are activations, at most; the CSV has all."""
 
 
-def heat(digest: Digest) -> Section:
+def heat(analysis: Analysis) -> Section:
     """Return the section."""
-    title = f"Where {digest.measure} is lost"
-    if digest.nothing:
-        return Section("heat", title, "Heat map", nothing=digest.nothing)
-    grid = digest.grid
-    columns = _columns(digest)
+    title = f"Where {analysis.measure} is lost"
+    if analysis.nothing:
+        return Section("heat", title, "Heat map", nothing=analysis.nothing)
+    grid = analysis.grid
+    columns = _columns(analysis)
     content = {
         "columns": columns,
         "folded": len(grid.checkpoints) > FOLDED,
         "blocks": _blocks(grid, columns),
         "severities": [f"{severity:g}" for severity in grid.severities],
-        "images": int(digest.run.cells["n"].max()),
+        "images": int(analysis.run.cells["n"].max()),
     }
     folded = content["folded"] and len(grid.checkpoints) <= LISTED
-    tables = [_every_checkpoint(grid, group, digest.measure) for group in grid.groups] if folded else []
+    tables = [_every_checkpoint(grid, group, analysis.measure) for group in grid.groups] if folded else []
     return Section("heat", title, "Heat map", content, tables=tables, numbers={"heat": heat_numbers(grid)})
 
 
@@ -62,11 +62,11 @@ def heat_numbers(grid: Grid) -> pd.DataFrame:
     return pd.concat([grid.checkpoints, values], axis=1)
 
 
-def _columns(digest: Digest) -> list[dict[str, Any]]:
+def _columns(analysis: Analysis) -> list[dict[str, Any]]:
     """Return what the columns are, the most robust first: activations, or checkpoints where they are few."""
-    known = digest.grid.checkpoints
+    known = analysis.grid.checkpoints
     columns = []
-    for row, facts in zip(digest.board.itertuples(), digest.columns, strict=True):
+    for row, facts in zip(analysis.board.itertuples(), analysis.columns, strict=True):
         own = known[(known["architecture"] == row.architecture) & (known["activation"] == row.activation)]
         if len(known) > FOLDED:
             columns.append({**facts, "rows": own.index.to_numpy()})

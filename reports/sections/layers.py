@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from reports import tables, words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes
 from reports.layout import Drawing, Panel, Section, Table
 from reports.style import drawing_order, label
@@ -41,44 +41,44 @@ _SIGNALS = (
 NO_SIGNALS = "Not measured in this run."
 
 
-def profile(digest: Digest) -> Section:
+def profile(analysis: Analysis) -> Section:
     """Return the section of fluctuation."""
     bare = Section("profile", "Fluctuation, layer by layer", "Layers")
-    return _section(bare, digest, tables.layer_profile, _PROFILE)
+    return _section(bare, analysis, tables.layer_profile, _PROFILE)
 
 
-def means(digest: Digest) -> Section:
+def means(analysis: Analysis) -> Section:
     """Return the section of activation means, and of their distribution over the elements of each layer."""
     bare = Section("means", "Activation means, layer by layer", "Activation means")
-    section = _section(bare, digest, tables.activation_means, _MEANS)
-    return section if section.nothing else replace(section, panels=[*section.panels, *_boxes(digest)])
+    section = _section(bare, analysis, tables.activation_means, _MEANS)
+    return section if section.nothing else replace(section, panels=[*section.panels, *_boxes(analysis)])
 
 
-def signals(digest: Digest) -> Section:
+def signals(analysis: Analysis) -> Section:
     """Return the section of what ANAct keeps in balance."""
     title = "Signals and gradients, layer by layer"
-    found = digest.layers
+    found = analysis.layers
     measured = [one for one in _SIGNALS if one.value in found and found[one.value].notna().any()]
-    if not measured and not digest.nothing_probed:
+    if not measured and not analysis.nothing_probed:
         return Section("signals", title, "Signals", nothing=NO_SIGNALS)
-    return _section(Section("signals", title, "Signals"), digest, tables.signals, measured)
+    return _section(Section("signals", title, "Signals"), analysis, tables.signals, measured)
 
 
 def _section(
-    bare: Section, digest: Digest, make: Callable[[pd.DataFrame], pd.DataFrame], drawn: Sequence[_Drawn]
+    bare: Section, analysis: Analysis, make: Callable[[pd.DataFrame], pd.DataFrame], drawn: Sequence[_Drawn]
 ) -> Section:
     """Return a section with a panel for each architecture, and the tables of its numbers."""
-    if digest.nothing_probed:
-        return replace(bare, nothing=digest.nothing_probed)
+    if analysis.nothing_probed:
+        return replace(bare, nothing=analysis.nothing_probed)
     panels, numbers = [], []
-    for place, (architecture, own) in enumerate(make(digest.layers).groupby("architecture")):
-        heading = str(architecture) if len(digest.architectures) > 1 else ""
+    for place, (architecture, own) in enumerate(make(analysis.layers).groupby("architecture")):
+        heading = str(architecture) if len(analysis.architectures) > 1 else ""
         names = [f"{bare.name}-{place}-{words.slug(one.value)}" for one in drawn]
         drawings = [_drawing(own, one, name=name) for one, name in zip(drawn, names, strict=True)]
         panels.append(Panel(heading, drawings))
         where = f", {heading}" if heading else ""
         numbers.append(_table(own, f"{bare.title}{where}: mean over training seeds"))
-    return replace(bare, content={"legend": digest.legend}, panels=panels, tables=numbers)
+    return replace(bare, content={"legend": analysis.legend}, panels=panels, tables=numbers)
 
 
 def _drawing(data: pd.DataFrame, drawn: _Drawn, *, name: str) -> Drawing:
@@ -96,9 +96,9 @@ def _drawing(data: pd.DataFrame, drawn: _Drawn, *, name: str) -> Drawing:
     )
 
 
-def _boxes(digest: Digest) -> list[Panel]:
+def _boxes(analysis: Analysis) -> list[Panel]:
     """Return how the means of a layer's elements are distributed: one drawing for each activation."""
-    found = tables.mean_quantiles(digest.layers)
+    found = tables.mean_quantiles(analysis.layers)
     panels = []
     for place, (architecture, own) in enumerate(found.groupby("architecture") if len(found) else []):
         ends = own["activation_q05"].min(), own["activation_q95"].max()
@@ -115,7 +115,7 @@ def _boxes(digest: Digest) -> list[Panel]:
             for number, name in enumerate(sorted(own["activation"].unique(), key=drawing_order))
             for data in [own[own["activation"] == name]]
         ]
-        where = f", {architecture}" if len(digest.architectures) > 1 else ""
+        where = f", {architecture}" if len(analysis.architectures) > 1 else ""
         panels.append(
             Panel(f"Distribution over the elements of each layer, clean images{where}", drawings, small=True)
         )

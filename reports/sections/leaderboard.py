@@ -8,23 +8,23 @@ import numpy as np
 import pandas as pd
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section, Table
 from reports.style import activation_line, label
 from robustbench_act import metrics
 
 
-def leaderboard(digest: Digest) -> Section:
+def leaderboard(analysis: Analysis) -> Section:
     """Return the section."""
-    board = digest.board
+    board = analysis.board
     return Section(
         "leaderboard",
         "Leaderboard",
         "Leaderboard",
-        {"board": _board(board), "labelled": digest.run.labelled},
-        nothing=digest.nothing,
-        tables=[] if board.empty else [_every_checkpoint(digest.scores, digest.measure)],
-        numbers={"leaderboard": board, "checkpoints": digest.scores},
+        {"board": _board(board), "labelled": analysis.run.labelled},
+        nothing=analysis.nothing,
+        tables=[] if board.empty else [_every_checkpoint(analysis.scores, analysis.measure)],
+        numbers={"leaderboard": board, "checkpoints": analysis.scores},
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports import tables
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.style import activation_line, label
 
@@ -20,11 +20,11 @@ LISTED = 100
 """Classes whose names are listed, at most."""
 
 
-def samples(digest: Digest) -> Section:
+def samples(analysis: Analysis) -> Section:
     """Return the section: a strip for each corruption; of each activation's first network the predictions."""
-    run = digest.run
+    run = analysis.run
     order = tables.corruption_order(run.cells)
-    known = pd.DataFrame(columns=["corruption", "suite"]) if digest.nothing else digest.grid.corruptions
+    known = pd.DataFrame(columns=["corruption", "suite"]) if analysis.nothing else analysis.grid.corruptions
     suites = dict(zip(known["corruption"], known["suite"], strict=True))
     strips = [
         {
@@ -32,7 +32,7 @@ def samples(digest: Digest) -> Section:
             "suite": suites.get(name, ""),
             "uri": _data_uri(run.samples[_raw(name)]),
             "size": _png_size(run.samples[_raw(name)]),
-            "predictions": _predictions(digest, name),
+            "predictions": _predictions(analysis, name),
         }
         for _, name in order
         if _raw(name) in run.samples
@@ -44,7 +44,7 @@ def samples(digest: Digest) -> Section:
         "strips": strips,
         "absent": [name for _, name in order if _raw(name) not in run.samples],
         "columns": ["clean", *(f"{float(severity):g}" for severity in run.info["severities"])],
-        "labels": _labels(digest),
+        "labels": _labels(analysis),
         "classes": classes,
         "key": ", ".join(f"{place} {name}" for place, name in enumerate(classes)) if lengthy else "",
     }
@@ -53,20 +53,20 @@ def samples(digest: Digest) -> Section:
     )
 
 
-def _labels(digest: Digest) -> list[int] | None:
-    return None if digest.run.labels is None else digest.run.labels.tolist()
+def _labels(analysis: Analysis) -> list[int] | None:
+    return None if analysis.run.labels is None else analysis.run.labels.tolist()
 
 
-def _predictions(digest: Digest, corruption: str) -> list[dict[str, Any]]:
+def _predictions(analysis: Analysis, corruption: str) -> list[dict[str, Any]]:
     """Return a row for each activation: what its first network took each sample image for, by version."""
-    if digest.nothing or "predicted" not in digest.cells or digest.cells["predicted"].isna().any():
+    if analysis.nothing or "predicted" not in analysis.cells or analysis.cells["predicted"].isna().any():
         return []
-    firsts = digest.scores.drop_duplicates(["architecture", "activation"])
-    order = digest.board.merge(firsts[["architecture", "activation", "checkpoint"]])
-    severities = [0.0, *(float(severity) for severity in digest.run.info["severities"])]
+    firsts = analysis.scores.drop_duplicates(["architecture", "activation"])
+    order = analysis.board.merge(firsts[["architecture", "activation", "checkpoint"]])
+    severities = [0.0, *(float(severity) for severity in analysis.run.info["severities"])]
     rows = []
     for row in order.itertuples():
-        own = digest.cells[digest.cells["checkpoint"] == row.checkpoint]
+        own = analysis.cells[analysis.cells["checkpoint"] == row.checkpoint]
         shown = pd.concat([own[own["severity"] == 0][:1], own[own["corruption"] == _raw(corruption)]])
         texts = shown.drop_duplicates("severity").set_index("severity")["predicted"].reindex(severities)
         name = str(row.activation)

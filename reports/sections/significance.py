@@ -6,29 +6,29 @@ from typing import Any
 import pandas as pd
 
 from reports import words
-from reports.digest import MOST_COMPARED, Digest
+from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Section, Table
 from reports.style import activation_line, label
 from robustbench_act.comparison import LEVEL
 
 
-def significance(digest: Digest) -> Section:
+def significance(analysis: Analysis) -> Section:
     """Return the section: a matrix for each architecture."""
     title = "Beyond noise?"
-    nothing = digest.nothing
-    if not nothing and not digest.significance:
+    nothing = analysis.nothing
+    if not nothing and not analysis.significance:
         nothing = "There is no second activation to compare with."
     if nothing:
         return Section("significance", title, "Significance", nothing=nothing)
     matrices: list[dict[str, Any]] = []
     details, numbers = [], []
-    for architecture, found in digest.significance.items():
+    for architecture, found in analysis.significance.items():
         names = [found["a"][0], *found["b"][: _others(found)]]
         numbers.append(found.assign(architecture=architecture))
-        heading = architecture if len(digest.architectures) > 1 else ""
+        heading = architecture if len(analysis.architectures) > 1 else ""
         matrices.append({"heading": heading, "names": _heads(names), "rows": _rows(found, names)})
         details.append(_table(found, heading))
-    most = MOST_COMPARED if digest.board.groupby("architecture").size().max() > MOST_COMPARED else 0
+    most = MOST_COMPARED if analysis.board.groupby("architecture").size().max() > MOST_COMPARED else 0
     few = any("°" in cell["text"] for matrix in matrices for row in matrix["rows"] for cell in row["cells"])
     content = {"matrices": matrices, "most": most, "few": few}
     frame = pd.concat(numbers, ignore_index=True)

@@ -1,15 +1,15 @@
 """Where the numbers come from, what failed, and what the words mean."""
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section, Table
 from reports.provenance import provenance
 from reports.style import label
 
 
-def failed(digest: Digest) -> Section:
+def failed(analysis: Analysis) -> Section:
     """Return the section of the checkpoints that failed; without content where none has."""
-    table = digest.failed
+    table = analysis.failed
     names = ["checkpoint", "architecture", "activation", "training_seed", "failed_cells", "error"]
     shown = Table(
         caption="Failed checkpoints: in no average of this report",
@@ -19,15 +19,15 @@ def failed(digest: Digest) -> Section:
     return Section("failed", "Failed checkpoints", "Failed", {} if table.empty else {"table": shown})
 
 
-def sources(digest: Digest) -> Section:
+def sources(analysis: Analysis) -> Section:
     """Return the section of `run.json`."""
-    found = provenance(digest.run.info)
+    found = provenance(analysis.run.info)
     return Section(
         "provenance", "Provenance", "Provenance", {"provenance": found}, tables=[found.checkpoints]
     )
 
 
-def glossary(digest: Digest) -> Section:
+def glossary(analysis: Analysis) -> Section:
     """Return the section of definitions."""
-    base = label(digest.baseline) if digest.baseline else ""
-    return Section("glossary", "Glossary", "Glossary", {"labelled": digest.run.labelled, "baseline": base})
+    base = label(analysis.baseline) if analysis.baseline else ""
+    return Section("glossary", "Glossary", "Glossary", {"labelled": analysis.run.labelled, "baseline": base})

@@ -6,27 +6,27 @@ import numpy as np
 import pandas as pd
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.figures import TRADEOFF_SIZE, trade_off
 from reports.layout import Drawing, Panel, Section
 from reports.style import label
 
 
-def tradeoff(digest: Digest) -> Section:
+def tradeoff(analysis: Analysis) -> Section:
     """Return the section: a dot for each activation and each checkpoint, and the baseline's line."""
-    title = f"Clean against corrupted {digest.measure}"
-    if digest.nothing:
-        return Section("tradeoff", title, "Clean / corrupted", nothing=digest.nothing)
+    title = f"Clean against corrupted {analysis.measure}"
+    if analysis.nothing:
+        return Section("tradeoff", title, "Clean / corrupted", nothing=analysis.nothing)
     drawings = [
-        _drawing(own, digest, name=f"tradeoff-{place}")
-        for place, (_, own) in enumerate(digest.scores.groupby("architecture"))
+        _drawing(own, analysis, name=f"tradeoff-{place}")
+        for place, (_, own) in enumerate(analysis.scores.groupby("architecture"))
     ]
-    content = {"baseline": label(digest.baseline) if digest.baseline else "", "legend": digest.legend}
+    content = {"baseline": label(analysis.baseline) if analysis.baseline else "", "legend": analysis.legend}
     return Section("tradeoff", title, "Clean / corrupted", content, panels=[Panel("", drawings)])
 
 
-def _drawing(scores: pd.DataFrame, digest: Digest, *, name: str) -> Drawing:
-    base = scores[scores["activation"] == digest.baseline]
+def _drawing(scores: pd.DataFrame, analysis: Analysis, *, name: str) -> Drawing:
+    base = scores[scores["activation"] == analysis.baseline]
     kept = base["corrupted"].mean() / base["clean"].mean() if base["clean"].sum() > 0 else np.nan
     data = scores[["architecture", "activation", "checkpoint", "training_seed", "clean", "corrupted"]]
     data = data.assign(expected=data["clean"] * kept)
@@ -34,8 +34,8 @@ def _drawing(scores: pd.DataFrame, digest: Digest, *, name: str) -> Drawing:
     return Drawing(
         name=name,
         heading=architecture,
-        finding=words.tradeoff_finding(data, digest.baseline),
-        draw=partial(trade_off, data, measure=digest.measure),
+        finding=words.tradeoff_finding(data, analysis.baseline),
+        draw=partial(trade_off, data, measure=analysis.measure),
         size=TRADEOFF_SIZE,
         data=data,
     )

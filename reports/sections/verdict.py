@@ -1,61 +1,61 @@
 """Who is most robust, by how much, whether it is beyond noise, and what fell."""
 
 from reports import words
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.style import OF_RUN
 
 
-def verdict(digest: Digest) -> Section:
+def verdict(analysis: Analysis) -> Section:
     """Return the section."""
-    run = digest.run
+    run = analysis.run
     return Section(
         "verdict",
         "Verdict",
         "Verdict",
         {
-            "verdicts": words.verdict(digest.board, labelled=run.labelled),
-            "leads": _leads(digest),
+            "verdicts": words.verdict(analysis.board, labelled=run.labelled),
+            "leads": _leads(analysis),
             "fallen": ""
-            if digest.nothing
-            else words.fallen(digest.grid, digest.measure, chance=_chance(digest)),
-            "notes": words.notes(run.info, digest.scores, labelled=run.labelled),
-            "facts": _facts(digest),
+            if analysis.nothing
+            else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
+            "notes": words.notes(run.info, analysis.scores, labelled=run.labelled),
+            "facts": _facts(analysis),
         },
     )
 
 
-def _leads(digest: Digest) -> list[str]:
-    several = len(digest.architectures) > 1
+def _leads(analysis: Analysis) -> list[str]:
+    several = len(analysis.architectures) > 1
     said = []
-    for name, found in digest.significance.items():
+    for name, found in analysis.significance.items():
         where = f" among the {name} networks" if several else ""
         said += [words.beyond_noise(found, over, where=where) for over in ("images", "seeds")]
         said += [words.standing(found, where=where)] if len(found) > 1 else []
     return said
 
 
-def _chance(digest: Digest) -> float | None:
+def _chance(analysis: Analysis) -> float | None:
     """Return what guessing gives: a class of as many as there are; nobody knows without labels."""
-    classes = digest.run.info["dataset"].get("classes")
-    return 1 / len(classes) if classes and digest.run.labelled else None
+    classes = analysis.run.info["dataset"].get("classes")
+    return 1 / len(classes) if classes and analysis.run.labelled else None
 
 
-def _facts(digest: Digest) -> list[tuple[str, str]]:
+def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     """Return the headline figures as (value, what it counts)."""
-    cells = digest.run.cells
+    cells = analysis.run.cells
     bad = cells[cells["severity"] > 0]
-    corruptions = bad["corruption"].nunique() if digest.nothing else len(digest.grid.corruptions)
+    corruptions = bad["corruption"].nunique() if analysis.nothing else len(analysis.grid.corruptions)
     severities = words.joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
-    activations = {name.partition(OF_RUN)[0] for name in digest.activations}
-    runs = len(digest.run.info.get("runs", ()))
+    activations = {name.partition(OF_RUN)[0] for name in analysis.activations}
+    runs = len(analysis.run.info.get("runs", ()))
     compared = words.count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
-    name = digest.run.info["dataset"]["name"]
+    name = analysis.run.info["dataset"]["name"]
     facts = [
         (words.count(cells["checkpoint"].nunique(), "checkpoint"), compared),
         (words.count(corruptions, "corruption"), f"severity {severities}"),
         (words.count(int(cells["n"].max()), "image"), f"of {name}, in every cell"),
     ]
-    if not digest.failed.empty:
-        facts.append((f"{len(digest.failed)} failed", "left out of every average, listed below"))
+    if not analysis.failed.empty:
+        facts.append((f"{len(analysis.failed)} failed", "left out of every average, listed below"))
     return facts

@@ -64,7 +64,7 @@ def test_every_cell_of_every_table_is_found(report: Report, reader: PdfReader) -
 
 def test_every_accuracy_of_the_heat_map_is_found(report: Report, reader: PdfReader) -> None:
     text = text_of(reader)
-    for value in report.digest.grid.means[:, :, 0].ravel():
+    for value in report.analysis.grid.means[:, :, 0].ravel():
         assert f"{100 * value:.1f}" in text
 
 

@@ -27,10 +27,10 @@ def two(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
 def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     old, new = two(tmp_path)
     report = make_report(old, new)
-    board = report.digest.board.set_index("activation")["corrupted"]
+    board = report.analysis.board.set_index("activation")["corrupted"]
     assert set(board.index) == {"la_silu", "relu in 1: old", "relu in 2: new"}
     assert board["relu in 2: new"] == pytest.approx(score("relu", 11) + 0.01)
-    assert {"relu-11 (1: old)", "relu-11 (2: new)", "la_silu-11"} <= set(report.digest.scores["checkpoint"])
+    assert {"relu-11 (1: old)", "relu-11 (2: new)", "la_silu-11"} <= set(report.analysis.scores["checkpoint"])
     page = report.html()
     assert "ReLU in 2: new" in page
     assert page.count("d1635relu11") == 2  # the digests of both
@@ -51,7 +51,7 @@ def test_a_run_beside_itself_is_refused(run_dir: Path, run: RunData) -> None:
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     paths = [Builder().write(tmp_path / place / "run") for place in ("a", "b")]
-    assert {"relu in 1: run", "relu in 2: run"} <= set(make_report(*paths).digest.activations)
+    assert {"relu in 1: run", "relu in 2: run"} <= set(make_report(*paths).analysis.activations)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_section_that_cannot_be_made_is_an_error_and_nothing_is_written(
 
 def test_joined_provenance_has_both_commands(tmp_path: Path) -> None:
     old, new = two(tmp_path, command="actrobust evaluate again")
-    info = make_report(old, new).digest.run.info
+    info = make_report(old, new).analysis.run.info
     assert info["command"] == "actrobust evaluate --suite 'core' --severity 1,5\nactrobust evaluate again"
     assert json.dumps(info)
 
@@ -143,12 +143,12 @@ def test_a_run_without_outcomes_beside_one_with_them(tmp_path: Path) -> None:
         pd.read_parquet(path).drop(columns=["outcomes", "predicted"]).to_parquet(path)
     report = make_report(old, new)
     assert "this run does not say which images were right" in report.html()
-    assert report.digest.baseline == "relu in 1: old"
+    assert report.analysis.baseline == "relu in 1: old"
 
 
 def test_lines_of_one_report_differ(tmp_path: Path) -> None:
     report = make_report(*two(tmp_path), Builder().write(tmp_path / "third"))
-    lines = [(line.colour, line.dash) for _, line in report.digest.legend]
+    lines = [(line.colour, line.dash) for _, line in report.analysis.legend]
     assert len(set(lines)) == len(lines) == 5
 
 

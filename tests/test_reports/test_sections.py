@@ -11,7 +11,7 @@ import pytest
 
 import reports
 from reports import Report, RunData
-from reports.digest import Digest
+from reports.analysis import Analysis
 from reports.layout import Section
 from reports.sections.heat import FOLDED, heat
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
@@ -27,7 +27,7 @@ def made(tmp_path: Path, **options: Any) -> RunData:
 
 
 def test_few_checkpoints_have_a_column_each(run: RunData) -> None:
-    content = heat(Digest(run)).content
+    content = heat(Analysis(run)).content
     assert not content["folded"]
     assert [(column["activation"], column["seed"]) for column in content["columns"]] == [
         ("la_silu", "11"),
@@ -60,7 +60,7 @@ def test_few_checkpoints_have_a_column_each(run: RunData) -> None:
 
 def test_many_checkpoints_are_folded_to_activations_with_their_spread(tmp_path: Path) -> None:
     counts = {("relu", seed): (190, 100 + seed, 40, 140, 20, 180, 90) for seed in range(FOLDED + 1)}
-    content = heat(Digest(made(tmp_path, correct=counts))).content
+    content = heat(Analysis(made(tmp_path, correct=counts))).content
     assert content["folded"]
     assert len(content["columns"]) == 1
     rows = {row["name"]: row["cells"][0] for block in content["blocks"] for row in block["rows"]}
@@ -72,7 +72,7 @@ def test_many_checkpoints_are_folded_to_activations_with_their_spread(tmp_path: 
 
 def test_folded_checkpoints_are_listed_one_by_one(tmp_path: Path) -> None:
     counts = {("relu", seed): (190, 100 + 2 * seed, 40, 140, 20, 180, 90) for seed in range(FOLDED + 1)}
-    noise, weather = heat(Digest(made(tmp_path, correct=counts))).tables
+    noise, weather = heat(Analysis(made(tmp_path, correct=counts))).tables
     assert noise.headings == ["Checkpoint", "Clean", "gaussian_noise", "impulse_noise"]
     assert weather.rows[3] == ["relu-3", "95.0", "67.5"]
     for seed, row in enumerate(noise.rows):

@@ -23,7 +23,7 @@ MOST_COMPARED = 20
 """Activations that are compared with each other, at most: the most robust."""
 
 
-class Digest:
+class Analysis:
     """A run, and what is made of it.
 
     Parameters
