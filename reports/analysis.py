@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from reports import tables, words
 from reports.grid import Grid, make_grid
+from reports.names import label, plain_name
 from reports.run import RunData
-from reports.style import Line, activation_line, drawing_order, label, plain_name
+from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
@@ -128,6 +129,11 @@ class Analysis:
             for architecture, board in self.board.groupby("architecture")
             if len(board) > 1
         }
+
+    @cached_property
+    def between(self) -> pd.DataFrame:
+        """See `tables.between_runs`; no rows where no activation is in two runs."""
+        return tables.between_runs(self.grid, self.scores, self.outcomes)
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from reports.style import RC_PARAMS, activation_line, drawing_order, label, readable
+from reports.names import label
+from reports.style import RC_PARAMS, activation_line, drawing_order, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

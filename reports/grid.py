@@ -1,6 +1,7 @@
 """All accuracies of a run as one array: checkpoints x corruptions x severities."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ class Grid:
     def means(self) -> NDArray[np.float64]:
         """(checkpoints, corruptions, 1 + severities): the mean over severities first, then each of them."""
         return np.concatenate([mean_of(self.shares, axis=2)[:, :, None], self.shares], axis=2)
+
+    def of(self, checkpoints: Iterable[str]) -> "Grid":
+        """Return the grid of some checkpoints."""
+        chosen = self.checkpoints["checkpoint"].isin(set(checkpoints)).to_numpy()
+        return replace(
+            self,
+            checkpoints=self.checkpoints[chosen].reset_index(drop=True),
+            clean=self.clean[chosen],
+            shares=self.shares[chosen],
+        )
 
     def places(self, group: str) -> NDArray[np.intp]:
         """Return which corruptions belong to a group."""

@@ -12,7 +12,8 @@ from markupsafe import Markup, escape
 
 from reports.analysis import Analysis
 from reports.layout import Section
-from reports.style import heat_rules, label
+from reports.names import label
+from reports.style import heat_rules
 from reports.words import number, percent, upper_first
 
 

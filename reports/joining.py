@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from reports.errors import ReportError
+from reports.names import of_run
 from reports.run import RunData
-from reports.style import OF_RUN
 from robustbench_act.sources import cell_differences, image_differences, source_differences
 
 _GROUP = ["architecture", "activation"]
@@ -42,14 +42,17 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
         return first
     for path, other in others:
         _check_alike(first_path, first, path, other)
-    names = [f"{place}: {path.resolve().name}" for place, (path, _) in enumerate(runs, start=1)]
+    names = _names([path.resolve() for path, _ in runs])
     groups = Counter(
         pair for _, run in runs for pair in set(run.cells[_GROUP].itertuples(index=False, name=None))
     )
     checkpoints = Counter(name for _, run in runs for name in run.cells["checkpoint"].unique())
     shared = {pair for pair, count in groups.items() if count > 1}
     again = {name for name, count in checkpoints.items() if count > 1}
-    renamed = [_renamed(run, name, shared, again) for name, (_, run) in zip(names, runs, strict=True)]
+    renamed = [
+        _renamed(run, (place, name), shared, again)
+        for place, (name, (_, run)) in enumerate(zip(names, runs, strict=True), start=1)
+    ]
     info = {
         **first.info,
         "command": "\n".join(str(run.info.get("command", "not recorded")) for run in renamed),
@@ -74,20 +77,33 @@ def _check_alike(first_path: Path, first: RunData, path: Path, other: RunData) -
         raise ReportError(f"{first_path} and {path} are not alike: {'; '.join(unlike)}")
 
 
-def _renamed(run: RunData, name: str, shared: set[Any], again: set[str]) -> RunData:
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return what runs are called: their folders, with as many of those above as tell them apart.
+
+    >>> _names([Path("/a/run"), Path("/b/run")]), _names([Path("/old"), Path("/new")])
+    (['a/run', 'b/run'], ['old', 'new'])
+    """
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in paths]
+
+
+def _renamed(run: RunData, which: tuple[int, str], shared: set[Any], again: set[str]) -> RunData:
     """Return a run whose activations and checkpoints are told apart from those of other runs."""
+    place, name = which
 
     def renamed(table: pd.DataFrame) -> pd.DataFrame:
         if table.empty:
             return table
         pairs = zip(table["architecture"], table["activation"], strict=True)
-        activations = [f"{pair[1]}{OF_RUN}{name}" if pair in shared else pair[1] for pair in pairs]
-        checkpoints = [f"{own} ({name})" if own in again else own for own in table["checkpoint"]]
+        activations = [of_run(pair[1], place, name) if pair in shared else pair[1] for pair in pairs]
+        checkpoints = [f"{own} · {name}" if own in again else own for own in table["checkpoint"]]
         return table.assign(activation=activations, checkpoint=checkpoints)
 
     def entry(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         own = checkpoint["name"]
-        return {**checkpoint, "name": f"{own} ({name})" if own in again else own}
+        return {**checkpoint, "name": f"{own} · {name}" if own in again else own}
 
     info = {**run.info, "checkpoints": [entry(checkpoint) for checkpoint in run.info["checkpoints"]]}
     return replace(run, info=info, cells=renamed(run.cells), layers=renamed(run.layers))

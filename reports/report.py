@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from reports import words
 from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
 from reports.files import write
@@ -26,10 +27,16 @@ class Report:
     ----------
     run
         As `reports.load` or `reports.join` returns it.
+
+    Attributes
+    ----------
+    name
+        Of its files: "report", of several runs "report-old-new".
     """
 
     def __init__(self, run: RunData) -> None:
         self.analysis = Analysis(run)
+        self.name = "-".join(["report", *map(words.slug, run.info.get("runs", ()))])[:120]
 
     @cached_property
     def sections(self) -> list[Section]:
@@ -62,7 +69,7 @@ class Report:
             return pdf_document(self.analysis, self.sections, engine=engine)
 
     def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
-        """Write ``report.html`` and ``report.pdf`` into a folder, each whole or not at all.
+        """Write it into a folder as `name` with .html and .pdf, each whole or not at all.
 
         All are made before the first is written.
 
@@ -75,8 +82,8 @@ class Report:
         if unknown or not formats:
             raise ReportError(f"expected formats of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
         makers = {"html": lambda: self.html().encode(), "pdf": self.pdf}
-        made = {name: makers[name]() for name in formats}
-        return [write(Path(folder) / f"report.{name}", data) for name, data in made.items()]
+        made = {kind: makers[kind]() for kind in formats}
+        return [write(Path(folder) / f"{self.name}.{kind}", data) for kind, data in made.items()]
 
     def write_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and PNG with its numbers as CSV; of tables the numbers.

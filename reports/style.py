@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
+from reports.names import split_run
+
 INK = "#1b1f24"
 MUTED = "#59636e"
 RULE = "#d1d9e0"
@@ -72,50 +74,11 @@ _LINES = {
     "leakyrelu": Line("#8c959f", 1.1, (), "rectifier"),
     "prelu": Line("#6e7781", 1.1, (1, 1.5), "rectifier"),
 }
-_LABELS = {
-    "la_silu": "LA-SiLU",
-    "la_hardsilu": "LA-HardSiLU",
-    "nswish": "NSwish",
-    "nrelu": "NReLU",
-    "silu": "SiLU",
-    "hardsilu": "HardSiLU",
-    "gelu": "GELU",
-    "mish": "Mish",
-    "elu": "ELU",
-    "relu": "ReLU",
-    "relu6": "ReLU6",
-    "leakyrelu": "LeakyReLU",
-    "prelu": "PReLU",
-}
-OF_RUN = " in "
-"""Between an activation and the run that it is of, where several are side by side: "relu in 2: new"."""
-
 _VARIANTS: tuple[tuple[float, ...], ...] = ((1, 1), (5, 1), (3, 1, 1, 1), (7, 2), (1, 2), (5, 1, 1, 1, 1, 1))
 """Dashes of an activation's further runs, and of other parameters than usual."""
 
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
 _OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
-
-
-def plain_name(name: str) -> str:
-    """Return an activation without its parameters and the run that it is of.
-
-    >>> plain_name("la_silu(alpha=0.1) in 2: new")
-    'la_silu'
-    """
-    return name.partition(OF_RUN)[0].partition("(")[0]
-
-
-def label(name: str) -> str:
-    """Return how an activation is written.
-
-    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in 2: new"), label("mine")
-    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU in 2: new', 'mine')
-    """
-    whole, of_run, run = name.partition(OF_RUN)
-    plain, bracket, rest = whole.partition("(")
-    known = _LABELS.get(plain, plain)
-    return f"{known} ({rest}{of_run}{run}" if bracket else f"{known}{of_run}{run}"
 
 
 def activation_line(name: str) -> Line:
@@ -129,9 +92,8 @@ def activation_line(name: str) -> Line:
     >>> len({activation_line(f"relu in {place}: a").dash for place in range(1, 8)})
     7
     """
-    whole, _, run = name.partition(OF_RUN)
+    whole, place, _ = split_run(name)
     plain, _, parameters = whole.partition("(")
-    place = int(run.partition(":")[0]) if run.partition(":")[0].isdigit() else 1
     if plain in _LINES:
         line = _LINES[plain]
         if parameters:

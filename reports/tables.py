@@ -14,7 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from robustbench_act.metrics import corrupted, ordered_groups, succeeded
+from reports.grid import Grid
+from reports.names import split_run
+from robustbench_act.metrics import corrupted, group_columns, ordered_groups, succeeded
 from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
 
 _GROUP = ["architecture", "activation"]
@@ -97,13 +99,67 @@ def significance(
     rows = []
     for first, second in combinations(names, 2):
         own, other = (scores[scores["activation"] == name] for name in (first, second))
-        found = {"images": _over_images(own, other, outcomes), "seeds": _over_seeds(own, other)}
-        columns = {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
-        rows.append({"a": first, "b": second, **columns})
-    table = pd.DataFrame(rows)
-    for over in ("images", "seeds"):
-        table[f"{over}_adjusted"] = holm(table[f"{over}_p"])
-    return table
+        rows.append({"a": first, "b": second, **_tests(own, other, outcomes)})
+    return _holm(pd.DataFrame(rows))
+
+
+def between_runs(
+    grid: Grid, scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
+) -> pd.DataFrame:
+    """Compare each activation of a later run with that of the first run that has it.
+
+    Parameters
+    ----------
+    grid
+        All accuracies.
+    scores, outcomes
+        As in `significance`; activations of several runs are named by `reports.names.of_run`.
+
+    Returns
+    -------
+    DataFrame
+        architecture, activation, base and run (names of runs), was and now (corrupted accuracy), the changes
+        clean, corrupted and group_... (now - was, shares), lost (the corruption that changed for the worse
+        most) and lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over all
+        rows. The largest fall first.
+    """
+    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
+    rows = []
+    for (architecture, plain), group in known.groupby(["architecture", "plain"], sort=False):
+        names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
+        base, *later = (group[group["activation"] == name] for name in names)
+        for own in later:
+            facts = {"architecture": architecture, "activation": plain}
+            rows.append({**facts, **_change(grid, own, base), **_tests(own, base, outcomes)})
+    table = _holm(pd.DataFrame(rows))
+    return table.sort_values("corrupted", kind="stable", ignore_index=True) if rows else table
+
+
+def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
+    names = ["clean", "corrupted", *group_columns(own)]
+    changes = {name: own[name].mean() - base[name].mean() for name in names}
+    means = [grid.of(part["checkpoint"]).means[:, :, 0].mean(axis=0) for part in (own, base)]
+    by_corruption = means[0] - means[1]
+    worst = int(np.nanargmin(by_corruption))
+    runs = {key: split_run(part["activation"].iloc[0])[2] for key, part in (("base", base), ("run", own))}
+    ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}
+    lost = {"lost": grid.corruptions["corruption"][worst], "lost_change": by_corruption[worst]}
+    return {**runs, **ends, **changes, **lost}
+
+
+def _tests(
+    own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
+) -> dict[str, Any]:
+    """Return the columns of both tests, over images and over training seeds."""
+    found = {"images": _over_images(own, other, outcomes), "seeds": _over_seeds(own, other)}
+    return {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
+
+
+def _holm(table: pd.DataFrame) -> pd.DataFrame:
+    """Add p-values adjusted over all rows, for both tests."""
+    if table.empty:
+        return table
+    return table.assign(**{f"{over}_adjusted": holm(table[f"{over}_p"]) for over in ("images", "seeds")})
 
 
 def _over_images(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.grid import Grid
-from reports.style import label
+from reports.names import label, split_run
 from robustbench_act.comparison import LEVEL
 
 NO_LABELS = (
@@ -77,10 +77,11 @@ def upper_first(text: str) -> str:
 def points(difference: float) -> str:
     """Return a difference of shares in percentage points, with its sign.
 
-    >>> points(0.0123), points(-0.5), points(float("nan"))
-    ('+1.2', '−50.0', 'n/a')
+    >>> points(0.0123), points(-0.5), points(-0.0001), points(float("nan"))
+    ('+1.2', '−50.0', '0.0', 'n/a')
     """
-    return "n/a" if math.isnan(difference) else f"{100 * difference:+.1f}".replace("-", "−")
+    text = f"{100 * difference:+.1f}"
+    return "n/a" if math.isnan(difference) else "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
 def p_value(p: float) -> str:
@@ -126,6 +127,7 @@ def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) ->
     against = clean if labelled else "with its own predictions on the clean ones"
     kept = f"{percent(first['corrupted'])}% {measure(labelled=labelled)} on corrupted images {against}"
     best = label(first["activation"])
+    rows = "rows" if any(split_run(name)[2] for name in board["activation"]) else "activations"
     if len(board) == 1:
         return f"{best} has {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]
@@ -135,7 +137,7 @@ def _architecture_verdict(board: pd.DataFrame, labelled: bool, *, where: str) ->
         return f"{best} and {next_one} lead level{where}, at {kept}."
     return (
         f"{best} comes first{where}: it has {kept}, {percent(lead)} points more than {next_one}, "
-        f"the next of {len(board)} activations."
+        f"the next of {len(board)} {rows}."
     )
 
 
@@ -166,6 +168,52 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
     family = f" after Holm’s correction for {len(pairs)} pairs" if len(pairs) > 1 else ""
     note = f"; {first[f'{over}_note']}" if first[f"{over}_note"] else ""
     return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
+
+
+def between_runs(table: pd.DataFrame, measure: str) -> list[str]:
+    """Say of each run what it gained and lost against an earlier one, by `reports.tables.between_runs`.
+
+    >>> row = {"base": "old", "run": "new", "activation": "relu", "corrupted": -0.02, "images_adjusted": 0.01}
+    >>> between_runs(pd.DataFrame([{**row, "images_low": -0.03, "images_high": -0.01}]), "accuracy")
+    ['From old to new, ReLU loses 2.0 points of accuracy on corrupted images (95% interval over images: −3.0
+    to −1.0): more than another choice of images would explain (p = 0.01).']
+    """
+    if table.empty:
+        return []
+    runs = table.groupby(["base", "run"])
+    return [_run_change(str(base), str(run), own, measure) for (base, run), own in runs]
+
+
+def _run_change(base: str, run: str, own: pd.DataFrame, measure: str) -> str:
+    if len(own) > 1:
+        return _run_changes(base, run, own)
+    row = own.iloc[0]
+    change = "gains" if row["corrupted"] >= 0 else "loses"
+    text = (
+        f"From {base} to {run}, {label(row['activation'])} {change} {percent(abs(row['corrupted']))} points"
+    )
+    text += f" of {measure} on corrupted images"
+    p = row["images_adjusted"]
+    if math.isnan(p):
+        return f"{text}; {row['images_note']}, so whether that is chance cannot be said."
+    interval = f"(95% interval over images: {points(row['images_low'])} to {points(row['images_high'])})"
+    beyond = "more" if p < LEVEL else "not more"
+    return f"{text} {interval}: {beyond} than another choice of images would explain ({p_text(p)})."
+
+
+def _run_changes(base: str, run: str, own: pd.DataFrame) -> str:
+    """Say how many moved beyond noise, and the ends: rows come with the largest fall first."""
+    last, top = own.iloc[0], own.iloc[-1]
+    ends = " to ".join(
+        f"{points(row['corrupted'])} points ({label(row['activation'])})" for row in (last, top)
+    )
+    text = f"From {base} to {run}, {count(len(own), 'activation')} changed by {ends} on corrupted images"
+    if own["images_adjusted"].isna().all():
+        return f"{text}; {last['images_note']}, so whether that is chance cannot be said."
+    beyond = own["images_adjusted"] < LEVEL
+    lost, gained = (int((beyond & moved).sum()) for moved in (own["corrupted"] < 0, own["corrupted"] > 0))
+    said = " and ".join(f"{amount or 'none'} {verb}" for amount, verb in ((lost, "lost"), (gained, "gained")))
+    return f"{text}: {said} more than another choice of images would explain."
 
 
 def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True) -> list[str]:

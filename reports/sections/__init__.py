@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from reports.analysis import Analysis
 from reports.layout import Section
+from reports.sections.between import between
 from reports.sections.classes import classes
 from reports.sections.curves import curves
 from reports.sections.heat import heat
@@ -17,6 +18,7 @@ from reports.sections.verdict import verdict
 
 SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     verdict,
+    between,
     leaderboard,
     heat,
     curves,

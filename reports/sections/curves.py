@@ -9,7 +9,8 @@ from reports import tables, words
 from reports.analysis import Analysis
 from reports.figures import CURVE_SIZE, severity_curves
 from reports.layout import Drawing, Panel, Section, Table
-from reports.style import drawing_order, label
+from reports.names import label
+from reports.style import drawing_order
 
 
 def curves(analysis: Analysis) -> Section:

@@ -10,7 +10,8 @@ from reports import tables, words
 from reports.analysis import Analysis
 from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes
 from reports.layout import Drawing, Panel, Section, Table
-from reports.style import drawing_order, label
+from reports.names import label
+from reports.style import drawing_order
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pandas as pd
 from reports import words
 from reports.analysis import Analysis
 from reports.layout import Section, Table
-from reports.style import activation_line, label
+from reports.names import label
+from reports.style import activation_line
 from robustbench_act import metrics
 
 

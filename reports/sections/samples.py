@@ -8,7 +8,8 @@ import pandas as pd
 from reports import tables
 from reports.analysis import Analysis
 from reports.layout import Section
-from reports.style import activation_line, label
+from reports.names import label
+from reports.style import activation_line
 
 NO_SAMPLES = "This run holds no sample images (its folder samples/ is empty or absent)."
 

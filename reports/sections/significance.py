@@ -8,7 +8,8 @@ import pandas as pd
 from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Section, Table
-from reports.style import activation_line, label
+from reports.names import label
+from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
 
 

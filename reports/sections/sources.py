@@ -3,8 +3,8 @@
 from reports import words
 from reports.analysis import Analysis
 from reports.layout import Section, Table
+from reports.names import label
 from reports.provenance import provenance
-from reports.style import label
 
 
 def failed(analysis: Analysis) -> Section:

@@ -9,7 +9,7 @@ from reports import words
 from reports.analysis import Analysis
 from reports.figures import TRADEOFF_SIZE, trade_off
 from reports.layout import Drawing, Panel, Section
-from reports.style import label
+from reports.names import label
 
 
 def tradeoff(analysis: Analysis) -> Section:

@@ -3,7 +3,7 @@
 from reports import words
 from reports.analysis import Analysis
 from reports.layout import Section
-from reports.style import OF_RUN
+from reports.names import split_run
 
 
 def verdict(analysis: Analysis) -> Section:
@@ -14,7 +14,10 @@ def verdict(analysis: Analysis) -> Section:
         "Verdict",
         "Verdict",
         {
-            "verdicts": words.verdict(analysis.board, labelled=run.labelled),
+            "verdicts": [
+                *words.between_runs(analysis.between, analysis.measure),
+                *words.verdict(analysis.board, labelled=run.labelled),
+            ],
             "leads": _leads(analysis),
             "fallen": ""
             if analysis.nothing
@@ -47,7 +50,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     bad = cells[cells["severity"] > 0]
     corruptions = bad["corruption"].nunique() if analysis.nothing else len(analysis.grid.corruptions)
     severities = words.joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
-    activations = {name.partition(OF_RUN)[0] for name in analysis.activations}
+    activations = {split_run(name)[0] for name in analysis.activations}
     runs = len(analysis.run.info.get("runs", ()))
     compared = words.count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
     name = analysis.run.info["dataset"]["name"]

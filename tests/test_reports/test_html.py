@@ -17,7 +17,7 @@ import pytest
 import reports
 from reports import ReportError, RunData, tables
 from reports.grid import make_grid
-from reports.style import label
+from reports.names import label
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder
 

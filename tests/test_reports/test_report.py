@@ -30,11 +30,61 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     board = report.analysis.board.set_index("activation")["corrupted"]
     assert set(board.index) == {"la_silu", "relu in 1: old", "relu in 2: new"}
     assert board["relu in 2: new"] == pytest.approx(score("relu", 11) + 0.01)
-    assert {"relu-11 (1: old)", "relu-11 (2: new)", "la_silu-11"} <= set(report.analysis.scores["checkpoint"])
+    assert {"relu-11 · old", "relu-11 · new", "la_silu-11"} <= set(report.analysis.scores["checkpoint"])
     page = report.html()
-    assert "ReLU in 2: new" in page
+    assert "ReLU · new" in page
     assert page.count("d1635relu11") == 2  # the digests of both
     assert str(new) in page
+
+
+def test_what_changed_from_run_to_run(tmp_path: Path) -> None:
+    """The later run has 20 more of 200 images right in every cell, but in fog 10 fewer."""
+    changes = (20, 20, 20, 20, 20, -10, -10)
+    counts = {("relu", seed): CORRECT["relu", 22] for seed in (1, 2, 3)}
+    later = {
+        key: tuple(min(count + change, 200) for count, change in zip(own, changes, strict=True))
+        for key, own in counts.items()
+    }
+    runs = Builder(correct=counts).write(tmp_path / "old"), Builder(correct=later).write(tmp_path / "new")
+    report = make_report(*runs)
+    (row,) = report.analysis.between.to_dict("records")
+    assert (row["base"], row["run"], row["activation"]) == ("old", "new", "relu")
+    assert row["was"] == pytest.approx(score("relu", 22))
+    assert row["clean"] == pytest.approx(6 / 200)  # 200 of 200 is the most
+    assert [row["group_noise"], row["group_weather"]] == pytest.approx([0.1, -0.05])
+    assert [row["corrupted"], row["images_difference"]] == pytest.approx([(0.1 + 0.1 - 0.05) / 3] * 2)
+    assert (row["lost"], row["lost_change"]) == ("fog", pytest.approx(-0.05))
+    assert row["images_adjusted"] < 0.001
+    page = report.html()
+    assert "From old to new, ReLU gains 5.0 points of accuracy on corrupted images (95% interval" in page
+    assert '<td class="more"><b>+5.0</b></td>' in page
+    assert "fog −5.0" in page.replace("<wbr>", "")
+
+
+def test_the_largest_fall_comes_first_and_several_runs_are_named(tmp_path: Path) -> None:
+    worse = {**CORRECT, ("relu", 11): tuple(count - 15 for count in CORRECT["relu", 11])}
+    later = [Builder(correct=worse).write(tmp_path / name) for name in "bc"]
+    report = make_report(Builder().write(tmp_path / "a"), *later)
+    found = report.analysis.between
+    assert found["activation"].tolist() == ["relu", "relu", "la_silu", "la_silu"]
+    assert found["corrupted"].is_monotonic_increasing
+    page = report.html()
+    assert "From a to b, 2 activations changed by −" in page
+    assert "a → c" in page
+    assert report.name == "report-a-b-c"
+    assert [path.name for path in report.write(tmp_path)] == ["report-a-b-c.html"]
+
+
+def test_a_run_and_its_copy_do_not_differ(tmp_path: Path) -> None:
+    found = make_report(Builder().write(tmp_path / "a"), Builder().write(tmp_path / "b")).analysis.between
+    assert found["corrupted"].tolist() == [0.0, 0.0]
+    assert not (found["images_adjusted"] < 0.99).any()
+
+
+def test_one_run_has_nothing_to_say_between_runs(run: RunData) -> None:
+    report = Report(run)
+    assert "between" not in [section.name for section in report.sections]
+    assert report.name == "report"
 
 
 def test_a_single_run_is_as_it_is(run_dir: Path, run: RunData) -> None:
@@ -51,7 +101,7 @@ def test_a_run_beside_itself_is_refused(run_dir: Path, run: RunData) -> None:
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     paths = [Builder().write(tmp_path / place / "run") for place in ("a", "b")]
-    assert {"relu in 1: run", "relu in 2: run"} <= set(make_report(*paths).analysis.activations)
+    assert {"relu in 1: a/run", "relu in 2: b/run"} <= set(make_report(*paths).analysis.activations)
 
 
 @pytest.mark.parametrize(

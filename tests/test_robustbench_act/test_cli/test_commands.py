@@ -398,7 +398,7 @@ def test_report_writes_what_is_asked_for(actrobust: Callable[..., Result], check
     assert {path.suffix for path in files} == {".svg", ".png", ".csv"}
     beside = actrobust("report", "a", "b", "--out", "beside")
     assert beside.exit_code == 0, beside.output
-    assert "LA-SiLU in 1: a" in Path("beside/report.html").read_text()
+    assert "LA-SiLU · a" in Path("beside/report-a-b.html").read_text()
     unlike = actrobust("report", "a", "c", "--out", "unlike")
     assert unlike.exit_code == 2
     assert "a and c are not alike: seed 0 against 1" in unlike.stderr

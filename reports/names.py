@@ -1,0 +1,60 @@
+"""How activations are written, and told apart where several runs have them."""
+
+import re
+
+_LABELS = {
+    "la_silu": "LA-SiLU",
+    "la_hardsilu": "LA-HardSiLU",
+    "nswish": "NSwish",
+    "nrelu": "NReLU",
+    "silu": "SiLU",
+    "hardsilu": "HardSiLU",
+    "gelu": "GELU",
+    "mish": "Mish",
+    "elu": "ELU",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "leakyrelu": "LeakyReLU",
+    "prelu": "PReLU",
+}
+_OF_RUN = re.compile(r"(?P<activation>.+) in (?P<place>\d+): (?P<run>.+)", re.DOTALL)
+
+
+def of_run(activation: str, place: int, run: str) -> str:
+    """Return the name of an activation of one of several runs.
+
+    >>> of_run("relu", 2, "new")
+    'relu in 2: new'
+    """
+    return f"{activation} in {place}: {run}"
+
+
+def split_run(name: str) -> tuple[str, int, str]:
+    """Return activation, place of its run, and the run's name: 1 and "" where it is told apart from none.
+
+    >>> split_run("la_silu(alpha=0.1) in 2: new"), split_run("relu")
+    (('la_silu(alpha=0.1)', 2, 'new'), ('relu', 1, ''))
+    """
+    found = _OF_RUN.fullmatch(name)
+    return (found["activation"], int(found["place"]), found["run"]) if found else (name, 1, "")
+
+
+def plain_name(name: str) -> str:
+    """Return an activation without its parameters and the run that it is of.
+
+    >>> plain_name("la_silu(alpha=0.1) in 2: new")
+    'la_silu'
+    """
+    return split_run(name)[0].partition("(")[0]
+
+
+def label(name: str) -> str:
+    """Return how an activation is written.
+
+    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in 2: new"), label("mine")
+    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU · new', 'mine')
+    """
+    whole, _, run = split_run(name)
+    plain, bracket, rest = whole.partition("(")
+    known = _LABELS.get(plain, plain)
+    return (f"{known} ({rest}" if bracket else known) + (f" · {run}" if run else "")
