@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from reports.names import label
-from reports.style import RC_PARAMS, activation_line, drawing_order, readable
+from reports.names import label, short_label
+from reports.style import INK, RC_PARAMS, activation_line, drawing_order, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +24,11 @@ _REFERENCE = "#8c959f"  # lines that nothing measured
 CURVE_SIZE = (2.7, 1.95)  # inches; shown about a third larger, four to a row on a wide page
 DEPTH_SIZE = (3.7, 2.4)
 TRADEOFF_SIZE = (6.4, 3.6)
+COST_SIZE = (4.6, 3.0)
 BOX_SIZE = (2.7, 1.8)
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _BAND = 0.13  # opacity
+_HALO = {"facecolor": "#ffffff", "alpha": 0.75, "edgecolor": "none", "pad": 0.4}  # behind text on lines
 _FEW = 4  # lines that all have their band; of more, only those that are highlighted
 
 
@@ -74,19 +76,57 @@ def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "
         room = max(np.ptp(ends) * 0.08, 0.002)
         ends = ends + np.array([-room, room])
         ax.plot(100 * ends, 100 * ends * slope, color=_REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)))
+    _scatter(ax, data, "clean", "corrupted")
+    ax.set_xlabel(f"{measure} on clean images, % (higher is better →)", labelpad=2)
+    ax.set_ylabel(f"{measure} on corrupted images, % (higher is better →)", labelpad=2)
+    return ax
+
+
+def fluctuation_cost(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
+    """Draw relative output fluctuation (%) against accuracy lost (points), as `trade_off` does.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `reports.tables.fluctuation_cost` of one architecture.
+    measure : str
+        What the shares are called.
+    """
+    _scatter(ax, data, "fluctuation", "lost")
+    ax.set_xlabel("relative output fluctuation, % (← lower is steadier)", labelpad=2)
+    ax.set_ylabel(f"{measure} lost, points (← lower is better)", labelpad=2)
+    return ax
+
+
+def correlations(data: pd.DataFrame, ax: "Axes") -> "Axes":
+    """Draw a correlation with its interval for each layer.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows of `robustbench_act.statistics.layer_correlations` of one architecture.
+    """
+    ax.axhline(0, color=_REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.vlines(data["index"], data["low"], data["high"], color=INK, linewidth=1.2)
+    ax.plot(data["index"], data["correlation"], "o", color=INK, markersize=4)
+    ax.set_ylim(min(-0.05, float(data["low"].min()) - 0.05), 1.05)
+    ax.set_ylabel("Spearman’s correlation", labelpad=2)
+    _depth_axis(ax, data)
+    return ax
+
+
+def _scatter(ax: "Axes", data: pd.DataFrame, x: str, y: str) -> None:
+    """Draw two columns (%): a dot for each activation, named, and small ones for its checkpoints."""
     places: list[tuple[float, float, str]] = []
     for name in _back_to_front(data):
         own = data[data["activation"] == name]
         if len(own) > 1:
-            _dots(ax, own["clean"], own["corrupted"], name=name, size=2.6)
-        mean = own[["clean", "corrupted"]].mean()
-        _dots(ax, mean["clean"], mean["corrupted"], name=name, size=6.5)
-        places.append((100 * mean["clean"], 100 * mean["corrupted"], name))
+            _dots(ax, own[x], own[y], name=name, size=2.6)
+        mean = own[[x, y]].mean()
+        _dots(ax, mean[x], mean[y], name=name, size=6.5)
+        places.append((100 * mean[x], 100 * mean[y], name))
     ax.margins(x=0.16, y=0.1)
     _name_points(ax, places)
-    ax.set_xlabel(f"{measure} on clean images, % (higher is better →)", labelpad=2)
-    ax.set_ylabel(f"{measure} on corrupted images, % (higher is better →)", labelpad=2)
-    return ax
 
 
 def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
@@ -117,13 +157,14 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
             place -= line / 4
         written.append((x, place))
         text = ax.annotate(
-            label(name),
+            short_label(name),
             (x, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
             fontsize=6.5,
             color=readable(activation_line(name).colour),
+            bbox=_HALO,
             parse_math=False,  # a dollar in a name is a dollar
         )
         if place != y:
@@ -166,9 +207,52 @@ def depth_lines(
         _line(ax, own["index"], own[value], name=name)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
+    _leave_out(ax, data, low=value, high=value)
     ax.set_ylabel(axis, labelpad=2)
     _depth_axis(ax, data)
     return ax
+
+
+def outlier(data: pd.DataFrame, *, low: str, high: str) -> tuple[str, float, float] | None:
+    """Return the activation without which the axis is less than half as long, and the ends without it.
+
+    None where there is no such activation, or fewer than five.
+    """
+    ends = data.groupby("activation").agg(low=(low, "min"), high=(high, "max")).dropna()
+    if len(ends) < 5:
+        return None
+    rest = {str(name): ends.drop(index=name) for name in ends.index}
+    lengths = {name: own["high"].max() - own["low"].min() for name, own in rest.items()}
+    name = min(lengths, key=lambda one: lengths[one])
+    if lengths[name] >= (ends["high"].max() - ends["low"].min()) / 2:
+        return None
+    return name, float(rest[name]["low"].min()), float(rest[name]["high"].max())
+
+
+def _leave_out(ax: "Axes", data: pd.DataFrame, *, low: str, high: str) -> None:
+    """End the axis where all but an outlier end, and say how far that one goes."""
+    found = outlier(data, low=low, high=high)
+    if found is None:
+        return
+    name, bottom, top = found
+    own = data[data["activation"] == name]
+    room = (top - bottom) * 0.06
+    ax.set_ylim(0 if bottom >= 0 and data[low].min() >= 0 else bottom - room, top + room)
+    said = [(own[high].max(), "↑", 0.97, "top")] if own[high].max() > top else []
+    said += [(own[low].min(), "↓", 0.03, "bottom")] if own[low].min() < bottom else []
+    for value, arrow, height, side in said:
+        text = ax.text(
+            0.02,
+            height,
+            f"{arrow} {short_label(name)} to {value:.2g}",
+            transform=ax.transAxes,
+            va=side,
+            fontsize=6.5,
+            color=readable(activation_line(name).colour),
+            bbox=_HALO,
+            parse_math=False,
+        )
+        text.set_gid(_gid(name))
 
 
 def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> "Axes":
@@ -179,7 +263,7 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
     data : DataFrame
         Rows of `reports.tables.mean_quantiles` of one activation.
     ends : tuple of float
-        Of the axis: the same for all activations, so that they can be compared.
+        Of the axis: the same for all activations, so that they can be compared. What lies beyond is said.
     """
     line = activation_line(str(data["activation"].iloc[0]))
     ax.axhline(0, color=_REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -190,6 +274,11 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
     )
     room = (ends[1] - ends[0]) * 0.05
     ax.set_ylim(ends[0] - room, ends[1] + room)
+    beyond = [(data["activation_q95"].max(), "↑ to {:.2g}", 0.97, "top")]
+    beyond += [(data["activation_q05"].min(), "↓ to {:.2g}", 0.03, "bottom")]
+    for value, text, height, side in beyond:
+        if not ends[0] <= value <= ends[1]:
+            ax.text(0.02, height, text.format(value), transform=ax.transAxes, va=side, fontsize=6.5)
     ax.set_ylabel("means of elements", labelpad=2)
     _depth_axis(ax, data)
     return ax

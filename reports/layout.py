@@ -78,11 +78,15 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Panel:
-    """Figures that belong together, such as those of one architecture; `small` ones stand four to a row."""
+    """Figures that belong together, such as those of one architecture; `small` ones stand four to a row.
+
+    The note stands below them.
+    """
 
     heading: str
     drawings: Sequence[Drawing]
     small: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,16 @@ def plain_name(name: str) -> str:
     return split_run(name)[0].partition("(")[0]
 
 
+def short_label(name: str) -> str:
+    """Return how an activation is written where there is little room: 24 letters at most.
+
+    >>> short_label("la_silu"), short_label("a_name_that_is_too_long_for_this_place in 2: new")
+    ('LA-SiLU', 'a_name_that_…place · new')
+    """
+    whole = label(name)
+    return whole if len(whole) <= 24 else f"{whole[:12]}…{whole[-11:]}"
+
+
 def label(name: str) -> str:
     """Return how an activation is written.
 

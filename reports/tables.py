@@ -16,7 +16,7 @@ from scipy import stats
 
 from reports.grid import Grid
 from reports.names import split_run
-from robustbench_act.metrics import corrupted, group_columns, ordered_groups, succeeded
+from robustbench_act.metrics import checkpoint_scores, corrupted, group_columns, ordered_groups, succeeded
 from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
 
 _GROUP = ["architecture", "activation"]
@@ -246,6 +246,22 @@ def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
     if not set(names) <= set(layers) or clean[names].isna().all(axis=None):
         return pd.DataFrame(columns=[*keys, *names])
     return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
+
+
+def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Return how much the layers of each checkpoint move, and what it loses: means over corrupted cells.
+
+    Columns: architecture, activation, checkpoint, fluctuation (relative output fluctuation, mean over
+    layers), lost (clean accuracy - accuracy); no rows where the run does not have the former.
+    """
+    keys = [*_GROUP, "checkpoint"]
+    if "output_relative_mean" not in layers:
+        return pd.DataFrame(columns=[*keys, "fluctuation", "lost"])
+    bad = layers[layers["severity"] > 0].dropna(subset="output_relative_mean")
+    moved = bad.groupby(keys)["output_relative_mean"].mean().rename("fluctuation")
+    scores = checkpoint_scores(cells)
+    lost = scores.assign(lost=scores["clean"] - scores["corrupted"]).set_index(keys)["lost"]
+    return pd.concat([moved, lost], axis=1, join="inner").reset_index()
 
 
 SIGNALS = ("rho", "rho_prime", "gradient_variance")

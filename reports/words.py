@@ -307,6 +307,30 @@ def tradeoff_finding(scores: pd.DataFrame, baseline: str | None) -> str:
     return f"{text}; {above} of {compared} keep a larger share than {label(baseline)}"
 
 
+def cost_finding(data: pd.DataFrame) -> str:
+    """Say what the steadiest and the least steady activation lose, of `reports.tables.fluctuation_cost`."""
+    means = (
+        data.groupby("activation")[["fluctuation", "lost"]].mean().sort_values("fluctuation", kind="stable")
+    )
+    said = [
+        f"{label(str(name))} moves by {percent(row['fluctuation'])}% and loses {percent(row['lost'])} points"
+        for name, row in means.iloc[[0, -1] if len(means) > 1 else [0]].iterrows()
+    ]
+    return "; ".join(said)
+
+
+def correlation_finding(data: pd.DataFrame, measure: str) -> str:
+    """Say in which layers fluctuation goes with lost accuracy least and most."""
+    found = data.dropna(subset="correlation").sort_values("correlation", kind="stable")
+    if found.empty:
+        return "Spearman's correlation cannot be told: one of the two does not vary"
+    ends = [
+        f"{number(row['correlation'])} ({row['layer']})"
+        for row in found.iloc[[0, -1] if len(found) > 1 else [0]].to_dict("records")
+    ]
+    return f"Spearman's correlation of fluctuation with {measure} lost: {' to '.join(ends)}"
+
+
 def box_finding(name: str, data: pd.DataFrame) -> str:
     """Say between what the middle halves of all layers' element means lie."""
     low, high = data["activation_q25"].min(), data["activation_q75"].max()

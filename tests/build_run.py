@@ -106,6 +106,7 @@ class Builder:
                     {**keys, **cell, "layer": layer, "index": index, "elements": elements}
                     | {"input_fluctuation_mean": 4.0 * size, "input_fluctuation_var": 9.0 * cell["severity"]}
                     | {"output_fluctuation_mean": (1.0 + place) * size, "output_fluctuation_var": 4.0 * size}
+                    | {"output_relative_mean": 0.1 * (5 - place) * size}
                     | {"activation_mean": 0.1 * place - 0.1 * index, "activation_abs_mean": 0.3 + 0.1 * place}
                     | {f"activation_q{share:02d}": 0.1 * place + share / 100 for share in (5, 25, 50, 75, 95)}
                     | dict.fromkeys(("rho", "rho_prime"), None if cell["severity"] else 0.5 + 0.1 * place)

@@ -15,6 +15,7 @@ from reports.sections.significance import significance
 from reports.sections.sources import failed, glossary, sources
 from reports.sections.tradeoff import tradeoff
 from reports.sections.verdict import verdict
+from reports.sections.why import why
 
 SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     verdict,
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     significance,
     classes,
     profile,
+    why,
     means,
     signals,
     samples,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports import tables, words
 from reports.analysis import Analysis
-from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes
+from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes, outlier
 from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
 from reports.style import drawing_order
@@ -76,10 +76,19 @@ def _section(
         heading = str(architecture) if len(analysis.architectures) > 1 else ""
         names = [f"{bare.name}-{place}-{words.slug(one.value)}" for one in drawn]
         drawings = [_drawing(own, one, name=name) for one, name in zip(drawn, names, strict=True)]
-        panels.append(Panel(heading, drawings))
+        panels.append(Panel(heading, drawings, note=_layer_names(own)))
         where = f", {heading}" if heading else ""
         numbers.append(_table(own, f"{bare.title}{where}: mean over training seeds"))
     return replace(bare, content={"legend": analysis.legend}, panels=panels, tables=numbers)
+
+
+def _layer_names(data: pd.DataFrame) -> str:
+    """Return what the numbers along the axis stand for; "" where the list would be long."""
+    layers = data.drop_duplicates("index").sort_values("index")
+    named = ", ".join(
+        f"{index} {layer}" for index, layer in zip(layers["index"], layers["layer"], strict=True)
+    )
+    return f"Layers: {named}." if len(layers) <= 20 else ""
 
 
 def _drawing(data: pd.DataFrame, drawn: _Drawn, *, name: str) -> Drawing:
@@ -102,7 +111,9 @@ def _boxes(analysis: Analysis) -> list[Panel]:
     found = tables.mean_quantiles(analysis.layers)
     panels = []
     for place, (architecture, own) in enumerate(found.groupby("architecture") if len(found) else []):
-        ends = own["activation_q05"].min(), own["activation_q95"].max()
+        low, high = "activation_q05", "activation_q95"
+        found_one = outlier(own, low=low, high=high)
+        ends = found_one[1:] if found_one else (own[low].min(), own[high].max())
         drawings = [
             Drawing(
                 name=f"box-{place}-{number:02}-{words.slug(name)}",

@@ -14,6 +14,9 @@ from reports.names import label
 from reports.style import activation_line
 from robustbench_act import metrics
 
+MOST_DOTS = 30
+"""Checkpoints of an activation that have a dot each in its interval, at most."""
+
 
 def leaderboard(analysis: Analysis) -> Section:
     """Return the section."""
@@ -22,21 +25,25 @@ def leaderboard(analysis: Analysis) -> Section:
         "leaderboard",
         "Leaderboard",
         "Leaderboard",
-        {"board": _board(board), "labelled": analysis.run.labelled},
+        {"board": _board(board, analysis.scores), "labelled": analysis.run.labelled},
         nothing=analysis.nothing,
         tables=[] if board.empty else [_every_checkpoint(analysis.scores, analysis.measure)],
         numbers={"leaderboard": board, "checkpoints": analysis.scores},
     )
 
 
-def _board(board: pd.DataFrame) -> dict[str, Any]:
+def _board(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     """Return headings and rows: text, the value to sort by, and the interval's drawing."""
     groups = metrics.group_columns(board)
     shared = {"architecture"} if len(set(board["architecture"])) == 1 else set()  # said in the page's header
     described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
     described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
     ruler = _ruler(board)
-    rows = [_row(row, described, ruler) for _, row in board.iterrows()]
+    seeds = {key: list(own["corrupted"]) for key, own in scores.groupby(["architecture", "activation"])}
+    rows = [
+        {**_row(row, described, ruler), "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler)}
+        for _, row in board.iterrows()
+    ]
     return {"columns": described, "groups": groups, "rows": rows, "ruler": ruler}
 
 
@@ -70,6 +77,11 @@ def _place(share: float, ruler: tuple[int, int]) -> float:
     """Return where a share lies on the ruler of 100 units."""
     first, last = ruler
     return round(100 * min(max((100 * share - first) / max(last - first, 1), 0.0), 1.0), 2)
+
+
+def _seeds(shares: list[float], ruler: tuple[int, int]) -> list[float]:
+    """Return where the checkpoints lie on the ruler; none of one, or of very many."""
+    return [_place(share, ruler) for share in shares] if 1 < len(shares) <= MOST_DOTS else []
 
 
 def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:

@@ -5,7 +5,7 @@ over images), which training seeds (intervals of means, the paper's rule over se
 both).
 """
 
-from robustbench_act.statistics.correlations import layer_correlations
+from robustbench_act.statistics.correlations import correlate_layers, layer_correlations
 from robustbench_act.statistics.intervals import Interval, bootstrap_interval, mean_interval, share_interval
 from robustbench_act.statistics.paired import (
     Comparison,
@@ -23,6 +23,7 @@ __all__ = [
     "compare_images",
     "compare_outcomes",
     "compare_seeds",
+    "correlate_layers",
     "drop_test",
     "holm",
     "layer_correlations",

@@ -40,13 +40,19 @@ def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
     """
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")
+    return correlate_layers(run.cells, run.layers, seed=seed)
+
+
+def correlate_layers(cells: pd.DataFrame, layers: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """Return what `layer_correlations` returns, from the tables of a run."""
     keys = ["checkpoint", "suite", "table", "corruption", "severity"]
-    right = run.cells["accuracy"].fillna(run.cells["agreement"])  # where images have no labels
-    cells = run.cells[keys].assign(accuracy=right)
+    right = cells["accuracy"].fillna(cells["agreement"])  # where images have no labels
+    cells = cells[keys].assign(accuracy=right)
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
-    drop = cells.assign(drop=cells["checkpoint"].map(clean) - cells["accuracy"])
-    layers = run.layers[run.layers["severity"] > 0]
-    joined = layers.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
+    lost = (cells["checkpoint"].map(clean) - cells["accuracy"]).round(12)  # equal losses are ties
+    drop = cells.assign(drop=lost)
+    bad = layers[layers["severity"] > 0]
+    joined = bad.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
     rows = []
     for (architecture, index, layer), rows_of in joined.groupby(["architecture", "index", "layer"]):
         blocks = (rows_of["suite"] + "/" + rows_of["corruption"]).to_numpy()

@@ -67,7 +67,7 @@ def visible(page: Any, selector: str) -> int:
 def test_nothing_is_asked_for_and_nothing_complains(browser: Any, file: Path) -> None:
     with Watched(browser, file) as page:
         assert page.title() == "Robustness report: toy"
-        assert visible(page, "section") == 13
+        assert visible(page, "section") == 14
 
 
 def test_columns_sort_by_keyboard(browser: Any, file: Path) -> None:
@@ -138,9 +138,9 @@ def test_who_comes_back_finds_what_the_boxes_say(browser: Any, file: Path) -> No
 
 def test_without_scripts_everything_is_there(browser: Any, file: Path) -> None:
     with Watched(browser, file, java_script_enabled=False) as page:
-        assert page.locator("section").count() == 13
+        assert page.locator("section").count() == 14
         assert page.locator("form.filter").is_hidden()
-        assert page.locator("svg.plot").count() == 13
+        assert page.locator("svg.plot").count() == 15
         page.locator("summary").first.click()
         assert page.locator("details table").first.is_visible()
 

@@ -11,7 +11,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import Report, RunData, tables
-from reports.figures import CURVE_SIZE, depth_lines, mean_boxes, severity_curves, to_file, to_svg, trade_off
+from reports.figures import (
+    CURVE_SIZE,
+    correlations,
+    depth_lines,
+    fluctuation_cost,
+    mean_boxes,
+    severity_curves,
+    to_file,
+    to_svg,
+    trade_off,
+)
 
 
 def test_severity_curves_draw_the_table(run: RunData) -> None:
@@ -165,3 +175,51 @@ def test_files_are_whole(run: RunData) -> None:
     draw = partial(severity_curves, data[data["corruption"] == "fog"])
     assert to_file(draw, size=CURVE_SIZE, kind="png").startswith(b"\x89PNG")
     ElementTree.fromstring(to_file(draw, size=CURVE_SIZE, kind="svg"))
+
+
+def layers_of(values: dict[str, list[float]]) -> pd.DataFrame:
+    rows = [(name, index, value) for name, own in values.items() for index, value in enumerate(own)]
+    return pd.DataFrame(rows, columns=["activation", "index", "value"])
+
+
+def test_one_activation_far_from_all_others_does_not_stretch_the_axis() -> None:
+    values = {name: [0.5, 0.6, 0.9] for name in ("relu", "silu", "gelu", "mish")} | {
+        "prelu": [0.5, 0.7, 4.25]
+    }
+    ax = depth_lines(layers_of(values), Figure().add_subplot(), value="value")
+    assert 0.9 < ax.get_ylim()[1] < 1.0
+    assert [text.get_text() for text in ax.texts] == ["↑ PReLU to 4.2"]
+    values["prelu"] = [0.5, 0.7, -4.25]
+    low = depth_lines(layers_of(values), Figure().add_subplot(), value="value")
+    assert 0.4 < low.get_ylim()[0] < 0.5
+    assert [text.get_text() for text in low.texts] == ["↓ PReLU to -4.2"]
+
+
+def test_axes_have_all_where_two_are_far_or_few_are_compared() -> None:
+    values = {name: [0.5, 0.6, 0.9] for name in ("relu", "silu", "gelu")} | {"prelu": [4.0] * 3}
+    for more in ({}, {"mish": [0.5] * 3, "elu": [4.1] * 3}):
+        ax = depth_lines(layers_of(values | more), Figure().add_subplot(), value="value")
+        assert ax.get_ylim()[1] > 4
+        assert not ax.texts
+
+
+def test_boxes_say_what_lies_beyond_their_axis() -> None:
+    shares = {
+        f"activation_q{share}": [share_of]
+        for share, share_of in zip(("05", "25", "50", "75", "95"), (-7.5, -1.0, 0.0, 1.0, 2.0), strict=True)
+    }
+    data = pd.DataFrame({"activation": ["prelu"], "index": [0], **shares})
+    ax = mean_boxes(data, Figure().add_subplot(), ends=(-1.0, 2.0))
+    assert [text.get_text() for text in ax.texts] == ["↓ to -7.5"]
+    assert not mean_boxes(data, Figure().add_subplot(), ends=(-8.0, 2.0)).texts
+
+
+def test_correlations_and_cost_draw_their_tables() -> None:
+    data = pd.DataFrame({"index": [0, 1], "correlation": [0.5, -0.2], "low": [0.3, -0.4], "high": [0.7, 0.1]})
+    ax = correlations(data, Figure().add_subplot())
+    assert np.asarray(ax.get_lines()[-1].get_ydata()).tolist() == [0.5, -0.2]
+    assert ax.get_ylim()[0] < -0.4
+    cost = pd.DataFrame({"activation": ["relu", "relu"], "fluctuation": [0.2, 0.4], "lost": [0.1, 0.3]})
+    ax = fluctuation_cost(cost, Figure().add_subplot())
+    assert [text.get_text() for text in ax.texts] == ["ReLU"]
+    assert np.asarray(ax.get_lines()[-1].get_xydata()) == pytest.approx(np.array([[30, 20]]))

@@ -22,9 +22,9 @@ from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder
 
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
-SECTIONS += ["profile", "means", "signals", "samples", "provenance", "glossary"]
+SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
 VOID = {"meta", "link", "img", "input", "wbr", "br"}
-PLOTS = 3 + 1 + 3 + 2 + 2 + 2  # curves, trade-off, fluctuation, means, their distributions, signals
+PLOTS = 3 + 1 + 3 + 2 + 2 + 2 + 2  # curves, trade-off, fluctuation, why, means, distributions, signals
 
 
 class Page(HTMLParser):
@@ -239,7 +239,7 @@ def test_one_seed_one_activation_no_probes(tmp_path: Path) -> None:
     markup = reports.write_html(folder).read_text(encoding="utf-8")
     assert "There is no other activation to compare it with." in section(markup, "verdict")
     assert "one seed" in section(markup, "leaderboard")
-    for name in ("profile", "means"):
+    for name in ("profile", "why", "means"):
         assert "Not measured (--no-probes)." in section(markup, name)
     assert not re.search(r"\bnan\b", Page(markup).text, flags=re.I)
 
@@ -267,7 +267,7 @@ def test_all_failed(tmp_path: Path) -> None:
     markup = reports.write_html(Builder(failed=failed).write(tmp_path)).read_text(encoding="utf-8")
     assert "No checkpoint could be evaluated" in section(markup, "verdict")
     assert "4 failed" in section(markup, "verdict")
-    for name in ("leaderboard", "heat", "curves", "profile", "means"):
+    for name in ("leaderboard", "heat", "curves", "profile", "why", "means"):
         assert "Nothing to show: every checkpoint failed." in section(markup, name)
     assert section(markup, "failed").count("broken 11") == 2
 
@@ -279,7 +279,7 @@ def test_architectures_have_figures_of_their_own(run: RunData) -> None:
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     markup = reports.render_html(replace(run, cells=frames["cells"], layers=frames["layers"]))
     assert markup.count('class="plot"') == 2 * PLOTS
-    assert markup.count("<h3>big</h3>") == 4
+    assert markup.count("<h3>big</h3>") == 5
     assert "among the big networks" in section(markup, "verdict")
     assert section(markup, "heat").count("big") == 4
     identifiers = Page(markup).attributes("id")

@@ -22,7 +22,11 @@ from tests.build_run import CORRECT, Builder
 
 TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
 TITLES += ["Clean against corrupted accuracy", "Beyond noise?", "Class by class"]
-TITLES += ["Fluctuation, layer by layer", "Activation means, layer by layer"]
+TITLES += [
+    "Fluctuation, layer by layer",
+    "Does fluctuation cost accuracy?",
+    "Activation means, layer by layer",
+]
 TITLES += ["Signals and gradients, layer by layer", "What the networks saw", "Provenance", "Glossary"]
 TITLES += ["Appendix: the numbers"]
 

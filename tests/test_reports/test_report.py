@@ -132,7 +132,7 @@ def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> N
     paths = report.write_figures(tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {path.name for path in paths}
     drawings = [drawing for section in report.sections for drawing in section.drawings]
-    assert len(drawings) == 13
+    assert len(drawings) == 15
     for drawing in drawings:
         stem = tmp_path / "figures" / drawing.name
         root = ElementTree.parse(stem.with_suffix(".svg")).getroot()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import reports
 from reports import Report, RunData
@@ -206,4 +207,44 @@ def test_every_drawing_has_its_own_name(run: RunData) -> None:
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     report = Report(replace(run, cells=frames["cells"], layers=frames["layers"]))
     names = [drawing.name for section in report.sections for drawing in section.drawings]
-    assert len(set(names)) == len(names) == 26
+    assert len(set(names)) == len(names) == 30
+
+
+def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: RunData) -> None:
+    """Spearman's correlation by scipy over the cells, corruption by corruption, of all checkpoints."""
+    found = section(run, "why")
+    (panel,) = found.panels
+    cost, layers = panel.drawings
+    assert len(cost.data) == len(CORRECT)
+    assert cost.finding.startswith("LA-SiLU moves by ")
+    assert cost.finding.endswith(" points")
+    moved, lost = [], []
+    for place, counts in enumerate(CORRECT.values()):
+        moved += [(5 - place) * severity for severity in (1, 5) * 3]
+        lost += [counts[0] - count for count in counts[1:]]
+    expected = stats.spearmanr(moved, lost).statistic
+    assert layers.data["correlation"].tolist() == pytest.approx([expected] * 2)
+    (table,) = found.tables
+    assert [row[0] for row in table.rows] == ["act1", "block.act2"]
+
+
+def test_why_says_what_is_missing(tmp_path: Path, run: RunData) -> None:
+    without = replace(run, layers=run.layers.drop(columns="output_relative_mean"))
+    assert section(without, "why").nothing == "This run does not have the relative fluctuation of its layers."
+    assert section(made(tmp_path, probes=False), "why").nothing == "Not measured (--no-probes)."
+
+
+def test_layers_are_named_below_their_figures_where_they_are_few(run: RunData, tmp_path: Path) -> None:
+    assert section(run, "profile").panels[0].note == "Layers: 0 act1, 1 block.act2."
+    many = made(tmp_path, layer_names=[(f"act{place}", 8) for place in range(21)])
+    assert section(many, "profile").panels[0].note == ""
+
+
+def test_seeds_are_dots_on_the_ruler(run: RunData, tmp_path: Path) -> None:
+    board = section(run, "leaderboard").content["board"]
+    first, last = board["ruler"]
+    for row, activation in zip(board["rows"], ("la_silu", "relu"), strict=True):
+        shares = [100 * score(activation, seed) for seed in (11, 22)]
+        assert row["seeds"] == pytest.approx([100 * (s - first) / (last - first) for s in shares], abs=0.01)
+    one = made(tmp_path, correct={("relu", 1): CORRECT["relu", 11]})
+    assert section(one, "leaderboard").content["board"]["rows"][0]["seeds"] == []

@@ -184,3 +184,15 @@ def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: RunData) -> None
         table = tables.significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
         assert table["seeds_note"].tolist() == [note]
         assert table["images_note"].tolist() == ["this run does not say which images were right"]
+
+
+def test_fluctuation_cost(run: RunData) -> None:
+    """Layers move by 0.1 (5 - place) s (index + 1): places in the order of CORRECT, severities 1 and 5."""
+    found = by(tables.fluctuation_cost(run.cells, run.layers), "checkpoint")
+    assert len(found) == len(CORRECT)
+    for place, (activation, seed) in enumerate(CORRECT):
+        row = found[f"{activation}-{seed}"]
+        assert row["fluctuation"] == pytest.approx(0.1 * (5 - place) * 3 * 1.5)
+        assert row["lost"] == pytest.approx(SHARES[activation, seed][0] - score(activation, seed))
+    without = run.layers.drop(columns="output_relative_mean")
+    assert tables.fluctuation_cost(run.cells, without).empty
