@@ -1,24 +1,16 @@
-"""The figures: each takes a table and an axes and returns the axes; `to_svg` makes the markup.
+"""The figures: each takes a table and an axes and returns the axes; `reports.canvas` makes files of them."""
 
-Matplotlib is imported only when something is drawn, used through its object interface alone
-(no pyplot, no global state left behind), and its output is the same bytes every time.
-"""
-
-import io
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
 from reports.names import label, short_label
-from reports.style import INK, RC_PARAMS, activation_line, drawing_order, readable
+from reports.style import INK, activation_line, drawing_order, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _REFERENCE = "#8c959f"  # lines that nothing measured
 CURVE_SIZE = (2.7, 1.95)  # inches; shown about a third larger, four to a row on a wide page
@@ -26,7 +18,6 @@ DEPTH_SIZE = (3.7, 2.4)
 TRADEOFF_SIZE = (6.4, 3.6)
 COST_SIZE = (4.6, 3.0)
 BOX_SIZE = (2.7, 1.8)
-_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _BAND = 0.13  # opacity
 _HALO = {"facecolor": "#ffffff", "alpha": 0.75, "edgecolor": "none", "pad": 0.4}  # behind text on lines
 _FEW = 4  # lines that all have their band; of more, only those that are highlighted
@@ -338,80 +329,40 @@ def _line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str
     drawn.set_gid(_gid(name))
 
 
-def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: str, title: str) -> Markup:
-    """Return the drawing as an ``<svg>`` element to stand inside a page.
+def cell_table_size(rows: int, columns: int) -> tuple[float, float]:
+    """Return width and height in inches of a `cell_table`."""
+    return 1.9 + 0.42 * columns, 1.1 + 0.19 * rows
+
+
+def cell_table(
+    ax: "Axes",
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    colours: Sequence[Sequence[tuple[str, str]]],
+) -> "Axes":
+    """Draw a table of coloured cells, such as a heat map.
 
     Parameters
     ----------
-    draw : callable
-        Draws into the axes that it gets, and returns them.
-    size : tuple of float
-        Width and height in inches; the page may scale it.
-    name : str
-        Prefix of the identifiers inside, unique on the page.
-    title : str
-        What the figure shows, for readers who cannot see it.
+    rows, columns : sequence of str
+        Their names, the first at the top left.
+    texts, colours : sequence of sequences
+        Of each cell, row by row: what stands in it; its background and the colour of its text.
     """
-    return _embedded(to_file(draw, size=size, kind="svg").decode(), name=name, title=title)
+    from matplotlib.colors import to_rgb  # noqa: PLC0415
 
-
-def to_file(
-    draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str, title: str = ""
-) -> bytes:
-    """Return the drawing as an SVG or PNG file (200 dots an inch); the same bytes every time.
-
-    Parameters
-    ----------
-    draw, size
-        As in `to_svg`.
-    kind : str
-        "svg" or "png".
-    title : str
-        Above a drawing that stands alone: it gets a legend beside it too, where it has lines.
-    """
-    from matplotlib import style  # noqa: PLC0415 -- half a second, needed for figures alone
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    with style.context(["default", RC_PARAMS]), io.BytesIO() as file:
-        figure = Figure(figsize=size, layout="constrained")
-        if kind == "png":
-            FigureCanvasAgg(figure)
-            _alone(figure, draw(figure.add_subplot()), title)
-            figure.savefig(file, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-            return file.getvalue()
-        canvas = FigureCanvasSVG(figure)
-        _alone(figure, draw(figure.add_subplot()), title)
-        # savefig would lay out and draw everything twice
-        canvas.print_svg(file, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
-        return file.getvalue()
-
-
-def _alone(figure: "Figure", ax: "Axes", title: str) -> None:
-    """Give a drawing that stands alone its title, and a legend."""
-    if not title:
-        return
-    ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
-    handles, names = ax.get_legend_handles_labels()
-    if handles:
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(width + 0.5 + 0.055 * max(map(len, names)), height)
-        legend = figure.legend(loc="outside right upper", frameon=False, fontsize=6, reverse=True)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-
-
-def _embedded(svg: str, *, name: str, title: str) -> Markup:
-    """Turn a whole SVG document into an element: accessible, without identifiers that could clash."""
-    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
-    body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    body = re.sub(r' id="([^"]*)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", body)
-    body = re.sub(r'(url\(#|href="#)', rf"\1{name}-", body)
-    view_box = re.search(r'viewBox="[^"]*"', body)
-    assert view_box is not None, "matplotlib's SVG has a viewBox"
-    label = escape(title)
-    head = f'<svg class="plot" role="img" aria-label="{label}" {view_box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
-    body = re.sub(r"<svg.*?>", lambda _: f"{head}<title>{label}</title>", body, count=1, flags=re.S)
-    return Markup(body.strip())  # noqa: S704 -- matplotlib and escape() have escaped what came from outside
+    shades = np.array([[to_rgb(back) for back, _ in row] for row in colours])
+    ax.pcolormesh(shades, edgecolors="#ffffff", linewidth=0.8)
+    for y, (row, inks) in enumerate(zip(texts, colours, strict=True)):
+        for x, (text, (_, ink)) in enumerate(zip(row, inks, strict=True)):
+            ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6, color=ink)
+    ax.invert_yaxis()
+    names = [short_label(name) for name in columns]
+    ax.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=35, ha="left", parse_math=False)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows, parse_math=False)
+    ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    ax.grid(visible=False)
+    return ax

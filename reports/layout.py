@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from reports.figures import to_file, to_svg
+from reports.canvas import to_file, to_sheet, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,6 +88,17 @@ class Panel:
     small: bool = False
     note: str = ""
 
+    def file(self, kind: str, title: str) -> bytes:
+        """Return all figures as one SVG or PNG file, with one legend."""
+        drawn = [(drawing.heading, drawing.draw) for drawing in self.drawings]
+        return to_sheet(drawn, size=self.drawings[0].size, kind=kind, title=title)
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """Every number that is drawn, by the heading of its figure."""
+        parts = {drawing.heading: drawing.data for drawing in self.drawings}
+        return pd.concat(parts, names=["figure", None]).reset_index("figure")
+
 
 @dataclass(frozen=True)
 class Section:
@@ -109,6 +120,8 @@ class Section:
         What is folded away on a screen and stands at the end of a PDF.
     numbers
         The numbers of what is drawn by the page itself, by file name.
+    exports
+        Figures of what the page has as tables: files alone.
     """
 
     name: str
@@ -119,6 +132,7 @@ class Section:
     panels: Sequence[Panel] = ()
     tables: Sequence[Table] = ()
     numbers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    exports: Sequence[Drawing] = ()
 
     @property
     def drawings(self) -> list[Drawing]:

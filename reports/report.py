@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+
+import pandas as pd
 
 from reports import words
 from reports.analysis import Analysis
@@ -27,6 +29,8 @@ class Report:
     ----------
     run
         As `reports.load` or `reports.join` returns it.
+    on_part
+        Is told what is being made, part by part.
 
     Attributes
     ----------
@@ -34,7 +38,8 @@ class Report:
         Of its files: "report", of several runs "report-old-new".
     """
 
-    def __init__(self, run: RunData) -> None:
+    def __init__(self, run: RunData, on_part: Callable[[str], None] = lambda _: None) -> None:
+        self._on_part = on_part
         self.analysis = Analysis(run)
         self.name = "-".join(["report", *map(words.slug, run.info.get("runs", ()))])[:120]
 
@@ -52,6 +57,7 @@ class Report:
 
     def _made(self, make: Callable[[Analysis], Section]) -> Section:
         """Return a section with its figures drawn."""
+        self._on_part(f"section {make.__name__}")
         with _laying_out(f"section {make.__name__!r}"):
             section = make(self.analysis)
             for drawing in section.drawings:
@@ -65,6 +71,7 @@ class Report:
 
     def pdf(self, *, engine: str = "plutoprint") -> bytes:
         """Return a PDF: see `reports.pdf.pdf_document`."""
+        self._on_part("PDF")
         with _laying_out("PDF"):
             return pdf_document(self.analysis, self.sections, engine=engine)
 
@@ -88,6 +95,9 @@ class Report:
     def write_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and PNG with its numbers as CSV; of tables the numbers.
 
+        Figures that stand together on the page, such as those of a group of corruptions, come together too:
+        ``curves-0-noise.svg``.
+
         Returns
         -------
         list of Path
@@ -98,15 +108,25 @@ class Report:
         ReportError
             For a file that cannot be written.
         """
-        folder, paths = Path(folder), []
+        folder, paths = Path(folder), list[Path]()
+
+        def put(name: str, table: pd.DataFrame, draw: Callable[[str], bytes] | None = None) -> None:
+            self._on_part(f"figure {name}")
+            with _laying_out(f"figure {name!r}"):
+                files = {kind: draw(kind) for kind in ("svg", "png")} if draw else {}
+            files["csv"] = table.to_csv(index=False).encode()
+            paths.extend(write(folder / f"{name}.{kind}", data) for kind, data in files.items())
+
         for section in self.sections:
             for name, table in section.numbers.items():
-                paths.append(write(folder / f"{name}.csv", table.to_csv(index=False).encode()))
-            for drawing in section.drawings:
-                paths += [
-                    write(folder / f"{drawing.name}.{kind}", drawing.file(kind)) for kind in ("svg", "png")
-                ]
-                paths.append(write(folder / f"{drawing.name}.csv", drawing.data.to_csv(index=False).encode()))
+                put(name, table)
+            for drawing in (*section.exports, *section.drawings):
+                put(drawing.name, drawing.data, drawing.file)
+            for place, panel in enumerate(section.panels):
+                if len(panel.drawings) > 1:
+                    name = "-".join(filter(None, [section.name, str(place), words.slug(panel.heading)]))
+                    title = panel.heading or section.title
+                    put(name, panel.data, partial(panel.file, title=title))
         return paths
 
 
@@ -121,15 +141,23 @@ def _laying_out(what: str) -> Iterator[None]:
         raise SectionError(f"the {what} cannot be made: {first_line(error)}") from error
 
 
-def make_report(*runs: str | Path) -> Report:
+def make_report(*runs: str | Path, on_part: Callable[[str], None] = lambda _: None) -> Report:
     """Return the report of a run directory, or of several side by side.
+
+    Parameters
+    ----------
+    runs
+        Directories.
+    on_part
+        Is told what is being made, part by part.
 
     Raises
     ------
     ReportError
         One cannot be read (see `reports.load`), or they are not alike (see `reports.join`).
     """
-    return Report(join([(Path(run), load(run)) for run in runs]))
+    on_part("reading")
+    return Report(join([(Path(run), load(run)) for run in runs]), on_part)
 
 
 def render_html(run: RunData) -> str:

@@ -1,6 +1,7 @@
 """Where accuracy is lost: a value in each cell, corruption by corruption, with the means of groups."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ from numpy.typing import NDArray
 
 from reports import words
 from reports.analysis import Analysis
+from reports.figures import cell_table, cell_table_size
 from reports.grid import Grid, mean_of
-from reports.layout import Section, Table
-from reports.style import heat_step
+from reports.layout import Drawing, Section, Table
+from reports.style import HEAT_STEPS, heat_colours, heat_step
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
 
+
+DRAWN = 40
+"""Columns of the heat map as a figure of its own, at most."""
 
 LISTED = 100
 """Checkpoints that are listed one by one where columns are activations, at most; the CSV has all."""
@@ -28,7 +33,7 @@ def heat(analysis: Analysis) -> Section:
         return Section("heat", title, "Heat map", nothing=analysis.nothing)
     grid = analysis.grid
     columns = _columns(analysis)
-    content = {
+    content: dict[str, Any] = {
         "columns": columns,
         "folded": len(grid.checkpoints) > FOLDED,
         "blocks": _blocks(grid, columns),
@@ -37,7 +42,39 @@ def heat(analysis: Analysis) -> Section:
     }
     folded = content["folded"] and len(grid.checkpoints) <= LISTED
     tables = [_every_checkpoint(grid, group, analysis.measure) for group in grid.groups] if folded else []
-    return Section("heat", title, "Heat map", content, tables=tables, numbers={"heat": heat_numbers(grid)})
+    return Section(
+        "heat",
+        title,
+        "Heat map",
+        content,
+        tables=tables,
+        numbers={"heat": heat_numbers(grid)},
+        exports=[_figure(columns[:DRAWN], content["blocks"], title)],
+    )
+
+
+def _figure(columns: Sequence[dict[str, Any]], blocks: Sequence[dict[str, Any]], title: str) -> Drawing:
+    """Return the heat map as a figure: the same cells."""
+    rows = [row for block in blocks for row in block["rows"]]
+    names = [" ".join(filter(None, (one["label"], one["architecture"], one["seed"]))) for one in columns]
+    cells = {row["name"]: row["cells"][: len(columns)] for row in rows}
+    return Drawing(
+        name="heat-map",
+        heading=f"{title}, %" + (f": the {DRAWN} most robust" if len(columns) == DRAWN else ""),
+        finding=title,
+        draw=partial(
+            cell_table,
+            rows=list(cells),
+            columns=names,
+            texts=[[cell["texts"][0] for cell in own] for own in cells.values()],
+            colours=[[heat_colours(cell["step"] / HEAT_STEPS) for cell in own] for own in cells.values()],
+        ),
+        size=cell_table_size(len(cells), len(columns)),
+        data=pd.DataFrame(
+            {name: [own[place]["share"] for own in cells.values()] for place, name in enumerate(names)},
+            index=pd.Index(cells, name="corruption"),
+        ).reset_index(),
+    )
 
 
 def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:
@@ -117,5 +154,6 @@ def _cell(values: NDArray[np.float64], activation: str) -> dict[str, Any]:
         "activation": activation,
         "texts": [words.percent(value) for value in means],
         "spreads": ["" if np.isnan(value) else words.percent(value) for value in spread],
+        "share": float(means[0]),
         "step": heat_step(means[0]),
     }

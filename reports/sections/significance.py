@@ -1,13 +1,15 @@
 """Which differences are beyond noise: every two activations, over images and over training seeds."""
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
-from reports.layout import Section, Table
+from reports.figures import cell_table, cell_table_size
+from reports.layout import Drawing, Section, Table
 from reports.names import label
 from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
@@ -34,7 +36,39 @@ def significance(analysis: Analysis) -> Section:
     content = {"matrices": matrices, "most": most, "few": few}
     frame = pd.concat(numbers, ignore_index=True)
     return Section(
-        "significance", title, "Significance", content, tables=details, numbers={"significance": frame}
+        "significance",
+        title,
+        "Significance",
+        content,
+        tables=details,
+        numbers={"significance": frame},
+        exports=[_figure(matrix, place) for place, matrix in enumerate(matrices)],
+    )
+
+
+_COLOURS = {"more": ("#dcecf7", "#0b3a5c"), "less": ("#fbe6d5", "#6b2d00"), "self": ("#f4f5f7", "#59636e")}
+
+
+def _figure(matrix: Mapping[str, Any], place: int) -> Drawing:
+    """Return a matrix as a figure: the same cells."""
+    rows = [row["cells"] for row in matrix["rows"]]
+    names = [head["activation"] for head in matrix["names"]]
+    labels = [label(name) for name in names]
+    texts = [[cell["text"] for cell in row] for row in rows]
+    where = f", {matrix['heading']}" if matrix["heading"] else ""
+    return Drawing(
+        name=f"significance-matrix-{place}",
+        heading=f"Row minus column, points: over images above, over seeds below the diagonal{where}",
+        finding="",
+        draw=partial(
+            cell_table,
+            rows=labels,
+            columns=names,
+            texts=texts,
+            colours=[[_COLOURS.get(cell["kind"], ("#ffffff", "#59636e")) for cell in row] for row in rows],
+        ),
+        size=cell_table_size(len(rows), len(rows)),
+        data=pd.DataFrame(texts, columns=labels, index=pd.Index(labels, name="activation")).reset_index(),
     )
 
 

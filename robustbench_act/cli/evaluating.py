@@ -44,7 +44,7 @@ def evaluate(
     from robustbench_act import evaluation
     from robustbench_act.cli.inputs import take_plan
     from robustbench_act.cli.stopping import going_on
-    from robustbench_act.cli.terminal import EvaluationProgress
+    from robustbench_act.cli.terminal import EvaluationProgress, saying_what_is_made
 
     with EvaluationProgress() as progress, going_on(progress.kept):
         taken, execution = take_plan(checkpoints, flags, check=True), take_execution(flags)
@@ -59,7 +59,8 @@ def evaluate(
             **execution,
         )
         progress.stop()
-        pages = make_report(run.path).write(run.path, report) if report else []
+        with saying_what_is_made() as on_part:
+            pages = make_report(run.path, on_part=on_part).write(run.path, report) if report else []
     _show(run, pages, as_json=as_json, seconds=time.monotonic() - started)
     if run.cells["error"].notna().any():
         sys.exit(1)
@@ -84,7 +85,7 @@ def evaluate(
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write each figure too, as SVG, PNG and its numbers as CSV, into this folder.",
+    help="Write each figure, heat map and matrix too, as SVG, PNG and its numbers as CSV, into this folder.",
 )
 @click.option("--open", "show", is_flag=True, help="Open the report.")
 def report(
@@ -95,13 +96,16 @@ def report(
     Several runs must be on the same images, with the same corruptions.
     """
     from reports import make_report
+    from robustbench_act.cli.terminal import saying_what_is_made
 
-    made = make_report(*runs)
-    paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
+    with saying_what_is_made() as on_part:
+        made = make_report(*runs, on_part=on_part)
+        paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
+        drawn = made.write_figures(figures) if figures is not None else []
     for path in paths:
         click.echo(path)
-    if figures is not None:
-        click.echo(f"{figures}  ({len(made.write_figures(figures))} files)")
+    if drawn:
+        click.echo(f"{figures}  ({len(drawn)} files)")
     if show:
         click.launch(str(paths[0].resolve()))
 

@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import click
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -40,6 +42,17 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def saying_what_is_made() -> Iterator[Callable[[str], None]]:
+    """Say on stderr which part of a report is being made; nothing where nobody watches."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("report") as status:
+        yield lambda part: status.update(f"report: {escape(part)}")
 
 
 _MINUTE = 60.0

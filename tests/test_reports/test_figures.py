@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import Report, RunData, tables
+from reports.canvas import to_file, to_svg
 from reports.figures import (
     CURVE_SIZE,
     correlations,
@@ -18,8 +19,6 @@ from reports.figures import (
     fluctuation_cost,
     mean_boxes,
     severity_curves,
-    to_file,
-    to_svg,
     trade_off,
 )
 

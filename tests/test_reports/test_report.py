@@ -12,6 +12,7 @@ from PIL import Image
 
 import reports
 from reports import Report, ReportError, RunData, SectionError, make_report
+from reports.figures import CURVE_SIZE
 from robustbench_act.cli import main
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder, score
@@ -139,8 +140,8 @@ def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> N
         assert root.tag.endswith("svg")
         with Image.open(stem.with_suffix(".png")) as picture:
             width, height = drawing.size
-            assert picture.size[0] >= round(200 * width) - 1  # and a legend
-            assert picture.size[1] == pytest.approx(200 * height, abs=1)
+            assert picture.size[0] >= round(300 * width) - 1  # and a legend
+            assert picture.size[1] == pytest.approx(300 * height, abs=1)
         numbers = pd.read_csv(stem.with_suffix(".csv"))
         assert len(numbers) == len(drawing.data) > 0
     board = pd.read_csv(tmp_path / "figures" / "leaderboard.csv")
@@ -148,6 +149,56 @@ def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> N
     assert board["corrupted"].tolist() == pytest.approx(expected["corrupted"].tolist())
     heat = pd.read_csv(tmp_path / "figures" / "heat.csv").set_index("checkpoint")
     assert heat.loc["relu-11", "fog"] == pytest.approx((180 + 90) / 400)
+
+
+def test_tables_of_the_page_are_figures_too(run: RunData, tmp_path: Path) -> None:
+    """The heat map and the matrix have the page's texts; their colours too, by eye."""
+    parts: list[str] = []
+    report = Report(run, parts.append)
+    report.write_figures(tmp_path)
+    heat = pd.read_csv(tmp_path / "heat-map.csv").set_index("corruption")
+    assert heat.loc["fog", "ReLU 11"] == pytest.approx((180 + 90) / 400)
+    drawn = texts_of(tmp_path / "heat-map.svg")
+    assert {f"{100 * share:.1f}" for share in heat.to_numpy().ravel()} <= drawn
+    assert {"fog", "mean of noise", "ReLU 11", "LA-SiLU 22"} <= drawn
+    (lead,) = report.analysis.significance["net"]["images_difference"]
+    assert {f"{100 * lead:+.1f}", "ReLU", "LA-SiLU"} <= texts_of(tmp_path / "significance-matrix-0.svg")
+    assert parts[:2] == ["section verdict", "section between"]
+    assert "figure heat-map" in parts
+
+
+def test_figures_that_stand_together_come_together(run: RunData, tmp_path: Path) -> None:
+    Report(run).write_figures(tmp_path)
+    assert {"gaussian_noise", "impulse_noise", "Noise", "LA-SiLU"} <= texts_of(
+        tmp_path / "curves-0-noise.svg"
+    )
+    numbers = pd.read_csv(tmp_path / "curves-0-noise.csv")
+    single = pd.read_csv(tmp_path / "curve-0-01-impulse-noise.csv")
+    own = numbers[numbers["figure"] == "impulse_noise"].drop(columns="figure").reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, single)
+    assert not (tmp_path / "curves-1-weather.svg").exists()  # one figure is its own file
+    with Image.open(tmp_path / "curves-0-noise.png") as picture:
+        assert picture.size[0] > 2 * 300 * CURVE_SIZE[0]
+
+
+def texts_of(path: Path) -> set[str]:
+    root = ElementTree.parse(path).getroot()
+    return {element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_a_figure_that_cannot_be_drawn_is_an_error(
+    run: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Report(run)
+    assert report.sections
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("reports.layout.to_sheet", broken)
+    with pytest.raises(SectionError, match="the figure 'curves-0-noise' cannot be made: division by zero"):
+        report.write_figures(tmp_path)
+    assert not list(tmp_path.glob("curves-0-noise*"))
 
 
 def test_figures_are_the_same_every_time(run: RunData, tmp_path: Path) -> None:

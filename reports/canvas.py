@@ -1,0 +1,140 @@
+"""From a drawing to the markup of a page, or to a file.
+
+Matplotlib is imported only when something is drawn, used through its object interface alone
+(no pyplot, no global state left behind), and its output is the same bytes every time.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from reports.style import RC_PARAMS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 300
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+
+
+def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: str, title: str) -> Markup:
+    """Return the drawing as an ``<svg>`` element to stand inside a page.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws into the axes that it gets, and returns them.
+    size : tuple of float
+        Width and height in inches; the page may scale it.
+    name : str
+        Prefix of the identifiers inside, unique on the page.
+    title : str
+        What the figure shows, for readers who cannot see it.
+    """
+    return _embedded(to_file(draw, size=size, kind="svg").decode(), name=name, title=title)
+
+
+def to_file(
+    draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str, title: str = ""
+) -> bytes:
+    """Return the drawing as an SVG or PNG file (300 dots an inch); the same bytes every time.
+
+    Parameters
+    ----------
+    draw, size
+        As in `to_svg`.
+    kind : str
+        "svg" or "png".
+    title : str
+        Above a drawing that stands alone: it gets a legend beside it too, where it has lines.
+    """
+    return _drawn(lambda figure: _alone(figure, draw(figure.add_subplot()), title), size=size, kind=kind)
+
+
+def to_sheet(
+    drawings: "Sequence[tuple[str, Callable[[Axes], Axes]]]",
+    *,
+    size: tuple[float, float],
+    kind: str,
+    title: str = "",
+) -> bytes:
+    """Return several drawings of one size as one SVG or PNG file, with one legend for all.
+
+    Parameters
+    ----------
+    drawings : sequence of (str, callable)
+        Each with what stands above it.
+    size, kind, title
+        As in `to_file`; the size is that of one drawing.
+    """
+    columns = min(len(drawings), 4)
+    rows = -(-len(drawings) // columns)
+
+    def draw(figure: "Figure") -> None:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold", parse_math=False)
+        for place, (heading, one) in enumerate(drawings, start=1):
+            ax = one(figure.add_subplot(rows, columns, place))
+            ax.set_title(heading, loc="left", fontsize=7.5, parse_math=False)
+        _legend(figure, figure.axes[0])
+
+    return _drawn(draw, size=(size[0] * columns, size[1] * rows + 0.3), kind=kind)
+
+
+def _drawn(draw: "Callable[[Figure], None]", *, size: tuple[float, float], kind: str) -> bytes:
+    from matplotlib import style  # noqa: PLC0415 -- half a second, needed for figures alone
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with style.context(["default", RC_PARAMS]), io.BytesIO() as file:
+        figure = Figure(figsize=size, layout="constrained")
+        if kind == "png":
+            FigureCanvasAgg(figure)
+            draw(figure)
+            figure.savefig(file, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+            return file.getvalue()
+        canvas = FigureCanvasSVG(figure)
+        draw(figure)
+        # savefig would lay out and draw everything twice
+        canvas.print_svg(file, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+        return file.getvalue()
+
+
+def _alone(figure: "Figure", ax: "Axes", title: str) -> None:
+    """Give a drawing that stands alone its title, and a legend."""
+    if not title:
+        return
+    ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
+    _legend(figure, ax)
+
+
+def _legend(figure: "Figure", ax: "Axes") -> None:
+    """Set a legend beside a figure that has lines, which becomes wider by as much."""
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + 0.5 + 0.055 * max(map(len, names)), height)
+        legend = figure.legend(
+            handles, names, loc="outside right upper", frameon=False, fontsize=6, reverse=True
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
+def _embedded(svg: str, *, name: str, title: str) -> Markup:
+    """Turn a whole SVG document into an element: accessible, without identifiers that could clash."""
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
+    body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", body)
+    body = re.sub(r'(url\(#|href="#)', rf"\1{name}-", body)
+    view_box = re.search(r'viewBox="[^"]*"', body)
+    assert view_box is not None, "matplotlib's SVG has a viewBox"
+    label = escape(title)
+    head = f'<svg class="plot" role="img" aria-label="{label}" {view_box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
+    body = re.sub(r"<svg.*?>", lambda _: f"{head}<title>{label}</title>", body, count=1, flags=re.S)
+    return Markup(body.strip())  # noqa: S704 -- matplotlib and escape() have escaped what came from outside
