@@ -24,7 +24,7 @@ class Table:
         What it shows.
     rows
         Ready text; the first `stubs` columns head their rows.
-    activations
+    activations, suites
         Of each row, for the page's filter; none where rows are about something else.
     """
 
@@ -33,6 +33,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     stubs: int = 1
     activations: Sequence[str] = ()
+    suites: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

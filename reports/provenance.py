@@ -1,4 +1,7 @@
-"""Where the numbers of a report come from: ``run.json`` laid out for reading, unknown keys included."""
+"""Where the numbers of a report come from: ``run.json`` laid out for reading, unknown keys included.
+
+Left out is what says nothing of the numbers (who wrote, checksums of files) and what is empty.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,47 +12,63 @@ from reports.layout import Table
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "checkpoints")  # have a place of their own
+_LOCAL = ("status", "tables", "writer")
 _CHECKPOINT = ("architecture", "activation", "training_seed", "clean_accuracy", "status", "error")
+_NOTHING = "–"
 _SUITE = ("name", "table", "hash", "corruptions")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The command, settings as (name, value), such pairs for each suite, and a table of the checkpoints."""
+    """The command, settings as (name, value), such pairs for each suite, and the checkpoints.
+
+    Of these, pairs that all have alike, and a table of the rest.
+    """
 
     command: str
     settings: Sequence[tuple[str, str]]
     suites: Sequence[Sequence[tuple[str, str]]]
+    shared: Sequence[tuple[str, str]]
     checkpoints: Table
 
 
 def provenance(info: Mapping[str, Any]) -> Provenance:
-    """Return all of ``run.json`` as text: known keys first, then whatever else is there.
+    """Return ``run.json`` as text: known keys first, then whatever else is there.
 
     >>> provenance({"suites": [], "checkpoints": [], "seed": 0, "mine": {"a": [1, 2]}}).settings
     [('seed', '0'), ('mine: a', '1, 2')]
     """
-    settings = _entry({key: value for key, value in info.items() if key not in _APART}, _KNOWN)
+    settings = _entry({key: value for key, value in info.items() if key not in _APART + _LOCAL}, _KNOWN)
+    facts = [_facts(checkpoint) for checkpoint in info["checkpoints"]]
+    shared = [pair for pair in facts[0] if all(pair in own for own in facts)] if len(facts) > 1 else []
     return Provenance(
         command=str(info.get("command", "not recorded")),
         settings=settings,
         suites=[_entry(suite, _SUITE) for suite in info["suites"]],
+        shared=shared,
         checkpoints=Table(
             caption="Checkpoints as run.json records them",
-            headings=["Checkpoint", "Digest", "Recorded"],
-            rows=[_checkpoint_row(checkpoint) for checkpoint in info["checkpoints"]],
+            headings=["Checkpoint", "Digest", "Its own"],
+            rows=[
+                [
+                    str(checkpoint["name"]),
+                    _text(checkpoint.get("digest")),
+                    "; ".join(f"{name} {value}" for name, value in own if (name, value) not in shared),
+                ]
+                for checkpoint, own in zip(info["checkpoints"], facts, strict=True)
+            ],
         ),
     )
 
 
-def _checkpoint_row(checkpoint: Mapping[str, Any]) -> list[str]:
+def _facts(checkpoint: Mapping[str, Any]) -> list[tuple[str, str]]:
     rest = {key: value for key, value in checkpoint.items() if key not in ("name", "digest")}
-    recorded = "; ".join(f"{name} {value}" for name, value in _entry(rest, _CHECKPOINT))
-    return [str(checkpoint["name"]), _text(checkpoint.get("digest")), recorded]
+    return _entry(rest, _CHECKPOINT)
 
 
 def _entry(entry: Mapping[str, Any], known: Sequence[str]) -> list[tuple[str, str]]:
-    return [pair for key in _ordered(entry, known) for pair in _pairs(key, entry[key])]
+    pairs = [pair for key in _ordered(entry, known) for pair in _pairs(key, entry[key])]
+    return [(name, value) for name, value in pairs if value != _NOTHING]
 
 
 def _ordered(mapping: Mapping[str, Any], first: Sequence[str]) -> list[str]:
@@ -66,7 +85,7 @@ def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "–"
+        return _NOTHING
     if isinstance(value, list):
-        return ", ".join(_text(entry) for entry in value) or "–"
+        return ", ".join(_text(entry) for entry in value) or _NOTHING
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -31,7 +31,7 @@ def curves(analysis: Analysis) -> Section:
             ]
             panels.append(Panel(f"{where}{group}" if where else words.upper_first(group), drawings))
         tail = f", {architecture}" if where else ""
-        numbers.append(_table(own, order, analysis.measure, tail))
+        numbers.append(_table(own, order, analysis, tail))
     return Section("curves", title, "Severity", {"legend": analysis.legend}, panels=panels, tables=numbers)
 
 
@@ -49,14 +49,15 @@ def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: s
     )
 
 
-def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], measure: str, where: str) -> Table:
+def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], analysis: Analysis, where: str) -> Table:
     wide = data.pivot_table(index=["corruption", "activation"], columns="severity", values="accuracy")
     severities = wide.columns.astype(float)
     names = sorted(data["activation"].unique(), key=drawing_order)
     rows = [(corruption, name) for _, corruption in order for name in names]
+    suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
     heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
     return Table(
-        caption=f"{words.upper_first(measure)} in %, mean over training seeds{where}",
+        caption=f"{words.upper_first(analysis.measure)} in %, mean over training seeds{where}",
         headings=["Corruption", "Activation", *heads],
         rows=[
             [corruption, label(name), *(words.percent(value) for value in wide.loc[(corruption, name)])]
@@ -64,4 +65,5 @@ def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], measure: str, w
         ],
         stubs=2,
         activations=[name for _, name in rows],
+        suites=[suites[corruption] for corruption, _ in rows],
     )

@@ -56,6 +56,13 @@ if (form) {
       const option = form.elements.severity.selectedOptions[0].textContent;
       text.textContent = place ? ", at severity " + option : ", mean over severities";
     }
+    for (const family of main.querySelectorAll(".legend .family")) {
+      let entry = family.nextElementSibling;
+      let empty = true;
+      for (; entry && !entry.matches(".family"); entry = entry.nextElementSibling)
+        empty &&= entry.classList.contains("filtered");
+      family.classList.toggle("filtered", empty);
+    }
     const all = chosen.size === boxes.length && suite === "" && place === 0;
     form.querySelector(".state").textContent = all ? "" :
       "Showing " + chosen.size + " of " + boxes.length + " activations"

@@ -89,6 +89,8 @@ def test_filters_by_keyboard(browser: Any, file: Path) -> None:
         assert visible(page, "main [data-activation=relu]") == 0
         assert 0 < visible(page, "main [data-activation=la_silu]") < everything
         assert "Showing 1 of 2 activations" in page.locator(".state").inner_text()
+        assert visible(page, ".legend .family:has-text('rectifier')") == 0  # a family with nobody left
+        assert visible(page, ".legend .family:has-text('LayerAct')") > 0
         page.keyboard.press("Space")
         assert visible(page, "main [data-activation]") == everything
 
@@ -124,6 +126,9 @@ def test_a_suite_hides_the_corruptions_of_others(browser: Any, tmp_path: Path) -
         page.locator("select[name=suite]").select_option("core")
         assert visible(page, "[data-corruption=fog]") == 0
         assert visible(page, "h3:has-text('Weather')") == 0  # nor its heading
+        page.locator("section:has(#curves) summary").click()
+        assert visible(page, "#curves ~ details tbody tr:has-text('impulse_noise')") == 2
+        assert visible(page, "#curves ~ details tbody tr:has-text('fog')") == 0  # nor its numbers
         assert visible(page, "figure[data-corruption=impulse_noise]") == 1
 
 
