@@ -39,6 +39,7 @@ def severity_curves(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy"
         if _has_band(name, names):
             _band(ax, own["severity"], 100 * own["low"].clip(0, 1), 100 * own["high"].clip(0, 1), name=name)
         _line(ax, own["severity"], 100 * own["accuracy"], name=name)
+    _name_ends(ax, data, "severity", "accuracy", scale=100)
     ticks = sorted(data["severity"].unique())
     ax.set_xticks(ticks, ["clean" if tick == 0 else f"{tick:g}" for tick in ticks])
     ax.set_ylim(0, 101.5)
@@ -196,6 +197,7 @@ def depth_lines(
         if spread is not None and _has_band(name, names):
             _band(ax, own["index"], (own[value] - own[spread]).clip(0), own[value] + own[spread], name=name)
         _line(ax, own["index"], own[value], name=name)
+    _name_ends(ax, data, "index", value)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
     _leave_out(ax, data, low=value, high=value)
@@ -273,6 +275,33 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
     ax.set_ylabel("means of elements", labelpad=2)
     _depth_axis(ax, data)
     return ax
+
+
+def _name_ends(ax: "Axes", data: pd.DataFrame, x: str, y: str, *, scale: float = 1) -> None:
+    """Write each activation's name behind its line, where they are few and short, none on another."""
+    last = data[data[x] == data[x].max()].dropna(subset=y).sort_values(y, ascending=False)
+    labels = {str(name): label(str(name)) for name in last["activation"]}
+    if not labels or len(labels) > _FEW or max(map(len, labels.values())) > 12:
+        return
+    low, high = ax.get_ylim() if scale == 1 else (0.0, 101.5)
+    line = (high - low) * 0.085
+    heights = [scale * height for height in last[y]]
+    for place in range(1, len(heights)):
+        heights[place] = min(heights[place], heights[place - 1] - line)
+    for back, lowest in enumerate(reversed(heights)):
+        heights[-1 - back] = max(lowest, low + line * (back + 0.4))
+    for name, height in zip(last["activation"], heights, strict=True):
+        text = ax.annotate(
+            labels[name],
+            (data[x].max(), height),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color=readable(activation_line(name).colour),
+            parse_math=False,
+        )
+        text.set_gid(_gid(name))
 
 
 def _depth_axis(ax: "Axes", data: pd.DataFrame) -> None:

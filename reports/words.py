@@ -216,8 +216,20 @@ def _run_changes(base: str, run: str, own: pd.DataFrame) -> str:
     return f"{text}: {said} more than another choice of images would explain."
 
 
-def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True) -> list[str]:
-    """Return what a reader must know before comparing: no labels, unlike recipes, repeated seeds."""
+def notes(
+    info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True, probed: int | None = None
+) -> list[str]:
+    """Return what a reader must know before comparing: no labels, unlike recipes, repeated seeds, gaps.
+
+    Parameters
+    ----------
+    info, scores
+        Of the run.
+    labelled
+        Whether the images have labels.
+    probed
+        Of how many checkpoints the layers were measured; None where that is no matter.
+    """
     good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
     found = [""] if labelled else [NO_LABELS]
     found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
@@ -230,6 +242,8 @@ def notes(info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = Tru
             f"Several checkpoints of {whose} share a training seed "
             f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
         )
+    if probed and probed < len(scores):
+        found.append(f"Layers were measured for {probed} of the {len(scores)} checkpoints only.")
     return [note for note in found if note]
 
 

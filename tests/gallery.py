@@ -1,4 +1,4 @@
-"""Take the pictures of docs/gallery.md from a run: python -m tests.gallery RUN.
+"""Take the pictures of docs/gallery.md from a run, and another beside it: python -m tests.gallery RUN OTHER.
 
 Needs Chromium, and pdftoppm for the pages of the PDF. Pictures have 256 colours at most, to stay small.
 """
@@ -15,14 +15,24 @@ from playwright.sync_api import sync_playwright
 from reports import make_report
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
-SECTIONS = ("leaderboard", "heat", "tradeoff", "significance", "classes", "profile", "means", "signals")
+SECTIONS = (
+    "leaderboard",
+    "heat",
+    "tradeoff",
+    "significance",
+    "classes",
+    "profile",
+    "why",
+    "means",
+    "signals",
+)
 TALL = {"curves": 950, "samples": 900}
 """Of these a piece of so many pixels is enough."""
 
 WIDTH = 1180
 
 
-def main(run: Path) -> None:
+def main(run: Path, other: Path) -> None:
     """Take them all."""
     GALLERY.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -37,6 +47,9 @@ def main(run: Path) -> None:
         for name in (*SECTIONS, *TALL):
             section = page.locator(f"section:has(#{name})")
             section.screenshot(path=GALLERY / f"{name}.png")
+        (both,) = make_report(run, other).write(folder)
+        page.goto(both.as_uri())
+        page.locator("section:has(#between)").screenshot(path=GALLERY / "between.png")
         browser.close()
         pages = ["pdftoppm", "-r", "60", "-l", "6", "-png", str(pdf_path), f"{folder}/page"]
         subprocess.run(pages, check=True)
@@ -60,4 +73,4 @@ def _sheet(paths: list[Path]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -22,7 +22,12 @@ def verdict(analysis: Analysis) -> Section:
             "fallen": ""
             if analysis.nothing
             else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
-            "notes": words.notes(run.info, analysis.scores, labelled=run.labelled),
+            "notes": words.notes(
+                run.info,
+                analysis.scores,
+                labelled=run.labelled,
+                probed=analysis.layers["checkpoint"].nunique(),
+            ),
             "facts": _facts(analysis),
         },
     )

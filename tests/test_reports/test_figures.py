@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from reports import Report, RunData, tables
 from reports.canvas import to_file, to_svg
@@ -166,7 +167,8 @@ def test_spread_is_drawn_to_both_sides(run: RunData) -> None:
 
 
 def test_lines_carry_their_activation_for_the_filter(run: RunData) -> None:
-    assert svg(run).count('data-activation="relu"') == svg(run).count('data-activation="la_silu"') == 2
+    """Line, band and name."""
+    assert svg(run).count('data-activation="relu"') == svg(run).count('data-activation="la_silu"') == 3
 
 
 def test_files_are_whole(run: RunData) -> None:
@@ -199,7 +201,7 @@ def test_axes_have_all_where_two_are_far_or_few_are_compared() -> None:
     for more in ({}, {"mish": [0.5] * 3, "elu": [4.1] * 3}):
         ax = depth_lines(layers_of(values | more), Figure().add_subplot(), value="value")
         assert ax.get_ylim()[1] > 4
-        assert not ax.texts
+        assert not [text for text in ax.texts if "to" in text.get_text()]
 
 
 def test_boxes_say_what_lies_beyond_their_axis() -> None:
@@ -222,3 +224,21 @@ def test_correlations_and_cost_draw_their_tables() -> None:
     ax = fluctuation_cost(cost, Figure().add_subplot())
     assert [text.get_text() for text in ax.texts] == ["ReLU"]
     assert np.asarray(ax.get_lines()[-1].get_xydata()) == pytest.approx(np.array([[30, 20]]))
+
+
+@pytest.mark.parametrize("ends", [(0.9, 0.89, 0.5), (0.1, 0.1, 0.1), (0.0, 0.01, 0.0)])
+def test_few_lines_are_named_at_their_ends(ends: tuple[float, ...]) -> None:
+    names = ("relu", "silu", "gelu")
+    rows = [
+        (name, severity, share)
+        for name, end in zip(names, ends, strict=True)
+        for severity, share in ((0, 1), (5, end))
+    ]
+    data = pd.DataFrame(rows, columns=["activation", "severity", "accuracy"]).assign(low=np.nan, high=np.nan)
+    ax = severity_curves(data, Figure().add_subplot())
+    assert {text.get_text() for text in ax.texts} == {"ReLU", "SiLU", "GELU"}
+    heights = sorted(text.xy[1] for text in ax.texts if isinstance(text, Annotation))
+    assert heights[0] > 0  # outside the axes nobody would see it
+    assert np.diff(heights).min() > 8
+    long = data.assign(activation=data["activation"].replace("relu", "a_name_of_many_letters"))
+    assert not severity_curves(long, Figure().add_subplot()).texts

@@ -82,6 +82,13 @@ def test_a_run_and_its_copy_do_not_differ(tmp_path: Path) -> None:
     assert not (found["images_adjusted"] < 0.99).any()
 
 
+def test_a_run_without_layers_beside_one_with_them_is_said(tmp_path: Path) -> None:
+    with_them, without = Builder().write(tmp_path / "a"), Builder(probes=False).write(tmp_path / "b")
+    page = make_report(with_them, without).html()
+    assert "Layers were measured for 4 of the 8 checkpoints only." in page
+    assert "Layers were measured for" not in make_report(with_them).html()
+
+
 def test_one_run_has_nothing_to_say_between_runs(run: RunData) -> None:
     report = Report(run)
     assert "between" not in [section.name for section in report.sections]
