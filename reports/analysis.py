@@ -1,5 +1,6 @@
 """What several sections need of a run, computed once."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -104,8 +105,7 @@ class Analysis:
     @cached_property
     def baseline(self) -> str | None:
         """The activation that others are compared with: the first of BASELINES, in the first run with it."""
-        ranked = sorted(self.activations)  # "relu in 1: old" before "relu in 2: new"
-        return next((name for base in BASELINES for name in ranked if plain_name(name) == base), None)
+        return baseline_of(self.activations)
 
     @property
     def nothing(self) -> str:
@@ -136,6 +136,11 @@ class Analysis:
         return tables.between_runs(self.grid, self.scores, self.outcomes)
 
     @cached_property
+    def run_changes(self) -> pd.DataFrame:
+        """See `tables.run_changes`; no rows where no activation is in two runs."""
+        return tables.run_changes(self.scores, self.outcomes)
+
+    @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:
         """Of each checkpoint (images,): the share of corrupted cells in which each image is right.
 
@@ -145,3 +150,13 @@ class Analysis:
             return None
         bad = self.cells[self.cells["severity"] > 0]
         return {str(name): metrics.image_accuracy(own) for name, own in bad.groupby("checkpoint", sort=False)}
+
+
+def baseline_of(activations: Iterable[str]) -> str | None:
+    """Return the first of BASELINES, in the first run with it; None where there is none.
+
+    >>> baseline_of(["silu", "relu ⟨2⟩ new", "relu ⟨1⟩ old"])
+    'relu ⟨1⟩ old'
+    """
+    ranked = sorted(activations)
+    return next((name for base in BASELINES for name in ranked if plain_name(name) == base), None)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 300
+SHEET = 8.5
+"""Width of a sheet of figures in inches, about."""
+
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 
 
@@ -71,7 +74,7 @@ def to_sheet(
     size, kind, title
         As in `to_file`; the size is that of one drawing.
     """
-    columns = min(len(drawings), 4)
+    columns = min(len(drawings), max(2, round(SHEET / size[0])))
     rows = -(-len(drawings) // columns)
 
     def draw(figure: "Figure") -> None:
@@ -117,9 +120,15 @@ def _legend(figure: "Figure", ax: "Axes") -> None:
     handles, names = ax.get_legend_handles_labels()
     if handles:
         width, height = figure.get_size_inches()
-        figure.set_size_inches(width + 0.5 + 0.055 * max(map(len, names)), height)
+        columns = -(-len(names) // max(1, int((height - 0.2) / 0.135)))
+        figure.set_size_inches(width + columns * (0.5 + 0.055 * max(map(len, names))), height)
         legend = figure.legend(
-            handles, names, loc="outside right upper", frameon=False, fontsize=6, reverse=True
+            handles[::-1],  # last drawn, first named
+            names[::-1],
+            loc="outside right upper",
+            ncols=columns,
+            frameon=False,
+            fontsize=6,
         )
         for text in legend.get_texts():
             text.set_parse_math(False)

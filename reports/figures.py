@@ -1,13 +1,13 @@
 """The figures: each takes a table and an axes and returns the axes; `reports.canvas` makes files of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from reports.names import label, short_label
-from reports.style import INK, activation_line, drawing_order, readable
+from reports.names import label, plain_name, short_labels, split_run
+from reports.style import INK, MUTED, activation_line, drawing_order, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,13 +39,13 @@ def severity_curves(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy"
         if _has_band(name, names):
             _band(ax, own["severity"], 100 * own["low"].clip(0, 1), 100 * own["high"].clip(0, 1), name=name)
         _line(ax, own["severity"], 100 * own["accuracy"], name=name)
-    _name_ends(ax, data, "severity", "accuracy", scale=100)
     ticks = sorted(data["severity"].unique())
     ax.set_xticks(ticks, ["clean" if tick == 0 else f"{tick:g}" for tick in ticks])
     ax.set_ylim(0, 101.5)
     ax.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
     ax.set_xlabel("severity", labelpad=1)
     ax.set_ylabel(f"{measure} ↑", labelpad=1)
+    _name_ends(ax, data, "severity", "accuracy", scale=100)
     return ax
 
 
@@ -91,17 +91,23 @@ def fluctuation_cost(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy
 
 
 def correlations(data: pd.DataFrame, ax: "Axes") -> "Axes":
-    """Draw a correlation with its interval for each layer.
+    """Draw correlations with their intervals for each layer: within cells, hollow over all cells.
 
     Parameters
     ----------
     data : DataFrame
-        Rows of `robustbench_act.statistics.layer_correlations` of one architecture.
+        Rows of `robustbench_act.statistics.layer_correlations` of one architecture, of both kinds, with a
+        column within_cells.
     """
     ax.axhline(0, color=_REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
-    ax.vlines(data["index"], data["low"], data["high"], color=INK, linewidth=1.2)
-    ax.plot(data["index"], data["correlation"], "o", color=INK, markersize=4)
-    ax.set_ylim(min(-0.05, float(data["low"].min()) - 0.05), 1.05)
+    for within, colour, face, aside in ((False, MUTED, "#ffffff", -0.09), (True, INK, INK, 0.09)):
+        own = data[data["within_cells"] == within]
+        ax.vlines(own["index"] + aside, own["low"], own["high"], color=colour, linewidth=1.2)
+        ax.plot(
+            own["index"] + aside, own["correlation"], "o", color=face, markeredgecolor=colour, markersize=4
+        )
+    lowest = data[["low", "correlation"]].min().min()
+    ax.set_ylim(min(-0.08, lowest - 0.08), 1.05)
     ax.set_ylabel("Spearman’s correlation", labelpad=2)
     _depth_axis(ax, data)
     return ax
@@ -109,16 +115,24 @@ def correlations(data: pd.DataFrame, ax: "Axes") -> "Axes":
 
 def _scatter(ax: "Axes", data: pd.DataFrame, x: str, y: str) -> None:
     """Draw two columns (%): a dot for each activation, named, and small ones for its checkpoints."""
-    places: list[tuple[float, float, str]] = []
-    for name in _back_to_front(data):
+    names = _back_to_front(data)
+    means = {name: 100 * data.loc[data["activation"] == name, [x, y]].mean() for name in names}
+    first: dict[str, str] = {}  # of an activation in several runs: the first
+    for name in sorted(names, key=lambda name: split_run(name)[1]):
+        first.setdefault(split_run(name)[0], name)
+    for name in names:
         own = data[data["activation"] == name]
         if len(own) > 1:
             _dots(ax, own[x], own[y], name=name, size=2.6)
-        mean = own[[x, y]].mean()
-        _dots(ax, mean[x], mean[y], name=name, size=6.5)
-        places.append((100 * mean[x], 100 * mean[y], name))
+        _dots(ax, own[x].mean(), own[y].mean(), name=name, size=6.5)
+        start = first[split_run(name)[0]]
+        if start != name:
+            (way,) = ax.plot(*zip(means[start], means[name], strict=True), color=_REFERENCE, linewidth=0.8)
+            way.set_gid(_gid(name))
     ax.margins(x=0.16, y=0.1)
-    _name_points(ax, places)
+    labels = short_labels(first.values())
+    texts = {name: label(split_run(name)[0]) if split_run(name)[2] else text for name, text in labels.items()}
+    _name_points(ax, [(means[name][x], means[name][y], name) for name in first.values()], texts)
 
 
 def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
@@ -136,7 +150,7 @@ def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
     drawn.set_gid(_gid(name))
 
 
-def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
+def _name_points(ax: "Axes", places: list[tuple[float, float, str]], texts: Mapping[str, str]) -> None:
     """Write names beside the points, from the top down, each below those that it would hide."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     ax.autoscale(False)
@@ -149,7 +163,7 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]]) -> None:
             place -= line / 4
         written.append((x, place))
         text = ax.annotate(
-            short_label(name),
+            texts[name],
             (x, place),
             xytext=(5, 0),
             textcoords="offset points",
@@ -197,27 +211,37 @@ def depth_lines(
         if spread is not None and _has_band(name, names):
             _band(ax, own["index"], (own[value] - own[spread]).clip(0), own[value] + own[spread], name=name)
         _line(ax, own["index"], own[value], name=name)
-    _name_ends(ax, data, "index", value)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
-    _leave_out(ax, data, low=value, high=value)
+    banded = data if spread is None else data[data["activation"].map(lambda name: _has_band(name, names))]
+    ends = data.assign(low=data[value], high=data[value])
+    if spread is not None:
+        ends.loc[banded.index, "high"] += banded[spread]
+        ends.loc[banded.index, "low"] = (banded[value] - banded[spread]).clip(lower=0)
+    _leave_out(ax, ends, low="low", high="high")
+    if reference is not None:
+        low, high = ax.get_ylim()
+        room = (max(high, reference) - min(low, reference)) * 0.03
+        ax.set_ylim(min(low, reference - room), max(high, reference + room))
     ax.set_ylabel(axis, labelpad=2)
     _depth_axis(ax, data)
+    _name_ends(ax, data, "index", value)
     return ax
 
 
 def outlier(data: pd.DataFrame, *, low: str, high: str) -> tuple[str, float, float] | None:
-    """Return the activation without which the axis is less than half as long, and the ends without it.
+    """Return the activation without which the axis is a third shorter, and the ends without it.
 
     None where there is no such activation, or fewer than five.
     """
-    ends = data.groupby("activation").agg(low=(low, "min"), high=(high, "max")).dropna()
+    plain = data["activation"].map(plain_name)  # the runs of one activation stand together
+    ends = data.groupby(plain).agg(low=(low, "min"), high=(high, "max")).dropna()
     if len(ends) < 5:
         return None
     rest = {str(name): ends.drop(index=name) for name in ends.index}
     lengths = {name: own["high"].max() - own["low"].min() for name, own in rest.items()}
     name = min(lengths, key=lambda one: lengths[one])
-    if lengths[name] >= (ends["high"].max() - ends["low"].min()) / 2:
+    if lengths[name] >= (ends["high"].max() - ends["low"].min()) * 2 / 3:
         return None
     return name, float(rest[name]["low"].min()), float(rest[name]["high"].max())
 
@@ -228,7 +252,7 @@ def _leave_out(ax: "Axes", data: pd.DataFrame, *, low: str, high: str) -> None:
     if found is None:
         return
     name, bottom, top = found
-    own = data[data["activation"] == name]
+    own = data[data["activation"].map(plain_name) == name]
     room = (top - bottom) * 0.06
     ax.set_ylim(0 if bottom >= 0 and data[low].min() >= 0 else bottom - room, top + room)
     said = [(own[high].max(), "↑", 0.97, "top")] if own[high].max() > top else []
@@ -237,7 +261,7 @@ def _leave_out(ax: "Axes", data: pd.DataFrame, *, low: str, high: str) -> None:
         text = ax.text(
             0.02,
             height,
-            f"{arrow} {short_label(name)} to {value:.2g}",
+            f"{arrow} {label(name)} to {value:.2g}",
             transform=ax.transAxes,
             va=side,
             fontsize=6.5,
@@ -279,11 +303,11 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
 
 def _name_ends(ax: "Axes", data: pd.DataFrame, x: str, y: str, *, scale: float = 1) -> None:
     """Write each activation's name behind its line, where they are few and short, none on another."""
-    last = data[data[x] == data[x].max()].dropna(subset=y).sort_values(y, ascending=False)
+    last = data.dropna(subset=y).sort_values(x).groupby("activation").tail(1).sort_values(y, ascending=False)
     labels = {str(name): label(str(name)) for name in last["activation"]}
     if not labels or len(labels) > _FEW or max(map(len, labels.values())) > 12:
         return
-    low, high = ax.get_ylim() if scale == 1 else (0.0, 101.5)
+    low, high = ax.get_ylim()
     line = (high - low) * 0.085
     heights = [scale * height for height in last[y]]
     for place in range(1, len(heights)):
@@ -376,7 +400,7 @@ def cell_table(
     Parameters
     ----------
     rows, columns : sequence of str
-        Their names, the first at the top left.
+        Their names, the first at the top left; a row without a name is a gap.
     texts, colours : sequence of sequences
         Of each cell, row by row: what stands in it; its background and the colour of its text.
     """
@@ -388,8 +412,7 @@ def cell_table(
         for x, (text, (_, ink)) in enumerate(zip(row, inks, strict=True)):
             ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=6, color=ink)
     ax.invert_yaxis()
-    names = [short_label(name) for name in columns]
-    ax.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=35, ha="left", parse_math=False)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=35, ha="left", parse_math=False)
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows, parse_math=False)
     ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)

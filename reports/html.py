@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reports.analysis import Analysis
 from reports.layout import Section
-from reports.names import label
+from reports.names import label, label_and_run
 from reports.style import heat_rules
 from reports.words import number, percent, upper_first
 
@@ -44,9 +44,10 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, number=number, breakable=_breakable, label=label)
-    environment.filters.update(evenly=_evenly, upper_first=upper_first)
+    environment.filters.update(label_and_run=label_and_run, evenly=_evenly, upper_first=upper_first)
     return environment.get_template(template).render(
         info=analysis.run.info,
+        created=_created(analysis.run.info),
         architectures=analysis.architectures,
         legend=analysis.legend,
         measure=analysis.measure,
@@ -69,6 +70,13 @@ def _evenly(things: Sequence[object], most: int | None) -> list[tuple[int, int]]
     total = len(things)
     parts = 1 if most is None else max(1, -(-total // most))
     return [(total * place // parts, total * (place + 1) // parts) for place in range(parts)]
+
+
+def _created(info: Mapping[str, Any]) -> str:
+    """Return the day of the run, or the days of several."""
+    found = info.get("created") or ""
+    days = [str(value)[:10] for value in (found.values() if isinstance(found, dict) else [found]) if value]
+    return ", ".join(dict.fromkeys(days))
 
 
 def _breakable(name: object) -> Markup:

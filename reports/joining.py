@@ -19,7 +19,7 @@ _GROUP = ["architecture", "activation"]
 def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     """Return one run of all the checkpoints.
 
-    Activations that several runs have are told apart, "relu in 2: new" from "relu in 1: old", and so are
+    Activations that several runs have are told apart, "relu ⟨2⟩ new" from "relu ⟨1⟩ old", and so are
     checkpoints of one name. What is said of images, corruptions and the rest is the first run's.
 
     Parameters
@@ -55,7 +55,11 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     ]
     info = {
         **first.info,
-        "command": "\n".join(str(run.info.get("command", "not recorded")) for run in renamed),
+        **_settings(dict(zip(names, (run.info for run in renamed), strict=True))),
+        "command": "\n".join(
+            f"# {name}\n{run.info.get('command', 'not recorded')}"
+            for name, run in zip(names, renamed, strict=True)
+        ),
         "checkpoints": [entry for run in renamed for entry in run.info["checkpoints"]],
         "runs": dict(zip(names, (str(path) for path, _ in runs), strict=True)),
     }
@@ -67,6 +71,20 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
             [run.layers for run in renamed if len(run.layers)] or [first.layers], ignore_index=True
         ),
     )
+
+
+_COMMON = ("command", "checkpoints", "dataset", "suites", "severities", "tables", "writer", "status", "notes")
+
+
+def _settings(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings in which the runs differ, run by run, and their names as "unlike"."""
+    keys = dict.fromkeys(key for info in infos.values() for key in info if key not in _COMMON)
+    unlike = {}
+    for key in keys:
+        values = {name: info.get(key) for name, info in infos.items()}
+        if any(value != info.get(key) for value in values.values() for info in infos.values()):
+            unlike[key] = values
+    return {**unlike, "unlike": [key for key in unlike if key not in ("created", "version")]}
 
 
 def _check_alike(first_path: Path, first: RunData, path: Path, other: RunData) -> None:

@@ -1,6 +1,8 @@
 """How activations are written, and told apart where several runs have them."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 _LABELS = {
     "la_silu": "LA-SiLU",
@@ -17,22 +19,22 @@ _LABELS = {
     "leakyrelu": "LeakyReLU",
     "prelu": "PReLU",
 }
-_OF_RUN = re.compile(r"(?P<activation>.+) in (?P<place>\d+): (?P<run>.+)", re.DOTALL)
+_OF_RUN = re.compile(r"(?P<activation>.+?) ⟨(?P<place>\d+)⟩ (?P<run>.+)", re.DOTALL)
 
 
 def of_run(activation: str, place: int, run: str) -> str:
     """Return the name of an activation of one of several runs.
 
     >>> of_run("relu", 2, "new")
-    'relu in 2: new'
+    'relu ⟨2⟩ new'
     """
-    return f"{activation} in {place}: {run}"
+    return f"{activation} ⟨{place}⟩ {run}"
 
 
 def split_run(name: str) -> tuple[str, int, str]:
     """Return activation, place of its run, and the run's name: 1 and "" where it is told apart from none.
 
-    >>> split_run("la_silu(alpha=0.1) in 2: new"), split_run("relu")
+    >>> split_run("la_silu(alpha=0.1) ⟨2⟩ new"), split_run("relu")
     (('la_silu(alpha=0.1)', 2, 'new'), ('relu', 1, ''))
     """
     found = _OF_RUN.fullmatch(name)
@@ -42,29 +44,42 @@ def split_run(name: str) -> tuple[str, int, str]:
 def plain_name(name: str) -> str:
     """Return an activation without its parameters and the run that it is of.
 
-    >>> plain_name("la_silu(alpha=0.1) in 2: new")
+    >>> plain_name("la_silu(alpha=0.1) ⟨2⟩ new")
     'la_silu'
     """
     return split_run(name)[0].partition("(")[0]
 
 
-def short_label(name: str) -> str:
-    """Return how an activation is written where there is little room: 24 letters at most.
-
-    >>> short_label("la_silu"), short_label("a_name_that_is_too_long_for_this_place in 2: new")
-    ('LA-SiLU', 'a_name_that_…place · new')
-    """
-    whole = label(name)
-    return whole if len(whole) <= 24 else f"{whole[:12]}…{whole[-11:]}"
-
-
 def label(name: str) -> str:
     """Return how an activation is written.
 
-    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu in 2: new"), label("mine")
+    >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu ⟨2⟩ new"), label("mine")
     ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU · new', 'mine')
+    """
+    return " · ".join(filter(None, label_and_run(name)))
+
+
+def label_and_run(name: str) -> tuple[str, str]:
+    """Return how an activation is written, and its run or "".
+
+    >>> label_and_run("la_silu(alpha=0.1) ⟨2⟩ new")
+    ('LA-SiLU (alpha=0.1)', 'new')
     """
     whole, _, run = split_run(name)
     plain, bracket, rest = whole.partition("(")
     known = _LABELS.get(plain, plain)
-    return (f"{known} ({rest}" if bracket else known) + (f" · {run}" if run else "")
+    return (f"{known} ({rest}" if bracket else known), run
+
+
+def short_labels(names: Iterable[str]) -> dict[str, str]:
+    """Return how activations are written where there is little room: 24 letters, if that tells them apart.
+
+    >>> short_labels(["la_silu", "a_name_that_is_too_long_for_this_place ⟨2⟩ new"])["la_silu"]
+    'LA-SiLU'
+    >>> list(short_labels(["a_name_that_is_too_long_for_this_place ⟨2⟩ new"]).values())
+    ['a_name_that_…place · new']
+    """
+    whole = {name: label(name) for name in names}
+    short = {name: text if len(text) <= 24 else f"{text[:12]}…{text[-11:]}" for name, text in whole.items()}
+    often = Counter(short.values())
+    return {name: text if often[text] == 1 else whole[name] for name, text in short.items()}

@@ -12,7 +12,7 @@ from reports.layout import Table
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "checkpoints")  # have a place of their own
-_LOCAL = ("status", "tables", "writer")
+_LOCAL = ("status", "tables", "unlike", "writer")
 _CHECKPOINT = ("architecture", "activation", "training_seed", "clean_accuracy", "status", "error")
 _NOTHING = "–"
 _SUITE = ("name", "table", "hash", "corruptions")

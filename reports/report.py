@@ -1,5 +1,6 @@
 """A report of one or several runs: as a page, on paper, and figure by figure."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -41,7 +42,8 @@ class Report:
     def __init__(self, run: RunData, on_part: Callable[[str], None] = lambda _: None) -> None:
         self._on_part = on_part
         self.analysis = Analysis(run)
-        self.name = "-".join(["report", *map(words.slug, run.info.get("runs", ()))])[:120]
+        runs = [re.sub(r"\W+", "-", name) for name in run.info.get("runs", ())]
+        self.name = "-".join(["report", *runs])[:80]
 
     @cached_property
     def sections(self) -> list[Section]:

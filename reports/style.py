@@ -74,7 +74,7 @@ _LINES = {
     "leakyrelu": Line("#8c959f", 1.1, (), "rectifier"),
     "prelu": Line("#6e7781", 1.1, (1, 1.5), "rectifier"),
 }
-_VARIANTS: tuple[tuple[float, ...], ...] = ((1, 1), (5, 1), (3, 1, 1, 1), (7, 2), (1, 2), (5, 1, 1, 1, 1, 1))
+_VARIANTS: tuple[tuple[float, ...], ...] = ((5, 1, 1, 1, 1, 1), (8, 2), (3, 1, 1, 1), (5, 1), (1, 2), (1, 1))
 """Dashes of an activation's further runs, and of other parameters than usual."""
 
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
@@ -89,7 +89,7 @@ def activation_line(name: str) -> Line:
 
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
-    >>> len({activation_line(f"relu in {place}: a").dash for place in range(1, 8)})
+    >>> len({activation_line(f"relu ⟨{place}⟩ a").dash for place in range(1, 8)})
     7
     """
     whole, place, _ = split_run(name)
@@ -98,10 +98,16 @@ def activation_line(name: str) -> Line:
         line = _LINES[plain]
         if parameters:
             line = replace(line, dash=_VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)])
-        return replace(line, dash=_VARIANTS[(place - 2) % len(_VARIANTS)]) if place > 1 else line
-    number = crc32(name.encode())  # hash() differs from process to process
+        return _of_place(line, place)
+    number = crc32(whole.encode())  # hash() differs from process to process
     colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
-    return Line(colour, 1.4, _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)], "other")
+    dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
+    return _of_place(Line(colour, 1.4, dash, "other"), place)
+
+
+def _of_place(line: Line, place: int) -> Line:
+    """Return the line of an activation's first, second, ... run."""
+    return replace(line, dash=_VARIANTS[(place - 2) % len(_VARIANTS)]) if place > 1 else line
 
 
 def drawing_order(name: str) -> tuple[int, str]:

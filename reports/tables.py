@@ -5,7 +5,8 @@ listed by `failures`. Accuracies are shares (0..1), higher is better. A *group* 
 is one activation in one architecture; its checkpoints differ in their training seed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +21,7 @@ from robustbench_act.metrics import checkpoint_scores, corrupted, group_columns,
 from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
 
 _GROUP = ["architecture", "activation"]
+NO_OUTCOMES = "this run does not say which images were right"
 
 
 def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -118,21 +120,95 @@ def between_runs(
     Returns
     -------
     DataFrame
-        architecture, activation, base and run (names of runs), was and now (corrupted accuracy), the changes
-        clean, corrupted and group_... (now - was, shares), lost (the corruption that changed for the worse
-        most) and lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over all
-        rows. The largest fall first.
+        architecture, activation, name (of the later one), left_out (checkpoints of training seeds that only
+        one has), base and run (names of runs), was and now (corrupted accuracy), the changes clean, corrupted
+        and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
+        lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over the rows of two
+        runs. The largest fall first.
     """
-    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
+    rows = [
+        {
+            "architecture": architecture,
+            "activation": plain,
+            "name": pair.own["activation"].iloc[0],
+            "left_out": pair.left_out,
+            **_change(grid, pair.own, pair.base),
+            **_tests(pair.own, pair.base, outcomes),
+        }
+        for architecture, plain, pair in _of_two_runs(scores)
+    ]
+    if not rows:
+        return pd.DataFrame()
+    runs = [_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
+    return pd.concat(runs).sort_values("corrupted", kind="stable", ignore_index=True)
+
+
+def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
+    """Compare two runs as a whole: the mean over the activations that both have, each with equal weight.
+
+    Parameters
+    ----------
+    scores, outcomes
+        As in `between_runs`.
+
+    Returns
+    -------
+    DataFrame
+        base, run, activations (how many), clean and corrupted (mean change, shares), then the test over
+        images: difference, low, high, p, pairs, test, note.
+    """
+    runs: dict[tuple[str, str], list[_Pair]] = {}
+    for _, _, pair in _of_two_runs(scores):
+        runs.setdefault((_run_of(pair.base), _run_of(pair.own)), []).append(pair)
     rows = []
+    for (name, run), pairs in runs.items():
+        changes = {
+            key: np.mean([pair.own[key].mean() - pair.base[key].mean() for pair in pairs])
+            for key in ("clean", "corrupted")
+        }
+        if outcomes is None:
+            test = _no_test(NO_OUTCOMES)
+        else:
+            x, y = (
+                np.mean([_images(scores_of, outcomes) for scores_of in side], axis=0)
+                for side in ([pair.own for pair in pairs], [pair.base for pair in pairs])
+            )
+            test = _test_columns(compare_images(x, y, bootstrap=False))
+        rows.append({"base": name, "run": run, "activations": len(pairs), **changes, **test})
+    return pd.DataFrame(rows)
+
+
+def _of_two_runs(scores: pd.DataFrame) -> Iterator[tuple[str, str, "_Pair"]]:
+    """Yield architecture, activation, and its first run with each later one."""
+    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
     for (architecture, plain), group in known.groupby(["architecture", "plain"], sort=False):
         names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
         base, *later = (group[group["activation"] == name] for name in names)
         for own in later:
-            facts = {"architecture": architecture, "activation": plain}
-            rows.append({**facts, **_change(grid, own, base), **_tests(own, base, outcomes)})
-    table = _holm(pd.DataFrame(rows))
-    return table.sort_values("corrupted", kind="stable", ignore_index=True) if rows else table
+            yield str(architecture), str(plain), _partners(base, own)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """The scores of an activation in two runs, and how many checkpoints have no partner."""
+
+    base: pd.DataFrame
+    own: pd.DataFrame
+    left_out: int = 0
+
+
+def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
+    """Return the checkpoints of the training seeds that both have; all, where seeds do not tell partners."""
+    seeds = [part["training_seed"] for part in (base, own)]
+    both = set(seeds[0]) & set(seeds[1])
+    if not both or any(known.isna().any() or known.duplicated().any() for known in seeds):
+        return _Pair(base, own)
+    found, other = (part[part["training_seed"].isin(both)] for part in (base, own))
+    return _Pair(found, other, len(base) + len(own) - 2 * len(both))
+
+
+def _run_of(scores: pd.DataFrame) -> str:
+    return split_run(scores["activation"].iloc[0])[2]
 
 
 def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
@@ -141,7 +217,7 @@ def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]
     means = [grid.of(part["checkpoint"]).means[:, :, 0].mean(axis=0) for part in (own, base)]
     by_corruption = means[0] - means[1]
     worst = int(np.nanargmin(by_corruption))
-    runs = {key: split_run(part["activation"].iloc[0])[2] for key, part in (("base", base), ("run", own))}
+    runs: dict[str, Any] = {"base": _run_of(base), "run": _run_of(own)}
     ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}
     lost = {"lost": grid.corruptions["corruption"][worst], "lost_change": by_corruption[worst]}
     return {**runs, **ends, **changes, **lost}
@@ -166,9 +242,14 @@ def _over_images(
     own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
 ) -> dict[str, Any]:
     if outcomes is None:
-        return _no_test("this run does not say which images were right")
-    x, y = (np.mean([outcomes[name] for name in part["checkpoint"]], axis=0) for part in (own, other))
+        return _no_test(NO_OUTCOMES)
+    x, y = (_images(part, outcomes) for part in (own, other))
     return _test_columns(compare_images(x, y, bootstrap=False))
+
+
+def _images(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean over checkpoints (images,)."""
+    return np.asarray(np.mean([outcomes[name] for name in scores["checkpoint"]], axis=0))
 
 
 def _over_seeds(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
@@ -249,19 +330,22 @@ def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Return how much the layers of each checkpoint move, and what it loses: means over corrupted cells.
+    """Return how much the layers of each checkpoint move, and what it loses: means over corruptions.
 
     Columns: architecture, activation, checkpoint, fluctuation (relative output fluctuation, mean over
-    layers), lost (clean accuracy - accuracy); no rows where the run does not have the former.
+    layers), lost (clean accuracy - accuracy). Checkpoints of which a value is missing or not finite are
+    left out; no rows where the run does not have the former.
     """
     keys = [*_GROUP, "checkpoint"]
     if "output_relative_mean" not in layers:
         return pd.DataFrame(columns=[*keys, "fluctuation", "lost"])
-    bad = layers[layers["severity"] > 0].dropna(subset="output_relative_mean")
-    moved = bad.groupby(keys)["output_relative_mean"].mean().rename("fluctuation")
+    bad = layers.loc[layers["severity"] > 0, [*keys, "table", "corruption", "output_relative_mean"]]
+    bad = bad.assign(output_relative_mean=bad["output_relative_mean"].replace([np.inf, -np.inf], np.nan))
+    by_corruption = _strict_mean(bad, [*keys, "table", "corruption"]).drop(columns=["table", "corruption"])
+    moved = _strict_mean(by_corruption, keys).set_index(keys)["output_relative_mean"].rename("fluctuation")
     scores = checkpoint_scores(cells)
     lost = scores.assign(lost=scores["clean"] - scores["corrupted"]).set_index(keys)["lost"]
-    return pd.concat([moved, lost], axis=1, join="inner").reset_index()
+    return pd.concat([moved, lost], axis=1, join="inner").dropna().reset_index()
 
 
 SIGNALS = ("rho", "rho_prime", "gradient_variance")

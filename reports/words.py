@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from reports.grid import Grid
 from reports.names import label, split_run
@@ -170,52 +171,6 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
     return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
 
 
-def between_runs(table: pd.DataFrame, measure: str) -> list[str]:
-    """Say of each run what it gained and lost against an earlier one, by `reports.tables.between_runs`.
-
-    >>> row = {"base": "old", "run": "new", "activation": "relu", "corrupted": -0.02, "images_adjusted": 0.01}
-    >>> between_runs(pd.DataFrame([{**row, "images_low": -0.03, "images_high": -0.01}]), "accuracy")
-    ['From old to new, ReLU loses 2.0 points of accuracy on corrupted images (95% interval over images: −3.0
-    to −1.0): more than another choice of images would explain (p = 0.01).']
-    """
-    if table.empty:
-        return []
-    runs = table.groupby(["base", "run"])
-    return [_run_change(str(base), str(run), own, measure) for (base, run), own in runs]
-
-
-def _run_change(base: str, run: str, own: pd.DataFrame, measure: str) -> str:
-    if len(own) > 1:
-        return _run_changes(base, run, own)
-    row = own.iloc[0]
-    change = "gains" if row["corrupted"] >= 0 else "loses"
-    text = (
-        f"From {base} to {run}, {label(row['activation'])} {change} {percent(abs(row['corrupted']))} points"
-    )
-    text += f" of {measure} on corrupted images"
-    p = row["images_adjusted"]
-    if math.isnan(p):
-        return f"{text}; {row['images_note']}, so whether that is chance cannot be said."
-    interval = f"(95% interval over images: {points(row['images_low'])} to {points(row['images_high'])})"
-    beyond = "more" if p < LEVEL else "not more"
-    return f"{text} {interval}: {beyond} than another choice of images would explain ({p_text(p)})."
-
-
-def _run_changes(base: str, run: str, own: pd.DataFrame) -> str:
-    """Say how many moved beyond noise, and the ends: rows come with the largest fall first."""
-    last, top = own.iloc[0], own.iloc[-1]
-    ends = " to ".join(
-        f"{points(row['corrupted'])} points ({label(row['activation'])})" for row in (last, top)
-    )
-    text = f"From {base} to {run}, {count(len(own), 'activation')} changed by {ends} on corrupted images"
-    if own["images_adjusted"].isna().all():
-        return f"{text}; {last['images_note']}, so whether that is chance cannot be said."
-    beyond = own["images_adjusted"] < LEVEL
-    lost, gained = (int((beyond & moved).sum()) for moved in (own["corrupted"] < 0, own["corrupted"] > 0))
-    said = " and ".join(f"{amount or 'none'} {verb}" for amount, verb in ((lost, "lost"), (gained, "gained")))
-    return f"{text}: {said} more than another choice of images would explain."
-
-
 def notes(
     info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True, probed: int | None = None
 ) -> list[str]:
@@ -242,6 +197,9 @@ def notes(
             f"Several checkpoints of {whose} share a training seed "
             f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
         )
+    if info.get("unlike"):
+        differ = joined([key.replace("_", " ") for key in info["unlike"]])
+        found.append(f"The runs differ in {differ} (see provenance), which may be what changed the numbers.")
     if probed and probed < len(scores):
         found.append(f"Layers were measured for {probed} of the {len(scores)} checkpoints only.")
     return [note for note in found if note]
@@ -254,7 +212,7 @@ def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> st
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
 
 
-def standing(pairs: pd.DataFrame, *, where: str = "") -> str:
+def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
     """Say how many others the first one leads beyond noise, and how many pairs differ at all.
 
     Parameters
@@ -263,15 +221,19 @@ def standing(pairs: pd.DataFrame, *, where: str = "") -> str:
         `reports.tables.significance` of an architecture.
     where : str
         Said behind it, where there are several architectures.
+    most : int
+        How many were compared, where these are not all.
     """
     first = pairs[pairs["a"] == pairs["a"].iloc[0]]
     led = {over: int((first[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
     apart = {over: int((pairs[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
     name = label(first["a"].iloc[0])
+    others = f"{len(first)} others" + (f" among the {most} most robust" if most else "")
+    whose = "their" if most else "all"
     return (
-        f"Beyond noise{where}, {name} leads {led['images']} of the {len(first)} others over the images and "
-        f"{led['seeds']} over training seeds; of all {len(pairs)} pairs {apart['images']} and "
-        f"{apart['seeds']} differ so."
+        f"Beyond noise{where}, {name} leads {led['images']} of the {others} over the images and "
+        f"{led['seeds']} over training seeds. Of {whose} {len(pairs)} pairs, {apart['images']} differ over "
+        f"the images and {apart['seeds'] or 'none'} over training seeds."
     )
 
 
@@ -322,27 +284,28 @@ def tradeoff_finding(scores: pd.DataFrame, baseline: str | None) -> str:
 
 
 def cost_finding(data: pd.DataFrame) -> str:
-    """Say what the steadiest and the least steady activation lose, of `reports.tables.fluctuation_cost`."""
-    means = (
-        data.groupby("activation")[["fluctuation", "lost"]].mean().sort_values("fluctuation", kind="stable")
-    )
-    said = [
-        f"{label(str(name))} moves by {percent(row['fluctuation'])}% and loses {percent(row['lost'])} points"
-        for name, row in means.iloc[[0, -1] if len(means) > 1 else [0]].iterrows()
-    ]
-    return "; ".join(said)
+    """Say how fluctuation and loss go together over activations, of `reports.tables.fluctuation_cost`."""
+    means = data.groupby("activation")[["fluctuation", "lost"]].mean()
+    if len(means) < 3 or any(len(set(means[name])) == 1 for name in means):
+        row = means.sort_values("fluctuation", kind="stable").iloc[0]
+        change = "loses" if row["lost"] >= 0 else "gains"
+        moved, lost = percent(row["fluctuation"]), percent(abs(row["lost"]))
+        return f"{label(str(row.name))} moves least: by {moved}%, and {change} {lost} points"
+    found = stats.spearmanr(means["fluctuation"], means["lost"].round(12))
+    correlation = f"{number(found.statistic)} ({p_text(found.pvalue)})"
+    return f"over {len(means)} activations Spearman’s correlation is {correlation}"
 
 
 def correlation_finding(data: pd.DataFrame, measure: str) -> str:
-    """Say in which layers fluctuation goes with lost accuracy least and most."""
-    found = data.dropna(subset="correlation").sort_values("correlation", kind="stable")
+    """Say in which layers fluctuation goes with what is lost least and most, all at the same noise."""
+    found = data[data["within_cells"]].dropna(subset="correlation").sort_values("correlation", kind="stable")
     if found.empty:
-        return "Spearman's correlation cannot be told: one of the two does not vary"
+        return "Spearman’s correlation cannot be told: one of the two does not vary"
     ends = [
         f"{number(row['correlation'])} ({row['layer']})"
         for row in found.iloc[[0, -1] if len(found) > 1 else [0]].to_dict("records")
     ]
-    return f"Spearman's correlation of fluctuation with {measure} lost: {' to '.join(ends)}"
+    return f"Correlation of fluctuation with {measure} lost, within cells: {' to '.join(ends)}"
 
 
 def box_finding(name: str, data: pd.DataFrame) -> str:

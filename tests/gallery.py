@@ -1,6 +1,8 @@
-"""Take the pictures of docs/gallery.md from a run, and another beside it: python -m tests.gallery RUN OTHER.
+"""Take the pictures of docs/gallery.md: python -m tests.gallery.
 
-Needs Chromium, and pdftoppm for the pages of the PDF. Pictures have 256 colours at most, to stay small.
+From the run that `actrobust evaluate` does without arguments, and one of the same networks with noise in
+their weights beside it. Needs Chromium, and pdftoppm for the pages of the PDF. Pictures have 256 colours at
+most, to stay small.
 """
 
 import subprocess
@@ -9,11 +11,15 @@ import tempfile
 from pathlib import Path
 from shutil import which
 
+import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from reports import make_report
 
+CHECKPOINTS = Path(__file__).parents[1] / "robustbench_act" / "assets" / "checkpoints"
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 SECTIONS = (
     "leaderboard",
@@ -32,10 +38,15 @@ TALL = {"curves": 950, "samples": 900}
 WIDTH = 1180
 
 
-def main(run: Path, other: Path) -> None:
+NOISE = 0.08
+"""Of the spread of a layer's weights."""
+
+
+def main() -> None:
     """Take them all."""
     GALLERY.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        run, other = _runs(Path(folder))
         page_path, pdf_path = make_report(run).write(folder, ["html", "pdf"])
         browser = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900})
@@ -62,6 +73,25 @@ def main(run: Path, other: Path) -> None:
         print(path, path.stat().st_size)
 
 
+def _runs(folder: Path) -> tuple[Path, Path]:
+    """Return the run of the networks as they are, and that of their noisy copies."""
+    as_trained, noisy = folder / "as-trained", folder / "noise-in-weights"
+    evaluate = [sys.executable, "-m", "robustbench_act.cli", "evaluate", "--report", "none", "--out"]
+    subprocess.run([*evaluate, as_trained], check=True)
+    copies = folder / "copies"
+    copies.mkdir()
+    random = torch.Generator().manual_seed(0)
+    for path in sorted(CHECKPOINTS.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            weights, spec = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+        for name, weight in weights.items():
+            if weight.ndim > 1:
+                weights[name] = weight + NOISE * weight.std() * torch.randn(weight.shape, generator=random)
+        save_file(weights, copies / path.name, metadata=spec)
+    subprocess.run([*evaluate, noisy, "--severity", "1,3,5", "--limit", "60", copies], check=True)
+    return as_trained, noisy
+
+
 def _sheet(paths: list[Path]) -> Image.Image:
     """Return pages side by side, three to a row."""
     pages = [Image.open(path) for path in paths]
@@ -73,4 +103,4 @@ def _sheet(paths: list[Path]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main()

@@ -34,8 +34,8 @@ def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> di
     kind = "noise" if not p < LEVEL else "more" if row["corrupted"] > 0 else "less"
     mark = "°" if "cannot reject" in str(row["seeds_note"]) else ""
     return {
-        "activation": row["activation"],
-        "line": activation_line(row["activation"]),
+        "activation": row["name"],
+        "line": activation_line(row["name"]),
         "label": label(row["activation"]) + (f", {row['architecture']}" if several else ""),
         "runs": f"{row['base']} → {row['run']}",
         "was": words.percent(row["was"]),

@@ -13,6 +13,7 @@ from reports.analysis import Analysis
 from reports.figures import cell_table, cell_table_size
 from reports.grid import Grid, mean_of
 from reports.layout import Drawing, Section, Table
+from reports.names import short_labels
 from reports.style import HEAT_STEPS, heat_colours, heat_step
 
 FOLDED = 14
@@ -49,32 +50,45 @@ def heat(analysis: Analysis) -> Section:
         content,
         tables=tables,
         numbers={"heat": heat_numbers(grid)},
-        exports=[_figure(columns[:DRAWN], content["blocks"], title)],
+        exports=[_figure(columns[:DRAWN], content["blocks"], title, more=len(columns) > DRAWN)],
     )
 
 
-def _figure(columns: Sequence[dict[str, Any]], blocks: Sequence[dict[str, Any]], title: str) -> Drawing:
+def _figure(
+    columns: Sequence[dict[str, Any]], blocks: Sequence[dict[str, Any]], title: str, *, more: bool
+) -> Drawing:
     """Return the heat map as a figure: the same cells."""
-    rows = [row for block in blocks for row in block["rows"]]
-    names = [" ".join(filter(None, (one["label"], one["architecture"], one["seed"]))) for one in columns]
-    cells = {row["name"]: row["cells"][: len(columns)] for row in rows}
+    labels = short_labels(dict.fromkeys(one["activation"] for one in columns))
+    names = [
+        " ".join(filter(None, (labels[one["activation"]], one["architecture"], one["seed"].strip("–"))))
+        for one in columns
+    ]
+    gap = {"name": "", "cells": [{"texts": [""], "step": None, "share": np.nan}] * len(columns)}
+    rows = [row for block in blocks for row in (gap, *block["rows"])][1:]
+    cells = [row["cells"][: len(columns)] for row in rows]
+    shares = [
+        [row["name"], *(cell["share"] for cell in own)]
+        for row, own in zip(rows, cells, strict=True)
+        if row["name"]
+    ]
     return Drawing(
         name="heat-map",
-        heading=f"{title}, %" + (f": the {DRAWN} most robust" if len(columns) == DRAWN else ""),
+        heading=f"{title}, %" + (f": the {DRAWN} most robust" if more else ""),
         finding=title,
         draw=partial(
             cell_table,
-            rows=list(cells),
+            rows=[row["name"] for row in rows],
             columns=names,
-            texts=[[cell["texts"][0] for cell in own] for own in cells.values()],
-            colours=[[heat_colours(cell["step"] / HEAT_STEPS) for cell in own] for own in cells.values()],
+            texts=[[cell["texts"][0] for cell in own] for own in cells],
+            colours=[[_shade(cell["step"]) for cell in own] for own in cells],
         ),
-        size=cell_table_size(len(cells), len(columns)),
-        data=pd.DataFrame(
-            {name: [own[place]["share"] for own in cells.values()] for place, name in enumerate(names)},
-            index=pd.Index(cells, name="corruption"),
-        ).reset_index(),
+        size=cell_table_size(len(rows), len(columns)),
+        data=pd.DataFrame(shares, columns=["corruption", *names]),
     )
+
+
+def _shade(step: int | None) -> tuple[str, str]:
+    return ("#ffffff", "#ffffff") if step is None else heat_colours(step / HEAT_STEPS)
 
 
 def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:

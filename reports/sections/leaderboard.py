@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reports import words
@@ -38,7 +37,7 @@ def _board(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     shared = {"architecture"} if len(set(board["architecture"])) == 1 else set()  # said in the page's header
     described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
     described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
-    ruler = _ruler(board)
+    ruler = _ruler(board, scores)
     seeds = {key: list(own["corrupted"]) for key, own in scores.groupby(["architecture", "activation"])}
     rows = [
         {**_row(row, described, ruler), "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler)}
@@ -65,12 +64,12 @@ def _text(value: Any, column: metrics.Metric) -> str:
     return label(value) if column.title == "Activation" else str(value)
 
 
-def _ruler(board: pd.DataFrame) -> tuple[int, int]:
-    """Return the tens (in %) between which all intervals lie, within 0 to 100."""
+def _ruler(board: pd.DataFrame, scores: pd.DataFrame) -> tuple[int, int]:
+    """Return the tens (in %) between which all intervals and checkpoints lie, within 0 to 100."""
     if board.empty:
         return 0, 100
-    ends = 10 * board[["low", "high", "corrupted"]].to_numpy(dtype=float)
-    return max(10 * math.floor(np.nanmin(ends)), 0), min(10 * math.ceil(np.nanmax(ends)), 100)
+    shares = pd.concat([board["low"], board["high"], scores["corrupted"]])
+    return max(10 * math.floor(10 * shares.min()), 0), min(10 * math.ceil(10 * shares.max()), 100)
 
 
 def _place(share: float, ruler: tuple[int, int]) -> float:

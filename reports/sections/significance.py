@@ -10,7 +10,7 @@ from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.figures import cell_table, cell_table_size
 from reports.layout import Drawing, Section, Table
-from reports.names import label
+from reports.names import label, short_labels
 from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
 
@@ -42,33 +42,33 @@ def significance(analysis: Analysis) -> Section:
         content,
         tables=details,
         numbers={"significance": frame},
-        exports=[_figure(matrix, place) for place, matrix in enumerate(matrices)],
+        exports=[_figure(matrix, numbers[place], place) for place, matrix in enumerate(matrices)],
     )
 
 
 _COLOURS = {"more": ("#dcecf7", "#0b3a5c"), "less": ("#fbe6d5", "#6b2d00"), "self": ("#f4f5f7", "#59636e")}
 
 
-def _figure(matrix: Mapping[str, Any], place: int) -> Drawing:
+def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawing:
     """Return a matrix as a figure: the same cells."""
     rows = [row["cells"] for row in matrix["rows"]]
     names = [head["activation"] for head in matrix["names"]]
-    labels = [label(name) for name in names]
+    labels = list(short_labels(names).values())
     texts = [[cell["text"] for cell in row] for row in rows]
     where = f", {matrix['heading']}" if matrix["heading"] else ""
     return Drawing(
         name=f"significance-matrix-{place}",
-        heading=f"Row minus column, points: over images above, over seeds below the diagonal{where}",
+        heading=f"Row minus column, points{where}: above over images, below over seeds; p < 0.05",
         finding="",
         draw=partial(
             cell_table,
             rows=labels,
-            columns=names,
+            columns=labels,
             texts=texts,
             colours=[[_COLOURS.get(cell["kind"], ("#ffffff", "#59636e")) for cell in row] for row in rows],
         ),
         size=cell_table_size(len(rows), len(rows)),
-        data=pd.DataFrame(texts, columns=labels, index=pd.Index(labels, name="activation")).reset_index(),
+        data=found,
     )
 
 

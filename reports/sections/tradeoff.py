@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports import words
-from reports.analysis import Analysis
+from reports.analysis import Analysis, baseline_of
 from reports.figures import TRADEOFF_SIZE, trade_off
 from reports.layout import Drawing, Panel, Section
 from reports.names import label
@@ -26,7 +26,8 @@ def tradeoff(analysis: Analysis) -> Section:
 
 
 def _drawing(scores: pd.DataFrame, analysis: Analysis, *, name: str) -> Drawing:
-    base = scores[scores["activation"] == analysis.baseline]
+    baseline = baseline_of(scores["activation"].unique())
+    base = scores[scores["activation"] == baseline]
     kept = base["corrupted"].mean() / base["clean"].mean() if base["clean"].sum() > 0 else np.nan
     data = scores[["architecture", "activation", "checkpoint", "training_seed", "clean", "corrupted"]]
     data = data.assign(expected=data["clean"] * kept)
@@ -34,7 +35,7 @@ def _drawing(scores: pd.DataFrame, analysis: Analysis, *, name: str) -> Drawing:
     return Drawing(
         name=name,
         heading=architecture,
-        finding=words.tradeoff_finding(data, analysis.baseline),
+        finding=words.tradeoff_finding(data, baseline),
         draw=partial(trade_off, data, measure=analysis.measure),
         size=TRADEOFF_SIZE,
         data=data,

@@ -1,24 +1,25 @@
 """Who is most robust, by how much, whether it is beyond noise, and what fell."""
 
+from reports import changes as between
 from reports import words
-from reports.analysis import Analysis
+from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Section
 from reports.names import split_run
 
 
 def verdict(analysis: Analysis) -> Section:
     """Return the section."""
-    run = analysis.run
+    run, changes = analysis.run, analysis.run_changes
+    ranking = words.verdict(analysis.board, labelled=run.labelled)
     return Section(
         "verdict",
         "Verdict",
         "Verdict",
         {
-            "verdicts": [
-                *words.between_runs(analysis.between, analysis.measure),
-                *words.verdict(analysis.board, labelled=run.labelled),
-            ],
-            "leads": _leads(analysis),
+            "verdicts": between.verdicts(changes, analysis.between, analysis.measure) or ranking,
+            "leads": [*between.details(changes, analysis.between), *ranking]
+            if len(changes)
+            else _leads(analysis),
             "fallen": ""
             if analysis.nothing
             else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
@@ -39,7 +40,9 @@ def _leads(analysis: Analysis) -> list[str]:
     for name, found in analysis.significance.items():
         where = f" among the {name} networks" if several else ""
         said += [words.beyond_noise(found, over, where=where) for over in ("images", "seeds")]
-        said += [words.standing(found, where=where)] if len(found) > 1 else []
+        known = int((analysis.board["architecture"] == name).sum())
+        most = MOST_COMPARED if known > MOST_COMPARED else 0
+        said += [words.standing(found, where=where, most=most)] if len(found) > 1 else []
     return said
 
 

@@ -20,7 +20,10 @@ def why(analysis: Analysis) -> Section:
     cost = pd.DataFrame() if nothing else tables.fluctuation_cost(analysis.cells, analysis.layers)
     if cost.empty:
         return Section("why", title, "Why", nothing=nothing or NO_RELATIVE)
-    found = correlate_layers(analysis.cells, analysis.layers).sort_values("index")
+    found = pd.concat(
+        correlate_layers(analysis.cells, analysis.layers, within_cells=within).assign(within_cells=within)
+        for within in (False, True)
+    ).sort_values(["within_cells", "index"], kind="stable")
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(cost.groupby("architecture")):
         layers = found[found["architecture"] == architecture]
@@ -38,7 +41,7 @@ def _cost(data: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
         draw=partial(fluctuation_cost, data, measure=analysis.measure),
         size=COST_SIZE,
         data=data,
-        note="a dot for each activation, small ones for its checkpoints; means over layers and cells",
+        note=words.cost_finding(data),
     )
 
 
@@ -50,22 +53,24 @@ def _layers(data: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
         draw=partial(correlations, data),
         size=COST_SIZE,
         data=data,
-        note="over all corrupted cells of all checkpoints; lines: 95% intervals over corruptions",
+        note="filled: networks in the same cell (95% over activations); hollow: over all cells",
     )
 
 
 def _table(data: pd.DataFrame, measure: str, heading: str) -> Table:
     return Table(
         caption=f"Correlation of fluctuation with {measure} lost{', ' + heading if heading else ''}",
-        headings=["Layer", "Depth", "Correlation", "95% interval", "Cells × checkpoints"],
+        headings=["Layer", "Depth", "Compared", "Correlation", "95% interval", "Cells × checkpoints"],
         rows=[
             [
                 str(row["layer"]),
                 str(row["index"]),
+                "within cells" if row["within_cells"] else "over all cells",
                 words.number(row["correlation"]),
                 f"{words.number(row['low'])} to {words.number(row['high'])}",
                 f"{row['n']:,}",
             ]
             for row in data.to_dict("records")
         ],
+        stubs=3,
     )

@@ -70,6 +70,7 @@ if (form) {
   };
 
   form.hidden = false;
+  form.querySelector("details").open = boxes.length <= 14 && window.innerWidth > 992;
   form.addEventListener("change", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of form.querySelectorAll("button")) {

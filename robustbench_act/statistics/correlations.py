@@ -11,7 +11,7 @@ from robustbench_act.records import Run
 _RESAMPLES = 2000
 
 
-def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
+def layer_correlations(run: Run, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
     """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
 
     Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and
@@ -22,6 +22,9 @@ def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
     ----------
     run
         With probes.
+    within_cells
+        Rank the checkpoints inside each cell (a corruption at a severity): what is left when all are at the
+        same noise, so that stronger noise, which moves layers and costs accuracy both, does not count.
     seed
         Of the bootstrap.
 
@@ -30,8 +33,9 @@ def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
     DataFrame
         architecture, layer, index, n (cells x checkpoints), correlation, low, high: the 95% percentile
         interval of 2,000 bootstrap samples of the corruptions, each taken with all its severities and
-        checkpoints, since these move together. The ranks are those of the whole table. NaN where one of the
-        two does not vary; low and high also where there are fewer than two corruptions.
+        checkpoints, since these move together (within cells: of the activations, each with all its cells).
+        The ranks are those of the whole table. NaN where one of the two does not vary; low and high also
+        where there are fewer than two to draw. A cell that is in two suites counts once.
 
     Raises
     ------
@@ -40,26 +44,41 @@ def layer_correlations(run: Run, *, seed: int = 0) -> pd.DataFrame:
     """
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")
-    return correlate_layers(run.cells, run.layers, seed=seed)
+    return correlate_layers(run.cells, run.layers, within_cells=within_cells, seed=seed)
 
 
-def correlate_layers(cells: pd.DataFrame, layers: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def correlate_layers(
+    cells: pd.DataFrame, layers: pd.DataFrame, *, within_cells: bool = False, seed: int = 0
+) -> pd.DataFrame:
     """Return what `layer_correlations` returns, from the tables of a run."""
-    keys = ["checkpoint", "suite", "table", "corruption", "severity"]
+    keys = ["checkpoint", "table", "corruption", "severity"]
     right = cells["accuracy"].fillna(cells["agreement"])  # where images have no labels
     cells = cells[keys].assign(accuracy=right)
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
     lost = (cells["checkpoint"].map(clean) - cells["accuracy"]).round(12)  # equal losses are ties
-    drop = cells.assign(drop=lost)
-    bad = layers[layers["severity"] > 0]
+    drop = cells.assign(drop=lost).drop_duplicates(keys)
+    bad = layers[layers["severity"] > 0].drop_duplicates([*keys, "layer", "index"])
     joined = bad.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
     rows = []
     for (architecture, index, layer), rows_of in joined.groupby(["architecture", "index", "layer"]):
-        blocks = (rows_of["suite"] + "/" + rows_of["corruption"]).to_numpy()
-        ranks = [rankdata(rows_of[name].to_numpy()) for name in ("output_relative_mean", "drop")]
+        pair = [rows_of[name] for name in ("output_relative_mean", "drop")]
+        if within_cells:
+            cells_of = rows_of.groupby(["table", "corruption", "severity"]).ngroup()
+            ranks = [_ranks_within(values, cells_of) for values in pair]
+            blocks = rows_of["activation"].to_numpy()
+        else:
+            ranks = [rankdata(values.to_numpy()) for values in pair]
+            blocks = (rows_of["table"] + "/" + rows_of["corruption"]).to_numpy()
         found = _block_correlation(ranks[0], ranks[1], blocks, np.random.default_rng(seed))
         rows.append((architecture, layer, index, len(rows_of), *found))
-    return pd.DataFrame(rows, columns=["architecture", "layer", "index", "n", "correlation", "low", "high"])
+    columns = ["architecture", "layer", "index", "n", "correlation", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype({"index": "int64"})
+
+
+def _ranks_within(values: "pd.Series[float]", cells: "pd.Series[int]") -> NDArray[np.float64]:
+    """Return ranks inside each cell, around its mean rank."""
+    ranks = values.groupby(cells).rank()
+    return (ranks - ranks.groupby(cells).transform("mean")).to_numpy()
 
 
 def _block_correlation(

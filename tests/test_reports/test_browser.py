@@ -95,6 +95,30 @@ def test_filters_by_keyboard(browser: Any, file: Path) -> None:
         assert visible(page, "main [data-activation]") == everything
 
 
+def test_many_runs_are_filtered_one_by_one(browser: Any, tmp_path: Path) -> None:
+    paths = [Builder().write(tmp_path / name) for name in ("old", "new")]
+    (file,) = reports.make_report(*paths).write(tmp_path)
+    with Watched(browser, file) as page:
+        rows = "#between ~ div tbody tr"
+        assert visible(page, rows) == 2
+        page.locator("select[name=severity]").select_option("1")
+        assert visible(page, rows) == 2
+        page.locator("input[value='relu ⟨2⟩ new']").uncheck()
+        assert visible(page, rows) == 1
+        assert visible(page, ".board tr:has-text('ReLU')") == 1  # the old one
+
+
+def test_on_a_small_screen_the_choice_is_folded(browser: Any, file: Path) -> None:
+    with Watched(browser, file) as page:
+        assert page.locator("input[value=relu]").is_visible()
+        page.set_viewport_size({"width": 360, "height": 700})
+        page.reload()
+        assert not page.locator("input[value=relu]").is_visible()
+        page.locator(".filter summary").focus()
+        page.keyboard.press("Enter")
+        assert page.locator("input[value=relu]").is_visible()
+
+
 def test_a_severity_changes_the_heat_map(browser: Any, file: Path) -> None:
     """Value, shade and caption; 40 of 200 images are right with relu-11 under gaussian noise at 5."""
     with Watched(browser, file) as page:

@@ -217,9 +217,12 @@ def test_boxes_say_what_lies_beyond_their_axis() -> None:
 
 def test_correlations_and_cost_draw_their_tables() -> None:
     data = pd.DataFrame({"index": [0, 1], "correlation": [0.5, -0.2], "low": [0.3, -0.4], "high": [0.7, 0.1]})
+    data = pd.concat([data.assign(within_cells=True), data.assign(within_cells=False, correlation=0.9)])
     ax = correlations(data, Figure().add_subplot())
     assert np.asarray(ax.get_lines()[-1].get_ydata()).tolist() == [0.5, -0.2]
     assert ax.get_ylim()[0] < -0.4
+    no_ends = data.assign(low=np.nan, high=np.nan, correlation=-0.8)
+    assert correlations(no_ends, Figure().add_subplot()).get_ylim()[0] < -0.8
     cost = pd.DataFrame({"activation": ["relu", "relu"], "fluctuation": [0.2, 0.4], "lost": [0.1, 0.3]})
     ax = fluctuation_cost(cost, Figure().add_subplot())
     assert [text.get_text() for text in ax.texts] == ["ReLU"]

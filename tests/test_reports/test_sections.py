@@ -216,16 +216,28 @@ def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Ru
     (panel,) = found.panels
     cost, layers = panel.drawings
     assert len(cost.data) == len(CORRECT)
-    assert cost.finding.startswith("LA-SiLU moves by ")
-    assert cost.finding.endswith(" points")
+    assert cost.finding.startswith("LA-SiLU moves least: by 112.5%, and loses ")
     moved, lost = [], []
     for place, counts in enumerate(CORRECT.values()):
         moved += [(5 - place) * severity for severity in (1, 5) * 3]
         lost += [counts[0] - count for count in counts[1:]]
     expected = stats.spearmanr(moved, lost).statistic
-    assert layers.data["correlation"].tolist() == pytest.approx([expected] * 2)
+    over_all = layers.data[~layers.data["within_cells"]]
+    assert over_all["correlation"].tolist() == pytest.approx([expected] * 2)
     (table,) = found.tables
-    assert [row[0] for row in table.rows] == ["act1", "block.act2"]
+    assert [row[:3] for row in table.rows[:2]] == [
+        ["act1", "0", "over all cells"],
+        ["block.act2", "1", "over all cells"],
+    ]
+
+
+def test_what_is_missing_is_not_skipped_in_why(run: RunData) -> None:
+    """A layer without a number leaves its checkpoint out; so does one that is not finite."""
+    for bad in (np.nan, np.inf):
+        layers = run.layers.copy()
+        layers.loc[(layers["checkpoint"] == "relu-11") & (layers["index"] == 1), "output_relative_mean"] = bad
+        cost = section(replace(run, layers=layers), "why").panels[0].drawings[0].data
+        assert sorted(cost["checkpoint"]) == ["la_silu-11", "la_silu-22", "relu-22"]
 
 
 def test_why_says_what_is_missing(tmp_path: Path, run: RunData) -> None:

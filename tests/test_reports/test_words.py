@@ -62,8 +62,8 @@ def test_how_many_are_led_beyond_noise() -> None:
         }
     )
     assert words.standing(pairs) == (
-        "Beyond noise, ELU leads 1 of the 2 others over the images and 0 over training seeds; "
-        "of all 3 pairs 2 and 0 differ so."
+        "Beyond noise, ELU leads 1 of the 2 others over the images and 0 over training seeds. "
+        "Of all 3 pairs, 2 differ over the images and none over training seeds."
     )
 
 

@@ -1,0 +1,145 @@
+"""The sentences about what changed between runs side by side, computed from `reports.tables`."""
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.names import label
+from reports.words import count, p_text, percent, points, upper_first
+from robustbench_act.comparison import LEVEL
+
+LISTED = 6
+"""Activations that are named in a sentence, at most."""
+
+
+def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[str]:
+    """Say of each run whether it gained or lost against an earlier one, as a whole.
+
+    Parameters
+    ----------
+    changes, table : DataFrame
+        `reports.tables.run_changes` and `between_runs`.
+    measure : str
+        What the shares are called.
+
+    >>> row = {"base": "old", "run": "new", "activations": 4, "corrupted": -0.02, "p": 0.01, "low": -0.03}
+    >>> verdicts(pd.DataFrame([{**row, "high": -0.01}]), pd.DataFrame(), "accuracy")
+    ['From old to new, the mean of 4 activations loses 2.0 points of accuracy on corrupted images (95%
+    interval over images: −3.0 to −1.0): more than another choice of images would explain (p = 0.01).']
+    """
+    return [_verdict(row, table, measure) for row in changes.to_dict("records")]
+
+
+def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str) -> str:
+    many = row["activations"] > 1
+    who = f"the mean of {row['activations']} activations" if many else _rows(table, row)["who"].iloc[0]
+    text = (
+        f"From {row['base']} to {row['run']}, {who} {_moves(row['corrupted'])} {measure} on corrupted images"
+    )
+    if math.isnan(row["p"]):
+        return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
+    interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
+    beyond = "more" if row["p"] < LEVEL else "not more"
+    return f"{text} ({interval}): {beyond} than another choice of images would explain ({p_text(row['p'])})."
+
+
+def _moves(difference: float) -> str:
+    size = percent(abs(difference))
+    if size == "0.0":
+        return "does not change in"
+    return f"{'gains' if difference > 0 else 'loses'} {size} points of"
+
+
+def _rows(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
+    """Return the rows of two runs, and who they are: with their architecture where these are several."""
+    own: pd.DataFrame = table[(table["base"] == change["base"]) & (table["run"] == change["run"])]
+    several = len(set(own["architecture"])) > 1
+    who = [
+        label(row["activation"]) + (f" ({row['architecture']})" if several else "")
+        for row in own.to_dict("records")
+    ]
+    return own.assign(who=who)
+
+
+def details(changes: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Say of each run which activations moved, what cannot be ruled out, the worst, and who had no partner.
+
+    Parameters
+    ----------
+    changes, table : DataFrame
+        As in `verdicts`.
+    """
+    said = []
+    for change in changes.to_dict("records"):
+        own = _rows(table, change)
+        where = f"{change['run']}: " if len(changes) > 1 else ""
+        sentences = (_one_by_one(own), _seeds(own), _room(own), _worst(own, change["clean"]), _left_out(own))
+        said.append(where + " ".join(filter(None, sentences)))
+    return said
+
+
+def _one_by_one(own: pd.DataFrame) -> str:
+    """Say who moved beyond another choice of images; "" where there is a single one, or no test."""
+    if len(own) == 1 or own["images_adjusted"].isna().all():
+        return ""
+    beyond = own[own["images_adjusted"] < LEVEL]
+    lost, gained = beyond[beyond["corrupted"] < 0], beyond[beyond["corrupted"] > 0]
+    parts = " and ".join(f"{_listed(part)} {verb}" for part, verb in ((lost, "lost"), (gained, "gained")))
+    tests = f"Holm’s correction for {len(own)} tests"
+    return f"One by one, {parts} more than another choice of images would explain ({tests})."
+
+
+def _listed(part: pd.DataFrame) -> str:
+    if part.empty:
+        return "none"
+    named = [f"{row['who']} {points(row['corrupted'])}" for row in part.to_dict("records")]
+    more = [f"{len(named) - LISTED} more"] if len(named) > LISTED else []
+    return f"{len(named)} ({', '.join([*named[:LISTED], *more])})"
+
+
+def _seeds(own: pd.DataFrame) -> str:
+    tested = own["seeds_adjusted"].dropna()
+    if tested.empty:
+        why = own["seeds_note"].iloc[0]
+        return f"Whether other training runs would have told the same cannot be said: {why}."
+    seeds = count(int(own["seeds_pairs"].max()), "training seed")
+    apart = int((tested < LEVEL).sum())
+    if len(own) > 1:
+        return f"Over {seeds}, {apart or 'none'} moved more than other training runs would explain."
+    beyond = "more" if apart else "not more"
+    return f"Over {seeds} it is {beyond} than other training runs would explain ({p_text(tested.iloc[0])})."
+
+
+def _room(own: pd.DataFrame) -> str:
+    """Say which loss is not ruled out where none is shown: the lowest end of the intervals."""
+    shown = own["images_adjusted"] < LEVEL
+    open_ones = own[~shown & (own["images_low"] < 0)].sort_values("images_low", kind="stable")
+    if open_ones.empty:
+        return ""
+    worst = open_ones.iloc[0]
+    loss = f"{percent(-worst['images_low'])} points"
+    if len(own) == 1:
+        return f"A loss of up to {loss} is not ruled out by these images."
+    return (
+        f"Where no change is shown, a loss of up to {loss} ({worst['who']}) is not ruled out by these images."
+    )
+
+
+def _worst(own: pd.DataFrame, clean: float) -> str:
+    worst = own.sort_values("lost_change", kind="stable").iloc[0]
+    mean = " on average" if len(own) > 1 else ""
+    return (
+        f"Worst is {worst['who']} under {worst['lost']} ({points(worst['lost_change'])} points). "
+        f"On clean images the change is {points(clean)} points{mean}."
+    )
+
+
+def _left_out(own: pd.DataFrame) -> str:
+    amount = int(own["left_out"].sum())
+    if amount == 0:
+        return ""
+    have, are = ("has", "is") if amount == 1 else ("have", "are")
+    who = count(amount, "checkpoint")
+    return f"{who} {have} no partner of the same training seed and {are} left out of this."
