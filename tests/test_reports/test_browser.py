@@ -170,7 +170,7 @@ def test_without_scripts_everything_is_there(browser: Any, file: Path) -> None:
         assert page.locator("section").count() == 14
         assert page.locator("form.filter").is_hidden()
         assert page.locator("svg.plot").count() == 15
-        page.locator("summary").first.click()
+        page.locator("main summary").first.click()
         assert page.locator("details table").first.is_visible()
 
 
