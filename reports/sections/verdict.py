@@ -1,7 +1,6 @@
 """Who is most robust, by how much, whether it is beyond noise, and what fell."""
 
-from reports import changes as between
-from reports import words
+from reports import changes, words
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Section
 from reports.names import split_run
@@ -9,17 +8,18 @@ from reports.names import split_run
 
 def verdict(analysis: Analysis) -> Section:
     """Return the section."""
-    run, changes = analysis.run, analysis.run_changes
-    ranking = words.verdict(analysis.board, labelled=run.labelled)
+    run, found = analysis.run, analysis.run_changes
+    first, more = words.verdict(analysis.board, labelled=run.labelled), _leads(analysis)
+    if len(found):  # of several runs the question is what changed
+        more = [*changes.details(found, analysis.between), *first]
+        first = changes.verdicts(found, analysis.between, analysis.measure)
     return Section(
         "verdict",
         "Verdict",
         "Verdict",
         {
-            "verdicts": between.verdicts(changes, analysis.between, analysis.measure) or ranking,
-            "leads": [*between.details(changes, analysis.between), *ranking]
-            if len(changes)
-            else _leads(analysis),
+            "verdicts": first,
+            "leads": more,
             "fallen": ""
             if analysis.nothing
             else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
