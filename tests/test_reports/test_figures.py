@@ -8,11 +8,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from reports import Report, RunData, tables
-from reports.canvas import to_file, to_svg
+from reports.canvas import _legend, to_file, to_svg
 from reports.figures import (
     CURVE_SIZE,
     correlations,
@@ -245,3 +246,37 @@ def test_few_lines_are_named_at_their_ends(ends: tuple[float, ...]) -> None:
     assert np.diff(heights).min() > 8
     long = data.assign(activation=data["activation"].replace("relu", "a_name_of_many_letters"))
     assert not severity_curves(long, Figure().add_subplot()).texts
+
+
+def test_references_and_bands_stay_in_view() -> None:
+    values = {name: [0.1, 0.2, 0.3] for name in ("la_silu", "silu", "gelu", "mish")} | {
+        "prelu": [0.1, 0.2, 9.0]
+    }
+    data = layers_of(values).assign(spread=0.2)
+    ax = depth_lines(data, Figure().add_subplot(), value="value", reference=1.0)
+    assert 1.0 < ax.get_ylim()[1] < 1.5
+    banded = depth_lines(data, Figure().add_subplot(), value="value", spread="spread")
+    assert 0.5 <= banded.get_ylim()[1] < 1.0  # 0.3 and 0.2 of la_silu, which has a band
+
+
+def test_names_of_layers_lines_are_apart_on_the_axis_that_is_shown() -> None:
+    data = layers_of({"relu": [0.5, 0.91], "silu": [0.5, 0.92], "gelu": [0.5, 0.93]})
+    ax = depth_lines(data, Figure().add_subplot(), value="value")
+    low, high = ax.get_ylim()
+    heights = sorted(text.xy[1] for text in ax.texts if isinstance(text, Annotation))
+    assert len(heights) == 3
+    assert np.diff(heights).min() > 0.08 * (high - low)
+
+
+def test_a_long_legend_is_inside_its_picture() -> None:
+    figure = Figure(figsize=CURVE_SIZE, layout="constrained")
+    ax = figure.add_subplot()
+    for place in range(26):
+        ax.plot([0, 1], [0, place], label=f"activation {place}")
+    _legend(figure, ax)
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    box, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= whole.width + 1
+    assert box.y1 <= whole.height + 1

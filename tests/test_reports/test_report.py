@@ -328,3 +328,13 @@ def test_what_cannot_be_laid_out_is_said_in_a_line(run: RunData) -> None:
     broken = RunData({**run.info, "suites": [3]}, run.cells, run.layers, run.samples, labels=run.labels)
     with pytest.raises(SectionError, match="cannot be made: "):
         Report(broken).html()
+
+
+def test_folders_of_any_name(tmp_path: Path) -> None:
+    odd = make_report(Builder().write(tmp_path / "x in 2: y"), Builder().write(tmp_path / "b · c"))
+    assert odd.analysis.between["base"].tolist() == ["x in 2: y"] * 2
+    names = {
+        make_report(*(Builder().write(tmp_path / name) for name in pair)).name
+        for pair in ("日本", "本日", "Äa")
+    }
+    assert names == {"report-日-本", "report-本-日", "report-Ä-a"}

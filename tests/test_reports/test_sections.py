@@ -260,3 +260,22 @@ def test_seeds_are_dots_on_the_ruler(run: RunData, tmp_path: Path) -> None:
         assert row["seeds"] == pytest.approx([100 * (s - first) / (last - first) for s in shares], abs=0.01)
     one = made(tmp_path, correct={("relu", 1): CORRECT["relu", 11]})
     assert section(one, "leaderboard").content["board"]["rows"][0]["seeds"] == []
+
+
+def test_a_seed_far_from_its_interval_is_on_the_ruler(tmp_path: Path) -> None:
+    counts = {("relu", seed): [120] * 7 for seed in range(9)} | {("relu", 9): [20] * 7}
+    board = section(made(tmp_path, correct=counts), "leaderboard").content["board"]
+    first, last = board["ruler"]
+    assert first <= 10
+    assert min(board["rows"][0]["seeds"]) == pytest.approx(100 * (10 - first) / (last - first))
+
+
+def test_an_architecture_of_one_run_has_its_own_baseline(tmp_path: Path) -> None:
+    """Run a has net and big, run b net alone: big's ReLU has no run in its name, net's two have."""
+    net, big = Builder(), Builder(architecture="big")
+    first, second = net.write(tmp_path / "a"), net.write(tmp_path / "b")
+    for kind, rows in (("cells", big.cells()), ("layers", big.layers())):
+        rows.assign(checkpoint="big " + rows["checkpoint"]).to_parquet(first / kind / "part-9.parquet")
+    report = reports.make_report(first, second)
+    (tradeoff,) = [one for one in report.sections if one.name == "tradeoff"]
+    assert [drawing.data["expected"].notna().all() for drawing in tradeoff.drawings] == [True, True]

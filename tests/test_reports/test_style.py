@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from reports.names import label, short_labels
 from reports.style import activation_line, contrast, drawing_order, heat_colours
 
 KNOWN = ["relu", "relu6", "leakyrelu", "prelu", "elu", "gelu", "mish", "silu", "hardsilu"]
@@ -40,3 +41,14 @@ def test_heat_darkens_with_the_value_and_is_clipped() -> None:
     assert against_white == sorted(against_white)
     assert heat_colours(-1) == heat_colours(0)
     assert heat_colours(2) == heat_colours(1)
+
+
+def test_long_names_that_would_become_one_stay_whole() -> None:
+    names = ["relu ⟨1⟩ 2024-01-a-baseline-final", "relu ⟨2⟩ 2024-01-b-baseline-final"]
+    assert list(short_labels(names).values()) == [label(name) for name in names]
+
+
+def test_an_unknown_activation_keeps_its_colour_from_run_to_run() -> None:
+    lines = [activation_line(name) for name in ("mine", "mine ⟨1⟩ old", "mine ⟨2⟩ new")]
+    assert len({line.colour for line in lines}) == 1
+    assert lines[0] == lines[1] != lines[2]
