@@ -24,25 +24,34 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
     measure : str
         What the shares are called.
 
-    >>> row = {"base": "old", "run": "new", "activations": 4, "corrupted": -0.02, "p": 0.01, "low": -0.03}
-    >>> verdicts(pd.DataFrame([{**row, "high": -0.01}]), pd.DataFrame(), "accuracy")
-    ['From old to new, the mean of 4 activations loses 2.0 points of accuracy on corrupted images (95%
+    >>> runs = {"base": "old", "run": "new"}
+    >>> changes = pd.DataFrame([{**runs, "corrupted": -0.02, "p": 0.01, "low": -0.03, "high": -0.01}])
+    >>> table = pd.DataFrame({**runs, "architecture": "net", "activation": ["relu", "silu"]})
+    >>> verdicts(changes, table, "accuracy")
+    ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
     interval over images: −3.0 to −1.0): more than another choice of images would explain (p = 0.01).']
     """
     return [_verdict(row, table, measure) for row in changes.to_dict("records")]
 
 
 def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str) -> str:
-    many = row["activations"] > 1
-    who = f"the mean of {row['activations']} activations" if many else _rows(table, row)["who"].iloc[0]
-    text = (
-        f"From {row['base']} to {row['run']}, {who} {_moves(row['corrupted'])} {measure} on corrupted images"
-    )
+    own = _rows(table, row)
+    moves = _moves(row["corrupted"])
+    text = f"From {row['base']} to {row['run']}, {_all_of(own)} {moves} {measure} on corrupted images"
     if math.isnan(row["p"]):
         return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
     interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
     beyond = "more" if row["p"] < LEVEL else "not more"
     return f"{text} ({interval}): {beyond} than another choice of images would explain ({p_text(row['p'])})."
+
+
+def _all_of(own: pd.DataFrame) -> str:
+    """Say of whom the change is the mean."""
+    if len(own) == 1:
+        return str(own["who"].iloc[0])
+    architectures = len(set(own["architecture"]))
+    where = f" in {architectures} architectures" if architectures > 1 else ""
+    return f"the mean of {count(len(set(own['activation'])), 'activation')}{where}"
 
 
 def _moves(difference: float) -> str:

@@ -162,21 +162,26 @@ def _name_points(ax: "Axes", places: list[tuple[float, float, str]], texts: Mapp
         while any(abs(above - place) < line for above in near):
             place -= line / 4
         written.append((x, place))
-        text = ax.annotate(
-            texts[name],
-            (x, place),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.5,
-            color=readable(activation_line(name).colour),
-            bbox=_HALO,
-            parse_math=False,  # a dollar in a name is a dollar
-        )
+        _write_name(ax, name, texts[name], (x, place), bbox=_HALO)
         if place != y:
             (leader,) = ax.plot([x, x + width / 40], [y, place], color=_REFERENCE, linewidth=0.4)
             leader.set_gid(_gid(name))
-        text.set_gid(_gid(name))
+
+
+def _write_name(ax: "Axes", name: str, text: str, place: tuple[float, float], **more: Any) -> None:
+    """Write an activation's name to the right of a place, in its colour."""
+    written = ax.annotate(
+        text,
+        place,
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6.5,
+        color=readable(activation_line(name).colour),
+        parse_math=False,  # a dollar in a name is a dollar
+        **more,
+    )
+    written.set_gid(_gid(name))
 
 
 def depth_lines(
@@ -315,17 +320,7 @@ def _name_ends(ax: "Axes", data: pd.DataFrame, x: str, y: str, *, scale: float =
     for back, lowest in enumerate(reversed(heights)):
         heights[-1 - back] = max(lowest, low + line * (back + 0.4))
     for name, height in zip(last["activation"], heights, strict=True):
-        text = ax.annotate(
-            labels[name],
-            (data[x].max(), height),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.5,
-            color=readable(activation_line(name).colour),
-            parse_math=False,
-        )
-        text.set_gid(_gid(name))
+        _write_name(ax, name, labels[name], (data[x].max(), height))
 
 
 def _depth_axis(ax: "Axes", data: pd.DataFrame) -> None:

@@ -20,7 +20,8 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     """Return one run of all the checkpoints.
 
     Activations that several runs have are told apart, "relu ⟨2⟩ new" from "relu ⟨1⟩ old", and so are
-    checkpoints of one name. What is said of images, corruptions and the rest is the first run's.
+    checkpoints of one name. Settings in which the runs differ are told run by run; all else that is said of
+    images and corruptions is the first run's.
 
     Parameters
     ----------

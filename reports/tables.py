@@ -154,8 +154,8 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
     Returns
     -------
     DataFrame
-        base, run, activations (how many), clean and corrupted (mean change, shares), then the test over
-        images: difference, low, high, p, pairs, test, note.
+        base, run, clean and corrupted (mean change, shares), then the test over images: difference, low,
+        high, p, pairs, test, note.
     """
     runs: dict[tuple[str, str], list[_Pair]] = {}
     for _, _, pair in _of_two_runs(scores):
@@ -174,7 +174,7 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
                 for side in ([pair.own for pair in pairs], [pair.base for pair in pairs])
             )
             test = _test_columns(compare_images(x, y, bootstrap=False))
-        rows.append({"base": name, "run": run, "activations": len(pairs), **changes, **test})
+        rows.append({"base": name, "run": run, **changes, **test})
     return pd.DataFrame(rows)
 
 

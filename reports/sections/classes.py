@@ -8,12 +8,13 @@ from reports import words
 from reports.analysis import Analysis
 from reports.layout import Section
 from reports.style import heat_step
+from reports.tables import NO_OUTCOMES
 from robustbench_act import metrics
 
 MOST = 20
 """Classes that are shown: those of the lowest accuracy."""
 
-NO_OUTCOMES = "This run does not say which images were right: it was made before outcomes were recorded."
+NOT_RECORDED = f"{words.upper_first(NO_OUTCOMES)}: it was made before outcomes were recorded."
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
 
 
@@ -21,7 +22,7 @@ def classes(analysis: Analysis) -> Section:
     """Return the section."""
     title, labels = "Class by class", analysis.run.labels
     nothing = analysis.nothing or (NO_LABELS if labels is None else "")
-    nothing = nothing or (NO_OUTCOMES if analysis.outcomes is None else "")
+    nothing = nothing or (NOT_RECORDED if analysis.outcomes is None else "")
     if nothing or labels is None:
         return Section("classes", title, "Classes", nothing=nothing)
     table = metrics.class_accuracy(analysis.run.cells, labels)

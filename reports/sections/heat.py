@@ -60,7 +60,7 @@ def _figure(
     """Return the heat map as a figure: the same cells."""
     labels = short_labels(dict.fromkeys(one["activation"] for one in columns))
     names = [
-        " ".join(filter(None, (labels[one["activation"]], one["architecture"], one["seed"].strip("–"))))
+        " ".join(filter(None, (labels[one["activation"]], one["architecture"], one["seed"])))
         for one in columns
     ]
     gap = {"name": "", "cells": [{"texts": [""], "step": None, "share": np.nan}] * len(columns)}

@@ -112,8 +112,8 @@ def _boxes(analysis: Analysis) -> list[Panel]:
     panels = []
     for place, (architecture, own) in enumerate(found.groupby("architecture") if len(found) else []):
         low, high = "activation_q05", "activation_q95"
-        found_one = outlier(own, low=low, high=high)
-        ends = found_one[1:] if found_one else (own[low].min(), own[high].max())
+        far = outlier(own, low=low, high=high)
+        ends = far[1:] if far else (own[low].min(), own[high].max())
         drawings = [
             Drawing(
                 name=f"box-{place}-{number:02}-{words.slug(name)}",

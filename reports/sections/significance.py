@@ -59,7 +59,7 @@ def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawi
     return Drawing(
         name=f"significance-matrix-{place}",
         heading=f"Row minus column, points{where}: above over images, below over seeds; p < 0.05",
-        finding="",
+        finding="Differences between every two activations, with those that are beyond noise",
         draw=partial(
             cell_table,
             rows=labels,

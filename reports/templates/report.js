@@ -70,7 +70,7 @@ if (form) {
   };
 
   form.hidden = false;
-  form.querySelector("details").open = boxes.length <= 14 && window.innerWidth > 992;
+  form.querySelector("details").open = boxes.length <= 14 && matchMedia("(min-width: 62rem)").matches;
   form.addEventListener("change", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of form.querySelectorAll("button")) {

@@ -1,0 +1,75 @@
+"""What is said of runs side by side, sentence by sentence."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.changes import details, verdicts
+
+RUNS = {"base": "old", "run": "new"}
+
+
+def rows(**columns: Any) -> pd.DataFrame:
+    """Return rows of `between_runs`: by default one that lost 2 points, beyond other images and seeds."""
+    known = {**RUNS, "architecture": "net", "activation": "relu", "corrupted": -0.02, "left_out": 0}
+    known |= {"images_low": -0.03, "images_adjusted": 0.01, "lost": "fog", "lost_change": -0.05}
+    known |= {"seeds_adjusted": 0.01, "seeds_pairs": 30, "seeds_note": ""}
+    return pd.DataFrame({**{name: [value] for name, value in known.items()}, **columns}).ffill()
+
+
+def change(**columns: Any) -> pd.DataFrame:
+    known = {**RUNS, "corrupted": -0.02, "clean": -0.004, "low": -0.03, "high": -0.01, "p": 0.01, "note": ""}
+    return pd.DataFrame([{**known, **columns}])
+
+
+def test_without_outcomes_chance_cannot_be_told() -> None:
+    said = verdicts(change(p=np.nan, note="this run is old"), rows(), "accuracy")
+    assert said == [
+        "From old to new, ReLU loses 2.0 points of accuracy on corrupted images. "
+        "This run is old, so whether that is chance cannot be said."
+    ]
+
+
+def test_one_activation() -> None:
+    assert details(change(), rows()) == [
+        "Over 30 training seeds it is more than other training runs would explain (p = 0.01). "
+        "Worst is ReLU under fog (−5.0 points). On clean images the change is −0.4 points."
+    ]
+    (kept,) = details(change(), rows(images_adjusted=[0.2], seeds_adjusted=[np.nan], seeds_note=["one seed"]))
+    assert kept.startswith(
+        "Whether other training runs would have told the same cannot be said: one seed. "
+        "A loss of up to 3.0 points is not ruled out by these images. Worst is"
+    )
+
+
+def test_many_activations_are_listed_up_to_six() -> None:
+    names = [f"act{place}" for place in range(9)]
+    moved = [-0.08, -0.07, -0.06, -0.05, -0.04, -0.03, -0.02, 0.01, 0.03]
+    table = pd.concat(
+        [
+            rows(activation=[name], corrupted=[size], images_adjusted=[0.5 if size == 0.01 else 0.001])
+            for name, size in zip(names, moved, strict=True)
+        ],
+        ignore_index=True,
+    )
+    (said,) = details(change(), table)
+    assert said.startswith(
+        "One by one, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, act5 −3.0, 1 more) lost and "
+        "1 (act8 +3.0) gained more than another choice of images would explain "
+        "(Holm’s correction for 9 tests). Over 30 training seeds, 9 moved more than other training runs would explain. "
+        "Where no change is shown, a loss of up to 3.0 points (act7) is not ruled out by these images."
+    )
+
+
+def test_architectures_runs_and_partners_are_told() -> None:
+    table = pd.concat([rows(), rows(architecture=["big"], left_out=[2])], ignore_index=True)
+    (said,) = verdicts(change(), table, "agreement")
+    assert "the mean of 1 activation in 2 architectures loses 2.0 points of agreement" in said
+    changes = pd.concat([change(), change(run="newest")])
+    table = pd.concat([table, rows(run=["newest"], left_out=[1])], ignore_index=True)
+    first, second = details(changes, table)
+    assert first.startswith("new: One by one, 2 (ReLU (net) −2.0, ReLU (big) −2.0) lost and none gained more")
+    assert first.endswith("2 checkpoints have no partner of the same training seed and are left out of this.")
+    assert second.startswith("newest: Over 30 training seeds it is more")
+    assert second.endswith("1 checkpoint has no partner of the same training seed and is left out of this.")
