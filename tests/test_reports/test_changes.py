@@ -57,7 +57,8 @@ def test_many_activations_are_listed_up_to_six() -> None:
     assert said.startswith(
         "One by one, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, act5 −3.0, 1 more) lost and "
         "1 (act8 +3.0) gained more than another choice of images would explain "
-        "(Holm’s correction for 9 tests). Over 30 training seeds, 9 moved more than other training runs would explain. "
+        "(Holm’s correction for 9 tests). "
+        "Over 30 training seeds, 9 moved more than other training runs would explain. "
         "Where no change is shown, a loss of up to 3.0 points (act7) is not ruled out by these images."
     )
 
