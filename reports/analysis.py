@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import tables, words
+from reports import between, tables, words
 from reports.grid import Grid, make_grid
 from reports.names import label, plain_name
+from reports.paired import significance
 from reports.run import RunData
 from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
@@ -119,9 +120,9 @@ class Analysis:
 
     @cached_property
     def significance(self) -> dict[str, pd.DataFrame]:
-        """`tables.significance` of each architecture that has two activations: of the MOST_COMPARED first."""
+        """Of each architecture that has two activations: `paired.significance` of the MOST_COMPARED first."""
         return {
-            str(architecture): tables.significance(
+            str(architecture): significance(
                 self.scores[self.scores["architecture"] == architecture],
                 self.outcomes,
                 list(board["activation"][:MOST_COMPARED]),
@@ -132,13 +133,25 @@ class Analysis:
 
     @cached_property
     def between(self) -> pd.DataFrame:
-        """See `tables.between_runs`; no rows where no activation is in two runs."""
-        return tables.between_runs(self.grid, self.scores, self.outcomes)
+        """See `between.between_runs`; no rows where no activation is in two runs."""
+        return between.between_runs(self.grid, self.scores, self.outcomes)
 
     @cached_property
     def run_changes(self) -> pd.DataFrame:
-        """See `tables.run_changes`; no rows where no activation is in two runs."""
-        return tables.run_changes(self.scores, self.outcomes)
+        """See `between.run_changes`; no rows where no activation is in two runs."""
+        return between.run_changes(self.scores, self.outcomes)
+
+    @cached_property
+    def corruption_changes(self) -> pd.DataFrame:
+        """See `between.corruption_changes`; no rows where no activation is in two runs."""
+        return between.corruption_changes(self.grid, self.scores, self.cells)
+
+    @cached_property
+    def class_changes(self) -> pd.DataFrame:
+        """See `between.class_changes`; no rows where nobody knows the labels, or which images were right."""
+        if self.run.labels is None:
+            return pd.DataFrame()
+        return between.class_changes(self.scores, self.outcomes, self.run.labels)
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:

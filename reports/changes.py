@@ -1,4 +1,4 @@
-"""The sentences about what changed between runs side by side, computed from `reports.tables`."""
+"""The sentences about what changed between runs side by side, computed from `reports.between`."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -20,7 +20,7 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
     Parameters
     ----------
     changes, table : DataFrame
-        `reports.tables.run_changes` and `between_runs`.
+        `reports.between.run_changes` and `between_runs`.
     measure : str
         What the shares are called.
 
@@ -61,9 +61,15 @@ def _moves(difference: float) -> str:
     return f"{'gains' if difference > 0 else 'loses'} {size} points of"
 
 
+def _of_two(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
+    """Return the rows of the same two runs."""
+    own: pd.DataFrame = table[(table["base"] == change["base"]) & (table["run"] == change["run"])]
+    return own
+
+
 def _rows(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
     """Return the rows of two runs, and who they are: with their architecture where these are several."""
-    own: pd.DataFrame = table[(table["base"] == change["base"]) & (table["run"] == change["run"])]
+    own = _of_two(table, change)
     several = len(set(own["architecture"])) > 1
     who = [
         label(row["activation"]) + (f" ({row['architecture']})" if several else "")
@@ -72,21 +78,42 @@ def _rows(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
     return own.assign(who=who)
 
 
-def details(changes: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """Say of each run which activations moved, what cannot be ruled out, the worst, and who had no partner.
+def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFrame) -> list[str]:
+    """Say of each run which activations moved, under what, what cannot be ruled out, and who had no partner.
 
     Parameters
     ----------
     changes, table : DataFrame
         As in `verdicts`.
+    by_corruption : DataFrame
+        `reports.between.corruption_changes`.
     """
     said = []
     for change in changes.to_dict("records"):
         own = _rows(table, change)
         where = f"{change['run']}: " if len(changes) > 1 else ""
-        sentences = (_one_by_one(own), _seeds(own), _room(own), _worst(own, change["clean"]), _left_out(own))
+        sentences = [
+            _one_by_one(own),
+            _seeds(own),
+            _room(own),
+            _corruptions(_of_two(by_corruption, change)),
+            _worst(own, change["clean"]),
+            _left_out(own),
+        ]
         said.append(where + " ".join(filter(None, sentences)))
     return said
+
+
+def alone(activations: Mapping[str, list[str]]) -> str:
+    """Say which activations a run alone has, by run: they are not compared.
+
+    >>> alone({"old": ["mish"], "new": ["relu", "gelu"]})
+    'Not compared, since one run alone has them: Mish (old); ReLU, GELU (new).'
+    >>> alone({"old": [], "new": []})
+    ''
+    """
+    named = [f"{_some(list(map(label, names)))} ({run})" for run, names in activations.items() if names]
+    return f"Not compared, since one run alone has them: {'; '.join(named)}." if named else ""
 
 
 def _one_by_one(own: pd.DataFrame) -> str:
@@ -104,8 +131,31 @@ def _listed(part: pd.DataFrame) -> str:
     if part.empty:
         return "none"
     named = [f"{row['who']} {points(row['corrupted'])}" for row in part.to_dict("records")]
+    return f"{len(named)} ({_some(named)})"
+
+
+def _some(named: list[str]) -> str:
+    """Return the first LISTED, and how many more there are."""
     more = [f"{len(named) - LISTED} more"] if len(named) > LISTED else []
-    return f"{len(named)} ({', '.join([*named[:LISTED], *more])})"
+    return ", ".join([*named[:LISTED], *more])
+
+
+def _corruptions(under: pd.DataFrame) -> str:
+    """Say under which corruptions the mean moved beyond another choice of images; "" where none is tested."""
+    first = under["name"] == under["name"].iloc[0]
+    rows = under[first & (under["corruption"] != "")].rename(columns={"change": "corrupted"})
+    if len(rows) == 1 or rows["adjusted"].isna().all():
+        return ""
+    rows = rows.assign(who=rows["corruption"]).sort_values("corrupted", kind="stable")
+    beyond = rows[rows["adjusted"] < LEVEL]
+    lost, gained = beyond[beyond["corrupted"] < 0], beyond[beyond["corrupted"] > 0].iloc[::-1]
+    mean = "the mean" if rows["name"].iloc[0] == "" else "it"
+    if beyond.empty:
+        moves = f"Under none of {len(rows)} corruptions {mean} moves"
+    else:
+        gains = f"gains under {_listed(gained)}"
+        moves = f"Of {len(rows)} corruptions, {mean} loses under {_listed(lost)} and {gains}"
+    return f"{moves} more than another choice of images would explain."
 
 
 def _seeds(own: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from reports.analysis import Analysis
 from reports.layout import Section
 from reports.names import label, label_and_run
-from reports.style import heat_rules
+from reports.style import change_rules, heat_rules
 from reports.words import number, percent, upper_first
 
 
@@ -28,7 +28,7 @@ def html_page(analysis: Analysis, sections: list[Section]) -> str:
         analysis,
         sections,
         "screen.html.j2",
-        style=Markup("\n").join([asset("report.css"), Markup(heat_rules())]),  # noqa: S704 -- our own colours
+        style=style_rules(),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -54,6 +54,12 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
         sections=sections,
         **more,
     )
+
+
+def style_rules(*more: str) -> Markup:
+    """Return the style sheet: of both screen and paper, our shades, and further files."""
+    shades = Markup("\n".join([heat_rules(), change_rules()]))  # noqa: S704 -- our own colours
+    return Markup("\n").join([asset("report.css"), shades, *map(asset, more)])
 
 
 def asset(name: str) -> Markup:

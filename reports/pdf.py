@@ -5,14 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from markupsafe import Markup
-
 from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
 from reports.fonts import font_rules
-from reports.html import asset, render
+from reports.html import render, style_rules
 from reports.layout import Section
-from reports.style import heat_rules
 
 _BASE = "report:/"  # links inside the page are told by it
 
@@ -56,12 +53,11 @@ def _appendix(sections: Sequence[Section]) -> bool:
 def _page(
     analysis: Analysis, sections: list[Section], contents: Sequence[tuple[str, str]], pages: Mapping[str, int]
 ) -> str:
-    style = "\n".join([asset("report.css"), heat_rules(), asset("print.css")])
     return render(
         analysis,
         sections,
         "print.html.j2",
-        style=Markup(style),  # noqa: S704 -- our own files
+        style=style_rules("print.css"),
         contents=contents,
         pages=pages,
         appendix=_appendix(sections),

@@ -6,6 +6,7 @@ they survive grey print: LayerAct thick, solid and warm; ANAct thick, dashed and
 thin and grey; smooth functions thin, green and purple.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
@@ -153,6 +154,49 @@ def heat_rules() -> str:
     return "\n".join(
         f".h{step} {{ background: {back}; color: {ink}; }}" for step, (back, ink) in enumerate(shades)
     )
+
+
+CHANGE_STEPS = 10
+_MOST_CHANGE = 0.2  # of the strongest colour
+_GAINED, _LOST = (126, 184, 219), (240, 163, 102)
+
+
+def change_step(change: float) -> int:
+    """Return the shade of a change of shares: -CHANGE_STEPS (lost) to CHANGE_STEPS (gained).
+
+    Steps are those of the square root, so that a change of 1 point can be seen beside one of 20.
+
+    >>> change_step(0.0), change_step(-0.05), change_step(0.4)
+    (0, -5, 10)
+    """
+    size = round(CHANGE_STEPS * (min(abs(change), _MOST_CHANGE) / _MOST_CHANGE) ** 0.5)
+    return int(math.copysign(size, change))
+
+
+def change_colours(step: int) -> tuple[str, str]:
+    """Return background and text colour of a shade of `change_step`; black text can be read on all.
+
+    >>> change_colours(0), change_colours(-10), change_colours(10)
+    (('#ffffff', '#1b1f24'), ('#f0a366', '#1b1f24'), ('#7eb8db', '#1b1f24'))
+    """
+    share = abs(step) / CHANGE_STEPS
+    full = _GAINED if step > 0 else _LOST
+    return "#" + "".join(f"{round(255 + (channel - 255) * share):02x}" for channel in full), INK
+
+
+def change_rules() -> str:
+    """Return the style sheet's rules of these shades: .lost1 to .lost10, .gained1 to .gained10."""
+    steps = [step for step in range(-CHANGE_STEPS, CHANGE_STEPS + 1) if step]
+    return "\n".join(f".{change_class(step)} {{ background: {change_colours(step)[0]}; }}" for step in steps)
+
+
+def change_class(step: int) -> str:
+    """Return the style sheet's name of a shade; "" for no change.
+
+    >>> change_class(-3), change_class(0)
+    ('lost3', '')
+    """
+    return f"{'gained' if step > 0 else 'lost'}{abs(step)}" if step else ""
 
 
 def heat_colours(value: float) -> tuple[str, str]:

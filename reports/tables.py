@@ -5,23 +5,16 @@ listed by `failures`. Accuracies are shares (0..1), higher is better. A *group* 
 is one activation in one architecture; its checkpoints differ in their training seed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
-from reports.grid import Grid
-from reports.names import split_run
-from robustbench_act.metrics import checkpoint_scores, corrupted, group_columns, ordered_groups, succeeded
-from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
+from robustbench_act.metrics import checkpoint_scores, corrupted, ordered_groups, succeeded
 
 _GROUP = ["architecture", "activation"]
-NO_OUTCOMES = "this run does not say which images were right"
 
 
 def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -74,205 +67,6 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     seeds = table["seeds"].where(table["seeds"] > 1)
     half = stats.t.ppf(0.975, seeds - 1) * table["spread"] / np.sqrt(seeds)
     return table.assign(low=table["accuracy"] - half, high=table["accuracy"] + half)
-
-
-def significance(
-    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None, names: Sequence[str]
-) -> pd.DataFrame:
-    """Compare every two activations of one architecture: over images, and over training seeds.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        `robustbench_act.metrics.checkpoint_scores` of that architecture.
-    outcomes : Mapping
-        Of each checkpoint (images,): the share of corrupted cells in which each image is right; None where
-        the run does not have them.
-    names : sequence of str
-        Activations.
-
-    Returns
-    -------
-    DataFrame
-        a, b, then for each of "images" and "seeds": difference (a - b, shares), low, high, p, adjusted
-        (Holm over all pairs), pairs, test, note. Over images each activation is the mean of its checkpoints.
-        Over seeds the pairs are the training seeds that both have.
-    """
-    rows = []
-    for first, second in combinations(names, 2):
-        own, other = (scores[scores["activation"] == name] for name in (first, second))
-        rows.append({"a": first, "b": second, **_tests(own, other, outcomes)})
-    return _holm(pd.DataFrame(rows))
-
-
-def between_runs(
-    grid: Grid, scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
-) -> pd.DataFrame:
-    """Compare each activation of a later run with that of the first run that has it.
-
-    Parameters
-    ----------
-    grid
-        All accuracies.
-    scores, outcomes
-        As in `significance`; activations of several runs are named by `reports.names.of_run`.
-
-    Returns
-    -------
-    DataFrame
-        architecture, activation, name (of the later one), left_out (checkpoints of training seeds that only
-        one has), base and run (names of runs), was and now (corrupted accuracy), the changes clean, corrupted
-        and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
-        lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over the rows of two
-        runs. The largest fall first.
-    """
-    rows = [
-        {
-            "architecture": architecture,
-            "activation": plain,
-            "name": pair.own["activation"].iloc[0],
-            "left_out": pair.left_out,
-            **_change(grid, pair.own, pair.base),
-            **_tests(pair.own, pair.base, outcomes),
-        }
-        for architecture, plain, pair in _of_two_runs(scores)
-    ]
-    if not rows:
-        return pd.DataFrame()
-    runs = [_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
-    return pd.concat(runs).sort_values("corrupted", kind="stable", ignore_index=True)
-
-
-def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
-    """Compare two runs as a whole: the mean over the activations that both have, each with equal weight.
-
-    Parameters
-    ----------
-    scores, outcomes
-        As in `between_runs`.
-
-    Returns
-    -------
-    DataFrame
-        base, run, clean and corrupted (mean change, shares), then the test over images: difference, low,
-        high, p, pairs, test, note.
-    """
-    runs: dict[tuple[str, str], list[_Pair]] = {}
-    for _, _, pair in _of_two_runs(scores):
-        runs.setdefault((_run_of(pair.base), _run_of(pair.own)), []).append(pair)
-    rows = []
-    for (name, run), pairs in runs.items():
-        changes = {
-            key: np.mean([pair.own[key].mean() - pair.base[key].mean() for pair in pairs])
-            for key in ("clean", "corrupted")
-        }
-        if outcomes is None:
-            test = _no_test(NO_OUTCOMES)
-        else:
-            x, y = (
-                np.mean([_images(scores_of, outcomes) for scores_of in side], axis=0)
-                for side in ([pair.own for pair in pairs], [pair.base for pair in pairs])
-            )
-            test = _test_columns(compare_images(x, y, bootstrap=False))
-        rows.append({"base": name, "run": run, **changes, **test})
-    return pd.DataFrame(rows)
-
-
-def _of_two_runs(scores: pd.DataFrame) -> Iterator[tuple[str, str, "_Pair"]]:
-    """Yield architecture, activation, and its first run with each later one."""
-    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
-    for (architecture, plain), group in known.groupby(["architecture", "plain"], sort=False):
-        names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
-        base, *later = (group[group["activation"] == name] for name in names)
-        for own in later:
-            yield str(architecture), str(plain), _partners(base, own)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """The scores of an activation in two runs, and how many checkpoints have no partner."""
-
-    base: pd.DataFrame
-    own: pd.DataFrame
-    left_out: int = 0
-
-
-def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
-    """Return the checkpoints of the training seeds that both have; all, where seeds do not tell partners."""
-    seeds = [part["training_seed"] for part in (base, own)]
-    both = set(seeds[0]) & set(seeds[1])
-    if not both or any(known.isna().any() or known.duplicated().any() for known in seeds):
-        return _Pair(base, own)
-    found, other = (part[part["training_seed"].isin(both)] for part in (base, own))
-    return _Pair(found, other, len(base) + len(own) - 2 * len(both))
-
-
-def _run_of(scores: pd.DataFrame) -> str:
-    return split_run(scores["activation"].iloc[0])[2]
-
-
-def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
-    names = ["clean", "corrupted", *group_columns(own)]
-    changes = {name: own[name].mean() - base[name].mean() for name in names}
-    means = [grid.of(part["checkpoint"]).means[:, :, 0].mean(axis=0) for part in (own, base)]
-    by_corruption = means[0] - means[1]
-    worst = int(np.nanargmin(by_corruption))
-    runs: dict[str, Any] = {"base": _run_of(base), "run": _run_of(own)}
-    ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}
-    lost = {"lost": grid.corruptions["corruption"][worst], "lost_change": by_corruption[worst]}
-    return {**runs, **ends, **changes, **lost}
-
-
-def _tests(
-    own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
-) -> dict[str, Any]:
-    """Return the columns of both tests, over images and over training seeds."""
-    found = {"images": _over_images(own, other, outcomes), "seeds": _over_seeds(own, other)}
-    return {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
-
-
-def _holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Add p-values adjusted over all rows, for both tests."""
-    if table.empty:
-        return table
-    return table.assign(**{f"{over}_adjusted": holm(table[f"{over}_p"]) for over in ("images", "seeds")})
-
-
-def _over_images(
-    own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
-) -> dict[str, Any]:
-    if outcomes is None:
-        return _no_test(NO_OUTCOMES)
-    x, y = (_images(part, outcomes) for part in (own, other))
-    return _test_columns(compare_images(x, y, bootstrap=False))
-
-
-def _images(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the mean over checkpoints (images,)."""
-    return np.asarray(np.mean([outcomes[name] for name in scores["checkpoint"]], axis=0))
-
-
-def _over_seeds(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
-    seeds = [part["training_seed"] for part in (own, other)]
-    if any(known.isna().any() for known in seeds):
-        return _no_test("not all training seeds are known")
-    if any(known.duplicated().any() for known in seeds):
-        return _no_test("a training seed comes twice")
-    both = own.merge(other, on="training_seed")
-    if both.empty:
-        return _no_test("no training seed is in both")
-    return _test_columns(compare_seeds(both["corrupted_x"], both["corrupted_y"]))
-
-
-def _no_test(note: str) -> dict[str, Any]:
-    missing = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
-    return {**missing, "pairs": 0, "test": "none", "note": note}
-
-
-def _test_columns(found: Comparison) -> dict[str, Any]:
-    low, high = found.interval
-    numbers = {"difference": found.difference, "low": low, "high": high, "p": found.p}
-    return {**numbers, "pairs": found.pairs, "test": found.test, "note": found.note}
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:

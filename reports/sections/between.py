@@ -1,13 +1,17 @@
 """What changed between runs side by side: each activation of a later run against the first with it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import pandas as pd
 
 from reports import words
 from reports.analysis import Analysis
-from reports.layout import Section
-from reports.names import label
-from reports.style import activation_line
+from reports.figures import cell_table, cell_table_size
+from reports.layout import Drawing, Section
+from reports.names import label, short_labels, split_run
+from reports.style import activation_line, change_class, change_colours, change_step
 from robustbench_act.comparison import LEVEL
 from robustbench_act.metrics import group_columns
 
@@ -20,13 +24,112 @@ def between(analysis: Analysis) -> Section:
         return bare
     groups, several = group_columns(found), len(analysis.architectures) > 1
     runs = found[["base", "run"]].drop_duplicates()
+    maps = list(_maps(analysis))
     content = {
         "runs": f"{runs['base'][0]} → {runs['run'][0]}" if len(runs) == 1 else "",
         "groups": [words.upper_first(name.removeprefix("group_")) for name in groups],
         "rows": [_row(row, groups, several=several) for row in found.to_dict("records")],
         "few": any("cannot reject" in str(note) for note in found["seeds_note"]),
+        "maps": maps,
     }
-    return Section(bare.name, bare.title, bare.short, content, numbers={"between": found})
+    return Section(
+        bare.name,
+        bare.title,
+        bare.short,
+        content,
+        numbers={"between": found, "between-corruptions": analysis.corruption_changes},
+        exports=[_figure(one, place) for place, one in enumerate(maps)],
+    )
+
+
+def _maps(analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """Yield of every two runs the change under each corruption: a column for each activation."""
+    several = len(analysis.architectures) > 1
+    suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
+    all_runs = analysis.corruption_changes.groupby(["base", "run"], sort=False)
+    rank = {key: place for place, key in enumerate(_keys(analysis.between))}
+    for (base, run), found in all_runs:
+        order = sorted(dict.fromkeys(_keys(found)), key=lambda key: rank.get(key, -1))  # the mean is first
+        rows = {key: own.to_dict("records") for key, own in found.groupby(["architecture", "name"])}
+        columns = [_head(*key, several=several) for key in order]
+        yield {
+            "runs": f"{base} → {run}",
+            "columns": columns,
+            "blocks": list(_blocks([rows[key] for key in order], columns, suites)),
+        }
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(table[["architecture", "name"]].itertuples(index=False, name=None))
+
+
+def _head(architecture: str, name: str, *, several: bool) -> dict[str, Any]:
+    """Return what heads a column; the mean over all activations has no name."""
+    known = {"label": label(split_run(name)[0]), "line": activation_line(name)} if name else {"label": "mean"}
+    return {"activation": name, "architecture": architecture if several else "", **known}
+
+
+def _blocks(
+    found: Sequence[Sequence[Mapping[Hashable, Any]]],
+    columns: Sequence[Mapping[str, Any]],
+    suites: Mapping[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of each group of corruptions: its mean, then its members."""
+    rows = list(zip(*found, strict=True))
+    for group in dict.fromkeys(row[0]["group"] for row in rows):
+        yield {
+            "group": group,
+            "rows": [
+                {
+                    "name": own[0]["corruption"] or f"mean of {group}",
+                    "suite": suites.get(own[0]["corruption"], ""),
+                    "mean": not own[0]["corruption"],
+                    "cells": [
+                        {
+                            "activation": column["activation"],
+                            "value": cell["change"],
+                            **change_cell(cell["change"], cell["adjusted"]),
+                        }
+                        for cell, column in zip(own, columns, strict=True)
+                    ],
+                }
+                for own in rows
+                if own[0]["group"] == group
+            ],
+        }
+
+
+def change_cell(change: float, adjusted: float) -> dict[str, Any]:
+    """Return a change as a cell of a table: its text with a star where it is beyond noise, and its shade."""
+    step, beyond = change_step(change), bool(adjusted < LEVEL)
+    text = words.points(change) + "*" * beyond
+    return {"text": text, "step": step, "shade": change_class(step), "beyond": beyond}
+
+
+def _figure(one: Mapping[str, Any], place: int) -> Drawing:
+    """Return a map as a figure: the same cells."""
+    columns, cells = one["columns"], [row["cells"] for block in one["blocks"] for row in block["rows"]]
+    names = [row["name"] for block in one["blocks"] for row in block["rows"]]
+    labels = short_labels(split_run(column["activation"])[0] for column in columns)
+    heads = [
+        " ".join(filter(None, [labels[split_run(column["activation"])[0]] or "mean", column["architecture"]]))
+        for column in columns
+    ]
+    values = [[name, *(cell["value"] for cell in row)] for name, row in zip(names, cells, strict=True)]
+    return Drawing(
+        name=f"change-map-{place}",
+        heading=f"{one['runs']}: change in points",
+        finding="How accuracy changed under each corruption",
+        draw=partial(
+            cell_table,
+            rows=names,
+            columns=heads,
+            texts=[[cell["text"] for cell in row] for row in cells],
+            colours=[[change_colours(cell["step"]) for cell in row] for row in cells],
+        ),
+        size=cell_table_size(len(cells), len(columns)),
+        data=pd.DataFrame(values, columns=["corruption", *heads]),
+    )
 
 
 def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import numpy as np
 from reports import words
 from reports.analysis import Analysis
 from reports.layout import Section
+from reports.paired import NO_OUTCOMES
+from reports.sections.between import change_cell
 from reports.style import heat_step
-from reports.tables import NO_OUTCOMES
 from robustbench_act import metrics
 
 MOST = 20
@@ -34,12 +35,25 @@ def classes(analysis: Analysis) -> Section:
     wide = wide[list(analysis.board[["architecture", "activation"]].itertuples(index=False, name=None))]
     images = table.drop_duplicates("label").set_index("label")["n"]
     order = wide.mean(axis=1).sort_values(kind="stable").index
+    shown = list(order[:MOST])
+    moved = list(analysis.class_changes.groupby(["base", "run"], sort=False)) if len(analysis.between) else []
+    changes = [own.set_index("label").loc[shown, ["difference", "adjusted"]].to_numpy() for _, own in moved]
     content = {
         "columns": analysis.columns,
-        "rows": [_row(wide.loc[place], _name(analysis, place), int(images[place])) for place in order[:MOST]],
+        "rows": [
+            {
+                **_row(wide.loc[place], _name(analysis, place), int(images[place])),
+                "changes": [change_cell(*own[at]) for own in changes],
+            }
+            for at, place in enumerate(shown)
+        ],
+        "runs": [f"{base} → {run}" for (base, run), _ in moved],
         "left_out": max(len(order) - MOST, 0),
     }
-    return Section("classes", title, "Classes", content, numbers={"classes": means.reset_index()})
+    numbers = {"classes": means.reset_index()}
+    if moved:
+        numbers["classes-between"] = analysis.class_changes
+    return Section("classes", title, "Classes", content, numbers=numbers)
 
 
 def _name(analysis: Analysis, place: Any) -> str:

@@ -11,7 +11,8 @@ def verdict(analysis: Analysis) -> Section:
     run, found = analysis.run, analysis.run_changes
     first, more = words.verdict(analysis.board, labelled=run.labelled), _leads(analysis)
     if len(found):  # of several runs the question is what changed
-        more = [*changes.details(found, analysis.between), *first]
+        told = changes.details(found, analysis.between, analysis.corruption_changes)
+        more = [*told, changes.alone(run.info["alone"]), *first]
         first = changes.verdicts(found, analysis.between, analysis.measure)
     return Section(
         "verdict",
@@ -19,7 +20,7 @@ def verdict(analysis: Analysis) -> Section:
         "Verdict",
         {
             "verdicts": first,
-            "leads": more,
+            "leads": [sentence for sentence in more if sentence],
             "fallen": ""
             if analysis.nothing
             else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),

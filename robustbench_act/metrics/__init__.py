@@ -9,7 +9,13 @@ from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_ba
 from robustbench_act.metrics.cells import corrupted, labelled, ordered_groups, succeeded
 from robustbench_act.metrics.declared import METRICS, Metric, group_metric
 from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
-from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, image_accuracy, summary
+from robustbench_act.metrics.summary import (
+    CELL_METRICS,
+    class_accuracy,
+    image_accuracy,
+    image_accuracy_by_corruption,
+    summary,
+)
 
 __all__ = [
     "ALEXNET",
@@ -26,6 +32,7 @@ __all__ = [
     "group_columns",
     "group_metric",
     "image_accuracy",
+    "image_accuracy_by_corruption",
     "labelled",
     "leaderboard",
     "ordered_groups",

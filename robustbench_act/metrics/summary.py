@@ -102,6 +102,25 @@ def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
     return found
 
 
+def image_accuracy_by_corruption(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return (corruptions, images): the share of severities at which each image is classified correctly.
+
+    Parameters
+    ----------
+    cells
+        Rows of `Run.cells` of one checkpoint; the clean cell is left out.
+
+    >>> from robustbench_act.records import pack_outcomes
+    >>> right = pack_outcomes([[True, False], [True, True]])
+    >>> cells = pd.DataFrame({"checkpoint": "a", "table": "32", "corruption": "fog", "severity": [1, 5]})
+    >>> image_accuracy_by_corruption(cells.assign(outcomes=right, n=2)).loc["fog"].to_list()
+    [1.0, 0.5]
+    """
+    rows = corrupted(cells).drop_duplicates(["corruption", "severity"])
+    right = pd.DataFrame(outcomes(rows).astype(float))
+    return right.groupby(rows["corruption"].to_numpy(), sort=False).mean()
+
+
 def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[float]":
     means = bad.pivot_table(index=["checkpoint", "corruption"], columns="severity", values="accuracy")
     means.insert(0, 0.0, clean[means.index.get_level_values("checkpoint")].to_numpy())

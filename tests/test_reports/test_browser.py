@@ -99,12 +99,14 @@ def test_many_runs_are_filtered_one_by_one(browser: Any, tmp_path: Path) -> None
     paths = [Builder().write(tmp_path / name) for name in ("old", "new")]
     (file,) = reports.make_report(*paths).write(tmp_path)
     with Watched(browser, file) as page:
-        rows = "#between ~ div tbody tr"
+        rows, changes = ".between tbody tr", ".changes tr:has-text('fog') td"
+        assert visible(page, changes) == 3  # the mean and two activations
         assert visible(page, rows) == 2
         page.locator("select[name=severity]").select_option("1")
         assert visible(page, rows) == 2
         page.locator("input[value='relu ⟨2⟩ new']").uncheck()
         assert visible(page, rows) == 1
+        assert visible(page, changes) == 2
         assert visible(page, ".board tr:has-text('ReLU')") == 1  # the old one
 
 

@@ -23,6 +23,13 @@ def change(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame([{**known, **columns}])
 
 
+def under(**columns: Any) -> pd.DataFrame:
+    """Return rows of `corruption_changes`, without a test where none is given."""
+    known = {**RUNS, "name": "", "corruption": "fog", "change": -0.05, "adjusted": np.nan}
+    length = max((len(values) for values in columns.values()), default=1)
+    return pd.DataFrame({name: [value] * length for name, value in known.items()} | columns)
+
+
 def test_without_outcomes_chance_cannot_be_told() -> None:
     said = verdicts(change(p=np.nan, note="this run is old"), rows(), "accuracy")
     assert said == [
@@ -32,11 +39,13 @@ def test_without_outcomes_chance_cannot_be_told() -> None:
 
 
 def test_one_activation() -> None:
-    assert details(change(), rows()) == [
+    assert details(change(), rows(), under()) == [
         "Over 30 training seeds it is more than other training runs would explain (p = 0.01). "
         "Worst is ReLU under fog (−5.0 points). On clean images the change is −0.4 points."
     ]
-    (kept,) = details(change(), rows(images_adjusted=[0.2], seeds_adjusted=[np.nan], seeds_note=["one seed"]))
+    (kept,) = details(
+        change(), rows(images_adjusted=[0.2], seeds_adjusted=[np.nan], seeds_note=["one seed"]), under()
+    )
     assert kept.startswith(
         "Whether other training runs would have told the same cannot be said: one seed. "
         "A loss of up to 3.0 points is not ruled out by these images. Worst is"
@@ -53,7 +62,7 @@ def test_many_activations_are_listed_up_to_six() -> None:
         ],
         ignore_index=True,
     )
-    (said,) = details(change(), table)
+    (said,) = details(change(), table, under())
     assert said.startswith(
         "One by one, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, act5 −3.0, 1 more) lost and "
         "1 (act8 +3.0) gained more than another choice of images would explain "
@@ -69,8 +78,25 @@ def test_architectures_runs_and_partners_are_told() -> None:
     assert "the mean of 1 activation in 2 architectures loses 2.0 points of agreement" in said
     changes = pd.concat([change(), change(run="newest")])
     table = pd.concat([table, rows(run=["newest"], left_out=[1])], ignore_index=True)
-    first, second = details(changes, table)
+    first, second = details(changes, table, pd.concat([under(), under(run=["newest"])]))
     assert first.startswith("new: One by one, 2 (ReLU (net) −2.0, ReLU (big) −2.0) lost and none gained more")
     assert first.endswith("2 checkpoints have no partner of the same training seed and are left out of this.")
     assert second.startswith("newest: Over 30 training seeds it is more")
     assert second.endswith("1 checkpoint has no partner of the same training seed and is left out of this.")
+
+
+def test_corruptions_that_moved_the_mean_are_named() -> None:
+    names = ["", "fog", "snow", "frost", "jpeg"]
+    table = under(
+        corruption=names, change=[-0.03, -0.01, -0.05, 0.02, 0.3], adjusted=[0.001, 0.01, 0.02, 0.04, 0.5]
+    )
+    another = under(name=["relu"], corruption=["contrast"], adjusted=[0.0001])
+    (said,) = details(change(), rows(), pd.concat([table, another]))
+    assert (
+        "Of 4 corruptions, the mean loses under 2 (snow −5.0, fog −1.0) and gains under 1 (frost +2.0) "
+        "more than another choice of images would explain. Worst is"
+    ) in said
+    (still,) = details(change(), rows(), table.assign(adjusted=0.05, name="relu"))
+    assert "Under none of 4 corruptions it moves more than another choice of images would explain." in still
+    (single,) = details(change(), rows(), table[:2])
+    assert "corruptions" not in single

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,19 @@ def test_every_accuracy_of_the_heat_map_is_found(report: Report, reader: PdfRead
     text = text_of(reader)
     for value in report.analysis.grid.means[:, :, 0].ravel():
         assert f"{100 * value:.1f}" in text
+
+
+def test_every_change_between_runs_is_found(tmp_path: Path) -> None:
+    later = {key: tuple(count - place for place, count in enumerate(own)) for key, own in CORRECT.items()}
+    runs = Builder().write(tmp_path / "old"), Builder(correct=later).write(tmp_path / "new")
+    report = make_report(*runs)
+    text = squeezed(text_of(PdfReader(io.BytesIO(report.pdf()))))
+    found = {section.name: section.content for section in report.sections}
+    rows = [row for block in found["between"]["maps"][0]["blocks"] for row in block["rows"]]
+    lines = ["".join(cell["text"] for cell in row["cells"]) for row in rows]
+    assert len(lines) == 4
+    assert [line for line in lines if line not in text] == []
+    assert all(row["changes"][0]["text"] in text for row in found["classes"]["rows"])
 
 
 def outline(reader: PdfReader) -> list[tuple[str, int]]:
@@ -147,6 +161,35 @@ def test_table_heads_are_repeated(tmp_path: Path) -> None:
     assert len(severities) > 1
     for page in severities:
         assert "Severity 5" in page
+        assert "Accuracy in %, mean over training seeds" in page
+
+
+def lowest(page: Any) -> str:
+    """Return the last line above the foot of a page."""
+    lines: dict[float, str] = defaultdict(str)
+
+    def keep(text: str, matrix: list[float], own: list[float], *_: object) -> None:
+        height = matrix[1] * own[4] + matrix[3] * own[5] + matrix[5]
+        lines[round(height)] += text.strip()
+
+    page.extract_text(visitor_text=keep)
+    foot, last = sorted(height for height, text in lines.items() if text)[:2]
+    assert "robustness report" in lines[foot]
+    return lines[last]
+
+
+@pytest.mark.parametrize("amount", [27, 36, 45])
+def test_no_heading_of_a_table_stands_alone(amount: int, tmp_path: Path) -> None:
+    """Whatever stands before it, no page ends with a table's title or head."""
+    correct = {(f"act{place:02}", 1): CORRECT["relu", 11] for place in range(amount)}
+    report = Report(reports.load(Builder(correct=correct).write(tmp_path)))
+    pages = PdfReader(io.BytesIO(report.pdf())).pages
+    first = max(at for at, page in enumerate(pages) if "Appendix: the numbers" in page.extract_text())
+    tables = [table for section in report.sections for table in section.tables]
+    titles = {squeezed(text) for table in tables for text in (table.caption, "".join(table.headings))}
+    ends = [squeezed(lowest(page)) for page in pages[first:]]
+    assert len(ends) > 8
+    assert titles.isdisjoint(ends)
 
 
 def test_the_second_engine_has_the_same_text(report: Report, reader: PdfReader) -> None:

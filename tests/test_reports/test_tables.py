@@ -10,6 +10,7 @@ from scipy import stats
 
 from reports import RunData, tables
 from reports.grid import make_grid
+from reports.paired import significance
 from robustbench_act import metrics
 from robustbench_act.statistics import mean_interval
 from tests.build_run import CORRECT, CORRUPTIONS, LAYERS, ORDER, SEVERITIES, SHARES, Builder, by, score
@@ -129,7 +130,7 @@ def test_significance_over_images_and_seeds(run: RunData) -> None:
         )
         for name, seed in CORRECT
     }
-    (row,) = tables.significance(scores, right, ["la_silu", "relu"]).to_dict("records")
+    (row,) = significance(scores, right, ["la_silu", "relu"]).to_dict("records")
     images = (right["la_silu-11"] + right["la_silu-22"] - right["relu-11"] - right["relu-22"]) / 2
     seeds = [score("la_silu", seed) - score("relu", seed) for seed in (11, 22)]
     assert (row["a"], row["b"]) == ("la_silu", "relu")
@@ -147,7 +148,7 @@ def test_activations_without_a_common_seed_have_no_test_over_seeds(run: RunData)
     scores = metrics.checkpoint_scores(run.cells)
     scores.loc[scores["activation"] == "relu", "training_seed"] += 100
     right = {name: np.zeros(4) for name in scores["checkpoint"]}
-    (row,) = tables.significance(scores, right, ["la_silu", "relu"]).to_dict("records")
+    (row,) = significance(scores, right, ["la_silu", "relu"]).to_dict("records")
     assert row["seeds_note"] == "no training seed is in both"
     assert np.isnan(row["seeds_p"])
     assert np.isnan(row["seeds_adjusted"])
@@ -157,7 +158,7 @@ def test_many_pairs_are_corrected_for_their_number() -> None:
     random = np.random.default_rng(2)
     names = ["a", "b", "c"]
     scores = pd.DataFrame({"activation": names, "checkpoint": names, "training_seed": 1, "corrupted": 0.5})
-    table = tables.significance(scores, {name: random.random(50) for name in names}, names)
+    table = significance(scores, {name: random.random(50) for name in names}, names)
     assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
     p = table["images_p"].to_numpy()
     smallest = p.argmin()
@@ -181,7 +182,7 @@ def test_signals_and_distributions_are_those_of_clean_images(run: RunData) -> No
 def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: RunData) -> None:
     scores = metrics.checkpoint_scores(run.cells)
     for seed, note in ((11, "a training seed comes twice"), (None, "not all training seeds are known")):
-        table = tables.significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
+        table = significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
         assert table["seeds_note"].tolist() == [note]
         assert table["images_note"].tolist() == ["this run does not say which images were right"]
 

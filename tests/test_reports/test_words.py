@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from reports import RunData, tables, words
+from reports import RunData, words
+from reports.paired import significance
 from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
 from tests.build_run import Builder
 
@@ -25,7 +26,7 @@ def leads(**scores: tuple[int, ...]) -> tuple[str, str]:
         )
         for _, row in found.iterrows()
     }
-    pairs = tables.significance(found, right, list(leaderboard(cells)["activation"]))
+    pairs = significance(found, right, list(leaderboard(cells)["activation"]))
     return words.beyond_noise(pairs, "images"), words.beyond_noise(pairs, "seeds")
 
 

@@ -1,0 +1,253 @@
+"""What changed from run to run, as tables: whole runs, activations, corruptions and classes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.grid import Grid
+from reports.names import split_run
+from reports.paired import NO_OUTCOMES, columns_of, image_means, paired_tests, untested, with_holm
+from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
+from robustbench_act.statistics import compare_images, holm
+
+
+def between_runs(
+    grid: Grid, scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
+) -> pd.DataFrame:
+    """Compare each activation of a later run with that of the first run that has it.
+
+    Parameters
+    ----------
+    grid
+        All accuracies.
+    scores, outcomes
+        As in `significance`; activations of several runs are named by `reports.names.of_run`.
+
+    Returns
+    -------
+    DataFrame
+        architecture, activation, name (of the later one), left_out (checkpoints of training seeds that only
+        one has), base and run (names of runs), was and now (corrupted accuracy), the changes clean, corrupted
+        and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
+        lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over the rows of two
+        runs. The largest fall first.
+    """
+    rows = [
+        {
+            "architecture": architecture,
+            "activation": plain,
+            "name": pair.own["activation"].iloc[0],
+            "left_out": pair.left_out,
+            **_change(grid, pair.own, pair.base),
+            **paired_tests(pair.own, pair.base, outcomes),
+        }
+        for architecture, plain, pair in _of_two_runs(scores)
+    ]
+    if not rows:
+        return pd.DataFrame()
+    runs = [with_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
+    return pd.concat(runs).sort_values("corrupted", kind="stable", ignore_index=True)
+
+
+def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
+    """Compare two runs as a whole: the mean over the activations that both have, each with equal weight.
+
+    Parameters
+    ----------
+    scores, outcomes
+        As in `between_runs`.
+
+    Returns
+    -------
+    DataFrame
+        base, run, clean and corrupted (mean change, shares), then the test over images: difference, low,
+        high, p, pairs, test, note.
+    """
+    rows = []
+    for (name, run), pairs in _by_runs(scores).items():
+        changes = {
+            key: np.mean([pair.own[key].mean() - pair.base[key].mean() for pair in pairs])
+            for key in ("clean", "corrupted")
+        }
+        test = untested(NO_OUTCOMES)
+        if outcomes is not None:
+            test = columns_of(compare_images(*_sides(pairs, outcomes), bootstrap=False))
+        rows.append({"base": name, "run": run, **changes, **test})
+    return pd.DataFrame(rows)
+
+
+def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Compare two runs corruption by corruption: each activation, and the mean over all of them.
+
+    Parameters
+    ----------
+    grid, scores
+        As in `between_runs`.
+    cells : DataFrame
+        The rows that they are made from.
+
+    Returns
+    -------
+    DataFrame
+        base, run, architecture and name (of the later activation; "" both for the mean over the activations
+        of two runs, where they are several), group and corruption ("" for the mean of a group that has
+        several), change (shares, mean over severities), then the test over images: low, high, p, adjusted.
+        Holm's correction is over the rows of two runs, those of the mean by themselves.
+    """
+    parts = _parts(grid)
+    known = "outcomes" in cells and not cells["outcomes"].isna().any()
+    by_checkpoint = dict(list(cells.groupby("checkpoint", sort=False))) if known else {}
+
+    def images(own: pd.DataFrame) -> NDArray[np.float64]:
+        """Return (corruptions, images): the mean over checkpoints of what is right."""
+        right = [image_accuracy_by_corruption(by_checkpoint[name]) for name in own["checkpoint"]]
+        return np.asarray(np.mean([one.loc[grid.corruptions["corruption"]] for one in right], axis=0))
+
+    tables = []
+    for (base, run), pairs in _by_runs(scores).items():
+        sides = [(images(pair.own), images(pair.base)) if known else None for pair in pairs]
+        changes = [_by_corruption(grid, pair) for pair in pairs]
+        names = [(pair.own["architecture"].iloc[0], pair.own["activation"].iloc[0]) for pair in pairs]
+        columns = list(zip(names, changes, sides, strict=True))
+        if len(pairs) > 1:
+            means = (np.mean([side[place] for side in sides if side], axis=0) for place in (0, 1))
+            whole = (("", ""), np.mean(changes, axis=0), tuple(means) if known else None)
+            columns.insert(0, whole)
+        rows = [
+            {"base": base, "run": run, "architecture": name[0], "name": name[1], **row}
+            for name, change, side in columns
+            for row in _tested(parts, change, side)
+        ]
+        families = pd.DataFrame(rows).groupby([not row["name"] for row in rows], sort=False)
+        tables += [own.assign(adjusted=holm(own["p"])) for _, own in families]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _parts(grid: Grid) -> list[tuple[str, str, NDArray[np.intp]]]:
+    """Return group, corruption and places: of each group with several its mean, then its members."""
+    parts = []
+    for group in grid.groups:
+        places = grid.places(group)
+        parts += [(group, "", places)] if len(places) > 1 else []
+        parts += [
+            (group, grid.corruptions["corruption"][place], places[[at]]) for at, place in enumerate(places)
+        ]
+    return parts
+
+
+def _tested(
+    parts: list[tuple[str, str, NDArray[np.intp]]],
+    change: NDArray[np.float64],
+    sides: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each part."""
+    for group, corruption, places in parts:
+        test = untested(NO_OUTCOMES)
+        if sides is not None:
+            own, base = (side[places].mean(axis=0) for side in sides)
+            test = columns_of(compare_images(own, base, bootstrap=False))
+        tested = {name: test[name] for name in ("low", "high", "p")}
+        yield {"group": group, "corruption": corruption, "change": change[places].mean(), **tested}
+
+
+def class_changes(
+    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None, labels: "pd.Series[int]"
+) -> pd.DataFrame:
+    """Compare two runs class by class: the mean over the activations that both have.
+
+    Parameters
+    ----------
+    scores, outcomes
+        As in `between_runs`.
+    labels
+        int (images,), in the order of the outcomes.
+
+    Returns
+    -------
+    DataFrame
+        base, run, label, then the test over its images as in `run_changes`, and adjusted: Holm over the
+        classes of two runs. No rows without outcomes.
+    """
+    if outcomes is None:
+        return pd.DataFrame()
+    tables = []
+    for (base, run), pairs in _by_runs(scores).items():
+        own, other = _sides(pairs, outcomes)
+        rows = [
+            {"base": base, "run": run, "label": label}
+            | columns_of(compare_images(own[mine], other[mine], bootstrap=False))
+            for label, mine in ((label, (labels == label).to_numpy()) for label in sorted(labels.unique()))
+        ]
+        table = pd.DataFrame(rows)
+        tables.append(table.assign(adjusted=holm(table["p"])))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _by_runs(scores: pd.DataFrame) -> dict[tuple[str, str], list["_Pair"]]:
+    """Return the pairs of activations of every two runs (base, run)."""
+    runs: dict[tuple[str, str], list[_Pair]] = {}
+    for _, _, pair in _of_two_runs(scores):
+        runs.setdefault((_run_of(pair.base), _run_of(pair.own)), []).append(pair)
+    return runs
+
+
+def _sides(
+    pairs: list["_Pair"], outcomes: Mapping[str, NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what is right in each image (images,) now and before: means over pairs, each of equal weight."""
+    own = np.mean([image_means(pair.own, outcomes) for pair in pairs], axis=0)
+    return np.asarray(own), np.asarray(np.mean([image_means(pair.base, outcomes) for pair in pairs], axis=0))
+
+
+def _of_two_runs(scores: pd.DataFrame) -> Iterator[tuple[str, str, "_Pair"]]:
+    """Yield architecture, activation, and its first run with each later one."""
+    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
+    for (architecture, plain), group in known.groupby(["architecture", "plain"], sort=False):
+        names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
+        base, *later = (group[group["activation"] == name] for name in names)
+        for own in later:
+            yield str(architecture), str(plain), _partners(base, own)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """The scores of an activation in two runs, and how many checkpoints have no partner."""
+
+    base: pd.DataFrame
+    own: pd.DataFrame
+    left_out: int = 0
+
+
+def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
+    """Return the checkpoints of the training seeds that both have; all, where seeds do not tell partners."""
+    seeds = [part["training_seed"] for part in (base, own)]
+    both = set(seeds[0]) & set(seeds[1])
+    if not both or any(known.isna().any() or known.duplicated().any() for known in seeds):
+        return _Pair(base, own)
+    found, other = (part[part["training_seed"].isin(both)] for part in (base, own))
+    return _Pair(found, other, len(base) + len(own) - 2 * len(both))
+
+
+def _run_of(scores: pd.DataFrame) -> str:
+    return split_run(scores["activation"].iloc[0])[2]
+
+
+def _by_corruption(grid: Grid, pair: _Pair) -> NDArray[np.float64]:
+    """Return (corruptions,): now - was, means over severities and checkpoints."""
+    own, base = (grid.of(part["checkpoint"]).means[:, :, 0].mean(axis=0) for part in (pair.own, pair.base))
+    return np.asarray(own - base)
+
+
+def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
+    names = ["clean", "corrupted", *group_columns(own)]
+    changes = {name: own[name].mean() - base[name].mean() for name in names}
+    by_corruption = _by_corruption(grid, _Pair(base, own))
+    worst = int(np.nanargmin(by_corruption))
+    runs: dict[str, Any] = {"base": _run_of(base), "run": _run_of(own)}
+    ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}
+    lost = {"lost": grid.corruptions["corruption"][worst], "lost_change": by_corruption[worst]}
+    return {**runs, **ends, **changes, **lost}
