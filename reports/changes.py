@@ -79,7 +79,7 @@ def _rows(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
 
 
 def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFrame) -> list[str]:
-    """Say of each run which activations moved, under what, what cannot be ruled out, and who had no partner.
+    """Say of each run which activations moved and what is not ruled out; then under what, and what is worst.
 
     Parameters
     ----------
@@ -92,15 +92,12 @@ def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFr
     for change in changes.to_dict("records"):
         own = _rows(table, change)
         where = f"{change['run']}: " if len(changes) > 1 else ""
-        sentences = [
-            _one_by_one(own),
-            _seeds(own),
-            _room(own),
-            _corruptions(_of_two(by_corruption, change)),
-            _worst(own, change["clean"]),
-            _left_out(own),
-        ]
-        said.append(where + " ".join(filter(None, sentences)))
+        under = _corruptions(_of_two(by_corruption, change))
+        parts = (
+            (_one_by_one(own), _seeds(own), _room(own)),
+            (under, _worst(own, change["clean"]), _left_out(own)),
+        )
+        said += [where + " ".join(filter(None, sentences)) for sentences in parts]
     return said
 
 
