@@ -102,28 +102,31 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) ->
     known = "outcomes" in cells and not cells["outcomes"].isna().any()
     by_checkpoint = dict(list(cells.groupby("checkpoint", sort=False))) if known else {}
 
-    def images(own: pd.DataFrame) -> NDArray[np.float64]:
+    def right(own: pd.DataFrame) -> NDArray[np.float64]:
         """Return (corruptions, images): the mean over checkpoints of what is right."""
-        right = [image_accuracy_by_corruption(by_checkpoint[name]) for name in own["checkpoint"]]
-        return np.asarray(np.mean([one.loc[grid.corruptions["corruption"]] for one in right], axis=0))
+        whole = np.zeros(1)
+        for name in own["checkpoint"]:
+            whole = whole + image_accuracy_by_corruption(by_checkpoint[name]).loc[order].to_numpy()
+        return whole / len(own)
 
+    order = grid.corruptions["corruption"]
     tables = []
     for (base, run), pairs in _by_runs(scores).items():
-        sides = [(images(pair.own), images(pair.base)) if known else None for pair in pairs]
-        changes = [_by_corruption(grid, pair) for pair in pairs]
-        names = [(pair.own["architecture"].iloc[0], pair.own["activation"].iloc[0]) for pair in pairs]
-        columns = list(zip(names, changes, sides, strict=True))
+        keys = {"base": base, "run": run}
+        rows: list[dict[str, Any]] = []
+        changes, whole = [], np.zeros(1)
+        for pair in pairs:  # what is known of each image is kept of one pair at a time: it may be much
+            moved = right(pair.own) - right(pair.base) if known else None
+            whole = whole if moved is None else whole + moved / len(pairs)
+            changes.append(_by_corruption(grid, pair))
+            facts = {"architecture": pair.own["architecture"].iloc[0], "name": pair.own["activation"].iloc[0]}
+            rows += [{**keys, **facts, **row} for row in _tested(parts, changes[-1], moved)]
+        families = [rows]
         if len(pairs) > 1:
-            means = (np.mean([side[place] for side in sides if side], axis=0) for place in (0, 1))
-            whole = (("", ""), np.mean(changes, axis=0), tuple(means) if known else None)
-            columns.insert(0, whole)
-        rows = [
-            {"base": base, "run": run, "architecture": name[0], "name": name[1], **row}
-            for name, change, side in columns
-            for row in _tested(parts, change, side)
-        ]
-        families = pd.DataFrame(rows).groupby([not row["name"] for row in rows], sort=False)
-        tables += [own.assign(adjusted=holm(own["p"])) for _, own in families]
+            means = _tested(parts, np.mean(changes, axis=0), whole if known else None)
+            families.insert(0, [{**keys, "architecture": "", "name": "", **row} for row in means])
+        for family in map(pd.DataFrame, families):
+            tables.append(family.assign(adjusted=holm(family["p"])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -142,14 +145,14 @@ def _parts(grid: Grid) -> list[tuple[str, str, NDArray[np.intp]]]:
 def _tested(
     parts: list[tuple[str, str, NDArray[np.intp]]],
     change: NDArray[np.float64],
-    sides: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    moved: NDArray[np.float64] | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each part."""
+    """Yield a row for each part, from the change under each corruption, and of each image (now - was)."""
     for group, corruption, places in parts:
         test = untested(NO_OUTCOMES)
-        if sides is not None:
-            own, base = (side[places].mean(axis=0) for side in sides)
-            test = columns_of(compare_images(own, base, bootstrap=False))
+        if moved is not None:
+            own = moved[places].mean(axis=0)
+            test = columns_of(compare_images(own, np.zeros_like(own), bootstrap=False))
         tested = {name: test[name] for name in ("low", "high", "p")}
         yield {"group": group, "corruption": corruption, "change": change[places].mean(), **tested}
 

@@ -38,6 +38,9 @@ TALL = {"curves": 950, "samples": 900}
 WIDTH = 1180
 
 
+STILL = ".filter { position: static !important; }"
+"""So that nothing stands in front of a section."""
+
 NOISE = 0.08
 """Of the spread of a layer's weights."""
 
@@ -51,7 +54,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900})
         page.goto(page_path.as_uri())
-        page.add_style_tag(content=".filter { position: static !important; }")
+        page.add_style_tag(content=STILL)
         page.screenshot(path=GALLERY / "top.png", clip={"x": 0, "y": 0, "width": WIDTH, "height": 980})
         for summary in page.locator("#samples ~ * summary, section:has(#samples) summary").all()[:4]:
             summary.click()
@@ -60,6 +63,7 @@ def main() -> None:
             section.screenshot(path=GALLERY / f"{name}.png")
         (both,) = make_report(run, other).write(folder)
         page.goto(both.as_uri())
+        page.add_style_tag(content=STILL)
         page.locator("section:has(#between)").screenshot(path=GALLERY / "between.png")
         browser.close()
         pages = ["pdftoppm", "-r", "60", "-l", "6", "-png", str(pdf_path), f"{folder}/page"]
