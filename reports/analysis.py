@@ -144,7 +144,14 @@ class Analysis:
     @cached_property
     def corruption_changes(self) -> pd.DataFrame:
         """See `between.corruption_changes`; no rows where no activation is in two runs."""
-        return between.corruption_changes(self.grid, self.scores, self.cells)
+        return between.corruption_changes(
+            self.grid, self.scores, None if self.outcomes is None else self.cells
+        )
+
+    @cached_property
+    def unpaired(self) -> pd.DataFrame:
+        """See `between.unpaired`; no rows where there is a single run."""
+        return between.unpaired(self.scores, self.run.runs)
 
     @cached_property
     def class_changes(self) -> pd.DataFrame:

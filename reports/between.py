@@ -14,6 +14,9 @@ from reports.paired import NO_OUTCOMES, columns_of, image_means, paired_tests, u
 from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
 from robustbench_act.statistics import compare_images, holm
 
+FEWEST = 10
+"""Images that a test over images needs: of very few that move alike, chance looks like certainty."""
+
 
 def between_runs(
     grid: Grid, scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
@@ -54,7 +57,9 @@ def between_runs(
 
 
 def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
-    """Compare two runs as a whole: the mean over the activations that both have, each with equal weight.
+    """Compare two runs as a whole: the mean over the activations compared, each with equal weight.
+
+    An activation is compared with the first run that has it.
 
     Parameters
     ----------
@@ -80,7 +85,7 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
     return pd.DataFrame(rows)
 
 
-def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame | None) -> pd.DataFrame:
     """Compare two runs corruption by corruption: each activation, and the mean over all of them.
 
     Parameters
@@ -88,7 +93,7 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) ->
     grid, scores
         As in `between_runs`.
     cells : DataFrame
-        The rows that they are made from.
+        The rows that they are made from; None where these do not say which images were right.
 
     Returns
     -------
@@ -99,8 +104,7 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) ->
         Holm's correction is over the rows of two runs, those of the mean by themselves.
     """
     parts = _parts(grid)
-    known = "outcomes" in cells and not cells["outcomes"].isna().any()
-    by_checkpoint = dict(list(cells.groupby("checkpoint", sort=False))) if known else {}
+    by_checkpoint = {} if cells is None else dict(list(cells.groupby("checkpoint", sort=False)))
 
     def right(own: pd.DataFrame) -> NDArray[np.float64]:
         """Return (corruptions, images): the mean over checkpoints of what is right."""
@@ -116,14 +120,14 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame) ->
         rows: list[dict[str, Any]] = []
         changes, whole = [], np.zeros(1)
         for pair in pairs:  # what is known of each image is kept of one pair at a time: it may be much
-            moved = right(pair.own) - right(pair.base) if known else None
+            moved = right(pair.own) - right(pair.base) if cells is not None else None
             whole = whole if moved is None else whole + moved / len(pairs)
             changes.append(_by_corruption(grid, pair))
             facts = {"architecture": pair.own["architecture"].iloc[0], "name": pair.own["activation"].iloc[0]}
             rows += [{**keys, **facts, **row} for row in _tested(parts, changes[-1], moved)]
         families = [rows]
         if len(pairs) > 1:
-            means = _tested(parts, np.mean(changes, axis=0), whole if known else None)
+            means = _tested(parts, np.mean(changes, axis=0), whole if cells is not None else None)
             families.insert(0, [{**keys, "architecture": "", "name": "", **row} for row in means])
         for family in map(pd.DataFrame, families):
             tables.append(family.assign(adjusted=holm(family["p"])))
@@ -149,10 +153,7 @@ def _tested(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each part, from the change under each corruption, and of each image (now - was)."""
     for group, corruption, places in parts:
-        test = untested(NO_OUTCOMES)
-        if moved is not None:
-            own = moved[places].mean(axis=0)
-            test = columns_of(compare_images(own, np.zeros_like(own), bootstrap=False))
+        test = untested(NO_OUTCOMES) if moved is None else _over_images(moved[places].mean(axis=0))
         tested = {name: test[name] for name in ("low", "high", "p")}
         yield {"group": group, "corruption": corruption, "change": change[places].mean(), **tested}
 
@@ -160,7 +161,7 @@ def _tested(
 def class_changes(
     scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None, labels: "pd.Series[int]"
 ) -> pd.DataFrame:
-    """Compare two runs class by class: the mean over the activations that both have.
+    """Compare two runs class by class: the mean over the activations compared, as in `run_changes`.
 
     Parameters
     ----------
@@ -172,28 +173,54 @@ def class_changes(
     Returns
     -------
     DataFrame
-        base, run, label, then the test over its images as in `run_changes`, and adjusted: Holm over the
-        classes of two runs. No rows without outcomes.
+        base, run, label, change (shares), then the test over its images as in `run_changes`, and adjusted:
+        Holm over the classes of two runs. Classes of fewer than FEWEST images are not tested. No rows without
+        outcomes.
     """
     if outcomes is None:
         return pd.DataFrame()
     tables = []
     for (base, run), pairs in _by_runs(scores).items():
         own, other = _sides(pairs, outcomes)
+        moved, known = own - other, labels.to_numpy()
         rows = [
-            {"base": base, "run": run, "label": label}
-            | columns_of(compare_images(own[mine], other[mine], bootstrap=False))
-            for label, mine in ((label, (labels == label).to_numpy()) for label in sorted(labels.unique()))
+            {"base": base, "run": run, "label": label, "change": moved[known == label].mean()}
+            | _over_images(moved[known == label])
+            for label in np.unique(known)
         ]
         table = pd.DataFrame(rows)
         tables.append(table.assign(adjusted=holm(table["p"])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+def _over_images(moved: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the columns of the test over images of (images,) now - was; of FEWEST at least."""
+    if len(moved) < FEWEST:
+        return untested(f"fewer than {FEWEST} images")
+    return columns_of(compare_images(moved, np.zeros_like(moved), bootstrap=False))
+
+
+def unpaired(scores: pd.DataFrame, runs: Mapping[str, str]) -> pd.DataFrame:
+    """Return the activations that were measured in one run alone: architecture, activation, run.
+
+    Parameters
+    ----------
+    scores
+        As in `between_runs`.
+    runs
+        The run of each checkpoint; none where there is a single run.
+    """
+    known = scores.assign(activation=[split_run(name)[0] for name in scores["activation"]])
+    known = known[known["checkpoint"].isin(set(runs))]
+    known = known.assign(run=known["checkpoint"].map(runs))
+    found = known[["architecture", "activation", "run"]].drop_duplicates(ignore_index=True)
+    return found[~found.duplicated(["architecture", "activation"], keep=False)].reset_index(drop=True)
+
+
 def _by_runs(scores: pd.DataFrame) -> dict[tuple[str, str], list["_Pair"]]:
-    """Return the pairs of activations of every two runs (base, run)."""
+    """Return the pairs of activations of every two runs (base, run), in the order of the runs."""
     runs: dict[tuple[str, str], list[_Pair]] = {}
-    for _, _, pair in _of_two_runs(scores):
+    for pair in sorted((pair for _, _, pair in _of_two_runs(scores)), key=lambda pair: pair.places):
         runs.setdefault((_run_of(pair.base), _run_of(pair.own)), []).append(pair)
     return runs
 
@@ -223,6 +250,12 @@ class _Pair:
     base: pd.DataFrame
     own: pd.DataFrame
     left_out: int = 0
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Of their runs."""
+        base, own = (split_run(part["activation"].iloc[0])[1] for part in (self.base, self.own))
+        return base, own
 
 
 def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:

@@ -1,13 +1,13 @@
 """The sentences about what changed between runs side by side, computed from `reports.between`."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from reports.names import label
-from reports.words import count, p_text, percent, points, upper_first
+from reports.words import change, count, p_text, percent, points, upper_first
 from robustbench_act.comparison import LEVEL
 
 LISTED = 6
@@ -27,17 +27,22 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
     >>> runs = {"base": "old", "run": "new"}
     >>> changes = pd.DataFrame([{**runs, "corrupted": -0.02, "p": 0.01, "low": -0.03, "high": -0.01}])
     >>> table = pd.DataFrame({**runs, "architecture": "net", "activation": ["relu", "silu"]})
+    >>> table["corrupted"] = -0.02
     >>> verdicts(changes, table, "accuracy")
     ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
     interval over images: −3.0 to −1.0): more than another choice of images would explain (p = 0.01).']
     """
-    return [_verdict(row, table, measure) for row in changes.to_dict("records")]
+    rows = changes.to_dict("records")
+    return [_verdict(row, table, measure, first=str(rows[0]["base"])) for row in rows]
 
 
-def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str) -> str:
+def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str, *, first: str) -> str:
     own = _rows(table, row)
     moves = _moves(row["corrupted"])
-    text = f"From {row['base']} to {row['run']}, {_all_of(own)} {moves} {measure} on corrupted images"
+    lacking = "" if row["base"] == first else f", of those that {first} lacks,"
+    text = (
+        f"From {row['base']} to {row['run']}, {_all_of(own)}{lacking} {moves} {measure} on corrupted images"
+    )
     if math.isnan(row["p"]):
         return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
     interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
@@ -61,21 +66,23 @@ def _moves(difference: float) -> str:
     return f"{'gains' if difference > 0 else 'loses'} {size} points of"
 
 
-def _of_two(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
+def _of_two(table: pd.DataFrame, runs: Mapping[Hashable, Any]) -> pd.DataFrame:
     """Return the rows of the same two runs."""
-    own: pd.DataFrame = table[(table["base"] == change["base"]) & (table["run"] == change["run"])]
+    own: pd.DataFrame = table[(table["base"] == runs["base"]) & (table["run"] == runs["run"])]
     return own
 
 
-def _rows(table: pd.DataFrame, change: Mapping[Hashable, Any]) -> pd.DataFrame:
-    """Return the rows of two runs, and who they are: with their architecture where these are several."""
-    own = _of_two(table, change)
-    several = len(set(own["architecture"])) > 1
-    who = [
-        label(row["activation"]) + (f" ({row['architecture']})" if several else "")
-        for row in own.to_dict("records")
-    ]
-    return own.assign(who=who)
+def _rows(table: pd.DataFrame, runs: Mapping[Hashable, Any]) -> pd.DataFrame:
+    """Return the rows of two runs, with who they are, and their change."""
+    own = _of_two(table, runs)
+    return own.assign(who=list(_who(own)), change=own["corrupted"])
+
+
+def _who(rows: pd.DataFrame) -> Iterator[str]:
+    """Yield what activations are called: with their architecture where these are several."""
+    several = len(set(rows["architecture"])) > 1
+    for row in rows.to_dict("records"):
+        yield label(row["activation"]) + (f" ({row['architecture']})" if several else "")
 
 
 def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFrame) -> list[str]:
@@ -89,28 +96,70 @@ def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFr
         `reports.between.corruption_changes`.
     """
     said = []
-    for change in changes.to_dict("records"):
-        own = _rows(table, change)
-        where = f"{change['run']}: " if len(changes) > 1 else ""
-        under = _corruptions(_of_two(by_corruption, change))
+    for row in changes.to_dict("records"):
+        own = _rows(table, row)
+        where = f"{row['run']}: " if len(changes) > 1 else ""
+        under = _corruptions(_of_two(by_corruption, row), own)
         parts = (
             (_one_by_one(own), _seeds(own), _room(own)),
-            (under, _worst(own, change["clean"]), _left_out(own)),
+            (under, _worst(own, row["clean"]), _left_out(own)),
         )
         said += [where + " ".join(filter(None, sentences)) for sentences in parts]
     return said
 
 
-def alone(activations: Mapping[str, list[str]]) -> str:
-    """Say which activations a run alone has, by run: they are not compared.
+def unpaired(found: pd.DataFrame) -> str:
+    """Say which activations were measured in one run alone: they are not compared.
 
-    >>> alone({"old": ["mish"], "new": ["relu", "gelu"]})
-    'Not compared, since one run alone has them: Mish (old); ReLU, GELU (new).'
-    >>> alone({"old": [], "new": []})
+    Parameters
+    ----------
+    found : DataFrame
+        `reports.between.unpaired`.
+
+    >>> rows = {"architecture": "net", "activation": ["mish", "relu", "gelu"], "run": ["old", "new", "new"]}
+    >>> unpaired(pd.DataFrame(rows))
+    'Not compared, since measured in one run alone: Mish (old); ReLU, GELU (new).'
+    >>> unpaired(pd.DataFrame())
     ''
     """
-    named = [f"{_some(list(map(label, names)))} ({run})" for run, names in activations.items() if names]
-    return f"Not compared, since one run alone has them: {'; '.join(named)}." if named else ""
+    if found.empty:
+        return ""
+    named = [f"{_some(list(_who(own)))} ({run})" for run, own in found.groupby("run", sort=False)]
+    return f"Not compared, since measured in one run alone: {'; '.join(named)}."
+
+
+def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, tests: int) -> str:
+    """Say under which corruptions, or in which classes, something moved; "" where nothing is tested.
+
+    Parameters
+    ----------
+    names
+        Of the rows.
+    table : DataFrame
+        change (shares) and adjusted (p).
+    who, things
+        What moves, and what the rows are.
+    tests
+        That p was adjusted for.
+
+    >>> table = pd.DataFrame({"change": [-0.03, 0.02, -0.01], "adjusted": [0.01, 0.02, 0.2]})
+    >>> moved(["a", "b", "c"], table, who="the mean", things="classes", tests=3)
+    'Of 3 classes, the mean loses in 1 (a −3.0) and gains in 1 (b +2.0) more than another choice of images
+    would explain (Holm’s correction for 3 tests).'
+    """
+    if len(table) == 1 or table["adjusted"].isna().all():
+        return ""
+    into = "under" if things == "corruptions" else "in"
+    rows = table.assign(who=list(names)).sort_values("change", kind="stable")
+    beyond = rows[rows["adjusted"] < LEVEL]
+    if beyond.empty:
+        said = f"{upper_first(into)} none of {len(rows):,} {things} {who} moves"
+    else:
+        lost, gained = beyond[beyond["change"] < 0], beyond[beyond["change"] > 0].iloc[::-1]
+        gains = f"gains {into} {_listed(gained)}"
+        said = f"Of {len(rows):,} {things}, {who} loses {into} {_listed(lost)} and {gains}"
+    correction = f"Holm’s correction for {tests:,} tests"
+    return f"{said} more than another choice of images would explain ({correction})."
 
 
 def _one_by_one(own: pd.DataFrame) -> str:
@@ -125,10 +174,11 @@ def _one_by_one(own: pd.DataFrame) -> str:
 
 
 def _listed(part: pd.DataFrame) -> str:
+    """Return how many rows there are, and the first of them: who, and their change."""
     if part.empty:
         return "none"
-    named = [f"{row['who']} {points(row['corrupted'])}" for row in part.to_dict("records")]
-    return f"{len(named)} ({_some(named)})"
+    pairs = zip(part["who"], part["change"], strict=True)
+    return f"{len(part)} ({_some([f'{who} {change(size)}' for who, size in pairs])})"
 
 
 def _some(named: list[str]) -> str:
@@ -137,22 +187,12 @@ def _some(named: list[str]) -> str:
     return ", ".join([*named[:LISTED], *more])
 
 
-def _corruptions(under: pd.DataFrame) -> str:
-    """Say under which corruptions the mean moved beyond another choice of images; "" where none is tested."""
-    first = under["name"] == under["name"].iloc[0]
-    rows = under[first & (under["corruption"] != "")].rename(columns={"change": "corrupted"})
-    if len(rows) == 1 or rows["adjusted"].isna().all():
-        return ""
-    rows = rows.assign(who=rows["corruption"]).sort_values("corrupted", kind="stable")
-    beyond = rows[rows["adjusted"] < LEVEL]
-    lost, gained = beyond[beyond["corrupted"] < 0], beyond[beyond["corrupted"] > 0].iloc[::-1]
-    mean = "the mean" if rows["name"].iloc[0] == "" else "it"
-    if beyond.empty:
-        moves = f"Under none of {len(rows)} corruptions {mean} moves"
-    else:
-        gains = f"gains under {_listed(gained)}"
-        moves = f"Of {len(rows)} corruptions, {mean} loses under {_listed(lost)} and {gains}"
-    return f"{moves} more than another choice of images would explain."
+def _corruptions(under: pd.DataFrame, own: pd.DataFrame) -> str:
+    """Say under which corruptions the mean moved, or the only activation there is."""
+    family = under[under["name"] == under["name"].iloc[0]]
+    rows = family[family["corruption"] != ""]
+    who = "the mean of these networks" if len(own) > 1 else str(own["who"].iloc[0])
+    return moved(rows["corruption"], rows, who=who, things="corruptions", tests=len(family))
 
 
 def _seeds(own: pd.DataFrame) -> str:

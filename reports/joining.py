@@ -20,8 +20,8 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     """Return one run of all the checkpoints.
 
     Activations that several runs have are told apart, "relu ⟨2⟩ new" from "relu ⟨1⟩ old", and so are
-    checkpoints of one name. Settings in which the runs differ are told run by run, and so are the activations
-    that one alone has; all else that is said of images and corruptions is the first run's.
+    checkpoints of one name. Settings in which the runs differ are told run by run; all else that is said of
+    images and corruptions is the first run's.
 
     Parameters
     ----------
@@ -63,23 +63,19 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
         ),
         "checkpoints": [entry for run in renamed for entry in run.info["checkpoints"]],
         "runs": dict(zip(names, (str(path) for path, _ in runs), strict=True)),
-        "alone": {name: _alone(run, shared) for name, (_, run) in zip(names, runs, strict=True)},
     }
     return replace(
         first,
         info={key: value for key, value in info.items() if key != "tables"},
         cells=pd.concat([run.cells for run in renamed], ignore_index=True),
+        runs={
+            checkpoint: name
+            for name, run in zip(names, renamed, strict=True)
+            for checkpoint in run.cells["checkpoint"].unique()
+        },
         layers=pd.concat(
             [run.layers for run in renamed if len(run.layers)] or [first.layers], ignore_index=True
         ),
-    )
-
-
-def _alone(run: RunData, shared: set[Any]) -> list[str]:
-    """Return the activations of which no other run has any."""
-    pairs = zip(run.cells["architecture"], run.cells["activation"], strict=True)
-    return sorted(
-        {activation for architecture, activation in pairs if (architecture, activation) not in shared}
     )
 
 

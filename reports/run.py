@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class RunData:
         on the clean image.
     labels : Series or None
         int (images,), in the order of the outcomes; None where nobody knows them.
+    runs : Mapping
+        The run of each checkpoint, where several are side by side.
     """
 
     info: Mapping[str, Any]
@@ -64,6 +66,7 @@ class RunData:
     samples: Mapping[str, bytes]
     labelled: bool = True
     labels: "pd.Series[int] | None" = None
+    runs: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(run_dir: str | Path) -> RunData:

@@ -161,16 +161,19 @@ _MOST_CHANGE = 0.2  # of the strongest colour
 _GAINED, _LOST = (126, 184, 219), (240, 163, 102)
 
 
-def change_step(change: float) -> int:
+def change_step(change: float, *, beyond: bool) -> int:
     """Return the shade of a change of shares: -CHANGE_STEPS (lost) to CHANGE_STEPS (gained).
 
-    Steps are those of the square root, so that a change of 1 point can be seen beside one of 20.
+    Steps are those of the square root, so that a change of 1 point can be seen beside one of 20. Those that
+    chance may explain are half as strong: what catches the eye is a finding.
 
-    >>> change_step(0.0), change_step(-0.05), change_step(0.4)
-    (0, -5, 10)
+    >>> change_step(0.0, beyond=True), change_step(-0.05, beyond=True), change_step(0.4, beyond=False)
+    (0, -5, 5)
     """
-    size = round(CHANGE_STEPS * (min(abs(change), _MOST_CHANGE) / _MOST_CHANGE) ** 0.5)
-    return int(math.copysign(size, change))
+    if math.isnan(change):
+        return 0
+    full = CHANGE_STEPS if beyond else CHANGE_STEPS / 2
+    return int(math.copysign(round(full * (min(abs(change), _MOST_CHANGE) / _MOST_CHANGE) ** 0.5), change))
 
 
 def change_colours(step: int) -> tuple[str, str]:

@@ -85,6 +85,16 @@ def points(difference: float) -> str:
     return "n/a" if math.isnan(difference) else "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
+def change(difference: float) -> str:
+    """Return a difference in percentage points, with two decimals where one would say that there is none.
+
+    >>> change(-0.0123), change(0.0003), change(0.0)
+    ('−1.2', '+0.03', '0.0')
+    """
+    text = points(difference)
+    return text if text != "0.0" or difference == 0 else f"{100 * difference:+.2f}".replace("-", "−")
+
+
 def p_value(p: float) -> str:
     """Return a p-value with two digits, those that are very small as a bound.
 

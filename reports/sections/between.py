@@ -11,7 +11,8 @@ from reports.analysis import Analysis
 from reports.figures import cell_table, cell_table_size
 from reports.layout import Drawing, Section
 from reports.names import label, short_labels, split_run
-from reports.style import activation_line, change_class, change_colours, change_step
+from reports.sections.cells import change_cell
+from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
 from robustbench_act.metrics import group_columns
 
@@ -24,7 +25,7 @@ def between(analysis: Analysis) -> Section:
         return bare
     groups, several = group_columns(found), len(analysis.architectures) > 1
     runs = found[["base", "run"]].drop_duplicates()
-    maps = list(_maps(analysis))
+    maps, by_corruption = list(_maps(analysis)), analysis.corruption_changes
     content = {
         "runs": f"{runs['base'][0]} → {runs['run'][0]}" if len(runs) == 1 else "",
         "groups": [words.upper_first(name.removeprefix("group_")) for name in groups],
@@ -37,7 +38,7 @@ def between(analysis: Analysis) -> Section:
         bare.title,
         bare.short,
         content,
-        numbers={"between": found, "between-corruptions": analysis.corruption_changes},
+        numbers={"between": found, "between-corruptions": by_corruption.replace({"name": {"": "mean"}})},
         exports=[_figure(one, place) for place, one in enumerate(maps)],
     )
 
@@ -99,13 +100,6 @@ def _blocks(
         }
 
 
-def change_cell(change: float, adjusted: float) -> dict[str, Any]:
-    """Return a change as a cell of a table: its text with a star where it is beyond noise, and its shade."""
-    step, beyond = change_step(change), bool(adjusted < LEVEL)
-    text = words.points(change) + "*" * beyond
-    return {"text": text, "step": step, "shade": change_class(step), "beyond": beyond}
-
-
 def _figure(one: Mapping[str, Any], place: int) -> Drawing:
     """Return a map as a figure: the same cells."""
     columns, cells = one["columns"], [row["cells"] for block in one["blocks"] for row in block["rows"]]
@@ -118,7 +112,7 @@ def _figure(one: Mapping[str, Any], place: int) -> Drawing:
     values = [[name, *(cell["value"] for cell in row)] for name, row in zip(names, cells, strict=True)]
     return Drawing(
         name=f"change-map-{place}",
-        heading=f"{one['runs']}: change in points",
+        heading=f"{one['runs']}: change in points (* beyond noise: p < 0.05)",
         finding="How accuracy changed under each corruption",
         draw=partial(
             cell_table,

@@ -6,9 +6,11 @@ import numpy as np
 
 from reports import words
 from reports.analysis import Analysis
+from reports.between import FEWEST
+from reports.changes import moved
 from reports.layout import Section
 from reports.paired import NO_OUTCOMES
-from reports.sections.between import change_cell
+from reports.sections.cells import change_cell
 from reports.style import heat_step
 from robustbench_act import metrics
 
@@ -36,8 +38,8 @@ def classes(analysis: Analysis) -> Section:
     images = table.drop_duplicates("label").set_index("label")["n"]
     order = wide.mean(axis=1).sort_values(kind="stable").index
     shown = list(order[:MOST])
-    moved = list(analysis.class_changes.groupby(["base", "run"], sort=False)) if len(analysis.between) else []
-    changes = [own.set_index("label").loc[shown, ["difference", "adjusted"]].to_numpy() for _, own in moved]
+    moves = list(analysis.class_changes.groupby(["base", "run"], sort=False)) if len(analysis.between) else []
+    changes = [own.set_index("label").loc[shown, ["change", "adjusted"]].to_numpy() for _, own in moves]
     content = {
         "columns": analysis.columns,
         "rows": [
@@ -47,13 +49,23 @@ def classes(analysis: Analysis) -> Section:
             }
             for at, place in enumerate(shown)
         ],
-        "runs": [f"{base} → {run}" for (base, run), _ in moved],
+        "runs": [f"{base} → {run}" for (base, run), _ in moves],
+        "moved": list(filter(None, (_moved(analysis, pair, own) for pair, own in moves))),
+        "few": any(own["p"].isna().any() for _, own in moves) and FEWEST,
         "left_out": max(len(order) - MOST, 0),
     }
     numbers = {"classes": means.reset_index()}
-    if moved:
+    if moves:
         numbers["classes-between"] = analysis.class_changes
     return Section("classes", title, "Classes", content, numbers=numbers)
+
+
+def _moved(analysis: Analysis, runs: Any, own: Any) -> str:
+    """Say which classes moved, of all that there are."""
+    names = [_name(analysis, place) for place in own["label"]]
+    tests = int(own["p"].notna().sum())
+    said = moved(names, own, who="the mean of these networks", things="classes", tests=tests)
+    return f"{' → '.join(runs)}: {said}" if said else ""
 
 
 def _name(analysis: Analysis, place: Any) -> str:

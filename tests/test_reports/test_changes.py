@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.changes import details, verdicts
+from reports.sections.cells import change_cell
 
 RUNS = {"base": "old", "run": "new"}
 
@@ -97,13 +98,31 @@ def test_corruptions_that_moved_the_mean_are_named() -> None:
     table = under(
         corruption=names, change=[-0.03, -0.01, -0.05, 0.02, 0.3], adjusted=[0.001, 0.01, 0.02, 0.04, 0.5]
     )
-    another = under(name=["relu"], corruption=["contrast"], adjusted=[0.0001])
-    _, said = details(change(), rows(), pd.concat([table, another]))
+    others = [under(name=["relu"], corruption=["contrast"], adjusted=[0.0001])]
+    others += [under(run=["newest"], corruption=["contrast"], adjusted=[0.0001])]
+    both = pd.concat([rows(), rows(activation=["silu"])])
+    _, said = details(change(), both, pd.concat([table, *others]))
     assert said.startswith(
-        "Of 4 corruptions, the mean loses under 2 (snow −5.0, fog −1.0) and gains under 1 (frost +2.0) "
-        "more than another choice of images would explain. Worst is"
+        "Of 4 corruptions, the mean of these networks loses under 2 (snow −5.0, fog −1.0) and gains under 1 "
+        "(frost +2.0) more than another choice of images would explain (Holm’s correction for 5 tests). "
     )
     _, still = details(change(), rows(), table.assign(adjusted=0.05, name="relu"))
-    assert "Under none of 4 corruptions it moves more than another choice of images would explain." in still
+    assert still.startswith("Under none of 4 corruptions ReLU moves more than another choice of images would")
     _, single = details(change(), rows(), table[:2])
     assert "corruptions" not in single
+
+
+def test_small_changes_that_are_sure_are_not_said_to_be_none() -> None:
+    table = under(corruption=["fog", "snow"], change=[-0.0003, 0.1], adjusted=[0.001, 0.5])
+    assert "loses under 1 (fog −0.03)" in details(change(), rows(), table)[1]
+    assert change_cell(-0.0003, 0.001)["text"] == "−0.03*"
+    assert change_cell(-0.0003, 0.2)["text"] == "−0.03"
+    assert change_cell(float("nan"), float("nan"))["text"] == "n/a"
+
+
+def test_what_later_runs_add_is_said_to_be_that() -> None:
+    changes = pd.concat([change(), change(base="new", run="newest")])
+    table = pd.concat([rows(), rows(base=["new"], run=["newest"])])
+    first, second = verdicts(changes, table, "accuracy")
+    assert first.startswith("From old to new, ReLU loses")
+    assert second.startswith("From new to newest, ReLU, of those that old lacks, loses")

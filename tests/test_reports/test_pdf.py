@@ -1,6 +1,7 @@
 """The PDF: every number can be found in it, links lead where they say, and no machine needs fonts."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -176,6 +177,17 @@ def lowest(page: Any) -> str:
     foot, last = sorted(height for height, text in lines.items() if text)[:2]
     assert "robustness report" in lines[foot]
     return lines[last]
+
+
+def test_a_digest_stands_on_one_line(tmp_path: Path) -> None:
+    digest = "0123456789abcdef" * 4
+    folder = Builder().write(tmp_path)
+    info = json.loads((folder / "run.json").read_text())
+    for entry in info["checkpoints"]:
+        entry["digest"] = digest
+    (folder / "run.json").write_text(json.dumps(info))
+    pages = PdfReader(io.BytesIO(make_report(folder).pdf())).pages
+    assert pages[-1].extract_text().count(digest) == len(CORRECT)
 
 
 @pytest.mark.parametrize("amount", [27, 36, 45])

@@ -18,6 +18,7 @@ from robustbench_act.metrics import (
     class_accuracy,
     group_columns,
     image_accuracy,
+    image_accuracy_by_corruption,
     leaderboard,
     run_baseline,
     summary,
@@ -116,6 +117,25 @@ def test_images_weigh_severities_within_their_corruption() -> None:
     assert found == pytest.approx((right[1:3].mean(0) + right[3]) / 2)
     assert found.mean() == pytest.approx(leaderboard(fewer)["corrupted"][0])
     assert image_accuracy(cells[:1]).tolist() == right[0].tolist()
+
+
+def test_images_by_corruption_count_a_cell_once_and_tell_tables_apart() -> None:
+    """fog comes with two tables of constants, and one of its cells in two suites."""
+    right = np.random.default_rng(3).random((7, 20)) < 0.5
+    cells = pd.DataFrame(
+        {
+            "checkpoint": "a",
+            "table": ["", "32", "32", "224", "224", "32", "32"],
+            "corruption": ["clean", *["fog"] * 4, "snow", "fog"],
+            "severity": [0, 1, 5, 1, 5, 3, 5],
+            "n": 20,
+            "outcomes": pack_outcomes(np.vstack([right[:6], right[2]])),
+        }
+    )
+    found = image_accuracy_by_corruption(cells)
+    assert found.index.tolist() == ["fog [32]", "fog [224]", "snow"]
+    expected = [(right[1] + right[2] * 1) / 2, (right[3] + right[4] * 1) / 2, right[5] * 1]
+    assert found.to_numpy().tolist() == np.array(expected, dtype=float).tolist()
 
 
 def test_alexnet_is_for_imagenet_c_alone() -> None:
