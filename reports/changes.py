@@ -1,7 +1,7 @@
 """The sentences about what changed between runs side by side, computed from `reports.between`."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -75,14 +75,12 @@ def _of_two(table: pd.DataFrame, runs: Mapping[Hashable, Any]) -> pd.DataFrame:
 def _rows(table: pd.DataFrame, runs: Mapping[Hashable, Any]) -> pd.DataFrame:
     """Return the rows of two runs, with who they are, and their change."""
     own = _of_two(table, runs)
-    return own.assign(who=list(_who(own)), change=own["corrupted"])
-
-
-def _who(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield what activations are called: with their architecture where these are several."""
-    several = len(set(rows["architecture"])) > 1
-    for row in rows.to_dict("records"):
-        yield label(row["activation"]) + (f" ({row['architecture']})" if several else "")
+    several = len(set(own["architecture"])) > 1
+    who = [
+        label(row["activation"]) + (f" ({row['architecture']})" if several else "")
+        for row in own.to_dict("records")
+    ]
+    return own.assign(who=who, change=own["corrupted"])
 
 
 def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFrame) -> list[str]:
@@ -108,13 +106,15 @@ def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFr
     return said
 
 
-def unpaired(found: pd.DataFrame) -> str:
+def unpaired(found: pd.DataFrame, *, several: bool = False) -> str:
     """Say which activations were measured in one run alone: they are not compared.
 
     Parameters
     ----------
     found : DataFrame
         `reports.between.unpaired`.
+    several
+        Whether there are several architectures, so that they have to be named.
 
     >>> rows = {"architecture": "net", "activation": ["mish", "relu", "gelu"], "run": ["old", "new", "new"]}
     >>> unpaired(pd.DataFrame(rows))
@@ -124,7 +124,11 @@ def unpaired(found: pd.DataFrame) -> str:
     """
     if found.empty:
         return ""
-    named = [f"{_some(list(_who(own)))} ({run})" for run, own in found.groupby("run", sort=False)]
+    where = [f" in {name}" if several else "" for name in found["architecture"]]
+    who = [label(name) + tail for name, tail in zip(found["activation"], where, strict=True)]
+    named = [
+        f"{_some(list(own['who']))} ({run})" for run, own in found.assign(who=who).groupby("run", sort=False)
+    ]
     return f"Not compared, since measured in one run alone: {'; '.join(named)}."
 
 

@@ -12,7 +12,7 @@ def verdict(analysis: Analysis) -> Section:
     first, more = words.verdict(analysis.board, labelled=run.labelled), _leads(analysis)
     if len(found):  # of several runs the question is what changed
         told = changes.details(found, analysis.between, analysis.corruption_changes)
-        more = [*told, changes.unpaired(analysis.unpaired), *first]
+        more = [*told, changes.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
         first = changes.verdicts(found, analysis.between, analysis.measure)
     return Section(
         "verdict",

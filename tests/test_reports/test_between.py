@@ -1,5 +1,6 @@
 """What changed between runs, table by table, against sums written out by hand."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reports import make_report
-from reports.between import class_changes
+from reports.between import class_changes, unpaired
 from tests.build_run import CLASSES, CORRECT, CORRUPTIONS, LABELS, ORDER, SEVERITIES, Builder, N, by
 
 FALL = {("relu", 11): (0, 0, -21, 0, 0, -42, -58), ("relu", 22): (0, 0, 0, 0, 0, 0, -28)}
@@ -68,7 +69,7 @@ def test_the_change_under_each_corruption(runs: tuple[Path, Path]) -> None:
             assert row["change"] == pytest.approx((now - was).mean(), abs=1e-12)
             test = stats.ttest_rel(now, was)
             p = 1.0 if (now == was).all() else float(test.pvalue)
-            assert row["p"] == pytest.approx(p)
+            assert row["p"] == pytest.approx(p, rel=1e-9, abs=0)
             if p < 1:
                 low, high = test.confidence_interval()
                 assert (row["low"], row["high"]) == pytest.approx((low, high))
@@ -133,6 +134,13 @@ def test_three_runs_are_families_of_their_own_and_seeds_need_not_match(tmp_path:
     row = by(two, "name", "corruption")["", "fog"]
     silu = fmean(LATER["la_silu", 11][place] - CORRECT["la_silu", 11][place] for place in (5, 6)) / N
     assert row["change"] == pytest.approx((relu + silu) / 2)
+    alone = [
+        np.mean([own["la_silu", 11][place] > ORDER for place in (5, 6)], axis=0) for own in (LATER, CORRECT)
+    ]
+    moved = side(LATER, ["relu"], "fog") - side(CORRECT, ["relu"], "fog") + alone[0] - alone[1]
+    test = stats.ttest_1samp(moved / 2, 0)
+    assert row["p"] == pytest.approx(test.pvalue, rel=1e-9, abs=0)
+    assert (row["low"], row["high"]) == pytest.approx(tuple(test.confidence_interval()))
     by_class = analysis.class_changes[analysis.class_changes["run"] == "mid"]
     assert by_class["change"].mean() == pytest.approx(whole.loc["mid", "corrupted"])  # 50 images in each
     assert whole.loc["mid", "difference"] == pytest.approx(whole.loc["mid", "corrupted"])
@@ -181,6 +189,31 @@ def test_what_one_run_alone_has_is_said(tmp_path: Path) -> None:
     failed = {f"relu-{seed}": "out of ink" for seed in (11, 22)}
     gone = Builder(failed=failed).write(tmp_path / "gone")
     assert "Not compared, since measured in one run alone: ReLU (old)." in make_report(old, gone).html()
+
+
+def test_an_activation_of_another_architecture_is_another() -> None:
+    scores = pd.DataFrame(
+        {
+            "checkpoint": ["a", "b", "c"],
+            "architecture": ["net", "net", "big"],
+            "activation": ["relu ⟨1⟩ old", "relu ⟨2⟩ new", "relu"],
+        }
+    )
+    found = unpaired(scores, {"a": "old", "b": "new", "c": "old"})
+    assert found.to_dict("records") == [{"architecture": "big", "activation": "relu", "run": "old"}]
+    assert unpaired(scores, {}).empty
+
+
+def test_of_which_architecture_an_activation_is_not_compared(tmp_path: Path) -> None:
+    run = Builder().write(tmp_path / "old"), Builder().write(tmp_path / "new")
+    big = Builder(architecture="big", correct={("relu", 1): CORRECT["relu", 11]})
+    for kind, table in (("cells", big.cells()), ("layers", big.layers())):
+        table.assign(checkpoint="big-1").to_parquet(run[0] / kind / "part-9.parquet")
+    info = json.loads((run[0] / "run.json").read_text())
+    info["checkpoints"].append({**big.run_json()["checkpoints"][0], "name": "big-1"})
+    (run[0] / "run.json").write_text(json.dumps(info))
+    page = make_report(*run).html()
+    assert "Not compared, since measured in one run alone: ReLU in big (old)." in page
 
 
 def test_the_page_has_every_change_and_marks_those_beyond_noise(runs: tuple[Path, Path]) -> None:
