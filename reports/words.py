@@ -88,11 +88,11 @@ def points(difference: float) -> str:
 def change(difference: float) -> str:
     """Return a difference in percentage points, with two decimals where one would say that there is none.
 
-    >>> change(-0.0123), change(0.0003), change(0.0)
+    >>> change(-0.0123), change(0.0003), change(1e-17)
     ('−1.2', '+0.03', '0.0')
     """
-    text = points(difference)
-    return text if text != "0.0" or difference == 0 else f"{100 * difference:+.2f}".replace("-", "−")
+    text, fine = points(difference), f"{100 * difference:+.2f}"
+    return fine.replace("-", "−") if text == "0.0" and float(fine) else text
 
 
 def p_value(p: float) -> str:

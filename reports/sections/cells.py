@@ -11,5 +11,5 @@ def change_cell(change: float, adjusted: float) -> dict[str, Any]:
     """Return a change (shares): its text, with a star where `adjusted` p says beyond noise, and its shade."""
     beyond = bool(adjusted < LEVEL)
     step = change_step(change, beyond=beyond)
-    text = words.change(change) + "*" * beyond
+    text = f"{words.change(change)}*" if beyond else words.points(change)
     return {"text": text, "step": step, "shade": change_class(step), "beyond": beyond}

@@ -116,7 +116,7 @@ def test_small_changes_that_are_sure_are_not_said_to_be_none() -> None:
     table = under(corruption=["fog", "snow"], change=[-0.0003, 0.1], adjusted=[0.001, 0.5])
     assert "loses under 1 (fog −0.03)" in details(change(), rows(), table)[1]
     assert change_cell(-0.0003, 0.001)["text"] == "−0.03*"
-    assert change_cell(-0.0003, 0.2)["text"] == "−0.03"
+    assert change_cell(-0.0003, 0.2)["text"] == "0.0"
     assert change_cell(float("nan"), float("nan"))["text"] == "n/a"
 
 
