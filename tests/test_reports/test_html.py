@@ -23,7 +23,7 @@ from tests.build_run import CORRECT, Builder
 
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
 SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
-VOID = {"meta", "link", "img", "input", "wbr", "br"}
+VOID = {"meta", "link", "img", "input", "wbr", "br", "col"}
 PLOTS = 3 + 1 + 3 + 2 + 2 + 2 + 2  # curves, trade-off, fluctuation, why, means, distributions, signals
 
 
