@@ -1,5 +1,6 @@
 """A small grid, run in a process of its own that can be killed, starved of memory or given a bad disk."""
 
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -17,6 +18,7 @@ from robustbench_act.datasets import CLEAN, Dataset, load_dataset
 from robustbench_act.evaluation import evaluate
 from robustbench_act.records import load_run
 
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of malloc.h
 PRELOADED = ["robustbench_act.evaluation", "tests.references.grid"]
 
 
@@ -112,8 +114,13 @@ def die() -> None:
 def with_little_memory(more: int, checkpoint: Path, out: Path, images: int) -> None:
     """Run on large images with so many bytes of address space more than a small run has needed.
 
-    What was told of progress is what went through the network, once.
+    What was told of progress is what went through the network, once. Memory is asked of the system and
+    given back block by block: what a small run leaves, and what threads reserve for themselves, would
+    differ from time to time.
     """
+    allocator = ctypes.CDLL(None)  # glibc's
+    allocator.mallopt(_ARENA_MAX, 1)
+    allocator.mallopt(_MMAP_THRESHOLD, 2**18)
     torch.set_num_threads(1)
     loaded = load_checkpoint(checkpoint, input_size=(1, 160, 160))
     chosen: dict[str, Any] = {"suites": ["light"], "device": "cpu", "batch_size": 60, "probes": False}
