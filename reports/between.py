@@ -28,7 +28,7 @@ def between_runs(
     grid
         All accuracies.
     scores, outcomes
-        As in `significance`; activations of several runs are named by `reports.names.of_run`.
+        As in `reports.paired.significance`; activations of several runs are named by `reports.names.of_run`.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def between_runs(
         architecture, activation, name (of the later one), left_out (checkpoints of training seeds that only
         one has), base and run (names of runs), was and now (corrupted accuracy), the changes clean, corrupted
         and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
-        lost_change; then the tests over "images" and "seeds" as in `significance`, Holm over the rows of two
+        lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two
         runs. The largest fall first.
     """
     rows = [
@@ -45,7 +45,7 @@ def between_runs(
             "activation": plain,
             "name": pair.own["activation"].iloc[0],
             "left_out": pair.left_out,
-            **_change(grid, pair.own, pair.base),
+            **_change(grid, pair),
             **paired_tests(pair.own, pair.base, outcomes),
         }
         for architecture, plain, pair in _of_two_runs(scores)
@@ -278,10 +278,11 @@ def _by_corruption(grid: Grid, pair: _Pair) -> NDArray[np.float64]:
     return np.asarray(own - base)
 
 
-def _change(grid: Grid, own: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
+def _change(grid: Grid, pair: _Pair) -> dict[str, Any]:
+    own, base = pair.own, pair.base
     names = ["clean", "corrupted", *group_columns(own)]
     changes = {name: own[name].mean() - base[name].mean() for name in names}
-    by_corruption = _by_corruption(grid, _Pair(base, own))
+    by_corruption = _by_corruption(grid, pair)
     worst = int(np.nanargmin(by_corruption))
     runs: dict[str, Any] = {"base": _run_of(base), "run": _run_of(own)}
     ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}

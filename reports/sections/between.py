@@ -1,17 +1,15 @@
 """What changed between runs side by side: each activation of a later run against the first with it."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reports import words
 from reports.analysis import Analysis
-from reports.figures import cell_table, cell_table_size
 from reports.layout import Drawing, Section
 from reports.names import label, short_labels, split_run
-from reports.sections.cells import change_cell
+from reports.sections.cells import DRAWN, change_cell, drawn_cells
 from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
 from robustbench_act.metrics import group_columns
@@ -86,11 +84,7 @@ def _blocks(
                     "suite": suites.get(own[0]["corruption"], ""),
                     "mean": not own[0]["corruption"],
                     "cells": [
-                        {
-                            "activation": column["activation"],
-                            "value": cell["change"],
-                            **change_cell(cell["change"], cell["adjusted"]),
-                        }
+                        change_cell(cell["change"], cell["adjusted"], column["activation"])
                         for cell, column in zip(own, columns, strict=True)
                     ],
                 }
@@ -101,27 +95,23 @@ def _blocks(
 
 
 def _figure(one: Mapping[str, Any], place: int) -> Drawing:
-    """Return a map as a figure: the same cells."""
-    columns, cells = one["columns"], [row["cells"] for block in one["blocks"] for row in block["rows"]]
-    names = [row["name"] for block in one["blocks"] for row in block["rows"]]
+    """Return a map as a figure: of many activations those that fell most."""
+    columns = one["columns"][:DRAWN]
+    rows = [(row["name"], row["cells"][:DRAWN]) for block in one["blocks"] for row in block["rows"]]
     labels = short_labels(split_run(column["activation"])[0] for column in columns)
     heads = [
         " ".join(filter(None, [labels[split_run(column["activation"])[0]] or "mean", column["architecture"]]))
         for column in columns
     ]
-    values = [[name, *(cell["value"] for cell in row)] for name, row in zip(names, cells, strict=True)]
-    return Drawing(
-        name=f"change-map-{place}",
+    values = [[name, *(cell["value"] for cell in cells)] for name, cells in rows]
+    return drawn_cells(
+        f"change-map-{place}",
         heading=f"{one['runs']}: change in points (* beyond noise: p < 0.05)",
         finding="How accuracy changed under each corruption",
-        draw=partial(
-            cell_table,
-            rows=names,
-            columns=heads,
-            texts=[[cell["text"] for cell in row] for row in cells],
-            colours=[[change_colours(cell["step"]) for cell in row] for row in cells],
-        ),
-        size=cell_table_size(len(cells), len(columns)),
+        columns=heads,
+        rows=[
+            (name, [(cell["text"], change_colours(cell["step"])) for cell in cells]) for name, cells in rows
+        ],
         data=pd.DataFrame(values, columns=["corruption", *heads]),
     )
 

@@ -51,7 +51,7 @@ def classes(analysis: Analysis) -> Section:
         ],
         "runs": [f"{base} → {run}" for (base, run), _ in moves],
         "moved": list(filter(None, (_moved(analysis, pair, own) for pair, own in moves))),
-        "few": any(own["p"].isna().any() for _, own in moves) and FEWEST,
+        "fewest": FEWEST if any(own["p"].isna().any() for _, own in moves) else 0,
         "left_out": max(len(order) - MOST, 0),
     }
     numbers = {"classes": means.reset_index()}

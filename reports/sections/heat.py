@@ -1,7 +1,6 @@
 """Where accuracy is lost: a value in each cell, corruption by corruption, with the means of groups."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,14 @@ from numpy.typing import NDArray
 
 from reports import words
 from reports.analysis import Analysis
-from reports.figures import cell_table, cell_table_size
 from reports.grid import Grid, mean_of
 from reports.layout import Drawing, Section, Table
 from reports.names import short_labels
+from reports.sections.cells import DRAWN, drawn_cells
 from reports.style import HEAT_STEPS, heat_colours, heat_step
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
-
-
-DRAWN = 40
-"""Columns of the heat map as a figure of its own, at most."""
 
 LISTED = 100
 """Checkpoints that are listed one by one where columns are activations, at most; the CSV has all."""
@@ -71,18 +66,15 @@ def _figure(
         for row, own in zip(rows, cells, strict=True)
         if row["name"]
     ]
-    return Drawing(
-        name="heat-map",
+    return drawn_cells(
+        "heat-map",
         heading=f"{title}, %" + (f": the {DRAWN} most robust" if more else ""),
         finding=title,
-        draw=partial(
-            cell_table,
-            rows=[row["name"] for row in rows],
-            columns=names,
-            texts=[[cell["texts"][0] for cell in own] for own in cells],
-            colours=[[_shade(cell["step"]) for cell in own] for own in cells],
-        ),
-        size=cell_table_size(len(rows), len(columns)),
+        columns=names,
+        rows=[
+            (row["name"], [(cell["texts"][0], _shade(cell["step"])) for cell in own])
+            for row, own in zip(rows, cells, strict=True)
+        ],
         data=pd.DataFrame(shares, columns=["corruption", *names]),
     )
 

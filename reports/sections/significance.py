@@ -1,16 +1,15 @@
 """Which differences are beyond noise: every two activations, over images and over training seeds."""
 
 from collections.abc import Hashable, Mapping
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
-from reports.figures import cell_table, cell_table_size
 from reports.layout import Drawing, Section, Table
 from reports.names import label, short_labels
+from reports.sections.cells import drawn_cells
 from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
 
@@ -47,6 +46,7 @@ def significance(analysis: Analysis) -> Section:
 
 
 _COLOURS = {"more": ("#dcecf7", "#0b3a5c"), "less": ("#fbe6d5", "#6b2d00"), "self": ("#f4f5f7", "#59636e")}
+_PLAIN = ("#ffffff", "#59636e")
 
 
 def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawing:
@@ -54,20 +54,16 @@ def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawi
     rows = [row["cells"] for row in matrix["rows"]]
     names = [head["activation"] for head in matrix["names"]]
     labels = list(short_labels(names).values())
-    texts = [[cell["text"] for cell in row] for row in rows]
     where = f", {matrix['heading']}" if matrix["heading"] else ""
-    return Drawing(
-        name=f"significance-matrix-{place}",
+    return drawn_cells(
+        f"significance-matrix-{place}",
         heading=f"Row minus column, points{where}: above over images, below over seeds; p < 0.05",
         finding="Differences between every two activations, with those that are beyond noise",
-        draw=partial(
-            cell_table,
-            rows=labels,
-            columns=labels,
-            texts=texts,
-            colours=[[_COLOURS.get(cell["kind"], ("#ffffff", "#59636e")) for cell in row] for row in rows],
-        ),
-        size=cell_table_size(len(rows), len(rows)),
+        columns=labels,
+        rows=[
+            (label, [(cell["text"], _COLOURS.get(cell["kind"], _PLAIN)) for cell in row])
+            for label, row in zip(labels, rows, strict=True)
+        ],
         data=found,
     )
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from reports import make_report
 from reports.between import class_changes, unpaired
+from reports.sections.cells import DRAWN
 from tests.build_run import CLASSES, CORRECT, CORRUPTIONS, LABELS, ORDER, SEVERITIES, Builder, N, by
 
 FALL = {("relu", 11): (0, 0, -21, 0, 0, -42, -58), ("relu", 22): (0, 0, 0, 0, 0, 0, -28)}
@@ -244,3 +245,14 @@ def test_the_page_has_every_change_and_marks_those_beyond_noise(runs: tuple[Path
     assert '<td class="lost9" data-activation="relu ⟨2⟩ new"><b>−16.0*</b></td>' in page
     (change,) = (drawing for drawing in section.exports if drawing.name == "change-map-0")
     assert change.data.set_index("corruption").loc["fog", "ReLU"] == pytest.approx(-0.16)
+
+
+def test_of_many_activations_the_figure_has_those_that_fell_most(tmp_path: Path) -> None:
+    was = {(f"act{place:02}", 1): CORRECT["relu", 11] for place in range(45)}
+    now = {key: tuple(count - place for count in own) for place, (key, own) in enumerate(was.items())}
+    now = {key: tuple(max(count, 0) for count in own) for key, own in now.items()}
+    runs = Builder(correct=was).write(tmp_path / "old"), Builder(correct=now).write(tmp_path / "new")
+    (section,) = (own for own in make_report(*runs).sections if own.name == "between")
+    (drawing,) = section.exports
+    assert list(drawing.data)[:3] == ["corruption", "mean", "act44"]
+    assert len(drawing.data.columns) == 1 + DRAWN
