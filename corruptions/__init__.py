@@ -8,17 +8,18 @@
 >>> corruptions.list_corruptions("*_blur")
 ['defocus_blur', 'gaussian_blur', 'glass_blur', 'motion_blur', 'zoom_blur']
 
-The names are loaded when they are first used, so that `corruptions.errors` does without torch.
+What needs torch is loaded when it is first used: errors and facts do without.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from .errors import InputError
+from .facts import GROUPS, CorruptionFacts, corruption_facts
+
 if TYPE_CHECKING:
     from .api import (
-        GROUPS,
         Cell,
         Corruption,
-        InputError,
         Suite,
         corrupt,
         get_corruption,
@@ -35,9 +36,11 @@ __all__ = [
     "GROUPS",
     "Cell",
     "Corruption",
+    "CorruptionFacts",
     "InputError",
     "Suite",
     "corrupt",
+    "corruption_facts",
     "get_corruption",
     "get_suite",
     "kernel",

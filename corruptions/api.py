@@ -1,20 +1,17 @@
-"""The public names of the package, with every corruption registered."""
+"""The public names that need torch, with every corruption registered."""
 
 from torch import Tensor
 
 from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers what they hold
 from ._compile import kernel, use_compile
 from .base import Corruption
-from .errors import InputError
-from .registry import GROUPS, get_corruption, list_corruptions, register
+from .registry import get_corruption, list_corruptions, register
 from .severity import list_tables
 from .suites import Cell, Suite, get_suite, list_suites
 
 __all__ = [
-    "GROUPS",
     "Cell",
     "Corruption",
-    "InputError",
     "Suite",
     "corrupt",
     "get_corruption",

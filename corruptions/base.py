@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal, Self, TypeAlias, final
+from typing import Any, ClassVar, Self, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -11,9 +11,8 @@ from torch import Tensor
 from . import severity as severities
 from ._compile import kernel, with_own_code
 from .errors import InputError
+from .facts import Domain
 from .random import Stream
-
-Domain: TypeAlias = Literal["pixels", "input"]
 
 Noise: TypeAlias = Mapping[str, Tensor]
 """Everything random about a call, by name; each tensor has the images as its first axis."""

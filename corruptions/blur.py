@@ -27,7 +27,6 @@ class GaussianBlur(Corruption):
     """
 
     name: ClassVar[str] = "gaussian_blur"
-    group: ClassVar[str] = "extra"
 
     sigma: float
 
@@ -55,7 +54,6 @@ class DefocusBlur(Corruption):
     """
 
     name: ClassVar[str] = "defocus_blur"
-    group: ClassVar[str] = "blur"
 
     radius: float
     alias_blur: float
@@ -89,7 +87,6 @@ class GlassBlur(Corruption):
     """
 
     name: ClassVar[str] = "glass_blur"
-    group: ClassVar[str] = "blur"
 
     sigma: float
     max_delta: int
@@ -183,7 +180,6 @@ class MotionBlur(Corruption):
     """
 
     name: ClassVar[str] = "motion_blur"
-    group: ClassVar[str] = "blur"
 
     radius: int
     sigma: float
@@ -218,7 +214,6 @@ class ZoomBlur(Corruption):
     """
 
     name: ClassVar[str] = "zoom_blur"
-    group: ClassVar[str] = "blur"
 
     stop: float
     step: float

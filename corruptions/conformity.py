@@ -28,8 +28,9 @@ from ._pinned import pinned_noise
 from .api import corrupt
 from .base import Corruption
 from .errors import InputError
+from .facts import CORRUPTIONS
 from .reference import corrupt_reference
-from .registry import GROUPS, get_corruption, list_corruptions
+from .registry import get_corruption
 
 Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["equal", "pinned", "own"]
@@ -374,13 +375,9 @@ def check(
     InputError
         If the folder holds no golden arrays.
     """
-    chosen = _pixel_corruptions() if names is None else names
+    if names is None:
+        names = [facts.name for facts in CORRUPTIONS if facts.domain == "pixels"]
     if golden is not None:
-        yield from check_golden(golden, chosen)
+        yield from check_golden(golden, names)
     if package:
-        yield from check_package(chosen, draws=draws)
-
-
-def _pixel_corruptions() -> list[str]:
-    names = [name for name in list_corruptions() if get_corruption(name).domain == "pixels"]
-    return sorted(names, key=lambda name: GROUPS.index(get_corruption(name).group))
+        yield from check_package(names, draws=draws)

@@ -28,7 +28,6 @@ class Contrast(Corruption):
     """
 
     name: ClassVar[str] = "contrast"
-    group: ClassVar[str] = "digital"
     fused: ClassVar[bool] = True
 
     factor: float
@@ -53,7 +52,6 @@ class JpegCompression(Corruption):
     """
 
     name: ClassVar[str] = "jpeg_compression"
-    group: ClassVar[str] = "digital"
 
     quality: int
 
@@ -77,7 +75,6 @@ class Pixelate(Corruption):
     """
 
     name: ClassVar[str] = "pixelate"
-    group: ClassVar[str] = "digital"
 
     scale: float
 
@@ -111,7 +108,6 @@ class ElasticTransform(Corruption):
     """
 
     name: ClassVar[str] = "elastic_transform"
-    group: ClassVar[str] = "digital"
 
     alpha: float
     sigma: float
@@ -156,7 +152,6 @@ class Saturate(Corruption):
     """
 
     name: ClassVar[str] = "saturate"
-    group: ClassVar[str] = "extra"
     fused: ClassVar[bool] = True
 
     factor: float

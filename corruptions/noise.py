@@ -23,7 +23,6 @@ class GaussianNoise(Corruption):
     """
 
     name: ClassVar[str] = "gaussian_noise"
-    group: ClassVar[str] = "noise"
     fused: ClassVar[bool] = True
 
     std: float
@@ -49,7 +48,6 @@ class ShotNoise(Corruption):
     """
 
     name: ClassVar[str] = "shot_noise"
-    group: ClassVar[str] = "noise"
     fused: ClassVar[bool] = True
 
     rate: float
@@ -77,7 +75,6 @@ class ImpulseNoise(Corruption):
     """
 
     name: ClassVar[str] = "impulse_noise"
-    group: ClassVar[str] = "noise"
 
     amount: float
 
@@ -104,7 +101,6 @@ class SpeckleNoise(Corruption):
     """
 
     name: ClassVar[str] = "speckle_noise"
-    group: ClassVar[str] = "extra"
     fused: ClassVar[bool] = True
 
     std: float

@@ -5,9 +5,7 @@ from typing import TypeVar
 
 from .base import Corruption
 from .errors import unknown_name
-
-GROUPS = ("noise", "blur", "weather", "digital", "extra", "shift")
-"""The families of corruptions, in the order of tables and figures."""
+from .facts import SHEET, CorruptionFacts
 
 _REGISTRY: dict[str, type[Corruption]] = {}
 
@@ -15,7 +13,10 @@ C = TypeVar("C", bound=type[Corruption])
 
 
 def register(cls: C) -> C:
-    """Class decorator: make a corruption known under its `name`.
+    """Class decorator: make a corruption known under its `name`, and give it its group and domain.
+
+    They are those of the sheet (`corruptions.facts`). A class whose name is not on the sheet declares its
+    `group` and, unless it is "pixels", its `domain`, and goes on the sheet.
 
     Raises
     ------
@@ -24,8 +25,11 @@ def register(cls: C) -> C:
     """
     if cls.name in _REGISTRY:
         raise ValueError(f"Corruption {cls.name!r} is registered already, as {_REGISTRY[cls.name].__name__}.")
-    if cls.group not in GROUPS:
-        raise ValueError(f"Corruption {cls.name!r} has group {cls.group!r}, not one of {', '.join(GROUPS)}.")
+    if cls.name not in SHEET:
+        label = cls.name.replace("_", " ").capitalize()
+        SHEET[cls.name] = CorruptionFacts(cls.name, label, cls.group, cls.domain)
+    facts = SHEET[cls.name]
+    cls.group, cls.domain = facts.group, facts.domain
     _REGISTRY[cls.name] = cls
     return cls
 

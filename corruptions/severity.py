@@ -19,6 +19,9 @@ SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 ANY_SIZE = "any"
 """The table of the constants that do not depend on the image size (the input shifts)."""
 
+LONGEST_SIDES = {"32": 48, "64": 128, "224": math.inf}
+"""The tables chosen by image size: the longest shorter side that each is for, in pixels."""
+
 Constant: TypeAlias = float | int | str | list[Any]
 
 
@@ -80,15 +83,13 @@ def is_size_free(name: str) -> bool:
 def choose_table(*, height: int, width: int) -> str:
     """Return the table for images of `height` x `width` pixels.
 
-    The shorter side decides: up to 48 pixels "32", up to 128 "64", above "224".
+    The shorter side decides: up to 48 pixels "32", up to 128 "64", above that "224".
 
     >>> choose_table(height=28, width=28), choose_table(height=300, width=96)
     ('32', '64')
     """
     side = min(height, width)
-    if side <= 48:
-        return "32"
-    return "64" if side <= 128 else "224"
+    return next(table for table, longest in LONGEST_SIDES.items() if side <= longest)
 
 
 def get_constants(name: str, *, severity: float, table: str) -> dict[str, Constant]:

@@ -11,18 +11,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .base import Corruption, Domain, Noise
+from .base import Corruption, Noise
 from .random import Stream
 from .registry import register
 
 
-class _Shift(Corruption):
-    group: ClassVar[str] = "shift"
-    domain: ClassVar[Domain] = "input"
-
-
 @dataclass(frozen=True)
-class _AdditiveShift(_Shift):
+class _AdditiveShift(Corruption):
     """y = x + std * e with independent e of mean 0 and variance 1.
 
     Parameters
@@ -88,7 +83,7 @@ class ShiftChannel(_AdditiveShift):
 
 @register
 @dataclass(frozen=True)
-class ShiftUp(_Shift):
+class ShiftUp(Corruption):
     """A constant added to every element: y = x + offset.
 
     Parameters
@@ -108,7 +103,7 @@ class ShiftUp(_Shift):
 
 @register
 @dataclass(frozen=True)
-class ShiftDown(_Shift):
+class ShiftDown(Corruption):
     """A constant subtracted from every element: y = x - offset.
 
     Parameters
@@ -128,7 +123,7 @@ class ShiftDown(_Shift):
 
 @register
 @dataclass(frozen=True)
-class ShiftGainUp(_Shift):
+class ShiftGainUp(Corruption):
     """Every element grows: y = (1 + gain) * x.
 
     Parameters
@@ -148,7 +143,7 @@ class ShiftGainUp(_Shift):
 
 @register
 @dataclass(frozen=True)
-class ShiftGainDown(_Shift):
+class ShiftGainDown(Corruption):
     """Every element shrinks: y = (1 - gain) * x.
 
     Parameters

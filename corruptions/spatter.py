@@ -45,7 +45,6 @@ class Spatter(Corruption):
     """
 
     name: ClassVar[str] = "spatter"
-    group: ClassVar[str] = "extra"
 
     noise_mean: float
     noise_std: float

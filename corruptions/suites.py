@@ -8,12 +8,13 @@ from typing import Self
 
 from torch import Tensor
 
-from .base import Domain
 from .errors import InputError, unknown_name
+from .facts import CORRUPTIONS, Domain
 from .random import STREAM_VERSION
 from .registry import get_corruption
 from .severity import (
     ANY_SIZE,
+    LONGEST_SIDES,
     SEVERITIES,
     check_severity,
     check_table,
@@ -21,9 +22,6 @@ from .severity import (
     get_constants,
     is_size_free,
 )
-
-_BY_SIZE = ("32", "64", "224")
-"""The tables that `choose_table` chooses from."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _digest(suite: Suite) -> str:
 
 def _cell_facts(cell: Cell) -> dict[str, object]:
     kind = get_corruption(cell.corruption)
-    tables = (cell.table,) if cell.table else _BY_SIZE
+    tables = (cell.table,) if cell.table else LONGEST_SIDES
     constants = {
         table: get_constants(cell.corruption, severity=cell.severity, table=table)
         for table in tables
@@ -191,36 +189,23 @@ def _cell_facts(cell: Cell) -> dict[str, object]:
     return {**asdict(cell), "version": kind.version, "constants": constants}
 
 
-_NOISE = ("gaussian_noise", "shot_noise", "impulse_noise")
-_BLUR = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur")
-_WEATHER = ("snow", "frost", "fog", "brightness")
-_DIGITAL = ("contrast", "elastic_transform", "pixelate", "jpeg_compression")
-_COMMON = _NOISE + _BLUR + _WEATHER + _DIGITAL
-_EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+def _of_groups(*groups: str) -> tuple[str, ...]:
+    """Return the names of this package's corruptions in these groups, in the order of the sheet."""
+    return tuple(facts.name for facts in CORRUPTIONS if facts.group in groups)
+
 
 _MEMBERS: dict[str, tuple[str, ...]] = {
-    "c15": _COMMON,
-    "extra4": _EXTRA,
-    "c19": _COMMON + _EXTRA,
-    "noise": (*_NOISE, "speckle_noise"),
+    "c15": _of_groups("noise", "blur", "weather", "digital"),
+    "extra4": _of_groups("extra"),
+    "c19": _of_groups("noise", "blur", "weather", "digital", "extra"),
+    "noise": (*_of_groups("noise"), "speckle_noise"),
     "light": ("brightness", "contrast"),
-    "shift": (
-        "shift_gaussian",
-        "shift_uniform",
-        "shift_laplace",
-        "shift_up",
-        "shift_down",
-        "shift_channel",
-        "shift_gain_up",
-        "shift_gain_down",
-    ),
+    "shift": _of_groups("shift"),
 }
 """Corruptions of the suites that choose their severity table by image size, in the published order."""
 
 _PUBLISHED = {"cifar-c": "32", "tiny-imagenet-c": "64", "imagenet-c": "224", "inception-c": "299"}
 """Severity tables of the published suites: of the 15 common corruptions, or of the part after a colon."""
-
-_PARTS = ("c15", "c19", "extra4")
 
 
 def list_suites() -> list[str]:
@@ -229,7 +214,7 @@ def list_suites() -> list[str]:
     >>> list_suites()[:5]
     ['c15', 'c19', 'cifar-c', 'cifar-c:c19', 'cifar-c:extra4']
     """
-    parts = (f"{name}:{part}" for name in _PUBLISHED for part in _PARTS if part != "c15")
+    parts = (f"{name}:{part}" for name in _PUBLISHED for part in ("c19", "extra4"))
     return sorted([*_MEMBERS, *_PUBLISHED, *parts])
 
 

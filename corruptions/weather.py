@@ -50,7 +50,6 @@ class Snow(Corruption):
     """
 
     name: ClassVar[str] = "snow"
-    group: ClassVar[str] = "weather"
 
     noise_mean: float
     noise_std: float
@@ -109,7 +108,6 @@ class Frost(Corruption):
     """
 
     name: ClassVar[str] = "frost"
-    group: ClassVar[str] = "weather"
 
     image_weight: float
     frost_weight: float
@@ -241,7 +239,6 @@ class Fog(Corruption):
     """
 
     name: ClassVar[str] = "fog"
-    group: ClassVar[str] = "weather"
 
     strength: float
     wibble_decay: float
@@ -282,7 +279,6 @@ class Brightness(Corruption):
     """
 
     name: ClassVar[str] = "brightness"
-    group: ClassVar[str] = "weather"
     fused: ClassVar[bool] = True
 
     value_shift: float

@@ -22,6 +22,7 @@ def test_import_contracts() -> None:
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
         ("import robustbench_act.cli", "torch"),
         ("import corruptions", "pandas"),
+        ("from corruptions import GROUPS, corruption_facts", "torch"),
     ],
 )
 def test_light_imports(statement: str, absent: str) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from corruptions.facts import GROUPS
 from robustbench_act.errors import InputError
 
-GROUP_ORDER = ("noise", "blur", "weather", "digital", "extra", "shift")
 CELL = ["table", "corruption", "severity"]
 
 
@@ -60,4 +60,4 @@ def ordered_groups(groups: Iterable[str]) -> list[str]:
     ['noise', 'shift', 'mine']
     """
     present = set(groups)
-    return [group for group in GROUP_ORDER if group in present] + sorted(present - set(GROUP_ORDER))
+    return [group for group in GROUPS if group in present] + sorted(present - set(GROUPS))

@@ -1,0 +1,92 @@
+"""The sheet of corruptions: name, label, group and domain of each, without torch."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .errors import unknown_name
+
+Domain: TypeAlias = Literal["pixels", "input"]
+"""What a corruption changes: the pixels of an image, or the network's normalised input."""
+
+GROUPS = ("noise", "blur", "weather", "digital", "extra", "shift")
+"""The groups of corruptions, in the order of tables and figures."""
+
+
+@dataclass(frozen=True)
+class CorruptionFacts:
+    """What is known of a corruption before its code is loaded.
+
+    Parameters
+    ----------
+    name : str
+        Its name in code, tables and suites.
+    label : str
+        Its name for people.
+    group : str
+        One of `GROUPS`.
+    domain : {"pixels", "input"}
+        What it changes.
+    """
+
+    name: str
+    label: str
+    group: str
+    domain: Domain = "pixels"
+
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            groups = ", ".join(GROUPS)
+            raise ValueError(f"Corruption {self.name!r} has group {self.group!r}, not one of {groups}.")
+
+
+CORRUPTIONS = (
+    CorruptionFacts("gaussian_noise", "Gaussian noise", "noise"),
+    CorruptionFacts("shot_noise", "Shot noise", "noise"),
+    CorruptionFacts("impulse_noise", "Impulse noise", "noise"),
+    CorruptionFacts("defocus_blur", "Defocus blur", "blur"),
+    CorruptionFacts("glass_blur", "Glass blur", "blur"),
+    CorruptionFacts("motion_blur", "Motion blur", "blur"),
+    CorruptionFacts("zoom_blur", "Zoom blur", "blur"),
+    CorruptionFacts("snow", "Snow", "weather"),
+    CorruptionFacts("frost", "Frost", "weather"),
+    CorruptionFacts("fog", "Fog", "weather"),
+    CorruptionFacts("brightness", "Brightness", "weather"),
+    CorruptionFacts("contrast", "Contrast", "digital"),
+    CorruptionFacts("elastic_transform", "Elastic transform", "digital"),
+    CorruptionFacts("pixelate", "Pixelate", "digital"),
+    CorruptionFacts("jpeg_compression", "JPEG compression", "digital"),
+    CorruptionFacts("speckle_noise", "Speckle noise", "extra"),
+    CorruptionFacts("gaussian_blur", "Gaussian blur", "extra"),
+    CorruptionFacts("spatter", "Spatter", "extra"),
+    CorruptionFacts("saturate", "Saturate", "extra"),
+    CorruptionFacts("shift_gaussian", "Shift: Gaussian noise", "shift", "input"),
+    CorruptionFacts("shift_uniform", "Shift: uniform noise", "shift", "input"),
+    CorruptionFacts("shift_laplace", "Shift: Laplace noise", "shift", "input"),
+    CorruptionFacts("shift_up", "Shift: up", "shift", "input"),
+    CorruptionFacts("shift_down", "Shift: down", "shift", "input"),
+    CorruptionFacts("shift_channel", "Shift: per channel", "shift", "input"),
+    CorruptionFacts("shift_gain_up", "Shift: gain up", "shift", "input"),
+    CorruptionFacts("shift_gain_down", "Shift: gain down", "shift", "input"),
+)
+"""The corruptions of this package in the published order, group by group: suites are made from it."""
+
+SHEET = {facts.name: facts for facts in CORRUPTIONS}
+"""The facts by name; `corruptions.register` adds those of a class from outside this package."""
+
+
+def corruption_facts(name: str) -> CorruptionFacts:
+    """Return the facts of a corruption.
+
+    Raises
+    ------
+    InputError
+        If there is no corruption of that name; the error suggests the nearest name.
+
+    Examples
+    --------
+    >>> corruption_facts("shift_gain_up").label
+    'Shift: gain up'
+    """
+    if name not in SHEET:
+        raise unknown_name("corruption", name, SHEET)
+    return SHEET[name]
