@@ -6,7 +6,7 @@ nor matplotlib.
 """
 
 from reports.errors import ReportError, SectionError
-from reports.joining import join
+from reports.multi_run.join import join
 from reports.report import FORMATS, Report, make_report, render_html, write_html
 from reports.run import RunData, load
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import between, tables, words
+from reports import tables, words
 from reports.grid import Grid, make_grid
+from reports.multi_run import tables as run_tables
 from reports.names import label, plain_name
-from reports.paired import significance
+from reports.paired_tests import significance
 from reports.run import RunData
 from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
@@ -133,32 +134,32 @@ class Analysis:
 
     @cached_property
     def between(self) -> pd.DataFrame:
-        """See `between.between_runs`; no rows where no activation is in two runs."""
-        return between.between_runs(self.grid, self.scores, self.outcomes)
+        """See `multi_run.tables.between_runs`; no rows where no activation is in two runs."""
+        return run_tables.between_runs(self.grid, self.scores, self.outcomes)
 
     @cached_property
     def run_changes(self) -> pd.DataFrame:
-        """See `between.run_changes`; no rows where no activation is in two runs."""
-        return between.run_changes(self.scores, self.outcomes)
+        """See `multi_run.tables.run_changes`; no rows where no activation is in two runs."""
+        return run_tables.run_changes(self.scores, self.outcomes)
 
     @cached_property
     def corruption_changes(self) -> pd.DataFrame:
-        """See `between.corruption_changes`; no rows where no activation is in two runs."""
-        return between.corruption_changes(
+        """See `multi_run.tables.corruption_changes`; no rows where no activation is in two runs."""
+        return run_tables.corruption_changes(
             self.grid, self.scores, None if self.outcomes is None else self.cells
         )
 
     @cached_property
     def unpaired(self) -> pd.DataFrame:
-        """See `between.unpaired`; no rows where there is a single run."""
-        return between.unpaired(self.scores, self.run.runs)
+        """See `multi_run.tables.unpaired`; no rows where there is a single run."""
+        return run_tables.unpaired(self.scores, self.run.runs)
 
     @cached_property
     def class_changes(self) -> pd.DataFrame:
-        """See `between.class_changes`; no rows where nobody knows the labels, or which images were right."""
+        """See `multi_run.tables.class_changes`; no rows if labels or outcomes of images are unknown."""
         if self.run.labels is None:
             return pd.DataFrame()
-        return between.class_changes(self.scores, self.outcomes, self.run.labels)
+        return run_tables.class_changes(self.scores, self.outcomes, self.run.labels)
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:

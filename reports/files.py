@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reports.errors import ReportError
-from robustbench_act.storage import write_atomically
+from robustbench_act.atomic_files import write_atomically
 
 
 def write(target: Path, data: bytes) -> Path:

@@ -13,8 +13,8 @@ from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
 from reports.files import write
 from reports.html import html_page
-from reports.joining import join
 from reports.layout import Section
+from reports.multi_run.join import join
 from reports.pdf import pdf_document
 from reports.run import RunData, load
 from reports.sections import SECTIONS

@@ -158,7 +158,7 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
     Parameters
     ----------
     pairs : DataFrame
-        `reports.paired.significance` of an architecture: the first row is the lead.
+        `reports.paired_tests.significance` of an architecture: the first row is the lead.
     over : str
         "images" or "seeds".
     where : str
@@ -228,7 +228,7 @@ def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
     Parameters
     ----------
     pairs : DataFrame
-        `reports.paired.significance` of an architecture.
+        `reports.paired_tests.significance` of an architecture.
     where : str
         Said behind it, where there are several architectures.
     most : int

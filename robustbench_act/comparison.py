@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from robustbench_act.errors import InputError
-from robustbench_act.metrics import checkpoint_scores, corrupted, image_accuracy, succeeded
-from robustbench_act.records import Run, outcomes
-from robustbench_act.sources import (
+from robustbench_act.comparability import (
     cell_differences,
     checkpoint_differences,
     image_differences,
     one_sided,
     source_differences,
 )
+from robustbench_act.errors import InputError
+from robustbench_act.metrics import checkpoint_scores, corrupted, image_accuracy, succeeded
+from robustbench_act.records import Run, outcomes
 from robustbench_act.statistics import Comparison, compare_images, compare_outcomes, compare_seeds, holm
 
 LEVEL = 0.05

@@ -14,10 +14,10 @@ from PIL import Image
 
 import robustbench_act
 from corruptions import Cell, Suite
+from robustbench_act.atomic_files import publish, sync_tree, write_atomically
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.layouts import stored_names
 from robustbench_act.errors import InputError
-from robustbench_act.storage import publish, sync_tree, write_atomically
 
 Layout: TypeAlias = Literal["npy", "folders"]
 

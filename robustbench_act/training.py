@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations import get_activation
+from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints import Spec, read_spec, save_checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture, build_model
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import Probe, gradient_variance
-from robustbench_act.storage import write_atomically
 
 AUGMENTATIONS = ("none", "crop", "crop-flip")
 TRACK_IMAGES = 256

@@ -10,7 +10,7 @@ from reports.sections.curves import curves
 from reports.sections.heat import heat
 from reports.sections.layers import means, profile, signals
 from reports.sections.leaderboard import leaderboard
-from reports.sections.samples import samples
+from reports.sections.pictures import samples
 from reports.sections.significance import significance
 from reports.sections.sources import failed, glossary, sources
 from reports.sections.tradeoff import tradeoff

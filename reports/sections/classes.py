@@ -6,10 +6,10 @@ import numpy as np
 
 from reports import words
 from reports.analysis import Analysis
-from reports.between import FEWEST
-from reports.changes import moved
 from reports.layout import Section
-from reports.paired import NO_OUTCOMES
+from reports.multi_run.sentences import moved
+from reports.multi_run.tables import FEWEST
+from reports.paired_tests import NO_OUTCOMES
 from reports.sections.cells import change_cell
 from reports.style import heat_step
 from robustbench_act import metrics

@@ -1,8 +1,9 @@
 """Who is most robust, by how much, whether it is beyond noise, and what fell."""
 
-from reports import changes, words
+from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Section
+from reports.multi_run import sentences
 from reports.names import split_run
 
 
@@ -11,9 +12,9 @@ def verdict(analysis: Analysis) -> Section:
     run, found = analysis.run, analysis.run_changes
     first, more = words.verdict(analysis.board, labelled=run.labelled), _leads(analysis)
     if len(found):  # of several runs the question is what changed
-        told = changes.details(found, analysis.between, analysis.corruption_changes)
-        more = [*told, changes.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
-        first = changes.verdicts(found, analysis.between, analysis.measure)
+        told = sentences.details(found, analysis.between, analysis.corruption_changes)
+        more = [*told, sentences.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
+        first = sentences.verdicts(found, analysis.between, analysis.measure)
     return Section(
         "verdict",
         "Verdict",

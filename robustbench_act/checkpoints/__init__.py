@@ -1,6 +1,5 @@
 """Checkpoints: weights with a spec."""
 
-from robustbench_act.checkpoints.completing import common_view, wanted_view
 from robustbench_act.checkpoints.files import (
     Checkpoint,
     find_checkpoints,
@@ -12,6 +11,7 @@ from robustbench_act.checkpoints.files import (
     weights_digest,
 )
 from robustbench_act.checkpoints.spec import Spec, published_spec
+from robustbench_act.checkpoints.spec_sources import common_view, wanted_view
 
 __all__ = [
     "Checkpoint",

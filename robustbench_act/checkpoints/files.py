@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from robustbench_act.checkpoints.completing import complete_spec
+from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.reading import (
     fit_names,
     load_strictly,
@@ -21,18 +21,18 @@ from robustbench_act.checkpoints.reading import (
     read_torch,
     stored_spec,
 )
-from robustbench_act.checkpoints.shelf import Shelf
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
+from robustbench_act.checkpoints.spec_sources import complete_spec
+from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Architecture, build_model, native
-from robustbench_act.storage import write_atomically
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: is opened to be refused with the reason
 
 
-_SHELF = Shelf()
+_CACHE = WeightsCache()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Checkpoint:
 
     @property
     def model(self) -> nn.Module:
-        """The network. It stays in memory while there is room (`shelf.ROOM`), and is read again after that.
+        """The network. It stays in memory while there is room (`weights_cache.ROOM`), and is read again after that.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Checkpoint:
             Where the file has gone or changed since it was first read.
         """
         network = self._network
-        _SHELF.take(self)
+        _CACHE.take(self)
         return network
 
     @cached_property
@@ -93,7 +93,7 @@ class Checkpoint:
 
     def put_down(self) -> None:
         """Let go of the network; who still uses it keeps it."""
-        _SHELF.leave(self)
+        _CACHE.leave(self)
         self.__dict__.pop("_network", None)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def load_checkpoint(
         (*unwrapped, *renamed, *sources),
     )
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
-    _SHELF.take(checkpoint)
+    _CACHE.take(checkpoint)
     return checkpoint
 
 

@@ -13,9 +13,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from robustbench_act.archives import member_names
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.zip_guard import member_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys under which training scripts put the weights, in the order in which they are looked for."""

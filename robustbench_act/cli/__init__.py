@@ -11,16 +11,19 @@ import click
 
 import robustbench_act
 from reports.errors import SectionError
-from robustbench_act.cli.comparing import compare, table
-from robustbench_act.cli.evaluating import evaluate, report
-from robustbench_act.cli.examining import doctor
-from robustbench_act.cli.gating import baseline, check
-from robustbench_act.cli.generating import generate
-from robustbench_act.cli.listing import list_names
-from robustbench_act.cli.manifesting import manifest
-from robustbench_act.cli.planning import plan
-from robustbench_act.cli.probing import probe
-from robustbench_act.cli.training import train
+from robustbench_act.cli.commands.baseline import baseline
+from robustbench_act.cli.commands.check import check
+from robustbench_act.cli.commands.compare import compare
+from robustbench_act.cli.commands.doctor import doctor
+from robustbench_act.cli.commands.evaluate import evaluate
+from robustbench_act.cli.commands.generate import generate
+from robustbench_act.cli.commands.list import list_names
+from robustbench_act.cli.commands.manifest import manifest
+from robustbench_act.cli.commands.plan import plan
+from robustbench_act.cli.commands.probe import probe
+from robustbench_act.cli.commands.report import report
+from robustbench_act.cli.commands.table import table
+from robustbench_act.cli.commands.train import train
 from robustbench_act.errors import InputError
 
 

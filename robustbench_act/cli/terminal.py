@@ -160,7 +160,7 @@ def print_estimate(plan: Any, estimate: Any) -> None:
     """Print what a plan will take, on stdout."""
     from robustbench_act.doctor import duration
 
-    corruptions, data = len(plan.kinds) - 1, plan.dataset
+    corruptions, data = len(plan.corruptions) - 1, plan.dataset
     probes = " with probes" if plan.probes else ""
     parts = {
         "decoding": estimate.decoding,
@@ -173,8 +173,8 @@ def print_estimate(plan: Any, estimate: Any) -> None:
     rows = {
         "what": f"{count(plan.checkpoints, 'checkpoint')} x {corruptions} corruptions x "
         f"{len(plan.severities)} severities x {len(data)} images of {data.name}",
-        "units": f"{plan.unit_count:,}: {len(plan.kinds)} (clean and corruptions) x "
-        f"{count(plan.chunks, 'chunk')} of images x {count(plan.groups, 'group')} of checkpoints",
+        "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and corruptions) x "
+        f"{count(plan.chunks, 'chunk')} of images x {count(plan.blocks, 'block')} of checkpoints",
         "passes": f"{plan.passes:,} images through networks{probes}",
         "time": f"about {duration(estimate.seconds)} here"
         + (f" in {estimate.processes} processes" if estimate.processes > 1 else "")

@@ -2,7 +2,7 @@
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Pictures
+from robustbench_act.datasets.precomputed import CLEAN, StoredCell, StoredSuite
 from robustbench_act.datasets.registry import list_datasets, load_dataset
-from robustbench_act.datasets.stored import CLEAN, StoredCell, StoredSuite
 
 __all__ = ["CLEAN", "Dataset", "Pictures", "StoredCell", "StoredSuite", "list_datasets", "load_dataset"]

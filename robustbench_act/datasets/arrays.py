@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robustbench_act.archives import member_names
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.zip_guard import member_names
 
 _MOST_CLASSES = 1_000_000
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from robustbench_act.datasets.layouts import open_stored
 from robustbench_act.datasets.pictures import Pictures, unreadable
-from robustbench_act.datasets.stored import StoredSuite
+from robustbench_act.datasets.precomputed import StoredSuite
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import View
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from robustbench_act.datasets.arrays import open_npy
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
-from robustbench_act.datasets.stored import StoredCell, StoredSuite
+from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import View
 

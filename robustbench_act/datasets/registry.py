@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from robustbench_act.datasets import cifar, embedded, folders, given, idx
+from robustbench_act.datasets import cifar, embedded, folders, idx, user_data
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.factories import is_factory
 from robustbench_act.preprocessing import View
+from robustbench_act.user_code import is_factory
 
 
 def load_dataset(
@@ -68,7 +68,7 @@ def load_dataset(
             )
         data = stored[0](request)
     elif is_factory(spec):
-        data = given.load_factory(spec, train=train, names=list_datasets())
+        data = user_data.load_factory(spec, train=train, names=list_datasets())
     else:
         raise _unknown(spec)
     if stored is not None:
@@ -111,8 +111,8 @@ _LOADERS: dict[str, Callable[[Request], Dataset]] = {
     "imagenet": folders.load_imagenet,
     "mnist": idx.load_mnist,
     "mnist-1k": embedded.load_mnist_1k,
-    "npy": given.load_npy,
-    "npz": given.load_npz,
+    "npy": user_data.load_npy,
+    "npz": user_data.load_npz,
     "tiny-imagenet": folders.load_tiny_imagenet,
 }
 _STORED: dict[str, tuple[Callable[[Request], Dataset], str]] = {

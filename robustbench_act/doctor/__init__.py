@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from robustbench_act.doctor.finding import Finding
+from robustbench_act.doctor.machine_and_data import examine_data, examine_machine
 from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine
 from robustbench_act.doctor.plan import duration, examine_plan, examine_room
-from robustbench_act.doctor.surroundings import examine_data, examine_machine
 from robustbench_act.evaluation import Plan
 
 __all__ = [

@@ -5,7 +5,7 @@ from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate, memory_needed
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import logits_of, measure
-from robustbench_act.evaluation.plan import CHUNK, Plan, Unit
+from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit
 from robustbench_act.evaluation.probing import probe_layers
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Estimate",
     "Execution",
     "Plan",
-    "Unit",
+    "WorkUnit",
     "disk_needed",
     "estimate",
     "evaluate",

@@ -13,7 +13,7 @@ import pandas as pd
 import robustbench_act
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
-from robustbench_act.evaluation.plan import Plan, Unit, plan_key
+from robustbench_act.evaluation.plan import Plan, WorkUnit, plan_key
 from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.worker import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
@@ -69,7 +69,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
                 _keep(result, directory, plan)
             if (run := directory.finished()) is not None:
                 return run
-            keys = (((unit.key(key) for unit in kind) for kind in group) for group in plan.parts())
+            keys = (((unit.key(key) for unit in units) for units in block) for block in plan.merge_order())
             try:
                 return directory.finish(keys, _identity(plan), _images(plan.ordered), info)
             except DamagedPartError as error:
@@ -82,7 +82,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
     """Write what has come out of a unit; of two suites with one corruption the first one's pictures."""
     for name, png in result.samples.items():
-        if result.unit.suite == next(kind.suite for kind in plan.kinds if kind.corruption == name):
+        if result.unit.suite == next(one.suite for one in plan.corruptions if one.corruption == name):
             directory.write(Path("samples") / f"{name}.png", png)
     directory.add_part(result.key, result.part, provisional=result.provisional)
 
@@ -105,7 +105,7 @@ def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) 
         yield Task(name, _of(unit, chunk), chunk)
 
 
-def _of(unit: Unit, chunk: Chunk) -> Unit:
+def _of(unit: WorkUnit, chunk: Chunk) -> WorkUnit:
     """Return a unit that holds what is stored of the chunk's images alone."""
     cells = tuple(cell.of(chunk.ids) if isinstance(cell, StoredCell) else cell for cell in unit.cells)
     return replace(unit, cells=cells)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.checkpoints.shelf import ROOM
+from robustbench_act.checkpoints.weights_cache import ROOM
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand, cores
 from robustbench_act.evaluation.execution import Execution
@@ -66,7 +66,7 @@ def estimate(plan: Plan, execution: Execution) -> Estimate:
     """Measure what a few images of a plan take, and return what all of them will.
 
     Each corruption at each severity works on FEW images, a network of each architecture and activation on as
-    many as half a second allows. Each group of checkpoints has its images corrupted anew.
+    many as half a second allows. Images are corrupted again for each block of checkpoints.
     """
     execution = replace(execution.for_plan(plan), device=at_hand(execution.device))
     threads = torch.get_num_threads()
@@ -82,9 +82,9 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     few = plan.dataset.subset(FEW)
     few.images.to(execution.device)
     decoding = (time.perf_counter() - started) * len(plan.dataset) / len(few)
-    ways = sum(_preprocessings(plan, group) for group in plan.groups)
+    ways = sum(_preprocessings(plan, block) for block in plan.blocks)
     corrupting = sum(
-        _seconds_of(cell, few, plan, execution) for kind in plan.kinds for cell in kind.cells
+        _seconds_of(cell, few, plan, execution) for unit in plan.corruptions for cell in unit.cells
     ) * (len(plan.dataset) / len(few) * ways)
     networks, writing = 0.0, 0.0
     known: dict[tuple[object, ...], tuple[float, float]] = {}
@@ -95,7 +95,7 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
         if kind not in known:
             known[kind] = _measured(checkpoint, plan, execution)
         seconds, packing = known[kind]
-        versions = sum(len(unit.severities) for unit in plan.kinds)
+        versions = sum(len(unit.severities) for unit in plan.corruptions)
         networks += seconds * versions * len(plan.dataset)
         writing += packing * versions * len(plan.chunks)
     memory = memory_needed(plan, batch_size=execution.batch_size)
@@ -110,8 +110,8 @@ def _at_once(plan: Plan, execution: Execution) -> int:
     return max(1, min(wanted, cores() // (execution.threads or 1), plan.unit_count))
 
 
-def _preprocessings(plan: Plan, group: range) -> int:
-    specs = [plan.checkpoints[place].spec for place in group]
+def _preprocessings(plan: Plan, block: range) -> int:
+    specs = [plan.checkpoints[place].spec for place in block]
     return len({(spec.mean, spec.std) for spec in specs})
 
 
@@ -127,7 +127,7 @@ def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple
     A unit's worth of images is shown to it where this takes no longer than `_PATIENCE`, since each unit takes
     its time whatever the number of images; fewer of slower networks.
     """
-    versions = max(len(kind.severities) for kind in plan.kinds)
+    versions = max(len(unit.severities) for unit in plan.corruptions)
     sample = plan.dataset.subset(min(CHUNK, len(plan.dataset)))
     count = min(_FIRST, len(sample))
     while True:
@@ -138,9 +138,9 @@ def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple
         if affordable < 2 * count:
             break
         count = affordable
-    group = len(plan.groups[0])
-    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(kind * group) for kind in rows))))
-    return seconds / (count * versions), packing / (versions * group)
+    block = len(plan.blocks[0])
+    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(kind * block) for kind in rows))))
+    return seconds / (count * versions), packing / (versions * block)
 
 
 def _shown(
@@ -158,7 +158,7 @@ def _shown(
             labels,
             batch_size=execution.batch_size,
             layout=layout,
-            metrics=metrics_of(plan.chunks[-1], plan.kinds[-1].corruption, probes=plan.probes),
+            metrics=metrics_of(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
         )
 
 
@@ -178,7 +178,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[f
 
 def memory_needed(plan: Plan, *, batch_size: int) -> int:
     """Return the bytes of a chunk's inputs, of the weights in memory, and of a batch in the largest layer."""
-    most = max(len(kind.severities) for kind in plan.kinds)
+    most = max(len(unit.severities) for unit in plan.corruptions)
     pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.dataset.shape)
     inputs = pixels * ((most + _VERSIONS) * 4 + 1)
     sizes = [checkpoint.size for checkpoint in plan.checkpoints]
@@ -192,7 +192,7 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
 
 def disk_needed(plan: Plan) -> int:
     """Return the bytes of the parts of a finished run, which are most of it."""
-    versions = sum(len(kind.severities) for kind in plan.kinds)
+    versions = sum(len(unit.severities) for unit in plan.corruptions)
     images = len(plan.dataset) / len(plan.chunks)
     layers: dict[tuple[str, str], int] = {}
     total = 0.0

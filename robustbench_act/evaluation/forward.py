@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robustbench_act.evaluation.samples import SAMPLES
+from robustbench_act.evaluation.thumbnails import SAMPLES
 from robustbench_act.metrics.predictions import Scores, score
 from robustbench_act.probes import Layer, Probe
-from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
 from robustbench_act.records import pack_outcomes
+from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
 
 Row = dict[str, Any]
 NEED_LABELS = ("correct", "top5_sum", "loss_sum", "brier_sum")

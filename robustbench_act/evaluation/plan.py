@@ -17,13 +17,13 @@ from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
-GROUP = 32  # checkpoints in a unit of work, at most, and
-GROUP_BYTES = 2**28  # about so much of their weights: large networks make a unit long
+BLOCK = 32  # checkpoints in a unit of work, at most, and
+BLOCK_BYTES = 2**28  # about so much of their weights: large networks make a unit long
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One corruption at all its severities, on one chunk of images, before one group of checkpoints."""
+class WorkUnit:
+    """One corruption at all its severities, on one chunk of images, before one block of checkpoints."""
 
     suite: str
     table: str
@@ -108,25 +108,25 @@ class Plan:
         return probe_sample_first(self.dataset)
 
     @cached_property
-    def groups(self) -> tuple[range, ...]:
+    def blocks(self) -> tuple[range, ...]:
         """The checkpoints, by their places, that share a unit's images: alike in number, in their order."""
         size = sum(checkpoint.size for checkpoint in self.checkpoints)
         total = len(self.checkpoints)
-        count = min(total, max(-(-total // GROUP), -(-size // GROUP_BYTES)))
+        count = min(total, max(-(-total // BLOCK), -(-size // BLOCK_BYTES)))
         return tuple(range(total * place // count, total * (place + 1) // count) for place in range(count))
 
     @cached_property
-    def kinds(self) -> tuple[Unit, ...]:
-        """The units of the first chunk and group: the clean images first, then each corruption."""
+    def corruptions(self) -> tuple[WorkUnit, ...]:
+        """The units of the first chunk and block: the clean images first, then each corruption."""
         _, height, width = self.dataset.shape
-        first = self.groups[0]
-        found = [Unit(CLEAN, "", CLEAN, CLEAN, (), 0, first)]
+        first = self.blocks[0]
+        found = [WorkUnit(CLEAN, "", CLEAN, CLEAN, (), 0, first)]
         for suite in self.chosen_suites():
             table = suite.resolve_table(height, width)
             cells: tuple[Cell | StoredCell, ...] = suite.cells
             for name, own in groupby(cells, key=lambda cell: cell.corruption):
                 members = tuple(own)
-                found.append(Unit(suite.name, table, name, members[0].group, members, 0, first))
+                found.append(WorkUnit(suite.name, table, name, members[0].group, members, 0, first))
         return tuple(found)
 
     @property
@@ -134,26 +134,29 @@ class Plan:
         """The numbers of the chunks."""
         return range(-(-len(self.dataset) // CHUNK))
 
-    def units(self) -> Iterator[Unit]:
-        """Yield the units in canonical order: chunk by chunk, of each group by group."""
+    def units(self) -> Iterator[WorkUnit]:
+        """Yield the units in canonical order: chunk by chunk, in each block by block."""
         for chunk in self.chunks:
-            for group in self.groups:
-                for kind in self.kinds:
-                    yield replace(kind, chunk=chunk, checkpoints=group)
+            for block in self.blocks:
+                for corruption in self.corruptions:
+                    yield replace(corruption, chunk=chunk, checkpoints=block)
 
     @property
     def unit_count(self) -> int:
         """How many units there are."""
-        return len(self.chunks) * len(self.groups) * len(self.kinds)
+        return len(self.chunks) * len(self.blocks) * len(self.corruptions)
 
-    def parts(self) -> Iterator[Iterator[Iterator[Unit]]]:
-        """Yield the units as tables are made of them: by group, of each by kind, of each by chunk."""
+    def merge_order(self) -> Iterator[Iterator[Iterator[WorkUnit]]]:
+        """Yield the units in the order in which tables are merged: block by block, corruption by corruption."""
         return (
-            ((replace(kind, chunk=chunk, checkpoints=group) for chunk in self.chunks) for kind in self.kinds)
-            for group in self.groups
+            (
+                (replace(corruption, chunk=chunk, checkpoints=block) for chunk in self.chunks)
+                for corruption in self.corruptions
+            )
+            for block in self.blocks
         )
 
-    def images_of(self, unit: Unit) -> int:
+    def images_of(self, unit: WorkUnit) -> int:
         """Return how many images of a unit go through networks, clean and corrupted."""
         images = min(CHUNK, len(self.dataset) - unit.chunk * CHUNK)
         running = sum(self.checkpoints[place].problem is None for place in unit.checkpoints)
@@ -173,7 +176,7 @@ class Plan:
     @property
     def passes(self) -> int:
         """Images that go through networks in all, clean and corrupted."""
-        versions = sum(len(kind.severities) for kind in self.kinds)  # a pass repeats the clean images
+        versions = sum(len(each.severities) for each in self.corruptions)  # a pass repeats the clean images
         running = sum(checkpoint.problem is None for checkpoint in self.checkpoints)
         return versions * len(self.dataset) * running
 

@@ -16,9 +16,9 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.forward import Row, measure
-from robustbench_act.evaluation.plan import Unit
+from robustbench_act.evaluation.plan import WorkUnit
 from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
-from robustbench_act.evaluation.samples import strip
+from robustbench_act.evaluation.thumbnails import strip
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import KEYS, SUMMED, Part, pack
@@ -101,7 +101,7 @@ class Task:
     """
 
     key: str
-    unit: Unit
+    unit: WorkUnit
     chunk: Chunk
 
     def decoded(self) -> "Task":
@@ -140,7 +140,7 @@ class Result:
     """
 
     key: str
-    unit: Unit
+    unit: WorkUnit
     images: int
     part: bytes
     samples: dict[str, bytes]
@@ -216,7 +216,7 @@ class Worker:
         return Result(task.key, unit, images, part, samples, provisional=self._missed)
 
     def _measure(
-        self, checkpoint: Checkpoint, unit: Unit, inputs: "_Inputs", labels: Tensor | None
+        self, checkpoint: Checkpoint, unit: WorkUnit, inputs: "_Inputs", labels: Tensor | None
     ) -> tuple[list[Row], list[Row]]:
         """Return cell rows and layer rows of one network: those of a failure, whatever it is that it does."""
         layout = MEMORY_FORMATS[
@@ -369,7 +369,7 @@ def metrics_of(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ...]:
     return DEFAULT_METRICS if corruption == CLEAN else ("fluctuation", "means")
 
 
-def _failed_rows(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:
+def _failed_rows(checkpoint: Checkpoint, unit: WorkUnit, error: str) -> list[Row]:
     nothing: Row = {"n": 0, "correct": 0, **{f"{name}_sum": 0.0 for name in SUMMED}}
     nothing |= {"outcomes": b"", "confidence": b"", "predicted": ""}
     versions = range(len(unit.severities))
@@ -380,7 +380,7 @@ def _failed_rows(checkpoint: Checkpoint, unit: Unit, error: str) -> list[Row]:
 def _with_keys(
     rows: list[Row],
     checkpoint: Checkpoint,
-    unit: Unit,
+    unit: WorkUnit,
     *,
     pixels: list[str] | None = None,
     error: str | None = None,

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
 from robustbench_act.metrics import ordered_groups
 from robustbench_act.records import IDENTITY, KEYS, SUMMED, Run
-from robustbench_act.storage import write_atomically
 
 FORMAT = 1
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"

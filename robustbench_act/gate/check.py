@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from robustbench_act.errors import InputError
-from robustbench_act.gate.baseline import Baseline
-from robustbench_act.gate.rules import Rule
-from robustbench_act.metrics import corrupted, image_accuracy, succeeded
-from robustbench_act.records import Run
-from robustbench_act.sources import (
+from robustbench_act.comparability import (
     cell_differences,
     checkpoint_differences,
     image_differences,
     one_sided,
     source_differences,
 )
+from robustbench_act.errors import InputError
+from robustbench_act.gate.baseline import Baseline
+from robustbench_act.gate.rules import Rule
+from robustbench_act.metrics import corrupted, image_accuracy, succeeded
+from robustbench_act.records import Run
 from robustbench_act.statistics import drop_test, holm
 
 _MOST = 3  # corruptions that a reason names

@@ -4,7 +4,6 @@ Every metric is declared once (`METRICS`: unit, direction, bounds, formula, sour
 gate read it there.
 """
 
-from robustbench_act.calibration import calibration_error
 from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_baseline
 from robustbench_act.metrics.cells import corrupted, labelled, ordered_groups, succeeded
 from robustbench_act.metrics.declared import METRICS, Metric, group_metric
@@ -16,6 +15,7 @@ from robustbench_act.metrics.summary import (
     image_accuracy_by_corruption,
     summary,
 )
+from robustbench_act.tally.calibration import calibration_error
 
 __all__ = [
     "ALEXNET",

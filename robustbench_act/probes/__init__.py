@@ -2,8 +2,8 @@
 
 from robustbench_act.probes.gradients import gradient_variance
 from robustbench_act.probes.injection import Injection
+from robustbench_act.probes.per_sample import SampleStatistics
 from robustbench_act.probes.probe import DEFAULT_METRICS, METRICS, Layer, Probe
-from robustbench_act.probes.samples import SampleStatistics
 
 __all__ = [
     "DEFAULT_METRICS",

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustbench_act.distributions import QUANTILES
-from robustbench_act.quantities import mean_columns
+from robustbench_act.tally.layer_columns import mean_columns
+from robustbench_act.tally.mergeable_stats import QUANTILES
 
 SATURATED_SLOPE = 0.1
 """An element that passes on less than this share of a small change is saturated."""

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.activations import activation_slope
-from robustbench_act.distributions import Moments, moment_columns, quantile_columns
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.probes.calls import Call, FollowedCalls
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.injection import Injection
-from robustbench_act.probes.samples import SampleStatistics, movement
+from robustbench_act.probes.per_sample import SampleStatistics, movement
 from robustbench_act.probes.signals import SignalStatistics
-from robustbench_act.quantities import HISTOGRAMS, QUANTITIES
+from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
+from robustbench_act.tally.mergeable_stats import Moments, moment_columns, quantile_columns
 
 METRICS = ("fluctuation", "means", "slopes", "signal", "gradients")
 DEFAULT_METRICS = ("fluctuation", "means", "slopes", "signal")
@@ -215,7 +215,7 @@ class Probe:
 
         - "fluctuation": mean and var (divisor n - 1) over samples of each of QUANTITIES, `_q05` to `_q95` of
           HISTOGRAMS, all in the units of the layer; nonfinite: samples with a NaN or infinite value.
-        - "means": MEAN_COLUMNS; "slopes": SLOPE_COLUMNS of `robustbench_act.quantities`.
+        - "means": MEAN_COLUMNS; "slopes": SLOPE_COLUMNS of `robustbench_act.tally.layer_columns`.
         - "signal": SIGNAL_COLUMNS; "gradients": GRADIENT_COLUMNS; both in the clean rows.
 
         Raises

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from robustbench_act.activations import NormalizedActivation
 from robustbench_act.activations._slopes import function_slope
-from robustbench_act.distributions import Moments
 from robustbench_act.probes._blocks import Blocks
-from robustbench_act.quantities import SIGNAL_COLUMNS
+from robustbench_act.tally.layer_columns import SIGNAL_COLUMNS
+from robustbench_act.tally.mergeable_stats import Moments
 
 
 class _Values:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.records.merge import (
     CELL_COLUMNS,
@@ -22,7 +23,6 @@ from robustbench_act.records.merge import (
 )
 from robustbench_act.records.parts import PROVISIONAL, DamagedPartError, Part, check, to_parquet, unpack
 from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
-from robustbench_act.storage import write_atomically
 
 _FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"

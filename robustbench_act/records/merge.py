@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from robustbench_act.calibration import calibration_error
-from robustbench_act.distributions import BINS, Moments, moment_columns, quantile_columns
-from robustbench_act.quantities import (
+from robustbench_act.records.outcomes import unpack_outcomes
+from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.layer_columns import (
     HISTOGRAMS,
     MEAN_COLUMNS,
     QUANTILE_NAMES,
@@ -19,7 +19,7 @@ from robustbench_act.quantities import (
     SIGNAL_COLUMNS,
     SLOPE_COLUMNS,
 )
-from robustbench_act.records.outcomes import unpack_outcomes
+from robustbench_act.tally.mergeable_stats import BINS, Moments, moment_columns, quantile_columns
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
 LAYER_KEYS = [*KEYS, "layer", "index", "elements"]
@@ -115,7 +115,7 @@ def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Add up the histograms of layer rows of any chunks and corruptions.
 
     Returns a row for each LAYER_KEYS with a column for each of HISTOGRAMS: int64 arrays (BINS,), the samples
-    of which fluctuation / elements lies in each bin of `robustbench_act.distributions.EDGES`.
+    of which fluctuation / elements lies in each bin of `robustbench_act.tally.mergeable_stats.EDGES`.
     """
     total: dict[tuple[Any, ...], NDArray[np.int64]] = {}
     for part in parts:

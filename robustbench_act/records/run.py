@@ -100,7 +100,7 @@ class Run:
 
         A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation", int64
         arrays of samples per bin: those with fluctuation / elements in each bin of
-        `robustbench_act.distributions.EDGES`. Read from the run's parts.
+        `robustbench_act.tally.mergeable_stats.EDGES`. Read from the run's parts.
 
         Raises
         ------

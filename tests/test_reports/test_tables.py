@@ -10,7 +10,7 @@ from scipy import stats
 
 from reports import RunData, tables
 from reports.grid import make_grid
-from reports.paired import significance
+from reports.paired_tests import significance
 from robustbench_act import metrics
 from robustbench_act.statistics import mean_interval
 from tests.build_run import CORRECT, CORRUPTIONS, LAYERS, ORDER, SEVERITIES, SHARES, Builder, by, score

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reports import RunData, words
-from reports.paired import significance
+from reports.paired_tests import significance
 from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
 from tests.build_run import Builder
 

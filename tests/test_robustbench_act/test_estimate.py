@@ -88,9 +88,9 @@ def test_groups_are_even_and_bounded(checkpoints: Path) -> None:
     one = load_checkpoint(checkpoints / "relu_1.safetensors")
     data = load_dataset("digits")
     sizes = {
-        count: [len(group) for group in Plan([one] * count, data, ("light",), (1.0,)).groups]
+        count: [len(group) for group in Plan([one] * count, data, ("light",), (1.0,)).blocks]
         for count in (1, 32, 33, 100)
     }
     assert sizes == {1: [1], 32: [32], 33: [16, 17], 100: [25] * 4}
     large = replace(one, size=100_000_000)
-    assert [len(group) for group in Plan([large] * 4, data, ("light",), (1.0,)).groups] == [2, 2]
+    assert [len(group) for group in Plan([large] * 4, data, ("light",), (1.0,)).blocks] == [2, 2]

@@ -12,14 +12,14 @@ import robustbench_act
 from corruptions import list_corruptions
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
 from robustbench_act.datasets import load_dataset
-from robustbench_act.distributions import EDGES, quantiles
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.models import build_model
 from robustbench_act.preprocessing import normalise
-from robustbench_act.quantities import QUANTILE_NAMES
 from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run, outcomes, pack_outcomes
 from robustbench_act.records.parts import unpack
+from robustbench_act.tally.layer_columns import QUANTILE_NAMES
+from robustbench_act.tally.mergeable_stats import EDGES, quantiles
 from tests.references.brute_force import brute_force
 from tests.references.grid import many_images
 

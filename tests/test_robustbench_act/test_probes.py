@@ -17,10 +17,10 @@ from robustbench_act.activations import (
     get_activation,
     list_activations,
 )
-from robustbench_act.distributions import EDGES
 from robustbench_act.probes import Probe
-from robustbench_act.probes.samples import movement
-from robustbench_act.quantities import HISTOGRAMS
+from robustbench_act.probes.per_sample import movement
+from robustbench_act.tally.layer_columns import HISTOGRAMS
+from robustbench_act.tally.mergeable_stats import EDGES
 from tests.references.probes import expected_rows, recorded
 
 VERSIONS = 3

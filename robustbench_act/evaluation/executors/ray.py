@@ -15,7 +15,7 @@ from torch import nn
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
-from robustbench_act.evaluation.plan import Unit
+from robustbench_act.evaluation.plan import WorkUnit
 from robustbench_act.evaluation.worker import Chunk, Job, Result, Task, Worker
 
 RETRIES = 3
@@ -149,7 +149,7 @@ def _fetched(reference: list[Any]) -> nn.Module:
     return network
 
 
-def _work(job: list[Any], key: str, unit: Unit, chunk: list[Any], threads: int) -> Result:
+def _work(job: list[Any], key: str, unit: WorkUnit, chunk: list[Any], threads: int) -> Result:
     """Do a unit in one of Ray's processes; references come in lists, so that Ray does not follow them."""
     ray = _import_ray()
     name = job[0].hex()

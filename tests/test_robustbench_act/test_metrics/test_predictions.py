@@ -6,9 +6,9 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from robustbench_act.calibration import calibration_error
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.predictions import Scores, score
+from robustbench_act.tally.calibration import calibration_error
 
 N, CLASSES = 503, 12
 

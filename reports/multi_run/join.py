@@ -11,7 +11,7 @@ import pandas as pd
 from reports.errors import ReportError
 from reports.names import of_run
 from reports.run import RunData
-from robustbench_act.sources import cell_differences, image_differences, source_differences
+from robustbench_act.comparability import cell_differences, image_differences, source_differences
 
 _GROUP = ["architecture", "activation"]
 

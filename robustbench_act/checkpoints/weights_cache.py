@@ -15,14 +15,14 @@ class _Held(Protocol):
     def put_down(self) -> None: ...
 
 
-class Shelf:
+class WeightsCache:
     """Keeps count of what is in memory, and has the least recently used put down where it gets too much.
 
     >>> class Book:
     ...     def __init__(self, title, size): self.title, self.size = title, size
     ...     def put_down(self): print("down:", self.title)
-    >>> shelf, small, large = Shelf(room=10), Book("small", 4), Book("large", 8)
-    >>> shelf.take(small); shelf.take(large)
+    >>> cache, small, large = WeightsCache(room=10), Book("small", 4), Book("large", 8)
+    >>> cache.take(small); cache.take(large)
     down: small
     """
 

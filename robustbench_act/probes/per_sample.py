@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from corruptions import kernel
-from robustbench_act.distributions import BINS, EDGES, Moments
 from robustbench_act.probes._blocks import Blocks
+from robustbench_act.tally.mergeable_stats import BINS, EDGES, Moments
 
 _CACHE = 2**19  # values taken at a time
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reports.grid import Grid
 from reports.names import split_run
-from reports.paired import NO_OUTCOMES, columns_of, image_means, paired_tests, untested, with_holm
+from reports.paired_tests import NO_OUTCOMES, columns_of, image_means, paired_tests, untested, with_holm
 from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
 from robustbench_act.statistics import compare_images, holm
 
@@ -28,7 +28,7 @@ def between_runs(
     grid
         All accuracies.
     scores, outcomes
-        As in `reports.paired.significance`; activations of several runs are named by `reports.names.of_run`.
+        As in `reports.paired_tests.significance`; `reports.names.of_run` names activations of several runs.
 
     Returns
     -------

@@ -19,9 +19,9 @@ def manifest(*, folder: Path | None, out: Path | None, schema: bool) -> None:
     What a published file name says is written out; what a file itself says is left to the file.
     `evaluate --manifest FILE` takes it.
     """
+    from robustbench_act.atomic_files import write_atomically
     from robustbench_act.checkpoints import find_checkpoints, published_spec
     from robustbench_act.manifest import manifest_schema, write_manifest
-    from robustbench_act.storage import write_atomically
 
     if schema:
         click.echo(json.dumps(manifest_schema(), indent=1))

@@ -3,7 +3,7 @@
 Loads without torch.
 """
 
-from robustbench_act.distributions import QUANTILES, quantile_name
+from robustbench_act.tally.mergeable_stats import QUANTILES, quantile_name
 
 QUANTITIES = (
     "input_fluctuation",

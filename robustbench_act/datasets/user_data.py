@@ -12,8 +12,8 @@ from robustbench_act.datasets.arrays import as_images, as_labels, open_npy, open
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.factories import call_factory, find_factory
 from robustbench_act.preprocessing import USUAL
+from robustbench_act.user_code import call_factory, find_factory
 
 
 def load_npz(request: Request) -> Dataset:

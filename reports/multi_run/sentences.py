@@ -1,4 +1,4 @@
-"""The sentences about what changed between runs side by side, computed from `reports.between`."""
+"""The sentences about what changed between runs side by side, computed from `reports.multi_run.tables`."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -20,7 +20,7 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
     Parameters
     ----------
     changes, table : DataFrame
-        `reports.between.run_changes` and `between_runs`.
+        `reports.multi_run.tables.run_changes` and `between_runs`.
     measure : str
         What the shares are called.
 
@@ -91,7 +91,7 @@ def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFr
     changes, table : DataFrame
         As in `verdicts`.
     by_corruption : DataFrame
-        `reports.between.corruption_changes`.
+        `reports.multi_run.tables.corruption_changes`.
     """
     said = []
     for row in changes.to_dict("records"):
@@ -112,7 +112,7 @@ def unpaired(found: pd.DataFrame, *, several: bool = False) -> str:
     Parameters
     ----------
     found : DataFrame
-        `reports.between.unpaired`.
+        `reports.multi_run.tables.unpaired`.
     several
         Whether there are several architectures, so that they have to be named.
 

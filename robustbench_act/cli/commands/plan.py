@@ -30,7 +30,7 @@ def plan(*, checkpoints: tuple[str, ...], units: bool, as_json: bool, **flags: A
     --out, --resume and --report are taken, so that the same line may be tried, and not used.
     """
     from robustbench_act.cli.inputs import take_plan
-    from robustbench_act.cli.stopping import going_on
+    from robustbench_act.cli.interruption import going_on
     from robustbench_act.cli.terminal import print_estimate
     from robustbench_act.evaluation import Execution, estimate, make_plan
 
@@ -41,7 +41,7 @@ def plan(*, checkpoints: tuple[str, ...], units: bool, as_json: bool, **flags: A
         made = make_plan(**take_plan(checkpoints, flags).arguments)
         found = estimate(made, execution)
     if as_json:
-        size = {"units": made.unit_count, "groups": len(made.groups), "chunks": len(made.chunks)}
+        size = {"units": made.unit_count, "blocks": len(made.blocks), "chunks": len(made.chunks)}
         rows = {"unit": [unit.title for unit in made.units()]} if units else {}
         answer = {**size, "passes": made.passes, **asdict(found), "seconds": found.seconds, **rows}
         click.echo(json.dumps(answer, indent=1))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reports import make_report
-from reports.between import class_changes, unpaired
+from reports.multi_run.tables import class_changes, unpaired
 from reports.sections.cells import DRAWN
 from tests.build_run import CLASSES, CORRECT, CORRUPTIONS, LABELS, ORDER, SEVERITIES, Builder, N, by
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.changes import details, verdicts
+from reports.multi_run.sentences import details, verdicts
 from reports.sections.cells import change_cell
 
 RUNS = {"base": "old", "run": "new"}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.activations import activation_facts, list_activations
-from robustbench_act.cli.rendering import Block
+from robustbench_act.cli.table_formats import Block
 from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import METRICS, Baseline, alexnet, run_baseline, summary

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_act.cli import blocks
+from robustbench_act.cli import result_tables
 from robustbench_act.comparison import compare_runs
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import METRICS
@@ -24,10 +24,10 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_edges_are_numbers_or_dashes(name: str) -> None:
     run = RUNS[name]
-    for _, shown in (*blocks.metrics(run, "relu")[1], *blocks.layeract(run)[1]):
+    for _, shown in (*result_tables.metrics(run, "relu")[1], *result_tables.layeract(run)[1]):
         assert len(shown) > 0
         assert not shown.isin(["nan", "inf"]).any(axis=None)
-    (*_, (title, table)) = blocks.comparison(compare_runs(run, run), 20)
+    (*_, (title, table)) = result_tables.comparison(compare_runs(run, run), 20)
     assert title.startswith("No cell moved beyond noise")
     assert table.empty
     assert "40 images" in repr(run) or name == "one image"
@@ -37,16 +37,16 @@ def test_nothing_to_show_is_said() -> None:
     run = RUNS["one seed"]
     empty = Run(run.path, run.info, run.cells.iloc[:0], run.layers, run.images)
     for nothing in (empty, with_error(run, "a", "broken")):
-        for show in (lambda run: blocks.metrics(run, None), blocks.layeract):
+        for show in (lambda run: result_tables.metrics(run, None), result_tables.layeract):
             with pytest.raises(InputError, match="has no checkpoint without an error to show"):
                 show(nothing)
         assert nothing.leaderboard().empty
 
 
 def test_every_metric_shown_is_declared() -> None:
-    assert set(blocks.SHOWN) <= set(METRICS)
+    assert set(result_tables.SHOWN) <= set(METRICS)
 
 
 def test_a_run_as_baseline_must_be_one() -> None:
     with pytest.raises(InputError, match=r"run\.json is missing"):
-        blocks.metrics(RUNS["one seed"], str(Path(__file__).parent))
+        result_tables.metrics(RUNS["one seed"], str(Path(__file__).parent))

@@ -1,0 +1,35 @@
+"""`actrobust compare`."""
+
+from pathlib import Path
+
+import click
+
+RUN = click.Path(path_type=Path)
+MOST = 20  # cells that are shown
+
+
+@click.command()
+@click.argument("a", type=RUN)
+@click.argument("b", type=RUN)
+@click.option("--force", is_flag=True, help="Compare unlike runs too; the differences are listed.")
+@click.option("--all", "everything", is_flag=True, help=f"Show every cell that moved, not {MOST}.")
+@click.option("--json", "as_json", is_flag=True, help="Print all tables as JSON.")
+def compare(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
+    """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.
+
+    Checkpoints are paired by name, or each run's only one with the other's.
+    """
+    from robustbench_act.cli import result_tables, table_formats
+    from robustbench_act.cli.terminal import say_unlabelled
+    from robustbench_act.comparison import compare_runs
+    from robustbench_act.records import load_run
+
+    first = load_run(a)
+    found = compare_runs(first, load_run(b), force=force)
+    say_unlabelled(first, err=as_json)
+    for note in found.notes:
+        click.echo(note, err=as_json)
+    if as_json:
+        click.echo(result_tables.comparison_json(found))
+        return
+    table_formats.print_blocks(result_tables.comparison(found, None if everything else MOST))
