@@ -70,7 +70,7 @@ class Checkpoint:
 
     @property
     def model(self) -> nn.Module:
-        """The network. It stays in memory while there is room (`weights_cache.ROOM`), and is read again after that.
+        """The network. It stays in memory while there is room (`weights_cache.ROOM`), then it is read again.
 
         Raises
         ------

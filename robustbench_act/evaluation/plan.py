@@ -147,7 +147,7 @@ class Plan:
         return len(self.chunks) * len(self.blocks) * len(self.corruptions)
 
     def merge_order(self) -> Iterator[Iterator[Iterator[WorkUnit]]]:
-        """Yield the units in the order in which tables are merged: block by block, corruption by corruption."""
+        """Yield the units in the order in which tables are merged: by block, then by corruption."""
         return (
             (
                 (replace(corruption, chunk=chunk, checkpoints=block) for chunk in self.chunks)
