@@ -8,7 +8,7 @@
 >>> corruptions.list_corruptions("*_blur")
 ['defocus_blur', 'gaussian_blur', 'glass_blur', 'motion_blur', 'zoom_blur']
 
-What needs torch is loaded when it is first used: errors and facts do without.
+Names that need torch are loaded on first use; errors and facts do without it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -77,7 +77,7 @@ def _read(path: Path, *, size: int | None) -> Tensor:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m corruptions", description=__doc__)
     parser.add_argument("image", type=Path, help="any image that Pillow reads")
-    parser.add_argument("-o", "--out", type=Path, default=Path("sheet.png"), help="where the sheet goes")
+    parser.add_argument("-o", "--out", type=Path, default=Path("sheet.png"), help="file to write")
     parser.add_argument("--corruption", default="*", help="wildcard of the corruptions shown (default: all)")
     parser.add_argument("--severity", default="1,2,3,4,5", help="comma-separated severities")
     parser.add_argument("--seed", type=int, default=0)
@@ -115,11 +115,11 @@ HEADER = (
     f"{'reference':17s}{'table':17s}{'corruption':18s}{'check':7s}{'within 1':>9s}{'mean':>8s}{'max':>4s}"
     f"{'PSNR':>6s}{'|z| med':>9s}{'> 2.8':>7s}{'max':>5s}"
 )
-"""Over the columns of `conformity_line`: a share, levels, levels, dB, and statistics of |z|."""
+"""Header of `conformity_line`: a share, levels, levels, dB, and statistics of |z|."""
 
 
 def conformity_line(line: Conformity) -> str:
-    """Return one line of the printed conformity report, without its end.
+    """Return one line of the printed conformity report, without a line break.
 
     >>> conformity_line(Conformity("fog", "32", "golden", "own", distances=Distances(360, 0.5, 0.01, 3.2)))
     'golden           32               fog               own ...     0.50   1.0%  3.2  PASS'
@@ -148,10 +148,10 @@ def _conform_parser() -> argparse.ArgumentParser:
         "--golden",
         type=Path,
         metavar="DIR",
-        help="a folder of arrays made by the published scripts, to compare with as well",
+        help="also compare with a folder of arrays made by the published scripts",
     )
     parser.add_argument("--corruption", default="*", help="wildcard of the corruptions (default: all)")
-    parser.add_argument("--draws", type=int, default=20, help="per cell, of the package (default: 20)")
+    parser.add_argument("--draws", type=int, default=20, help="draws of the package per cell (default: 20)")
     parser.add_argument("--no-package", action="store_true", help="leave the imagecorruptions package out")
     return parser
 

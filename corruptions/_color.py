@@ -13,12 +13,12 @@ LUMA = (0.299, 0.587, 0.114)
 def shift_value(images: Tensor, shift: float) -> Tensor:
     """Return RGB or grey images (N, C, H, W) in [0, 1] with `shift` added to V of HSV, V clipped to [0, 1].
 
-    H and S do not change, so that every channel, V * (1 - S * w) with w of H alone, is multiplied by
-    V' / V; black, where S = 0, becomes grey V'.
+    H and S do not change, so that every channel, V * (1 - S * w) with w a function of H, is multiplied by
+    V' / V; black, with S = 0, becomes grey V'.
     """
     value = images.amax(dim=1, keepdim=True)
     shifted = (value + shift).clamp(0, 1)
-    black = (value == 0).to(images.dtype)  # taken for white, of which the share `shifted` is left
+    black = (value == 0).to(images.dtype)  # counts as white, of which the share `shifted` is left
     return (images + black).mul_(shifted / (value + black))
 
 
@@ -26,8 +26,8 @@ def shift_value(images: Tensor, shift: float) -> Tensor:
 def scale_saturation(images: Tensor, factor: float, shift: float) -> Tensor:
     """Return RGB or grey images (N, C, H, W) in [0, 1] with S of HSV as clip(factor * S + shift, 0, 1).
 
-    H and V do not change, so every channel's distance from V = max is multiplied by S' / S. Grey, of which
-    S and H are 0, is taken for red: with shift > 0 green and blue become V * (1 - S'). A grey image gets
+    H and V do not change, so every channel's distance from V = max is multiplied by S' / S. Grey, with
+    S = H = 0, counts as red: with shift > 0 green and blue become V * (1 - S'). A grey image gets
     the luma of that colour.
     """
     if images.shape[1] == 1:

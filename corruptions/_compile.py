@@ -20,8 +20,8 @@ _state = {"enabled": os.environ.get("ACTROBUST_COMPILE") == "1"}
 def use_compile(enabled: bool = True) -> None:
     """Turn compilation of the kernels on or off (off by default; ACTROBUST_COMPILE=1 turns it on).
 
-    Kernels are what `kernel` decorates. The first call of each then takes seconds and needs a C++ compiler.
-    The random integers are the same either way; pixels may differ by one grey level on very few values.
+    Kernels are the functions decorated with `kernel`. The first call of each then takes seconds and needs a
+    C++ compiler. Random integers do not change; pixels may differ by one grey level on very few values.
 
     >>> use_compile(False)
     """
@@ -58,7 +58,7 @@ def device_constant(
 ) -> Tensor:
     """Return the array `build(*args)` as a tensor on `device`, made once per device.
 
-    Under a fake tensor mode it is made anew: a fake constant in the cache would poison later calls.
+    Under a fake tensor mode it is made each time: a fake constant in the cache would poison later calls.
     """
     if type(torch.empty(0)) is not torch.Tensor:
         return torch.from_numpy(build(*args)).to(device)

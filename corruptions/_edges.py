@@ -13,13 +13,13 @@ from ._compile import device_constant
 
 _TANGENT = 13573 / 2**15  # of 22.5 degrees, in OpenCV's fixed point
 _ROUNDS, _STEPS = 8, 4
-"""Weak edges are followed for 32 pixels from a strong one: in 360 layers of spatter 5 were the most."""
+"""Weak edges are followed for 32 pixels from a strong one: 360 layers of spatter needed at most 5."""
 
 _LENGTHS = (65536 / 2**16, 91750 / 2**16, 143976 / 2**16)
-"""Of a move to a neighbour, diagonally, and a knight's move away, as OpenCV's 5 x 5 distance has them."""
+"""Lengths of a straight, a diagonal and a knight's move: those of OpenCV's 5 x 5 distance."""
 
 _UNITS = (1638, 2291, 3574)
-"""The same in units that sort the ways of up to 20 pixels by length, and fit into 16 bits."""
+"""The same in units that keep paths of up to 20 pixels in order of length, and fit into 16 bits."""
 
 _LINES = (
     (1, 0, 0),
@@ -37,26 +37,26 @@ _EDGE = -(2**15)
 """An edge's own distance, in units: all 16 bits are needed."""
 
 FARTHEST = 20
-"""Where distances from an edge end, pixels."""
+"""Largest distance from an edge, pixels."""
 
 
 def canny(levels: Tensor, low: int, high: int) -> Tensor:
     """Return where levels (N, 1, H, W) of 0, ..., 255 have an edge: 0 or 1, uint8.
 
-    3 x 3 Sobel derivatives, edges replicated; |dx| + |dy|; only greatest values across the edge; those above
-    `high`, and those above `low` that touch one, directly or through others, 32 pixels at most.
+    3 x 3 Sobel derivatives, edges replicated; |dx| + |dy|; only maxima across the edge; of these, those above
+    `high`, and those above `low` that are connected with one, over 32 pixels at most.
     """
     strong, weak = _ridges(levels, low, high)
     for _ in range(_ROUNDS):
         grown = _follow(strong, weak)
         if grown.device.type == "cpu" and torch.equal(grown, strong):
-            break  # elsewhere, to look would be to wait
+            break  # on other devices, looking would mean waiting
         strong = grown
     return strong
 
 
 def _ridges(levels: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
-    """Return which greatest values are above `high` and which above `low`."""
+    """Return which maxima are above `high` and which above `low`."""
     edges = F.pad(levels, (1, 1, 1, 1), mode="replicate").to(torch.int16)
     down = edges[:, :, :-2] + edges[:, :, 2:] + edges[:, :, 1:-1] * 2
     across = edges[..., :-2] + edges[..., 2:] + edges[..., 1:-1] * 2
@@ -99,9 +99,9 @@ def _follow(strong: Tensor, weak: Tensor) -> Tensor:
 def chamfer_distance(edges: Tensor) -> Tensor:
     """Return the distance of each pixel from the nearest edge, at most `FARTHEST`, float32 (N, 1, H, W).
 
-    `edges` is 1 where there is one and 0 elsewhere. The length of the shortest way of moves to a neighbour
-    (1, diagonally 1.4) or a knight's move away (2.1969). Such a way has two kinds of moves at most, in any
-    order: so one line of moves after the other is followed, 1, 2, 4, ... at a time.
+    `edges` is 1 where there is one and 0 elsewhere. The distance is the length of the shortest path of
+    straight (1), diagonal (1.4) and knight's moves (2.1969). Such a path needs at most two directions, in any
+    order: so one direction after the other is followed, 1, 2, 4, ... moves at a time.
     """
     limit = FARTHEST * _UNITS[0]
     units = (1 - edges).to(torch.int16) * limit + _EDGE
@@ -127,7 +127,7 @@ def _shorten(line: Tensor, spare: Tensor, shift: int, length: int) -> None:
 
 
 def _lengths() -> NDArray[np.float32]:
-    """Return the length of a way for its units: only whole ways of up to `FARTHEST` pixels are filled in."""
+    """Return the length of a path by its units, filled in for the paths of up to `FARTHEST` pixels."""
     lengths = np.zeros(FARTHEST * _UNITS[0] + 1, dtype=np.float32)
     for far, near in np.ndindex(FARTHEST + 1, FARTHEST + 1):
         diagonal, knight = max(2 * near - far, 0), min(near, far - near)

@@ -1,4 +1,4 @@
-"""Linear filters and resampling of batches, one image independent of another, to the bit.
+"""Linear filters and resampling of batches, each image independent of the others, to the bit.
 
 Everything is a weighted sum of rows: each output row takes some input rows with some weights, always in the
 same order. `embedding_bag` does exactly that, and keeps the sum in registers: a fifth of the time of adding
@@ -57,8 +57,8 @@ def gaussian_filter(
 ) -> Tensor:
     """Return images (N, C, H, W) smoothed by a Gaussian of `sigma` pixels, rows and columns apart.
 
-    The kernel ends at int(truncate * sigma + 0.5) pixels, as scikit-image's does; where that is 0 the images
-    themselves come back. Any radius is allowed: the edge rule is repeated beyond the image.
+    The kernel ends at int(truncate * sigma + 0.5) pixels, as scikit-image's does; if that is 0, the images
+    themselves are returned. Any radius is allowed: the edge rule is repeated beyond the image.
     """
     weights = gaussian_weights(sigma, truncate=truncate)
     return _separable(images, symmetric_maps, weights, mode) if len(weights) > 1 else images
@@ -67,7 +67,7 @@ def gaussian_filter(
 def smooth_field(field: Tensor, sigmas: tuple[float, float]) -> Tensor:
     """Return a field (N, C, H, W) in [-1, 1] smoothed by a Gaussian that ends at 3 sigma, edges symmetric.
 
-    `sigmas` are those along the columns and along the rows.
+    `sigmas`: along the columns, along the rows.
     """
     for axis, sigma in zip((2, 3), sigmas, strict=True):
         weights = gaussian_weights(sigma, truncate=3)
@@ -117,7 +117,7 @@ def clipped_zoom(images: Tensor, factor: float, *, trim: bool = True) -> Tensor:
 def zoom_mean(images: Tensor, factors: tuple[float, ...]) -> Tensor:
     """Return the mean of (N, C, H, W) and all its clipped_zooms; the first factor must be 1.
 
-    It has weight 2, for the image itself is 1 of the len(factors) + 1 images.
+    The first has weight 2, because the image itself is 1 of the len(factors) + 1 images.
     """
     total = images * (2 / (len(factors) + 1))
     for start in range(1, len(factors), MAPS_AT_ONCE):
@@ -158,7 +158,7 @@ def zoom_maps(side: int, axis: int, factors: tuple[float, ...], trim: bool = Tru
 
 
 def _zoomed_side(side: int, factor: float) -> tuple[int, int]:
-    """Return the length of the centre crop, and that which it is stretched to."""
+    """Return the length of the centre crop, and the length it is stretched to."""
     crop = math.ceil(side / factor)
     return crop, round(crop * factor)
 
@@ -166,9 +166,8 @@ def _zoomed_side(side: int, factor: float) -> tuple[int, int]:
 def disk_maps(side: int, axis: int, radius: float, alias_blur: float) -> Maps:
     """Return the maps of rows (axis 2) or of columns (axis 3) whose products add up to a smoothed disk.
 
-    The disk, 1 where row**2 + column**2 <= radius**2, stands on a grid from -8 to 8, or from -radius to
-    radius where that is more, and is smoothed there by a Gaussian of 3 x 3 weights, 5 x 5 for a radius above
-    8, mirrored at the edge of the grid. Rows of the disk that reach equally far make one map: 7 at 10 pixels.
+    The disk is 1 where row**2 + column**2 <= radius**2, on the grid and smoothed as in `blur.DefocusBlur`.
+    Rows of the disk that reach equally far make one map: 7 at 10 pixels.
     """
     reach, spread = max(8, int(radius)), 1 if radius <= 8 else 2
     grid = np.arange(-reach, reach + 1)
@@ -200,7 +199,7 @@ def _separable(images: Tensor, maps: Callable[..., Maps], *args: Any, height: in
     """Return the sum over m of images with rows mapped by maps(H, 2, ...)[m], columns by maps(W, 3, ...)[m].
 
     Rows first; then the results are transposed, so that columns are rows too. `height` is that of the
-    result, where it is another.
+    result, if it differs.
     """
     count, channels, side, width = images.shape
     if count == 0:
@@ -231,7 +230,7 @@ def _taps_part(
 def _list_taps(
     maps: Callable[..., Maps], side: int, axis: int, args: tuple[Any, ...]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32]]:
-    """Return `_taps`. Maps of rows stand below each other; those of columns are added up."""
+    """Return the arrays of `_taps`. Maps of rows are stacked; those of columns are added up."""
     sources, weights = maps(side, axis, *args)
     if axis == 3:
         outputs = sources.shape[1]
@@ -330,8 +329,8 @@ def _sum_windows(images: Tensor, angles: Tensor, weights: Tensor, *, left: int) 
 
 def _steps(angles: Tensor, taps: int) -> tuple[Tensor, Tensor]:
     """Return dx and dy of motion_blur, int64 (N, taps)."""
-    # The last bit of a cosine may depend on the place in the batch. That changes no step: for none of the
-    # 2**24 angles that can be drawn does one come nearer than 9e-10 to where its rounding turns.
+    # The last bit of a cosine may depend on the place in the batch. That changes no step: none is
+    # within 9e-10 of a tie of its rounding, at any of the 2**24 angles that can be drawn.
     radians = torch.deg2rad(angles.to(torch.float64))[:, None]
     along = torch.arange(taps, dtype=torch.float64, device=angles.device)
     dx = torch.ceil(along * radians.cos() - 0.5).to(torch.int64)

@@ -16,9 +16,9 @@ def map_side(height: int, width: int, least: int) -> int:
 def plasma(u: Tensor, side: int, decay: float) -> Tensor:
     """Return maps (N, side, side) from 0 to 1.
 
-    From one value, each level doubles the grid: the middle of four neighbours is their mean plus noise, first
-    of the squares, then of the diamonds between. The noise is w * U(-w, w), w being 100 and `decay` times
-    less at each level; in the end the least value is subtracted, and the greatest divided by.
+    Each level doubles the grid, starting from one value: the middle of four neighbours is their mean plus
+    noise, first of the squares, then of the diamonds between. The noise is w * U(-w, w); w is 100 at first
+    and divided by `decay` at each level. In the end the map is shifted and scaled to [0, 1].
 
     Parameters
     ----------

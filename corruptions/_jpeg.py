@@ -1,4 +1,4 @@
-"""What JPEG loses, in the integer arithmetic of libjpeg; entropy coding loses nothing and is left out.
+"""The lossy steps of JPEG in the integer arithmetic of libjpeg; entropy coding, lossless, is left out.
 
 Blocks are handled as (8, 8, n): row, column, block. Each step of an 8-point transform is then one operation
 on a long contiguous run, and integers make the result independent of order, batch and device, to the bit.
@@ -34,7 +34,7 @@ CHROMINANCE = (
     (99, 99, 99, 99, 99, 99, 99, 99),
     (99, 99, 99, 99, 99, 99, 99, 99),
 )
-"""The same of Cb and Cr (table K.2)."""
+"""The same for Cb and Cr (table K.2)."""
 
 SCALE_BITS = 13
 """Fraction bits of the cosines."""
@@ -51,7 +51,7 @@ def _fixed(value: float) -> int:
 # decoders round its constants to integers and add products of them; these are the same sums, collected.
 _A, _B, _C = _fixed(0.541196100), _fixed(0.765366865), _fixed(1.847759065)
 _EVEN = ((_A + _B, _A), (_A, _A - _C))
-"""From the two differences of even symmetry to the frequencies 2 and 6; and back, for it is symmetric."""
+"""From the two differences of even symmetry to the frequencies 2 and 6; and back: it is symmetric."""
 
 _D = _fixed(1.175875602)
 _E, _F, _G, _H = (_fixed(value) for value in (0.899976223, 2.562915447, 1.961570560, 0.390180644))
@@ -78,10 +78,10 @@ def quantisation_steps(quality: int, *, chroma: bool) -> NDArray[np.float32]:
 
 
 def jpeg(images: Tensor, *, quality: int) -> Tensor:
-    """Return float images (N, C, H, W) in [0, 1] as JPEG of an IJG `quality` gives them back.
+    """Return float images (N, C, H, W) in [0, 1] after JPEG of an IJG `quality`.
 
-    Three channels: YCbCr with the chroma halved both ways (4:2:0); one channel: Y alone. Values are taken to
-    the nearest of 256 levels first; the result is in levels / 255.
+    Three channels: YCbCr with the chroma halved both ways (4:2:0); one channel: Y alone. Values are first
+    rounded to 256 levels; the result is in levels / 255.
     """
     steps = [_steps(quality, chroma, images.device) for chroma in (False, True)]
     if images.shape[1] == 1:
@@ -110,7 +110,7 @@ def _code_colour(images: Tensor, luma_steps: Tensor, chroma_steps: Tensor) -> Te
 
 
 def _code_planes(planes: Tensor, steps: Tensor) -> Tensor:
-    """Return planes of integers (N, H, W) as their blocks' quantised coefficients give them back."""
+    """Return planes of integers (N, H, W) restored from their blocks' quantised coefficients."""
     return _from_blocks(_code_blocks(_to_blocks(_pad(planes, 8, 8)), steps), planes.shape)
 
 
@@ -147,7 +147,7 @@ def _weighted(values: tuple[Tensor, ...], weights: tuple[int, ...], offset: int)
 
 @kernel
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Return RGB (N, 3, H, W) in [0, 1] from what `_to_ycc` gives."""
+    """Return RGB (N, 3, H, W) in [0, 1] from the output of `_to_ycc`."""
     height, width = luma.shape[1:]
     first, second = _double(chroma[:, :, : (width + 1) // 2])[:, :height, :width].chunk(2)
     red = _weighted((second,), (91881,), 32768).add_(luma)
@@ -167,8 +167,8 @@ def _pad(planes: Tensor, row_multiple: int, column_multiple: int) -> Tensor:
 def _halve(planes: Tensor) -> Tensor:
     """Return means of 2 x 2 pixels of planes (N, H, W); .5 rounds up in odd columns only, against a drift.
 
-    As the encoder does it, columns are repeated to a multiple of 16 before, rows (here, to a multiple of 2)
-    only after the means are taken: (N, ceil(H / 2), 8 ceil(W / 16)).
+    Like the encoder, it repeats columns to a multiple of 16 before, rows (here, to a multiple of 2) only
+    after the means are taken: (N, ceil(H / 2), 8 ceil(W / 16)).
     """
     padded = _pad(planes, 2, 16)
     rows = padded[:, 0::2] + padded[:, 1::2]
@@ -202,7 +202,7 @@ def _to_blocks(planes: Tensor) -> Tensor:
 
 
 def _from_blocks(blocks: Tensor, shape: torch.Size) -> Tensor:
-    """Return planes of the given shape, cut from those that the blocks (8, 8, n) make."""
+    """Return planes of the given shape from blocks (8, 8, n) that cover them."""
     rows, columns = -(-shape[1] // 8), -(-shape[2] // 8)
     planes = blocks.reshape(8, 8, -1, rows, columns).permute(2, 3, 0, 4, 1)
     return planes.reshape(-1, 8 * rows, 8 * columns)[:, : shape[1], : shape[2]]

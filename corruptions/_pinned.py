@@ -1,4 +1,4 @@
-"""The published generators' own random numbers, as what our corruptions draw: for checks of conformity."""
+"""The published generators' random numbers in the form of our own draws, for checks of conformity."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from .base import Noise
 
 
 def pinned_noise(corruption: Any, draws: NDArray[Any], shape: Sequence[int]) -> Noise:
-    """Return what `corruption.apply` takes from the published generator's unit draws for images of `shape`.
+    """Return the noise for `corruption.apply` from the published generator's draws for images of `shape`.
 
-    `draws` (N, L) are in the order in which the generator draws them.
+    `draws` (N, L) are unit draws in the order in which the generator draws them.
     """
     flat = torch.from_numpy(draws.astype(np.int64 if draws.dtype.kind in "iu" else np.float32))
     return _PINNED_NOISE[corruption.name](corruption, flat, shape)
@@ -67,7 +67,7 @@ def _fog(corruption: Any, draws: Tensor, shape: Sequence[int]) -> Noise:
 
 
 def _elastic(corruption: Any, draws: Tensor, shape: Sequence[int]) -> Noise:
-    """Six jitters where there is an affine map, then two fields."""
+    """Six jitters if there is an affine map, then two fields."""
     count, _, height, width = shape
     split = draws.shape[1] - 2 * height * width
     anchors = draws[:, :split] if split else torch.zeros(count, 6)

@@ -1,4 +1,4 @@
-"""Resampling of batches: boxes, affine maps, displacements; one image independent of another, to the bit."""
+"""Resampling of batches: boxes, affine maps, displacements; images are independent, to the bit."""
 
 import numpy as np
 import torch
@@ -13,12 +13,12 @@ WEIGHT_BITS = 22
 
 
 def pixelate(images: Tensor, reduced: tuple[int, int]) -> Tensor:
-    """Return images (N, C, H, W) in [0, 1] resized to `reduced` and back as Pillow's BOX filter does it.
+    """Return images (N, C, H, W) in [0, 1] resized to `reduced` and back by Pillow's BOX filter.
 
     A pixel of the small image is the mean of those whose centres lie in its window, (middle - s / 2,
-    middle + s / 2] for the scale s: nothing counts in part. Values are taken to the nearest of 256 levels;
-    means are taken along the rows, then along the columns, and each time rounded to a level (recent Pillow
-    does the columns first where H > 2 W; we do not). Back, a pixel is that of the small image it lies in.
+    middle + s / 2] for the scale s: no pixel counts in part. Values are rounded to 256 levels; means are
+    taken along the rows, then along the columns, and each time rounded to a level (recent Pillow does the
+    columns first if H > 2 W; we do not). Back, a pixel is that of the small image it lies in.
     """
     small = _nearest_levels(images)
     for axis, side in ((3, reduced[1]), (2, reduced[0])):
@@ -35,7 +35,7 @@ def pixelate(images: Tensor, reduced: tuple[int, int]) -> Tensor:
 
 
 def _box_axis(levels: Tensor, index: Tensor, inside: Tensor, weight: Tensor, *, axis: int) -> Tensor:
-    # Not a kernel: it would be compiled anew for every number of taps.
+    # Not a kernel: it would be compiled again for every number of taps.
     shape = [1, 1, 1, 1]
     shape[axis] = -1
     total = _take(levels, index[0], axis)
@@ -76,13 +76,13 @@ def _box_windows(side: int, reduced: int) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def _box_index(side: int, reduced: int) -> NDArray[np.int64]:
-    """Return the source pixels of each window, (taps, reduced), those that it lacks for others."""
+    """Return the source pixels of each window, (taps, reduced); a tap it lacks gets any pixel."""
     first, count = _box_windows(side, reduced)
     return np.minimum(first + np.arange(count.max())[:, None], side - 1)
 
 
 def _box_inside(side: int, reduced: int) -> NDArray[np.float32]:
-    """Return 1 where a window has the tap and 0 where it lacks it, (taps, reduced)."""
+    """Return 1 if a window has the tap and 0 if it lacks it, (taps, reduced)."""
     _, count = _box_windows(side, reduced)
     return (np.arange(count.max())[:, None] < count).astype(np.float32)
 
@@ -122,7 +122,7 @@ def sample(images: Tensor, x: Tensor, y: Tensor, *, mirror: bool) -> Tensor:
 
 @kernel
 def _grid(x: Tensor, y: Tensor, mirror: bool) -> Tensor:
-    """Return (N, H, W, 2) as `grid_sample` counts: from -1 to 1 between the end pixels' middles or edges."""
+    """Return (N, H, W, 2) for `grid_sample`: from -1 to 1 between the end pixels' middles or edges."""
     height, width = x.shape[1:]
     if mirror:
         return torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], dim=3)

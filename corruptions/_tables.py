@@ -73,7 +73,7 @@ def quantile_lines(distribution: Distribution) -> NDArray[np.int64]:
 def _poisson_support(mean_per_unit: float, digit_bits: int) -> tuple[NDArray[np.int64], int]:
     """Return the least count of each digit's table row, and log2 of the number of columns.
 
-    Left out on either side: less than 2**-33 of the probability.
+    Less than 2**-33 of the probability is left out on either side.
     """
     means = mean_per_unit * np.arange(2**digit_bits)
     starts = np.maximum(np.floor(means - 6.6 * np.sqrt(means)), 0)
@@ -95,7 +95,7 @@ def poisson_starts(mean_per_unit: float, digit_bits: int) -> NDArray[np.int32]:
 def poisson_probabilities(mean_per_unit: float, digit_bits: int) -> NDArray[np.int64]:
     """Return the probabilities of all counts in units of 2**-32, int64 (digits, columns).
 
-    From p(k) = p(k - 1) * mean / k, with * / and + alone: the same integers on every machine.
+    From p(k) = p(k - 1) * mean / k, with only * / and +: the same integers on every machine.
     """
     starts, column_bits = _poisson_support(mean_per_unit, digit_bits)
     means = mean_per_unit * np.arange(2**digit_bits)
@@ -129,8 +129,8 @@ def poisson_entries(mean_per_unit: float, digit_bits: int) -> NDArray[np.int32]:
 def _alias_rows(shares: NDArray[np.int64], full: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Split each row of shares (summing to columns * full) into columns of two outcomes.
 
-    All rows at once, one column of each row per step: the smallest column takes what it lacks from the
-    largest; a largest one that falls below `full` is the next to be filled.
+    All rows at once, one column of each row per step: the smallest column is filled up from the
+    largest; a largest one that falls below `full` is filled next.
     """
     height, width = shares.shape
     order = np.argsort(shares, axis=1, kind="stable")

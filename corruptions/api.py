@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers what they hold
+from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers their classes
 from ._compile import kernel, use_compile
 from .base import Corruption
 from .registry import get_corruption, list_corruptions, register
@@ -49,12 +49,12 @@ def corrupt(
     seed : int
         Any 64-bit integer.
     ids : Tensor, optional
-        int64 (N,): which image each row is; the random numbers of an image depend on its id, never on
-        the batch it comes in. By default 0, 1, 2, ...
+        int64 (N,), the id of the image in each row; the random numbers of an image depend on its id,
+        never on its batch. By default 0, 1, 2, ...
     table : str, optional
         Severity constants: "32", "64", "224", "299" or "imagecorruptions"; by default by image size.
     validate : bool
-        Check the values of float images on other devices than the CPU too; this synchronises.
+        Also check the values of float images that are not on the CPU; this synchronises.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a corruption is: its parameters, what it draws, and what it does to images."""
+"""The base class of corruptions: it checks images, draws random numbers and renders the result."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -26,21 +26,21 @@ BLOCK_VALUES = 2**19
 class Corruption(ABC):
     """A corruption of images: subclass it as a frozen dataclass of its parameters.
 
-    A subclass names itself, its group and its domain, has one dataclass field per constant of the
-    severity table (same names), and implements `apply` and, if anything is random, `draw`.
+    A subclass declares its name, has one dataclass field per constant of the severity table (same
+    names), and implements `apply` and, if anything is random, `draw`. `register` adds group and domain.
 
     Attributes
     ----------
     name, group : str
-        What it is called, and its family: one of `corruptions.GROUPS`.
+        Its name, and its group: one of `corruptions.GROUPS`.
     domain : {"pixels", "input"}
         "pixels": images of 1 or 3 channels, uint8 or float in [0, 1], clipped to that range again.
         "input": the network's normalised input, floats (N, C, ...) of any range, never clipped.
     version : int
-        Raised when the same parameters and random numbers give other pixels; part of a suite's hash.
+        Raised when the same parameters and random numbers give different pixels; part of a suite's hash.
     fused : bool
-        Whether `use_compile` compiles all of it, from levels to levels, for uint8 images. For `apply` of few
-        operations, value by value: they then take one pass over memory together.
+        Whether `use_compile` compiles the whole corruption of uint8 images, levels to levels. It pays if
+        `apply` is a few operations, value by value: they then share one pass over memory.
     """
 
     name: ClassVar[str]
@@ -75,16 +75,16 @@ class Corruption(ABC):
         Parameters
         ----------
         images : Tensor
-            Of the corruption's domain.
+            Images of the corruption's domain.
         severity : float
-            0 (a copy of the images comes back) or in [1, 5]. It chooses the random stream; the
+            0 (a copy is returned) or in [1, 5]. It chooses the random stream; the
             strength is in the parameters.
         seed : int
             Any 64-bit integer.
         ids : Tensor, optional
-            int64 (N,), which image each row is; by default 0, 1, 2, ...
+            int64 (N,), the id of the image in each row; by default 0, 1, 2, ...
         validate : bool
-            Check the values of float images on other devices than the CPU too; this synchronises.
+            Also check the values of float images that are not on the CPU; this synchronises.
 
         Raises
         ------
@@ -138,24 +138,24 @@ class Corruption(ABC):
         return images.shape[1:].numel()
 
     def draw(self, stream: Stream, images: Tensor) -> Noise:
-        """Return everything random: nothing unless a subclass says so.
+        """Return everything random; by default nothing.
 
-        `images` (N, C, H, W) come as the caller gave them, for their shape and, where what is drawn
-        depends on them (Poisson counts), their values.
+        `images` (N, C, H, W) are as the caller gave them: for their shape and, if the draw depends on
+        them (Poisson counts), their values.
         """
         return {}
 
     @abstractmethod
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return the corrupted images, unclipped: deterministic, pure, one image independent of another.
+        """Return the corrupted images, unclipped: deterministic, pure, each image independent of the others.
 
-        `images` are floats (N, C, H, W), at least float32, in [0, 1] for pixel corruptions; the same
-        operations must be done whatever N is, to the bit.
+        `images` are floats (N, C, H, W), at least float32, in [0, 1] for pixel corruptions; the result
+        for an image must not depend on N, to the bit.
         """
 
     @final
     def render(self, images: Tensor, noise: Noise) -> Tensor:
-        """Apply the corruption with the given noise and return images like those that came.
+        """Apply the corruption with the given noise and return images of the input's dtype.
 
         uint8 images are taken as v / 255, and the result is clipped, multiplied by 255 and truncated.
         """
@@ -174,14 +174,14 @@ class Corruption(ABC):
 def _keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next operation: once per process.
 
-    glibc maps anew what is as large as the largest block that was freed, up to 32 MiB, which costs page
-    faults: defocus_blur of 256 images of 32 pixels took 43 to 58 us per image, and takes 38 to 41 with this.
+    glibc maps a block larger than any freed before (up to 32 MiB) again each time, which costs page faults:
+    defocus_blur of 256 images of 32 pixels took 43 to 58 us per image, and takes 38 to 41 with this.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")  # never touched, freed at once
 
 
 def _block_length(images: Tensor, values_per_image: int) -> int:
-    """Return how many images to corrupt at a time: on the CPU, what its caches hold.
+    """Return how many images to corrupt at a time: on the CPU, as many as its caches hold.
 
     Without this a batch of 32 x 3 x 224 x 224 took four times as long per value as one of 32 x 32: every
     operation's result went through memory that had to be mapped first. Pixels do not depend on it.
@@ -240,7 +240,7 @@ def _check_range(images: Tensor, *, where: str) -> None:
     if images.numel() == 0:
         return
     low, high = (float(value) for value in torch.aminmax(images.detach()))
-    if not (low >= 0 and high <= 1):  # also where one of them is NaN
+    if not (low >= 0 and high <= 1):  # also if one of them is NaN
         raise InputError(f"Expected float images in [0, 1], got values in [{low:g}, {high:g}] ({where}).")
 
 

@@ -40,15 +40,14 @@ class GaussianBlur(Corruption):
 class DefocusBlur(Corruption):
     """Correlation with a disk that a small Gaussian has smoothed; edges are mirrored.
 
-    The disk stands on a grid from -8 to 8 pixels, or from -radius to radius where that is more, and is
-    smoothed on this grid as if it went on mirrored beyond it: 3 x 3 weights, 5 x 5 for a radius above 8.
-    So a disk that meets the edge of the grid, as those of 8 and more pixels do, gets a sum above 1: it makes
-    images up to 1.3 % brighter, the published ones too.
+    The disk lies on a grid from -8 to 8 pixels (-radius to radius if that is more) and is smoothed there with
+    mirrored edges: 3 x 3 weights, 5 x 5 for a radius above 8. So the weights of a disk that meets the edge of
+    the grid, from a radius of 8 on, sum to more than 1: images get up to 1.3 % brighter, as published.
 
     Parameters
     ----------
     radius : float
-        Radius of the disk, pixels; below 1 the centre alone is left.
+        Radius of the disk, pixels; below 1 only the centre is left.
     alias_blur : float
         Standard deviation of the Gaussian, pixels.
     """
@@ -66,12 +65,12 @@ class DefocusBlur(Corruption):
 @register
 @dataclass(frozen=True)
 class GlassBlur(Corruption):
-    """Gaussian filter, pixels copied from random near places, Gaussian filter again.
+    """Gaussian filter, pixels copied from random places nearby, Gaussian filter again.
 
-    In each pass the pixels are visited from the last to the first, row by row, those closer to an edge than
-    `max_delta` left out, and each takes the current colour of a pixel up to `max_delta` before and
-    `max_delta` - 1 after it: of one that this pass has changed, where it lies after. (The generator's swap
-    of two array views copies, as the second view has changed by then.) The mean offset is -1/2 pixel.
+    Each pass visits the pixels row by row, from the last to the first, except those closer to an edge than
+    `max_delta`. Each takes the current colour of a pixel up to `max_delta` before or `max_delta` - 1 after
+    it; a pixel after it was changed earlier in the pass. (The generator's swap of two array views copies,
+    because the second view has changed by then.) The mean offset is -1/2 pixel.
 
     Here all pixels of a pass follow their sources at once, doubling the distance followed each time. A chain
     of more than 64 copies would be cut: its probability is below 1e-22 per pixel for d up to 4.
@@ -83,7 +82,7 @@ class GlassBlur(Corruption):
     max_delta : int
         d: offsets are drawn from -d to d - 1, for row and column.
     iterations : int
-        Passes.
+        Number of passes.
     """
 
     name: ClassVar[str] = "glass_blur"
@@ -115,7 +114,7 @@ class GlassBlur(Corruption):
 def _offsets(words: Tensor, shape: tuple[int, int, int], d: int) -> Tensor:
     """Return int32 (N, passes, 2, height, width) in -d, ..., d - 1 from words (N, half as many)."""
     halves = torch.cat([words, words >> 16], dim=1)[:, : math.prod(shape)]
-    # Times 2d, the integer part of a 16-bit fraction is the row's choice; what is left makes the column's.
+    # Times 2d, the integer part of a 16-bit fraction is the row's choice; the remainder makes the column's.
     scaled = halves.bitwise_and_(0xFFFF).mul_(2 * d).view(len(words), *shape)
     row = scaled >> 16
     column = scaled.bitwise_and_(0xFFFF).mul_(2 * d).bitwise_right_shift_(16)
@@ -129,7 +128,7 @@ def _floor_levels(images: Tensor) -> Tensor:
 
 
 def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
-    """Return for every pixel the index, among those of all images, of the one it takes, (N, H * W)."""
+    """Return for every pixel the index, over all images, of the pixel it takes, (N, H * W)."""
     count, passes = offsets.shape[:2]
     inner_height, inner_width = height - 2 * d, width - 2 * d
     kind = torch.int32 if count * height * width < 2**31 else torch.int64
@@ -146,7 +145,7 @@ def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
         if d > 1:  # else every target lies before its pixel
             move = (offsets[:, step, 0] * inner_width).add_(offsets[:, step, 1])
             ahead = (move > 0) & (row < inner_height) & (column >= 0) & (column < inner_width)
-            # The end of the chain of pixels that this pass visits before; the others point to themselves.
+            # The source if this pass visits it earlier, else the pixel itself; then the end of the chain.
             last = move.mul_(ahead).add_(inner).view(-1)
             for _ in range(6):
                 last = last.index_select(0, last)
@@ -176,7 +175,7 @@ class MotionBlur(Corruption):
     sigma : float
         Standard deviation of the Gaussian, pixels.
     rounding : {"nearest", "down"}
-        "down", as the imagecorruptions package does it, leaves floats unrounded.
+        "down", as in the imagecorruptions package, leaves floats unrounded.
     """
 
     name: ClassVar[str] = "motion_blur"
@@ -208,9 +207,9 @@ class ZoomBlur(Corruption):
     Parameters
     ----------
     stop : float
-        The factors end before it, as numpy.arange counts them: some lists reach it.
+        The factors end before it, as in numpy.arange, which rounds: some lists reach it.
     step : float
-        From one factor to the next.
+        Difference between a factor and the next.
     """
 
     name: ClassVar[str] = "zoom_blur"

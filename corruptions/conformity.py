@@ -6,7 +6,7 @@ equal    nothing is random: pixel by pixel
 pinned   the reference's random numbers go through `apply`: pixel by pixel
 own      our random numbers against the reference's: means of scalars of the output over many draws
 
-against two references: "golden", arrays made with the published scripts, where a folder has them, and
+against two references: "golden", arrays made with the published scripts, if a folder holds them, and
 "imagecorruptions", that package run here on the photographs that come with scikit-learn and scikit-image.
 """
 
@@ -39,7 +39,7 @@ WITHIN_ONE = 0.995
 """Least share of values within one grey level, given the same random numbers."""
 
 WITHIN_ONE_ELASTIC = 0.95
-"""The same of elastic_transform, where positions rounded to 1/32 pixel may differ between builds."""
+"""The same for elastic_transform: positions rounded to 1/32 pixel may differ between builds."""
 
 JPEG_MEAN, JPEG_PSNR = 0.4, 40.0
 """Largest mean difference in levels, and least peak signal-to-noise ratio in dB, of jpeg_compression."""
@@ -58,7 +58,7 @@ SCALARS = (
 """Numbers taken from one corrupted image, see `output_scalars`."""
 
 LAST_BIT = {"glass_blur": ("frac_pixels", "frac_values")}
-"""Scalars that are not judged, for they see the last bit of the reference's arithmetic.
+"""Scalars that are not judged, because they depend on the last bit of the reference's arithmetic.
 
 Flat areas that a Gaussian leaves at an integer less 1e-14 are truncated to the level below and count as
 changed: the "pinned" lines show it, 1 level on 1 to 3 % of the values at 32 pixels.
@@ -125,7 +125,7 @@ class Distances:
 class Conformity:
     """One line of the report: a corruption with one severity table against one reference.
 
-    `pixels` is there for the kinds "equal" and "pinned", `distances` for "own".
+    `pixels` is set for the kinds "equal" and "pinned", `distances` for "own".
     """
 
     corruption: str
@@ -169,7 +169,7 @@ def is_random(name: str) -> bool:
 def check_golden(
     folder: Path, names: Sequence[str], *, tables: Collection[str] = tuple(_GOLDEN)
 ) -> Iterator[Conformity]:
-    """Compare with the golden arrays that are in `folder`, table by table; yield one line after the other."""
+    """Compare with the golden arrays in `folder`, table by table; yield the lines one by one."""
     if not any((folder / f"{stem}.npz").exists() for stem in _GOLDEN.values()):
         raise InputError(f"Expected a folder of golden arrays (orig_32.npz, ...), got {folder}.")
     for table in tables:
@@ -223,17 +223,18 @@ def _check_pinned(path: Path, name: str, table: str) -> Iterator[Conformity]:
 
 
 def check_package(names: Sequence[str], *, side: int = 224, draws: int = 20) -> Iterator[Conformity]:
-    """Compare with the imagecorruptions package on photographs; yield one line after the other.
+    """Compare with the imagecorruptions package on photographs; yield the lines one by one.
 
     Parameters
     ----------
     names : sequence of str
         Corruptions.
     side : int
-        Of the photographs, in pixels; at least 32.
+        Side of the photographs, in pixels; at least 32.
     draws : int
-        Per photograph and severity, of what is random: at severities 1, 3 and 5, the others at all. (The
-        package's impulse_noise and glass_blur cannot be seeded: their lines differ from run to run.)
+        Draws per photograph and severity of random corruptions, at severities 1, 3 and 5; the others run
+        at every severity. (The package's impulse_noise and glass_blur cannot be seeded: their lines differ
+        from run to run.)
     """
     images = load_photographs(side)
     for name in names:
@@ -362,7 +363,7 @@ def check(
     Parameters
     ----------
     names : sequence of str, optional
-        Pixel corruptions; by default all, family by family.
+        Pixel corruptions; by default all, group by group.
     golden : Path, optional
         A folder of golden arrays.
     package : bool

@@ -1,4 +1,4 @@
-"""Digital corruptions: what processing and storing does to an image."""
+"""Digital corruptions: what processing and storage do to an image."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -40,10 +40,10 @@ class Contrast(Corruption):
 @register
 @dataclass(frozen=True)
 class JpegCompression(Corruption):
-    """Stored as JPEG and read again (Hendrycks & Dietterich 2019): equal to what Pillow makes of it.
+    """Stored as JPEG and read again (Hendrycks & Dietterich 2019), equal to Pillow's result.
 
-    Only the steps that lose something are done: 8-bit levels, BT.601 colours, chroma halved both ways, 8 x 8
-    DCT, quantisation, and all of it back. A grey image has luminance alone (Pillow's mode L).
+    Only the lossy steps are done: 8-bit levels, BT.601 colours, chroma halved both ways, 8 x 8 DCT,
+    quantisation, and back. A grey image has only luminance (Pillow's mode L).
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class ElasticTransform(Corruption):
 
     Affine: the anchors (c + q, c + q), (c + q, c - q), (c - q, c - q) move by U(-j, j) per coordinate, with c
     the middle (W // 2, H // 2), q = min(H, W) // 3 and j = `affine_jitter`; places are rounded to 1/32 pixel
-    as OpenCV 4 does it, beyond the edge the image is mirrored. Left out where j = 0.
+    as in OpenCV 4, beyond the edge the image is mirrored. Left out if j = 0.
     Displacement: two fields of U(-1, 1), smoothed by a Gaussian that ends at 3 sigma, times `alpha`;
     beyond the edge the image is reflected.
 
@@ -104,7 +104,7 @@ class ElasticTransform(Corruption):
     affine_jitter : float
         In pixels.
     unit : {"pixels", "side"}
-        "side" is what the imagecorruptions package does.
+        "side" as in the imagecorruptions package.
     """
 
     name: ClassVar[str] = "elastic_transform"
@@ -139,9 +139,9 @@ class ElasticTransform(Corruption):
 @register
 @dataclass(frozen=True)
 class Saturate(Corruption):
-    """Other colourfulness: S of HSV becomes clip(factor * S + shift, 0, 1) (Hendrycks & Dietterich 2019).
+    """Changed colourfulness: S of HSV becomes clip(factor * S + shift, 0, 1) (Hendrycks & Dietterich 2019).
 
-    Grey pixels, whose hue counts as red, turn reddish where `shift` > 0; a grey image gets the luma of that.
+    Grey pixels, whose hue counts as red, turn reddish if `shift` > 0; a grey image gets the luma of that.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def _channel_means(images: Tensor) -> Tensor:
     """Return the mean of each channel, (N, C, 1, 1), the same whatever the batch.
 
     A float sum depends on its order, which depends on the shape; a sum of integers does not: the values
-    in [0, 1] are taken to multiples of 2**-31.
+    in [0, 1] are rounded to multiples of 2**-31.
     """
     fixed = (images.to(torch.float64) * 2.0**31).round_().to(torch.int64)
     total = fixed.sum(dim=(2, 3), keepdim=True).to(torch.float64)

@@ -14,7 +14,7 @@ GROUPS = ("noise", "blur", "weather", "digital", "extra", "shift")
 
 @dataclass(frozen=True)
 class CorruptionFacts:
-    """What is known of a corruption before its code is loaded.
+    """Everything about a corruption that needs no code.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ CORRUPTIONS = (
     CorruptionFacts("shift_gain_up", "Shift: gain up", "shift", "input"),
     CorruptionFacts("shift_gain_down", "Shift: gain down", "shift", "input"),
 )
-"""The corruptions of this package in the published order, group by group: suites are made from it."""
+"""The corruptions of this package in the published order, group by group; suites are built from it."""
 
 SHEET = {facts.name: facts for facts in CORRUPTIONS}
 """The facts by name; `corruptions.register` adds those of a class from outside this package."""

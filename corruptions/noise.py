@@ -66,7 +66,7 @@ class ShotNoise(Corruption):
 class ImpulseNoise(Corruption):
     """Salt and pepper: a value becomes 0 or 1, equally likely, with probability `amount`.
 
-    Each channel value by itself, not each pixel (Hendrycks & Dietterich 2019).
+    Values are replaced one by one, not all channels of a pixel together (Hendrycks & Dietterich 2019).
 
     Parameters
     ----------

@@ -37,9 +37,9 @@ class Stream:
     Parameters
     ----------
     ids : Tensor
-        int64 (N,): which image each row is. Any values; equal ids get equal numbers.
+        int64 (N,), the id of the image in each row. Any values; equal ids get equal numbers.
     name : str
-        The corruption.
+        Name of the corruption.
     severity : float
         The severity; its float64 bits go into the key.
     seed : int
@@ -58,7 +58,7 @@ class Stream:
     """
 
     def __init__(self, ids: Tensor, *, name: str, severity: float, seed: int) -> None:
-        # A clone, for `contiguous` leaves a single id its stride of 0, which `view` refuses.
+        # A clone, because `contiguous` leaves a single id its stride of 0, which `view` refuses.
         words = ids.clone(memory_format=torch.contiguous_format).view(torch.int32)
         self._ids = words.view(-1, 2)
         self._key = f"actrobust-stream-{STREAM_VERSION}/{seed}/{name}/{float(severity).hex()}"
@@ -93,7 +93,7 @@ class Stream:
         """Return int32 Poisson counts of mean images * rate, images in [0, 1] or uint8 (v / 255).
 
         Exact up to 2**-32 in probability: one word per value chooses a column of an alias table of
-        the value's grey level. A float value, taken to the nearest multiple of 2**-14 grey levels,
+        the value's grey level. A float value, rounded to a multiple of 2**-14 grey levels,
         is a sum of three digits, and the sum of their Poisson counts is Poisson; a float image that
         holds v / 255 gets the counts of the uint8 image that holds v.
         """
@@ -167,7 +167,7 @@ def _uniform(ids: Tensor, key: Tensor, count: int) -> Tensor:
 
 def _quantiles(ids: Tensor, key: Tensor, count: int, lines: Tensor) -> Tensor:
     cell, offset = _cells(ids, key, count)
-    # Two float32 are looked up as one int64, in half the time; not compiled, for that takes longer.
+    # Two float32 are looked up as one int64, in half the time; not compiled, which would take longer.
     line = torch.index_select(lines, 0, cell.view(-1)).view(torch.float32).view(*cell.shape, 2)
     left, slope = line.unbind(-1)
     return torch.addcmul(left, slope, offset)
@@ -175,7 +175,7 @@ def _quantiles(ids: Tensor, key: Tensor, count: int, lines: Tensor) -> Tensor:
 
 @kernel
 def _cells(ids: Tensor, key: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the cells of a quantile table that random numbers fall into, and where in them, float32."""
+    """Return the cells of a quantile table hit by random numbers, and their offsets in the cells, float32."""
     # The exponent and the leading bits of an odd integer, read as a float32, are the table's index:
     # cells that are equally wide relative to the distance from the end of the distribution.
     cell = _words(ids, key, count).bitwise_or_(1)

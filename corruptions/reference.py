@@ -1,7 +1,7 @@
 """The imagecorruptions package on the same images: the cross-check users trust, and the speed baseline.
 
 It runs on the CPU, image by image, with the constants of 224 pixels for every size (the severity table
-"imagecorruptions"). Its random numbers are its own: compare distributions, not pixels, of what is random.
+"imagecorruptions"). Its random numbers are its own: if a corruption is random, compare distributions.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from torch import Tensor
 from .errors import InputError, unknown_name
 
 MINIMUM_SIDE = 32
-"""What the package accepts, in pixels."""
+"""Smallest height and width that the package accepts, in pixels."""
 
 
 def list_reference_corruptions() -> list[str]:
     """Return the sorted names of the 19 corruptions of the imagecorruptions package."""
-    from imagecorruptions import get_corruption_names  # noqa: PLC0415 - slow to import, needed here alone
+    from imagecorruptions import get_corruption_names  # noqa: PLC0415 - slow to import, needed only here
 
     return sorted(get_corruption_names("all"))
 
@@ -38,7 +38,7 @@ def corrupt_reference(images: Tensor, name: str, *, severity: int, seed: int = 0
     severity : int
         1 to 5.
     seed : int
-        Of NumPy's global generator for this call; its state is restored. The package draws
+        Seed of NumPy's global generator for this call; its state is restored. The package draws
         impulse_noise and glass_blur from generators of its own, which this does not reach.
 
     Returns
@@ -80,7 +80,7 @@ def _check(images: Tensor, severity: int) -> None:
 @contextmanager
 def _numpy_seed(seed: int) -> Iterator[None]:
     """Seed NumPy's global generator, which the package draws from, and put its state back."""
-    state = np.random.get_state()  # noqa: NPY002 - the package knows no other generator
+    state = np.random.get_state()  # noqa: NPY002 - the package draws from this generator
     np.random.seed(seed)  # noqa: NPY002
     try:
         yield

@@ -13,10 +13,9 @@ C = TypeVar("C", bound=type[Corruption])
 
 
 def register(cls: C) -> C:
-    """Class decorator: make a corruption known under its `name`, and give it its group and domain.
+    """Class decorator: make a corruption known under its `name`, with group and domain from `facts.SHEET`.
 
-    They are those of the sheet (`corruptions.facts`). A class whose name is not on the sheet declares its
-    `group` and, unless it is "pixels", its `domain`, and goes on the sheet.
+    A class whose name is not on the sheet declares its own `group` and `domain`; they are added to the sheet.
 
     Raises
     ------
@@ -35,12 +34,12 @@ def register(cls: C) -> C:
 
 
 def get_corruption(name: str) -> type[Corruption]:
-    """Return the class of a corruption; `.at(severity, table=...)` of it has the published constants.
+    """Return the class of a corruption; its `.at(severity, table=...)` has the published constants.
 
     Raises
     ------
     InputError
-        If there is none of that name; the nearest one is named.
+        If there is no corruption of that name; the error suggests the nearest name.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The one table of severity constants: which constants a corruption has at a severity and image size.
 
-The data are in `severities.toml` beside this file, with units and sources.
+The data, with units and sources, are in `severities.toml` beside this file.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from .errors import InputError, unknown_name
 
 SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
-"""The integer severities, at which the published constants stand."""
+"""The integer severities, those with published constants."""
 
 ANY_SIZE = "any"
 """The table of the constants that do not depend on the image size (the input shifts)."""
@@ -61,7 +61,7 @@ def check_severity(severity: object) -> float:
 
 
 def check_table(table: str | None) -> str | None:
-    """Return `table` as it came if it exists or is None; raise InputError otherwise.
+    """Return `table` if it exists or is None; raise InputError otherwise.
 
     >>> check_table("32")
     '32'

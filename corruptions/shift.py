@@ -1,7 +1,7 @@
 """Input shifts: perturbations of the network's normalised input, as in the LayerAct paper.
 
 They act after the checkpoint's preprocessing, or at the input of one activation layer, on floats of any
-range, and nothing is clipped: what they measure is how a network answers a known change of its input.
+range. Nothing is clipped: they measure how a network responds to a known change of its input.
 Shapes are (N, C, ...).
 """
 

@@ -31,7 +31,7 @@ class Spatter(Corruption):
     Parameters
     ----------
     noise_mean, noise_std : float
-        Of the layer, on the image scale [0, 1].
+        Mean and standard deviation of the layer, on the image scale [0, 1].
     smooth_sigma : float
         Standard deviation of the Gaussian that smooths the layer, pixels.
     threshold : float
@@ -81,7 +81,7 @@ def _colour(levels: tuple[int, int, int], images: Tensor) -> Tensor:
 
 
 def _relief(distance: Tensor) -> Tensor:
-    """Return a lit surface, levels (N, 1, H, W), of distances up to 20, on 8 bits as the generator has it."""
+    """Return a lit surface, levels (N, 1, H, W), of distances up to 20, in 8 bits like the generator's."""
     surface = _equalise(torch.floor(_sum3(distance) / 9))
     edges = F.pad(surface, (1, 1, 1, 1), mode="reflect")
     height, width = surface.shape[2:]
@@ -112,5 +112,5 @@ def _equalise(levels: Tensor) -> Tensor:
     least = torch.where(below > 0, below, total + 1).amin(1, keepdim=True)
     scale = 255.0 / (total - least).clamp(min=1).to(torch.float32)
     table = torch.round((below - least).clamp(min=0) * scale).to(levels.dtype)
-    table = torch.where(least == total, bins.to(levels.dtype), table)  # one level alone stays what it is
+    table = torch.where(least == total, bins.to(levels.dtype), table)  # a single level stays as it is
     return table.gather(1, flat).view_as(levels)

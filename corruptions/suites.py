@@ -63,12 +63,12 @@ class Cell:
 
     @property
     def group(self) -> str:
-        """The family of the corruption."""
+        """The group of the corruption."""
         return get_corruption(self.corruption).group
 
     @property
     def domain(self) -> Domain:
-        """Where it acts: on "pixels", or on the normalised network "input"."""
+        """The domain of the corruption: "pixels", or the normalised network "input"."""
         return get_corruption(self.corruption).domain
 
     def resolve_table(self, height: int, width: int) -> str:
@@ -96,9 +96,9 @@ class Suite:
     Parameters
     ----------
     name : str
-        What results are filed under.
+        Name of the suite in results.
     cells : tuple of Cell
-        Cells of one corruption stand together.
+        Its cells, corruption by corruption.
     table : str, optional
         The severity table of every cell; None chooses by image size.
 
@@ -115,7 +115,7 @@ class Suite:
     cells: tuple[Cell, ...]
     table: str | None = None
     hash: str = field(init=False, repr=False, compare=False)
-    """SHA-256 (hexadecimal) of all that fixes the pixels: names, severities, constants, versions."""
+    """SHA-256 (hexadecimal) of everything that fixes the pixels: names, severities, constants, versions."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", tuple(self.cells))
@@ -126,7 +126,7 @@ class Suite:
                     f"Expected cells of table {self.table!r} in suite {self.name!r}, got {cell!r}."
                 )
         if len(set(self.cells)) != len(self.cells):
-            raise InputError(f"Expected every cell once in suite {self.name!r}, got one twice.")
+            raise InputError(f"Expected every cell once in suite {self.name!r}, got a cell twice.")
         object.__setattr__(self, "hash", _digest(self))
 
     @classmethod
@@ -152,7 +152,7 @@ class Suite:
         return tuple(dict.fromkeys(cell.corruption for cell in self.cells))
 
     def with_severities(self, severities: Iterable[float]) -> Self:
-        """Return the same corruptions at other severities; name and table stay, the hash does not.
+        """Return the suite at other severities: same name, corruptions and table, different hash.
 
         >>> [cell.severity for cell in get_suite("light").with_severities([0, 3]).cells]
         [0.0, 3.0, 0.0, 3.0]
@@ -164,7 +164,7 @@ class Suite:
     def resolve_table(self, height: int, width: int) -> str:
         """Return the severity table used for images of `height` x `width` pixels.
 
-        "any" where no corruption of the suite depends on the image size.
+        "any" if no corruption of the suite depends on the image size.
         """
         if self.cells and all(is_size_free(name) for name in self.corruptions):
             return ANY_SIZE
@@ -222,13 +222,13 @@ def get_suite(name: str) -> Suite:
     """Return a suite at severities 1 to 5.
 
     A published suite ("cifar-c", "tiny-imagenet-c", "imagenet-c", "inception-c") has the 15 common
-    corruptions with the constants of its own image size, whatever the images' size; after a colon
-    stands another part of it: "cifar-c:c19" has all 19, "cifar-c:extra4" the 4 that are not common.
+    corruptions with the constants of its own image size, whatever the images' size; a part can follow
+    after a colon: "cifar-c:c19" has all 19, "cifar-c:extra4" the 4 that are not common.
 
     Raises
     ------
     InputError
-        If there is none of that name; the nearest one is named.
+        If there is no suite of that name; the error suggests the nearest name.
 
     Examples
     --------

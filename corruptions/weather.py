@@ -27,16 +27,16 @@ from .registry import register
 class Snow(Corruption):
     """Flakes in motion before a whitened image.
 
-    A layer of normal numbers is enlarged, what is below the threshold becomes 0, and it is blurred along a
-    direction uniform from -135 to -45 degrees; the image loses colour and gains light:
+    A layer of normal numbers is enlarged, set to 0 below the threshold, and blurred along a direction uniform
+    from -135 to -45 degrees; the image loses colour and gains light:
     x' = m x + (1 - m) max(x, 1.5 grey + 0.5), and y = x' + layer + layer turned by 180 degrees.
 
     Parameters
     ----------
     noise_mean, noise_std : float
-        Of the layer, on the image scale [0, 1].
+        Mean and standard deviation of the layer, on the image scale [0, 1].
     zoom : float
-        The layer is enlarged by it about its centre.
+        Factor by which the layer is enlarged about its centre.
     threshold : float
         Values of the layer below it become 0.
     blur_radius : int
@@ -93,16 +93,16 @@ class Frost(Corruption):
 
     The photographs are those of the published generators, as the imagecorruptions package carries them. The
     generators draw from the first five of six, of which two are the same. One that is smaller than the
-    image is enlarged to it.
+    image is enlarged to its size.
 
     Parameters
     ----------
     image_weight, frost_weight : float
-        Of the image and of the texture, both on the image scale [0, 1].
+        Weights of the image and of the texture, both on the image scale [0, 1].
     texture_resize : float
-        The texture is scaled by it before the crop.
+        Factor by which the texture is scaled before the crop.
     textures : int
-        How many of the six are drawn from.
+        Number of the six photographs to draw from.
     resampling : str
         "bilinear", or "bicubic" as in the imagecorruptions package.
     """
@@ -245,12 +245,12 @@ class Fog(Corruption):
     map_size: int
 
     def draw(self, stream: Stream, images: Tensor) -> Noise:
-        """Return `u`, float32 uniform (N, side**2 - 1), in the order that the map uses it."""
+        """Return `u`, float32 uniform (N, side**2 - 1), in the order of use."""
         height, width = images.shape[2:]
         return {"u": stream.uniform(map_side(height, width, self.map_size) ** 2 - 1)}
 
     def values_per_image(self, images: Tensor) -> int:
-        """Return the values of the map, where it is larger than the image."""
+        """Return the number of values of the map or of the image, whichever is larger."""
         height, width = images.shape[2:]
         return max(super().values_per_image(images), map_side(height, width, self.map_size) ** 2)
 
