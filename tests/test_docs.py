@@ -1,36 +1,97 @@
-"""The pages in docs/ are true: numbers are those of the code, examples are read by what reads them."""
+"""The pages are true: their code runs, their commands and links exist, their numbers are the code's."""
 
+import importlib.util
 import re
 import shlex
 import tomllib
 from pathlib import Path
 
-import click
 import jsonschema
 import pytest
 import yaml
 
+from corruptions.__main__ import _conform_parser
 from robustbench_act.checkpoints.reading import BESIDE, EMA_WRAPPERS, PREFIXES, WRAPPERS
 from robustbench_act.cli import main
 from robustbench_act.datasets import list_datasets
 from robustbench_act.gate import detectable_drop, read_baseline
 from robustbench_act.gate.rules import parse_rules
 from robustbench_act.manifest import manifest_schema, read_manifest
+from tests.pages import PAGES, ROOT, anchors, block, blocks, commands, parse_command, read_page, run_examples
 
-ROOT = Path(__file__).parent.parent
-GATE = (ROOT / "docs" / "gate.md").read_text()
-DATA = (ROOT / "docs" / "data.md").read_text()
-SCALE = (ROOT / "docs" / "scale.md").read_text()
+COMMANDS = [line for page in PAGES for line in commands(page)]
+LISTINGS = [text for page in PAGES for text in blocks(page, "python") if ">>>" not in text]
+EXAMPLES = [page for page in PAGES if ">>>" in read_page(page) and page != "README.md"]
+LANGUAGES = {"bibtex", "python", "toml", "yaml"}
+GENERATED = {"docs/options.md"}  # made from the table of options
 
 
-def block(language: str, page: str = GATE) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
-    assert found
-    return found[1]
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run_examples(page)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_listings_are_python(listing: str) -> None:
+    compile(listing, "listing", "exec")
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command line is taken by the parser; `slow` tests and a newcomer run them."""
+    monkeypatch.chdir(tmp_path)
+    Path("nets").mkdir()
+    Path("nets/manifest.toml").write_text(block("docs/data.md", "toml"))
+    Path("lite.toml").write_text(block("docs/your-model.md", "toml"))
+    parse_command(line)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_named_exists(page: str) -> None:
+    """Options, commands, modules and the languages of fenced blocks."""
+    parts = [part for command in main.commands.values() for part in command.params]
+    options = {option for part in parts for option in (*part.opts, *part.secondary_opts)}
+    options |= {"--schema", *re.findall(r"--[a-z-]+", _conform_parser().format_help())}
+    text = read_page(page)
+    assert set(re.findall(r"`(?:\w+ )?(--[a-z-]+)", text)) <= options
+    assert set(re.findall(r"`actrobust ([a-z]+)", text)) <= set(main.commands)
+    assert set(re.findall(r"^```(\w+)$", text, flags=re.MULTILINE)) <= LANGUAGES
+    for module in re.findall(r"python -m ((?:corruptions|reports|robustbench_act|tests)[\w.]*)", text):
+        assert importlib.util.find_spec(module)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", read_page(page)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        name = str(target.relative_to(ROOT))
+        assert target.is_file() or name in GENERATED, link
+        assert not anchor or anchor in anchors(name), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_toml_is_a_manifest_or_rules(page: str) -> None:
+    for text in blocks(page, "toml"):
+        data = tomllib.loads(text)
+        if "rule" in data:
+            assert parse_rules(data).rules
+        else:
+            jsonschema.validate(data, manifest_schema())
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", read_page("README.md")))
+    assert {page for page in PAGES if page.startswith("docs/")} <= linked
 
 
 def test_rules_are_rules() -> None:
-    rules = parse_rules(tomllib.loads(block("toml")))
+    rules = parse_rules(tomllib.loads(block("docs/gate.md", "toml")))
     assert [str(rule) for rule in rules.rules] == [
         "accuracy on all corruptions",
         "accuracy on clean images",
@@ -39,10 +100,11 @@ def test_rules_are_rules() -> None:
 
 
 def test_power_is_that_of_the_code() -> None:
-    head = re.search(r"^\| images \|(.*)\|$", GATE, flags=re.MULTILINE)
+    gate = read_page("docs/gate.md")
+    head = re.search(r"^\| images \|(.*)\|$", gate, flags=re.MULTILINE)
     assert head
     spreads = [float(text.split()[-1]) for text in head[1].split("|")]
-    rows = re.findall(r"^\| ([\d,]+) \| (.* / .*) \|$", GATE, flags=re.MULTILINE)
+    rows = re.findall(r"^\| ([\d,]+) \| (.* / .*) \|$", gate, flags=re.MULTILINE)
     assert len(rows) == 7
     for images, cells in rows:
         for spread, cell in zip(spreads, cells.split(" | "), strict=True):
@@ -54,43 +116,26 @@ def test_power_is_that_of_the_code() -> None:
 
 
 def test_workflow_is_yaml_whose_commands_exist() -> None:
-    workflow = yaml.safe_load(block("yaml"))
+    workflow = yaml.safe_load(block("docs/gate.md", "yaml"))
     steps = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
-    commands = [shlex.split(step) for step in steps if step.startswith("actrobust ")]
-    assert [arguments[1] for arguments in commands] == ["evaluate", "check"]
-    for _, name, *arguments in commands:
-        check_parses(name, arguments)
-
-
-@pytest.mark.parametrize("line", re.findall(r"^    (actrobust .*)$", GATE + DATA + SCALE, flags=re.MULTILINE))
-def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("nets").mkdir()
-    Path("nets/manifest.toml").write_text(block("toml", DATA))
-    _, name, *arguments = shlex.split(line, comments=True)
-    check_parses(name, arguments)
+    found = [step for step in steps if step.startswith("actrobust ")]
+    assert [shlex.split(step)[1] for step in found] == ["evaluate", "check"]
+    assert set(found) <= set(COMMANDS)
 
 
 def test_the_manifest_is_one(tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text(block("toml", DATA))
+    (tmp_path / "study.toml").write_text(block("docs/data.md", "toml"))
     found = read_manifest(tmp_path / "study.toml")
     assert [entry.name for entry in found.entries] == [None, "mine"]
-    jsonschema.validate(tomllib.loads(block("toml", DATA)), manifest_schema())
 
 
 def test_data_sets_keys_and_prefixes_are_those_of_the_code() -> None:
-    named = set(re.findall(r"`([a-z0-9-]+)`", DATA))
-    assert set(list_datasets()) <= named
+    data, model = read_page("docs/data.md"), read_page("docs/your-model.md")
+    assert set(list_datasets()) <= set(re.findall(r"`([a-z0-9-]+)`", data))
     for key in (*WRAPPERS, *EMA_WRAPPERS, *PREFIXES, *BESIDE):
-        assert f"`{key}`" in DATA
+        assert f"`{key}`" in model
     options = {option for part in main.commands["evaluate"].params for option in part.opts} | {"--schema"}
-    assert set(re.findall(r"`(--[a-z-]+)", DATA)) <= options
-
-
-def check_parses(name: str, arguments: list[str]) -> None:
-    command = main.commands[name]
-    with click.Context(main) as parent, command.make_context(name, arguments, parent=parent):
-        pass
+    assert set(re.findall(r"`(--[a-z-]+)", data + model)) <= options
 
 
 def test_the_baseline_of_the_embedded_default_is_whole() -> None:
