@@ -17,20 +17,12 @@ from .errors import InputError
 from .facts import GROUPS, CorruptionFacts, corruption_facts
 
 if TYPE_CHECKING:
-    from .api import (
-        Cell,
-        Corruption,
-        Suite,
-        corrupt,
-        get_corruption,
-        get_suite,
-        kernel,
-        list_corruptions,
-        list_suites,
-        list_tables,
-        register,
-        use_compile,
-    )
+    from ._compile import kernel, use_compile
+    from .api import corrupt
+    from .base import Corruption
+    from .registry import get_corruption, list_corruptions, register
+    from .severity import list_tables
+    from .suites import Cell, Suite, get_suite, list_suites
 
 __all__ = [
     "GROUPS",

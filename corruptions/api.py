@@ -1,28 +1,14 @@
 """The public names that need torch, with every corruption registered."""
+# ruff: noqa: F401 - importing the modules of corruptions registers their classes; `__init__` lists the names
 
 from torch import Tensor
 
-from . import blur, digital, noise, shift, spatter, weather  # noqa: F401 - importing them registers their classes
+from . import blur, digital, noise, shift, spatter, weather
 from ._compile import kernel, use_compile
 from .base import Corruption
 from .registry import get_corruption, list_corruptions, register
 from .severity import list_tables
 from .suites import Cell, Suite, get_suite, list_suites
-
-__all__ = [
-    "Cell",
-    "Corruption",
-    "Suite",
-    "corrupt",
-    "get_corruption",
-    "get_suite",
-    "kernel",
-    "list_corruptions",
-    "list_suites",
-    "list_tables",
-    "register",
-    "use_compile",
-]
 
 
 def corrupt(

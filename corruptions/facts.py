@@ -14,19 +14,7 @@ GROUPS = ("noise", "blur", "weather", "digital", "extra", "shift")
 
 @dataclass(frozen=True)
 class CorruptionFacts:
-    """Everything about a corruption that needs no code.
-
-    Parameters
-    ----------
-    name : str
-        Its name in code, tables and suites.
-    label : str
-        Its name for people.
-    group : str
-        One of `GROUPS`.
-    domain : {"pixels", "input"}
-        What it changes.
-    """
+    """Name in code, label for people, group (one of `GROUPS`) and domain of a corruption."""
 
     name: str
     label: str
