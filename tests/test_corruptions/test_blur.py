@@ -13,6 +13,7 @@ import corruptions
 from corruptions import blur, get_corruption
 from corruptions.random import Stream
 
+from ..pairwise import each_pair
 from ..references import blur as oracle
 from .conftest import make_images
 
@@ -21,10 +22,9 @@ Shared = Callable[[str], Path]
 NAMES = ["defocus_blur", "gaussian_blur", "glass_blur", "motion_blur", "zoom_blur"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("severity", "table"), [(1, "32"), (3.5, "32"), (5, "64"), (2, "224"), (4.5, "299")])
-def test_equals_the_float64_restatement(name: str, channels: int, severity: float, table: str) -> None:
+@each_pair(name=NAMES, channels=[1, 3], cell=[(1, "32"), (3.5, "32"), (5, "64"), (2, "224"), (4.5, "299")])
+def test_equals_the_float64_restatement(name: str, channels: int, cell: tuple[float, str]) -> None:
+    severity, table = cell
     images = make_images(count=2, channels=channels, dtype=torch.float64, side=(17, 13))
     corruption = get_corruption(name).at(severity, table=table)
     noise = corruption.draw(Stream(torch.arange(2), name=name, severity=severity, seed=0), images)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import corruptions
 from corruptions import base
+from tests.pairwise import each_pair
 
 from .conftest import HEIGHT, WIDTH, make_images, make_input
 
@@ -39,17 +40,13 @@ DTYPES = [torch.uint8, torch.float32, torch.float64, torch.float16, torch.bfloat
 IDS = torch.tensor([3, -1, 2**62, 0, 77])
 
 each_name = pytest.mark.parametrize("name", NAMES)
-each_severity = pytest.mark.parametrize("severity", SEVERITIES)
 
 
 def corrupt(images: Tensor, name: str, *, severity: float = 3, seed: int = 0, ids: Tensor = IDS) -> Tensor:
     return corruptions.corrupt(images, name, severity=severity, seed=seed, ids=ids[: len(images)])
 
 
-@each_name
-@each_severity
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("channels", [1, 3])
+@each_pair(name=NAMES, severity=SEVERITIES, dtype=DTYPES, channels=[1, 3])
 def test_shape_dtype_device_range_and_input_are_kept(
     name: str, severity: float, dtype: torch.dtype, channels: int
 ) -> None:
@@ -69,9 +66,7 @@ def test_shape_dtype_device_range_and_input_are_kept(
         assert corrupted.max() <= 1
 
 
-@each_name
-@each_severity
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+@each_pair(name=NAMES, severity=SEVERITIES, dtype=[torch.uint8, torch.float32])
 def test_a_batch_equals_its_images_one_by_one(name: str, severity: float, dtype: torch.dtype) -> None:
     images = make_input(name, count=5, dtype=dtype)
     together = corrupt(images, name, severity=severity)

@@ -28,15 +28,15 @@ def test_poisson_counts_are_those_of_the_cpu_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("name", corruptions.list_corruptions())
-@pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
-def test_pixels_are_those_of_the_cpu_up_to_one_level_on_few(name: str, severity: int) -> None:
+def test_pixels_are_those_of_the_cpu_up_to_one_level_on_few(name: str) -> None:
     images = make_input(name, count=16, dtype=torch.uint8)
-    on_host = corruptions.corrupt(images, name, severity=severity)
-    on_device = corruptions.corrupt(images.cuda(), name, severity=severity)
-    assert on_device.is_cuda
-    difference = (on_device.cpu().double() - on_host.double()).abs()
-    assert difference.max() <= 1
-    assert (difference > 1e-5).double().mean() <= 1e-3
+    for severity in (1, 2, 3, 4, 5):
+        on_host = corruptions.corrupt(images, name, severity=severity)
+        on_device = corruptions.corrupt(images.cuda(), name, severity=severity)
+        assert on_device.is_cuda
+        difference = (on_device.cpu().double() - on_host.double()).abs()
+        assert difference.max() <= 1, severity
+        assert (difference > 1e-5).double().mean() <= 1e-3, severity
 
 
 @pytest.mark.parametrize("name", corruptions.list_corruptions())

@@ -12,11 +12,12 @@ from torch.utils._pytree import tree_leaves
 
 import corruptions
 from corruptions import _compile
+from tests.pairwise import each_pair
 
 from .conftest import make_input
 
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
-each_name = pytest.mark.parametrize("name", corruptions.list_corruptions())
+NAMES = corruptions.list_corruptions()
 
 
 class NoCopyToHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -46,9 +47,7 @@ def fake_images(name: str, *, dtype: torch.dtype) -> torch.Tensor:
     )  # fmt: skip
 
 
-@each_name
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
+@each_pair(name=NAMES, dtype=DTYPES, severity=[1, 2, 3, 4, 5])
 def test_runs_on_fake_cuda(name: str, dtype: torch.dtype, severity: int) -> None:
     with fake_cuda():
         images = fake_images(name, dtype=dtype)
@@ -58,17 +57,15 @@ def test_runs_on_fake_cuda(name: str, dtype: torch.dtype, severity: int) -> None
         assert corrupted.dtype == images.dtype
 
 
-@each_name
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_ids_may_be_on_either_device(name: str, device: str) -> None:
+@each_pair(name=NAMES, device=["cpu", "cuda"], table=["32", "imagecorruptions"])
+def test_ids_may_be_on_either_device(name: str, device: str, table: str) -> None:
     with fake_cuda():
         images = fake_images(name, dtype=torch.uint8)
-        for table in ("32", "imagecorruptions"):
-            ids = torch.arange(4, device=device)
-            assert corruptions.corrupt(images, name, severity=3, ids=ids, table=table).device.type == "cuda"
+        ids = torch.arange(4, device=device)
+        assert corruptions.corrupt(images, name, severity=3, ids=ids, table=table).device.type == "cuda"
 
 
-@each_name
+@pytest.mark.parametrize("name", NAMES)
 def test_fake_runs_leave_no_fake_constant_behind(name: str) -> None:
     images = make_input(name, count=2, dtype=torch.uint8)
     usual = corruptions.corrupt(images, name, severity=3)

@@ -15,6 +15,7 @@ import corruptions
 from corruptions import get_corruption
 from corruptions.random import Stream
 
+from ..pairwise import each_pair
 from ..references import corruptions as oracle
 from .conftest import make_images
 
@@ -31,10 +32,12 @@ def expected(name: str, images: Array, noise: dict[str, Array], constants: dict[
     return function(images, *noise.values(), **constants)
 
 
-@pytest.mark.parametrize("name", [*RANDOM, *DETERMINISTIC])
-@pytest.mark.parametrize("severity", [1, 3.5, 5])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64], ids=str)
+@each_pair(
+    name=[*RANDOM, *DETERMINISTIC],
+    severity=[1, 3.5, 5],
+    channels=[1, 3],
+    dtype=[torch.uint8, torch.float32, torch.float64],
+)
 def test_equals_the_float64_restatement(
     name: str, severity: float, channels: int, dtype: torch.dtype
 ) -> None:

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from reports.names import label, short_labels
 from reports.style import activation_line, contrast, drawing_order, heat_colours
 
@@ -30,10 +28,9 @@ def test_unknown_names_keep_their_line_from_process_to_process() -> None:
     assert found.stdout.strip() == str(activation_line("my_new_act"))
 
 
-@pytest.mark.parametrize("percent", range(101))
-def test_every_heat_cell_is_readable(percent: int) -> None:
-    background, text = heat_colours(percent / 100)
-    assert contrast(background, text) >= 4.5  # WCAG AA
+def test_every_heat_cell_is_readable() -> None:
+    contrasts = [contrast(*heat_colours(percent / 100)) for percent in range(101)]
+    assert min(contrasts) >= 4.5, contrasts  # WCAG AA
 
 
 def test_heat_darkens_with_the_value_and_is_clipped() -> None:

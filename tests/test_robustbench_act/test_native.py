@@ -34,11 +34,11 @@ def test_torchvision_by_the_name_of_the_published_file() -> None:
     assert second.source == "torchvision's ResNet50_Weights.IMAGENET1K_V2"
 
 
-@pytest.mark.parametrize("name", torchvision_models.list_models(module=torchvision_models))
-def test_every_network_of_torchvision_has_a_configuration(name: str) -> None:
-    found = native(f"torchvision:{name}")
-    assert found is not None
-    assert found.classes == 1000
+def test_every_network_of_torchvision_has_a_configuration() -> None:
+    names = torchvision_models.list_models(module=torchvision_models)
+    found = {name: native(f"torchvision:{name}") for name in names}
+    assert len(found) > 70
+    assert [name for name in names if (own := found[name]) is None or own.classes != 1000] == []
 
 
 def test_timm_by_the_tag() -> None:

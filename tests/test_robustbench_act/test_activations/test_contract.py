@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from robustbench_act.activations import activation_facts, get_activation, list_activations
 from robustbench_act.activations.registry import ActivationFacts, _register
 from robustbench_act.errors import InputError
+from tests.pairwise import each_pair
 from tests.references import activations as reference
 
 NAMES = list_activations()
@@ -61,9 +62,7 @@ def test_element_wise_against_the_definition(name: str) -> None:
     np.testing.assert_allclose(get_activation(name).double()(x).detach().numpy(), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(5, 3, 17, 11), (4, 7), (2, 3, 4, 5, 6)])
-@pytest.mark.parametrize("name", NAMES)
+@each_pair(name=NAMES, shape=[(5, 3, 17, 11), (4, 7), (2, 3, 4, 5, 6)], dtype=DTYPES)
 def test_shape_dtype_and_gradient(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     act = get_activation(name).to(dtype)
     x = images(*shape, dtype=dtype).requires_grad_()
