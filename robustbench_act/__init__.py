@@ -6,6 +6,8 @@ Names are loaded when they are first used, so that tables and reports do without
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from robustbench_act.version import __version__
+
 if TYPE_CHECKING:
     from robustbench_act.activations import get_activation, list_activations, replace_activations
     from robustbench_act.checkpoints import Checkpoint, Spec, load_checkpoint, save_checkpoint
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from robustbench_act.models import build_model, list_architectures
     from robustbench_act.records import Run, load_run
     from robustbench_act.statistics import layer_correlations
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Checkpoint": "checkpoints",
@@ -44,6 +44,7 @@ __all__ = [
     "InputError",
     "Run",
     "Spec",
+    "__version__",
     "build_model",
     "evaluate",
     "get_activation",

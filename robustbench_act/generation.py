@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-import robustbench_act
 from corruptions import Cell, Suite
 from robustbench_act.atomic_files import publish, sync_tree, write_atomically
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.layouts import stored_names
 from robustbench_act.errors import InputError
+from robustbench_act.version import __version__
 
 Layout: TypeAlias = Literal["npy", "folders"]
 
@@ -75,7 +75,7 @@ class Generation:
         _, height, width = self.dataset.shape
         return {
             "product": "actrobust",
-            "version": robustbench_act.__version__,
+            "version": __version__,
             "dataset": self.dataset.name,
             "dataset_digest": self.dataset.digest,
             "images": len(self.dataset),

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-import robustbench_act
 from reports.errors import SectionError
 from robustbench_act.cli.commands.baseline import baseline
 from robustbench_act.cli.commands.check import check
@@ -25,6 +24,7 @@ from robustbench_act.cli.commands.report import report
 from robustbench_act.cli.commands.table import table
 from robustbench_act.cli.commands.train import train
 from robustbench_act.errors import InputError
+from robustbench_act.version import __version__
 
 
 def printable(text: str) -> str:
@@ -53,7 +53,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(robustbench_act.__version__, prog_name="actrobust")
+@click.version_option(__version__, prog_name="actrobust")
 def main() -> None:
     """How robust trained image classifiers are to noise, and why."""
 

@@ -17,7 +17,7 @@ from robustbench_act.checkpoints import (
 )
 from robustbench_act.cli.options import parse_numbers, parse_whole_numbers
 from robustbench_act.cli.terminal import count, progress_bar
-from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import Entry, Manifest
 from robustbench_act.preprocessing import View
@@ -128,7 +128,7 @@ def load_data(flags: dict[str, Any], sources: Sequence[_Source] = ()) -> Dataset
     """Load what the flags of `data_options` name, shown as they say, else as the checkpoints want it."""
     data = load_dataset(flags.pop("dataset"), workers=flags.pop("workers"))
     corrupted, resize_corrupted = flags.pop("corrupted"), flags.pop("resize_corrupted")
-    data = data.with_stored(corrupted) if corrupted else data
+    data = pair_corrupted(data, corrupted) if corrupted else data
     whole = flags["resize"] is not None and flags["crop"] is not None
     usual = data.view
     if data.view is not None and not whole:  # what is not said is the checkpoints' to say

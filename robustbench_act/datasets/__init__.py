@@ -1,8 +1,18 @@
 """Images with labels, and the sets that can be named on the command line."""
 
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import Pictures
 from robustbench_act.datasets.precomputed import CLEAN, StoredCell, StoredSuite
 from robustbench_act.datasets.registry import list_datasets, load_dataset
 
-__all__ = ["CLEAN", "Dataset", "Pictures", "StoredCell", "StoredSuite", "list_datasets", "load_dataset"]
+__all__ = [
+    "CLEAN",
+    "Dataset",
+    "Pictures",
+    "StoredCell",
+    "StoredSuite",
+    "list_datasets",
+    "load_dataset",
+    "pair_corrupted",
+]

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from robustbench_act.datasets.layouts import open_stored
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.datasets.precomputed import StoredSuite
 from robustbench_act.errors import InputError
@@ -133,18 +132,6 @@ class Dataset:
             pictures = self.pixels.with_view(view)
         stored = self.stored.with_view(view) if corrupted and self.stored is not None else self.stored
         return replace(self, pixels=pictures, stored=stored)
-
-    def with_stored(self, folder: str | Path) -> "Dataset":
-        """Return the set with corrupted versions of its images from files; see `datasets.layouts`.
-
-        Pictures are shown as they are; see `with_view`.
-
-        Raises
-        ------
-        InputError
-            Where the files do not fit; a subset is taken afterwards.
-        """
-        return replace(self, stored=open_stored(Path(folder), self))
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:
         """Decode every picture once; those that cannot be read are an InputError that names them.

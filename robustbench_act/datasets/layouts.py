@@ -16,8 +16,9 @@ NAME may be in the folder of its group, as the archives have it.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robustbench_act.datasets.arrays import open_npy
+from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import View
-
-if TYPE_CHECKING:
-    from robustbench_act.datasets.dataset import Dataset
 
 IDENTITY = "identity"
 """The folder of MNIST-C that holds the clean images."""
@@ -44,7 +43,20 @@ _SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def open_stored(folder: Path, clean: "Dataset") -> StoredSuite:
+def pair_corrupted(clean: Dataset, folder: str | Path) -> Dataset:
+    """Return a whole data set with corrupted versions of its images, from files in one of the layouts above.
+
+    Pictures are shown as they are; see `Dataset.with_view`.
+
+    Raises
+    ------
+    InputError
+        If the files do not pair with the clean images; a subset is taken afterwards.
+    """
+    return replace(clean, stored=open_stored(Path(folder), clean))
+
+
+def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
     """Open the corrupted versions of a data set.
 
     Parameters
@@ -81,7 +93,7 @@ def open_stored(folder: Path, clean: "Dataset") -> StoredSuite:
     return suite
 
 
-def _open_arrays(folder: Path, files: Sequence[Path], clean: "Dataset") -> StoredSuite:
+def _open_arrays(folder: Path, files: Sequence[Path], clean: Dataset) -> StoredSuite:
     severities = _severities(folder)
     _check_labels(folder / _LABELS, clean, len(severities))
     cells = []
@@ -93,7 +105,7 @@ def _open_arrays(folder: Path, files: Sequence[Path], clean: "Dataset") -> Store
     return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
 
 
-def _open_digits(folder: Path, parts: Sequence[Path], clean: "Dataset") -> StoredSuite:
+def _open_digits(folder: Path, parts: Sequence[Path], clean: Dataset) -> StoredSuite:
     cells, files = [], []
     for part in parts:
         path = part / "test_images.npy"
@@ -103,7 +115,7 @@ def _open_digits(folder: Path, parts: Sequence[Path], clean: "Dataset") -> Store
     return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
 
 
-def _open_images(path: Path, clean: "Dataset", severities: int) -> NDArray[np.uint8]:
+def _open_images(path: Path, clean: Dataset, severities: int) -> NDArray[np.uint8]:
     images = open_npy(path)
     channels, height, width = clean.shape
     expected = (severities * len(clean), height, width, channels)
@@ -133,7 +145,7 @@ def _generated(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected what `actrobust generate` wrote.") from error
 
 
-def _check_labels(path: Path, clean: "Dataset", severities: int) -> None:
+def _check_labels(path: Path, clean: Dataset, severities: int) -> None:
     if clean.labels is None:
         return
     labels = open_npy(path)
@@ -151,7 +163,7 @@ def _check_labels(path: Path, clean: "Dataset", severities: int) -> None:
         )
 
 
-def _open_pictures(folder: Path, clean: "Dataset") -> StoredSuite:
+def _open_pictures(folder: Path, clean: Dataset) -> StoredSuite:
     found = sorted(_severity_folders(folder), key=lambda item: (item[0], item[1]))
     if not found:
         raise InputError(
@@ -185,7 +197,7 @@ def _number(name: str) -> float | None:
 class _Pairing:
     """The clean images by class and name, to find each stored picture's."""
 
-    def __init__(self, clean: "Dataset") -> None:
+    def __init__(self, clean: Dataset) -> None:
         self.clean = clean
         self.ids = clean.ids.tolist()
         keys = stored_names(clean)
@@ -227,7 +239,7 @@ def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
             yield from ((folder.name, file.name) for file in folder.iterdir() if is_picture(file.name))
 
 
-def stored_names(clean: "Dataset") -> list[tuple[str, str]]:
+def stored_names(clean: Dataset) -> list[tuple[str, str]]:
     """Return class folder and name, without suffix, of each image's corrupted versions.
 
     The class is its name, `unlabelled` without labels; the name is that of the clean file, else the id.

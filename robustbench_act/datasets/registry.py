@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustbench_act.datasets import cifar, embedded, folders, idx, user_data
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError, unknown_name
@@ -72,7 +73,7 @@ def load_dataset(
     else:
         raise _unknown(spec)
     if stored is not None:
-        data = data.with_stored(request.folder / stored[1])
+        data = pair_corrupted(data, request.folder / stored[1])
     if view is not None:
         return data.with_view(view, corrupted=resize_corrupted)
     if resize_corrupted:

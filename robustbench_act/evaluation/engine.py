@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-import robustbench_act
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, WorkUnit, plan_key
 from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.worker import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
+from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
 _KERNELS = ("torch", "torchvision")  # libraries whose next version may round in another way
@@ -32,7 +32,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         Where the directory is not this plan's, or is being written; or images cannot be read.
     """
     decisive = {
-        "version": robustbench_act.__version__,
+        "version": __version__,
         **plan.describe(),
         "device": execution.device.type,
         "precision": execution.precision,

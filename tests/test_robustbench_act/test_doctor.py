@@ -12,7 +12,7 @@ from torch import nn
 
 from corruptions import get_suite
 from robustbench_act.checkpoints import Checkpoint, load_checkpoint
-from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.doctor import (
     check_accuracy,
     examine,
@@ -143,7 +143,7 @@ def test_data_are_described_and_doubted(digits: Dataset, tmp_path: Path) -> None
     one_class = digits[digits.known_labels == 3]
     assert not examine_data(one_class)[1].good
     made = generate(Generation(digits, get_suite("light")), tmp_path / "made")
-    *_, stored = examine_data(digits.with_stored(made))
+    *_, stored = examine_data(pair_corrupted(digits, made))
     assert stored.text == "2 corruptions x 5 severities in files (npy), each image paired with its clean one"
     broken = replace(digits, unreadable=("a.png", "b.png"))
     assert examine_data(broken)[1].text == "2 files cannot be read, first a.png"

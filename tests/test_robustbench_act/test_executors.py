@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
-from robustbench_act.datasets import load_dataset
+from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, evaluate, make_plan
 from robustbench_act.models import build_model
@@ -189,7 +189,7 @@ def test_what_a_worker_raises_comes_back(where: str, tmp_path: Path) -> None:
         for folder in (clean / "a", stored / "a"):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image[0].numpy()).save(folder / f"{number:03d}.png")
-    data = load_dataset(f"folder:{clean}").with_stored(tmp_path / "stored")
+    data = pair_corrupted(load_dataset(f"folder:{clean}"), tmp_path / "stored")
     checkpoint = load_checkpoint(_of_one_class(tmp_path / "one.safetensors"))
 
     (stored / "a" / "003.png").write_bytes(b"no picture")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint, wanted_view
 from robustbench_act.cli import printable
-from robustbench_act.datasets import load_dataset
+from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.datasets.pickles import read_pickle
 from robustbench_act.datasets.pictures import Files, Pictures
 from robustbench_act.errors import InputError
@@ -77,7 +77,7 @@ def generated(path: Path) -> None:
     np.save(folder / "fog.npy", np.zeros((720, 8, 8, 1), np.uint8))
     np.save(folder / "labels.npy", np.zeros(720, np.int64))
     (folder / "generated.json").write_bytes(path.read_bytes())
-    load_dataset("digits").with_stored(folder)
+    pair_corrupted(load_dataset("digits"), folder)
 
 
 def npy(path: Path) -> None:

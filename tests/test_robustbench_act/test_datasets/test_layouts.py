@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from corruptions import get_suite
-from robustbench_act.datasets import Dataset, Pictures, StoredSuite, load_dataset
+from robustbench_act.datasets import Dataset, Pictures, StoredSuite, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.generation import Generation, generate
@@ -90,7 +90,7 @@ def test_what_generate_writes_as_folders_gives_the_numbers_of_corruptions_on_the
     digits = load_dataset("digits").subset(40)
     made = Generation(digits, get_suite("light").with_severities([2, 4.5]), seed=7, layout="folders")
     folder = generate(made, tmp_path / "digits-c")
-    data = digits.with_stored(folder)
+    data = pair_corrupted(digits, folder)
     assert stored(data).codec == "png"
     files = evaluate([checkpoints], dataset=data, device="cpu", out=tmp_path / "a")
     live = evaluate(
@@ -123,7 +123,7 @@ def test_images_without_labels_are_generated_and_paired(tmp_path: Path) -> None:
     suite = get_suite("light").with_severities([3])
     folder = generate(Generation(data, suite, layout="folders"), tmp_path.parent / "photos-c")
     assert (folder / "contrast" / "3" / "unlabelled" / "ILSVRC2012_val_00000007.png").is_file()
-    cell = stored(data.with_stored(folder)).cells[1]
+    cell = stored(pair_corrupted(data, folder)).cells[1]
     assert cell.corruption == "contrast"
     expected = suite.cells[1].apply(data.images, ids=data.ids, seed=0)
     assert torch.equal(cell.apply(data.images, ids=data.ids, seed=0), expected)
@@ -180,8 +180,9 @@ def test_stored_pictures_are_not_resized_unless_asked(imagenet_c: Path) -> None:
     asked = load_dataset(f"imagenet-c:{imagenet_c}", view=view, resize_corrupted=True)
     found = stored(asked).cells[0].apply(asked.images, ids=asked.ids, seed=0)
     assert found.shape == (6, 3, 64, 64)
+    arrays = pair_corrupted(load_dataset("digits").subset(9), make_arrays(imagenet_c))
     with pytest.raises(InputError, match="holds arrays, which --resize-corrupted is not for"):
-        load_dataset("digits").subset(9).with_stored(make_arrays(imagenet_c)).with_view(view, corrupted=True)
+        arrays.with_view(view, corrupted=True)
 
 
 def make_arrays(root: Path) -> Path:
@@ -262,10 +263,10 @@ def test_folders_that_are_not_a_grid_are_refused(
 ) -> None:
     folder = folders(tmp_path)
     data = load_dataset("digits").subset(8)
-    assert len(stored(data.with_stored(folder)).cells) == 4
+    assert len(stored(pair_corrupted(data, folder)).cells) == 4
     spoil(folder)
     with pytest.raises(InputError, match=message):
-        data.with_stored(folder)
+        pair_corrupted(data, folder)
 
 
 def test_severities_named_twice_are_refused(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_severities_named_twice_are_refused(tmp_path: Path) -> None:
     manifest = folder / "generated.json"
     manifest.write_text(manifest.read_text().replace("1.0,\n   2.0", "1.0,\n   1.0"))
     with pytest.raises(InputError, match="brightness at severity 1 is there twice"):
-        load_dataset("digits").subset(9).with_stored(folder)
+        pair_corrupted(load_dataset("digits").subset(9), folder)
 
 
 def test_images_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
@@ -291,4 +292,4 @@ def test_arrays_need_no_labels_where_there_are_none(tmp_path: Path) -> None:
     digits = load_dataset("digits").subset(9)
     folder = generate(Generation(digits, get_suite("light")), tmp_path / "c")
     (folder / "labels.npy").unlink()
-    assert replace(digits, labels=None, classes=()).with_stored(folder).stored is not None
+    assert pair_corrupted(replace(digits, labels=None, classes=()), folder).stored is not None

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from corruptions import get_suite
-from robustbench_act.datasets import Dataset, load_dataset
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.generation import Generation, generate
@@ -42,7 +42,7 @@ def test_equal_to_corruptions_on_the_fly(
     checkpoints: Path, digits: Dataset, made: Path, tmp_path: Path
 ) -> None:
     facts: dict[str, Any] = {"device": "cpu", "limit": 80}
-    stored = evaluate([checkpoints], dataset=digits.with_stored(made), out=tmp_path / "a", **facts)
+    stored = evaluate([checkpoints], dataset=pair_corrupted(digits, made), out=tmp_path / "a", **facts)
     facts |= {"suites": ["noise"], "severities": [2, 4], "seed": 7}
     live = evaluate([checkpoints], dataset=digits, out=tmp_path / "b", **facts)
     assert set(stored.cells["suite"]) == {"clean", "files:digits-c"}
@@ -58,7 +58,7 @@ def test_equal_to_corruptions_on_the_fly(
 
 
 def test_rows_go_by_the_ids_of_the_clean_images(digits: Dataset, made: Path) -> None:
-    data = digits.with_stored(made)
+    data = pair_corrupted(digits, made)
     assert data.stored is not None
     cell = next(cell for cell in data.stored.cells if (cell.corruption, cell.severity) == ("shot_noise", 4))
     array = np.load(made / "shot_noise.npy")[len(digits) :]
@@ -71,7 +71,7 @@ def test_rows_go_by_the_ids_of_the_clean_images(digits: Dataset, made: Path) -> 
 
 def test_hash_is_that_of_the_content(digits: Dataset, folder: Path, made: Path) -> None:
     def found(path: Path) -> str:
-        stored = digits.with_stored(path).stored
+        stored = pair_corrupted(digits, path).stored
         assert stored is not None
         return stored.hash
 
@@ -80,7 +80,7 @@ def test_hash_is_that_of_the_content(digits: Dataset, folder: Path, made: Path) 
     array[0, 0, 0, 0] ^= 1
     np.save(folder / "shot_noise.npy", array)
     assert found(folder) != found(made)
-    stored = digits.with_stored(made).stored
+    stored = pair_corrupted(digits, made).stored
     assert stored is not None
     assert stored.with_severities([2]).hash != stored.hash
 
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     spoil(folder)
     with pytest.raises(InputError) as caught:
-        digits.with_stored(folder)
+        pair_corrupted(digits, folder)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_refused(
 def test_severities_that_are_not_stored_are_refused(
     checkpoints: Path, digits: Dataset, made: Path, tmp_path: Path
 ) -> None:
-    data = digits.with_stored(made)
+    data = pair_corrupted(digits, made)
     with pytest.raises(InputError, match="files:digits-c: has severities 2, 4, not 3"):
         evaluate([checkpoints], dataset=data, severities=[3], out=tmp_path / "x")
     assert not (tmp_path / "x").exists()
