@@ -5,20 +5,6 @@ A report is made from run directories alone (``run.json``, ``cells/``, ``layers/
 nor matplotlib.
 """
 
-from reports.errors import ReportError, SectionError
-from reports.multi_run.join import join
-from reports.report import FORMATS, Report, make_report, render_html, write_html
-from reports.run import RunData, load
+import lazy_loader
 
-__all__ = [
-    "FORMATS",
-    "Report",
-    "ReportError",
-    "RunData",
-    "SectionError",
-    "join",
-    "load",
-    "make_report",
-    "render_html",
-    "write_html",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

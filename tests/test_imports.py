@@ -14,13 +14,13 @@ def test_import_contracts() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import reports", "torch"),
-        ("import reports", "matplotlib"),
+        ("import reports", "pandas"),
+        ("from reports import make_report", "torch"),
+        ("from reports import make_report", "matplotlib"),
         ("import robustbench_act", "torch"),
         ("import robustbench_act.records", "torch"),
         ("from robustbench_act import load_run", "torch"),
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
-        ("import robustbench_act.cli", "torch"),
         ("import corruptions", "pandas"),
         ("from corruptions import GROUPS, corruption_facts", "torch"),
     ],
@@ -28,3 +28,15 @@ def test_import_contracts() -> None:
 def test_light_imports(statement: str, absent: str) -> None:
     code = f"import sys; {statement}; sys.exit({absent!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "--help"]])
+def test_help_is_light(arguments: list[str]) -> None:
+    code = f"""if True:
+        import atexit, sys
+        from robustbench_act.cli import main
+        atexit.register(lambda: print(*sys.modules.keys() & {{"torch", "numpy", "pandas", "rich"}}))
+        main({arguments!r})"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Usage: " in done.stdout
+    assert done.stdout.splitlines()[-1] == ""

@@ -1,6 +1,7 @@
 """The engine: equal to brute force, independent of batch size, durable, honest about failures."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -415,7 +416,8 @@ def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) 
 
 
 def test_names_are_reachable_from_the_package() -> None:
-    for name in robustbench_act.__all__:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", robustbench_act.__version__)
+    for name in set(robustbench_act.__all__) - {"__version__"}:
         assert getattr(robustbench_act, name).__name__ == name
-    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
-        _ = robustbench_act.evalute
+    with pytest.raises(AttributeError, match="attribute evalute"):
+        _ = robustbench_act.evalute  # type: ignore[attr-defined]

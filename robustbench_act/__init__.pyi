@@ -1,0 +1,20 @@
+from .activations import (
+    get_activation as get_activation,
+    list_activations as list_activations,
+    replace_activations as replace_activations,
+)
+from .checkpoints import (
+    Checkpoint as Checkpoint,
+    Spec as Spec,
+    load_checkpoint as load_checkpoint,
+    save_checkpoint as save_checkpoint,
+)
+from .datasets import Dataset as Dataset, list_datasets as list_datasets, load_dataset as load_dataset
+from .errors import InputError as InputError
+from .evaluation import evaluate as evaluate
+from .models import build_model as build_model, list_architectures as list_architectures
+from .records import Run as Run, load_run as load_run
+from .statistics import layer_correlations as layer_correlations
+from .version import __version__ as __version__
+
+__all__: list[str]
