@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from robustbench_act.activations import activation_facts, list_activations
+from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.errors import InputError
 from robustbench_act.models import NATIVE
-from robustbench_act.preprocessing import USUAL, View
+from robustbench_act.view import View
 
 METADATA_KEY = "actrobust"
 _PUBLISHED = re.compile(
@@ -62,7 +63,7 @@ class Spec:
         On the test part of `dataset`, in [0, 1]; None where unknown.
     resize, interpolation
         What pictures go through before their centre of `input_size` is cut out, see
-        `robustbench_act.preprocessing.View`; None where it was not trained on pictures of several sizes.
+        `robustbench_act.view.View`; None if it was not trained on pictures of several sizes.
     """
 
     architecture: str

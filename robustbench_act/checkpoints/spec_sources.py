@@ -9,7 +9,7 @@ from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import NATIVE, native
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 _NEEDED = {
     "architecture": "--model",

@@ -20,7 +20,7 @@ from robustbench_act.cli.terminal import count, progress_bar
 from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import Entry, Manifest
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)

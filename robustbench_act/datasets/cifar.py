@@ -10,10 +10,10 @@ import torch
 from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.pickles import read_pickle
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import USUAL
 
 _SIDE = 32
 

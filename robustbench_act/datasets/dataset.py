@@ -12,7 +12,7 @@ from torch import Tensor
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.datasets.precomputed import StoredSuite
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import USUAL, View
+from robustbench_act.view import View
 
 _VIEWS = {
     "imagenet": View(resize=256, crop=224, source="usual for ImageNet"),
     "tiny-imagenet": View(crop=64, source="the set's size"),
 }
-_HALF = (0.5,)
 
 
 @cache
@@ -53,14 +53,16 @@ def load_folder(request: Request) -> Dataset:
     names = plain or [name for members in found.values() for name in members]
     files = Files(root, names)
     grey = all(head.mode in ("1", "L") for head in read_heads(files, request.workers) if head is not None)
+    channels = 1 if grey else 3
+    mean, std = usual_of_pictures(channels)
     return Dataset(
         name=root.resolve().name,
-        pixels=Pictures(files, View(source="as it is"), 1 if grey else 3, request.workers),
+        pixels=Pictures(files, View(source="as it is"), channels, request.workers),
         labels=_labels(found, list(found)) if found else None,
         ids=torch.arange(len(names)),
         classes=tuple(found),
-        mean=_HALF if grey else USUAL["imagenet"][0],
-        std=_HALF if grey else USUAL["imagenet"][1],
+        mean=mean,
+        std=std,
         total=len(names),
     )
 

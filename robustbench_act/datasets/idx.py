@@ -11,9 +11,9 @@ from torchvision.datasets import mnist
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import IDENTITY
+from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import USUAL
 
 DIGITS = tuple("0123456789")
 MNIST_C = "mnist_c"

@@ -30,7 +30,7 @@ from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 IDENTITY = "identity"
 """The folder of MNIST-C that holds the clean images."""

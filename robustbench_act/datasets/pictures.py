@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 WORKERS = min(os.cpu_count() or 1, 8)
 """Threads that decode where nobody says how many."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from corruptions import get_corruption, list_corruptions
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 
 CLEAN = "clean"
 """What the clean images are called where a corruption's name stands otherwise."""

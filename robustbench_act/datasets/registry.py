@@ -9,8 +9,8 @@ from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.preprocessing import View
 from robustbench_act.user_code import is_factory
+from robustbench_act.view import View
 
 
 def load_dataset(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy, open_npz
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.normalisations import usual_of_pictures
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import USUAL
 from robustbench_act.user_code import call_factory, find_factory
 
 
@@ -87,7 +87,7 @@ def _from_arrays(
 ) -> Dataset:
     pixels = as_images(images, where=where)
     known = None if labels is None else as_labels(labels, count=len(pixels), where=where)
-    mean, std = USUAL["imagenet"] if pixels.shape[1] == 3 else ((0.5,), (0.5,))
+    mean, std = usual_of_pictures(pixels.shape[1])
     return Dataset(
         name=name,
         pixels=pixels,

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
+from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.evaluation import logits_of
-from robustbench_act.preprocessing import USUAL, normalise
+from robustbench_act.preprocessing import normalise
 from robustbench_act.statistics import compare_outcomes, share_interval
 
 SAMPLE = 256

@@ -18,8 +18,8 @@ from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
-from robustbench_act.preprocessing import View
 from robustbench_act.records import Run
+from robustbench_act.view import View
 
 DEFAULT_SUITES = ("c19", "shift")
 ALL_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)

@@ -9,7 +9,7 @@ from torchvision import models as torchvision_models
 
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.architecture import Architecture, import_timm
-from robustbench_act.preprocessing import INTERPOLATIONS, View
+from robustbench_act.view import INTERPOLATIONS, View
 
 
 @dataclass(frozen=True)

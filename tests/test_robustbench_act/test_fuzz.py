@@ -23,7 +23,7 @@ from robustbench_act.datasets.pictures import Files, Pictures
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import read_manifest
 from robustbench_act.models import build_model
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 from tests.references.cifar import python_2_pickle
 from tests.references.layouts import picture
 

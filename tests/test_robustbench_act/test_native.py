@@ -12,7 +12,7 @@ from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import make_plan
 from robustbench_act.models import build_model, native
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 from tests.references.layouts import picture, write_imagenet
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

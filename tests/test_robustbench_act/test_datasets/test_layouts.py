@@ -15,7 +15,7 @@ from robustbench_act.datasets import Dataset, Pictures, StoredSuite, load_datase
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.generation import Generation, generate
-from robustbench_act.preprocessing import View
+from robustbench_act.view import View
 from tests.references.layouts import (
     picture,
     write_imagenet,

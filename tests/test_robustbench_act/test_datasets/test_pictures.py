@@ -16,7 +16,8 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILTo
 from robustbench_act.datasets import Pictures, load_dataset
 from robustbench_act.datasets.pictures import Files
 from robustbench_act.errors import InputError
-from robustbench_act.preprocessing import View, normalise
+from robustbench_act.preprocessing import normalise
+from robustbench_act.view import View
 from tests.references.layouts import picture
 
 

@@ -1,0 +1,77 @@
+"""How a picture becomes an image of a fixed size."""
+
+import math
+from dataclasses import dataclass, field
+
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transforms
+
+from robustbench_act.errors import InputError, unknown_name
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture becomes an image of a fixed size: resized, then its centre cut out.
+
+    Attributes
+    ----------
+    resize
+        Pixels of the shorter side, or None: not resized. As `torchvision.transforms.Resize`, antialiased.
+    crop
+        Pixels of the sides of the square in the centre, or None: all of it.
+    interpolation
+        "nearest", "bilinear", "bicubic" or "lanczos".
+    source
+        Who says so, for the record.
+
+    Examples
+    --------
+    >>> str(View(resize=256, crop=224))
+    'resized to 256, centre of 224 x 224, bilinear'
+    """
+
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: str = "bilinear"
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise unknown_name("interpolation", self.interpolation, INTERPOLATIONS)
+        for side in (self.resize, self.crop):
+            if side is not None and side < 1:
+                raise InputError(f"Expected a size of at least 1 pixel to resize to or to crop, got {side}.")
+
+    def __str__(self) -> str:
+        resized = f"resized to {self.resize}, " if self.resize else ""
+        cropped = f"centre of {self.crop} x {self.crop}, " if self.crop else ""
+        return f"{resized}{cropped}{self.interpolation}" if resized or cropped else "as it is"
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size (H, W) that a picture of this size gets."""
+        return (self.crop, self.crop) if self.crop else self.resized(height, width)
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size (H, W) that it has before its centre is cut out."""
+        if not self.resize:
+            return height, width
+        long = int(self.resize * max(height, width) / min(height, width))
+        return (self.resize, long) if height <= width else (long, self.resize)
+
+    def apply(self, picture: Image.Image) -> Image.Image:
+        """Return the picture as it is shown."""
+        height, width = self.resized(picture.height, picture.width)
+        if height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise ValueError(f"{picture.height} x {picture.width} pixels become {height} x {width}")
+        if self.resize:
+            mode = InterpolationMode(self.interpolation)
+            picture = transforms.resize(picture, [self.resize], interpolation=mode)
+        if not self.crop:
+            return picture
+        if min(picture.size) < self.crop:
+            width, height = picture.size
+            raise ValueError(f"{height} x {width} pixels, fewer than the centre of {self.crop} x {self.crop}")
+        return transforms.center_crop(picture, [self.crop, self.crop])  # type: ignore[no-any-return]
