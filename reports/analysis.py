@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import tables, words
+from reports import tables
 from reports.grid import Grid, make_grid
 from reports.multi_run import tables as run_tables
 from reports.names import label, plain_name
@@ -19,7 +19,7 @@ from robustbench_act import metrics
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_PROBED = "Not measured (--no-probes)."
-BASELINES = ("relu", "native")
+ANCHORS = ("relu", "native")
 """Activations that others are compared with, the first that a run has."""
 
 
@@ -38,7 +38,7 @@ class Analysis:
 
     def __init__(self, run: RunData) -> None:
         self.run = run
-        self.measure = words.measure(labelled=run.labelled)
+        self.measure = "accuracy" if run.labelled else "agreement"
 
     @cached_property
     def failed(self) -> pd.DataFrame:
@@ -105,9 +105,9 @@ class Analysis:
         ]
 
     @cached_property
-    def baseline(self) -> str | None:
-        """The activation that others are compared with: the first of BASELINES, in the first run with it."""
-        return baseline_of(self.activations)
+    def anchor(self) -> str | None:
+        """The activation that others are compared with: the first of ANCHORS, in the first run with it."""
+        return anchor_of(self.activations)
 
     @property
     def nothing(self) -> str:
@@ -173,11 +173,11 @@ class Analysis:
         return {str(name): metrics.image_accuracy(own) for name, own in bad.groupby("checkpoint", sort=False)}
 
 
-def baseline_of(activations: Iterable[str]) -> str | None:
-    """Return the first of BASELINES, in the first run with it; None where there is none.
+def anchor_of(activations: Iterable[str]) -> str | None:
+    """Return the first of ANCHORS, in the first run with it; None where there is none.
 
-    >>> baseline_of(["silu", "relu ⟨2⟩ new", "relu ⟨1⟩ old"])
+    >>> anchor_of(["silu", "relu ⟨2⟩ new", "relu ⟨1⟩ old"])
     'relu ⟨1⟩ old'
     """
     ranked = sorted(activations)
-    return next((name for base in BASELINES for name in ranked if plain_name(name) == base), None)
+    return next((name for base in ANCHORS for name in ranked if plain_name(name) == base), None)

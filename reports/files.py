@@ -1,5 +1,6 @@
 """Files of a report: whole or not at all."""
 
+import re
 from pathlib import Path
 
 from reports.errors import ReportError
@@ -19,3 +20,12 @@ def write(target: Path, data: bytes) -> Path:
     except OSError as error:
         raise ReportError(f"cannot write {target}: {error.strerror or error}") from error
     return target
+
+
+def slug(name: str) -> str:
+    """Return a name as a part of a file's name.
+
+    >>> slug("fog [224]"), slug("../<evil>")
+    ('fog-224', 'evil')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import words
 from reports.analysis import Analysis
 from reports.errors import ReportError, SectionError
-from reports.files import write
+from reports.files import slug, write
 from reports.html import html_page
 from reports.layout import Section
 from reports.multi_run.join import join
@@ -126,7 +125,7 @@ class Report:
                 put(drawing.name, drawing.data, drawing.file)
             for place, panel in enumerate(section.panels):
                 if len(panel.drawings) > 1:
-                    name = "-".join(filter(None, [section.name, str(place), words.slug(panel.heading)]))
+                    name = "-".join(filter(None, [section.name, str(place), slug(panel.heading)]))
                     title = panel.heading or section.title
                     put(name, panel.data, partial(panel.file, title=title))
         return paths

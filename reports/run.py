@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports import words
+from reports.english import joined
 from reports.errors import ReportError
 from robustbench_act import metrics
 
@@ -218,7 +218,7 @@ def _check_layers(layers: pd.DataFrame, cells: pd.DataFrame, *, probed: bool, wh
         there = set(layers.loc[rows, "checkpoint"])
         absent = [name for name in measured if name not in there]
         if absent:
-            raise ReportError(f"{where}: no {kind} layer rows for {words.joined(absent)}")
+            raise ReportError(f"{where}: no {kind} layer rows for {joined(absent)}")
 
 
 def _name(row: "pd.Series[Any]") -> str:

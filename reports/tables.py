@@ -1,8 +1,8 @@
 """The numbers of a report, as pure functions from result rows to tables.
 
 Every table is made from the checkpoints that were measured without an error; the others are
-listed by `failures`. Accuracies are shares (0..1), higher is better. A *group* of checkpoints
-is one activation in one architecture; its checkpoints differ in their training seed.
+listed by `failures`. Accuracies are shares (0..1), higher is better. A *cohort* is the
+checkpoints of one activation in one architecture, which differ in their training seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from robustbench_act.metrics import checkpoint_scores, corrupted, ordered_groups, succeeded
+from robustbench_act.statistics import moments_interval
 
-_GROUP = ["architecture", "activation"]
+_COHORT = ["architecture", "activation"]
 
 
 def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ def failures(cells: pd.DataFrame, checkpoints: Sequence[Mapping[str, Any]] = ())
 
 
 def curves(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy by severity, long: one row per group of checkpoints, corruption and severity.
+    """Return accuracy by severity, long: one row per cohort, corruption and severity.
 
     Columns: architecture, activation, group, corruption, severity, accuracy (mean over seeds),
     spread (standard deviation over seeds, NaN for one), seeds, low and high (Student's t-interval of the
@@ -61,12 +61,11 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").drop(columns=["group", "corruption"])
     starts = clean.merge(bad[["group", "corruption"]].drop_duplicates(), how="cross")
     both = pd.concat([starts, bad], ignore_index=True)
-    groups = both.groupby([*_GROUP, "group", "corruption", "severity"])["accuracy"]
+    groups = both.groupby([*_COHORT, "group", "corruption", "severity"])["accuracy"]
     table = groups.agg(["mean", "std", "size"]).reset_index()
     table = table.rename(columns={"mean": "accuracy", "std": "spread", "size": "seeds"})
-    seeds = table["seeds"].where(table["seeds"] > 1)
-    half = stats.t.ppf(0.975, seeds - 1) * table["spread"] / np.sqrt(seeds)
-    return table.assign(low=table["accuracy"] - half, high=table["accuracy"] + half)
+    low, high = moments_interval(table["accuracy"], table["spread"], table["seeds"])
+    return table.assign(low=low, high=high)
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
@@ -79,13 +78,13 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     did not change). A NaN in any row shows as NaN: it is not skipped.
     """
     bad = layers[layers["severity"] > 0]
-    scaled = bad[[*_GROUP, "index", "layer", "elements"]].assign(
+    scaled = bad[[*_COHORT, "index", "layer", "elements"]].assign(
         input_fluctuation=bad["input_fluctuation_mean"] / bad["elements"],
         output_fluctuation=bad["output_fluctuation_mean"] / bad["elements"],
         input_spread=bad["input_fluctuation_var"] / bad["elements"] ** 2,
         output_spread=bad["output_fluctuation_var"] / bad["elements"] ** 2,
     )
-    table = _strict_mean(scaled, [*_GROUP, "index", "layer", "elements"])
+    table = _strict_mean(scaled, [*_COHORT, "index", "layer", "elements"])
     table = table.astype({"index": "int64", "elements": "int64"})
     for name in ("input_spread", "output_spread"):
         table[name] = np.sqrt(table[name])
@@ -100,7 +99,7 @@ def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
     corrupted_abs_mean. With mu_i the mean output of element i over the probe images, ``mean`` is
     the mean of mu_i and ``abs_mean`` the mean of ``|mu_i|`` over the layer's elements.
     """
-    keys = [*_GROUP, "index", "layer"]
+    keys = [*_COHORT, "index", "layer"]
     names = ["activation_mean", "activation_abs_mean"]
     parts = []
     for kind, rows in (("clean", layers["severity"] == 0), ("corrupted", layers["severity"] > 0)):
@@ -117,7 +116,7 @@ def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
     """
     clean = layers[layers["severity"] == 0]
     names = [f"activation_q{share}" for share in ("05", "25", "50", "75", "95")]
-    keys = [*_GROUP, "index", "layer"]
+    keys = [*_COHORT, "index", "layer"]
     if not set(names) <= set(layers) or clean[names].isna().all(axis=None):
         return pd.DataFrame(columns=[*keys, *names])
     return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
@@ -130,7 +129,7 @@ def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     layers), lost (clean accuracy - accuracy). Checkpoints of which a value is missing or not finite are
     left out; no rows where the run does not have the former.
     """
-    keys = [*_GROUP, "checkpoint"]
+    keys = [*_COHORT, "checkpoint"]
     if "output_relative_mean" not in layers:
         return pd.DataFrame(columns=[*keys, "fluctuation", "lost"])
     bad = layers.loc[layers["severity"] > 0, [*keys, "table", "corruption", "output_relative_mean"]]
@@ -152,7 +151,7 @@ def signals(layers: pd.DataFrame) -> pd.DataFrame:
     """
     clean = layers[layers["severity"] == 0]
     names = [name for name in SIGNALS if name in layers and clean[name].notna().any()]
-    keys = [*_GROUP, "index", "layer"]
+    keys = [*_COHORT, "index", "layer"]
     return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
 
 

@@ -13,7 +13,7 @@ from reports.names import of_run
 from reports.run import RunData
 from robustbench_act.comparability import cell_differences, image_differences, source_differences
 
-_GROUP = ["architecture", "activation"]
+_COHORT = ["architecture", "activation"]
 
 
 def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
@@ -44,11 +44,11 @@ def join(runs: Sequence[tuple[Path, RunData]]) -> RunData:
     for path, other in others:
         _check_alike(first_path, first, path, other)
     names = _names([path.resolve() for path, _ in runs])
-    groups = Counter(
-        pair for _, run in runs for pair in set(run.cells[_GROUP].itertuples(index=False, name=None))
+    cohorts = Counter(
+        pair for _, run in runs for pair in set(run.cells[_COHORT].itertuples(index=False, name=None))
     )
     checkpoints = Counter(name for _, run in runs for name in run.cells["checkpoint"].unique())
-    shared = {pair for pair, count in groups.items() if count > 1}
+    shared = {pair for pair, count in cohorts.items() if count > 1}
     again = {name for name, count in checkpoints.items() if count > 1}
     renamed = [
         _renamed(run, (place, name), shared, again)

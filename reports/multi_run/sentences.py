@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from reports.english import count, upper_first
 from reports.names import label
-from reports.words import change, count, p_text, percent, points, upper_first
+from reports.number_formats import fine_points, p_text, percent, points
 from robustbench_act.comparison import LEVEL
 
 LISTED = 6
@@ -182,7 +183,7 @@ def _listed(part: pd.DataFrame) -> str:
     if part.empty:
         return "none"
     pairs = zip(part["who"], part["change"], strict=True)
-    return f"{len(part)} ({_some([f'{who} {change(size)}' for who, size in pairs])})"
+    return f"{len(part)} ({_some([f'{who} {fine_points(size)}' for who, size in pairs])})"
 
 
 def _some(named: list[str]) -> str:

@@ -7,12 +7,14 @@ from reports.layout import Section
 from reports.sections.between import between
 from reports.sections.classes import classes
 from reports.sections.curves import curves
+from reports.sections.failed import failed
+from reports.sections.glossary import glossary
 from reports.sections.heat import heat
 from reports.sections.layers import means, profile, signals
 from reports.sections.leaderboard import leaderboard
-from reports.sections.pictures import samples
+from reports.sections.pictures import pictures
+from reports.sections.provenance import provenance
 from reports.sections.significance import significance
-from reports.sections.sources import failed, glossary, sources
 from reports.sections.tradeoff import tradeoff
 from reports.sections.verdict import verdict
 from reports.sections.why import why
@@ -30,9 +32,9 @@ SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     why,
     means,
     signals,
-    samples,
+    pictures,
     failed,
-    sources,
+    provenance,
     glossary,
 )
 """In the order of the page."""

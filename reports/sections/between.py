@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports import words
 from reports.analysis import Analysis
+from reports.english import upper_first
 from reports.layout import Drawing, Section
 from reports.names import label, short_labels, split_run
+from reports.number_formats import p_value, percent, points
 from reports.sections.cells import DRAWN, change_cell, drawn_cells
 from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
@@ -26,7 +27,7 @@ def between(analysis: Analysis) -> Section:
     maps, by_corruption = list(_maps(analysis)), analysis.corruption_changes
     content = {
         "runs": f"{runs['base'][0]} → {runs['run'][0]}" if len(runs) == 1 else "",
-        "groups": [words.upper_first(name.removeprefix("group_")) for name in groups],
+        "groups": [upper_first(name.removeprefix("group_")) for name in groups],
         "rows": [_row(row, groups, several=several) for row in found.to_dict("records")],
         "few": any("cannot reject" in str(note) for note in found["seeds_note"]),
         "maps": maps,
@@ -125,13 +126,13 @@ def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> di
         "line": activation_line(row["name"]),
         "label": label(row["activation"]) + (f", {row['architecture']}" if several else ""),
         "runs": f"{row['base']} → {row['run']}",
-        "was": words.percent(row["was"]),
-        "now": words.percent(row["now"]),
-        "change": words.points(row["corrupted"]),
+        "was": percent(row["was"]),
+        "now": percent(row["now"]),
+        "change": points(row["corrupted"]),
         "kind": kind,
-        "interval": f"{words.points(row['images_low'])} to {words.points(row['images_high'])}",
-        "p": [words.p_value(p), words.p_value(row["seeds_adjusted"]) + mark],
-        "clean": words.points(row["clean"]),
-        "groups": [words.points(row[name]) for name in groups],
-        "lost": f"{row['lost']} {words.points(row['lost_change'])}",
+        "interval": f"{points(row['images_low'])} to {points(row['images_high'])}",
+        "p": [p_value(p), p_value(row["seeds_adjusted"]) + mark],
+        "clean": points(row["clean"]),
+        "groups": [points(row[name]) for name in groups],
+        "lost": f"{row['lost']} {points(row['lost_change'])}",
     }

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from reports import words
-from reports.figures import cell_table, cell_table_size
+from reports.figures.cell_tables import cell_table, cell_table_size
 from reports.layout import Drawing
+from reports.number_formats import fine_points, points
 from reports.style import change_class, change_step
 from robustbench_act.comparison import LEVEL
 
@@ -25,7 +25,7 @@ def change_cell(change: float, adjusted: float, activation: str = "") -> dict[st
     """
     beyond = bool(adjusted < LEVEL)
     step = change_step(change, beyond=beyond)
-    text = f"{words.change(change)}*" if beyond else words.points(change)
+    text = f"{fine_points(change)}*" if beyond else points(change)
     shown = {"text": text, "step": step, "shade": change_class(step), "beyond": beyond}
     return {"activation": activation, "value": change, **shown}
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from reports import words
 from reports.analysis import Analysis
+from reports.english import upper_first
 from reports.layout import Section
 from reports.multi_run.sentences import moved
 from reports.multi_run.tables import FEWEST
+from reports.number_formats import percent
 from reports.paired_tests import NO_OUTCOMES
 from reports.sections.cells import change_cell
 from reports.style import heat_step
@@ -17,7 +18,7 @@ from robustbench_act import metrics
 MOST = 20
 """Classes that are shown: those of the lowest accuracy."""
 
-NOT_RECORDED = f"{words.upper_first(NO_OUTCOMES)}: it was made before outcomes were recorded."
+NOT_RECORDED = f"{upper_first(NO_OUTCOMES)}: it was made before outcomes were recorded."
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
 
 
@@ -77,7 +78,7 @@ def _row(values: Any, name: str, images: int) -> dict[str, Any]:
     shares = np.asarray(values, dtype=float)
     activations = values.index.get_level_values("activation")
     cells = [
-        {"activation": activation, "text": words.percent(share), "step": heat_step(share)}
+        {"activation": activation, "text": percent(share), "step": heat_step(share)}
         for activation, share in zip(activations, shares, strict=True)
     ]
     return {"name": name, "images": images, "cells": cells}

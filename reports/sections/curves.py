@@ -5,11 +5,14 @@ from functools import partial
 
 import pandas as pd
 
-from reports import tables, words
+from reports import tables
 from reports.analysis import Analysis
-from reports.figures import CURVE_SIZE, severity_curves
+from reports.english import upper_first
+from reports.figures.severity import CURVE_SIZE, severity_curves
+from reports.files import slug
 from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
+from reports.number_formats import percent
 from reports.style import drawing_order
 
 
@@ -25,11 +28,11 @@ def curves(analysis: Analysis) -> Section:
         where = f"{architecture}: " if len(analysis.architectures) > 1 else ""
         for group in dict.fromkeys(group for group, _ in order):
             drawings = [
-                _drawing(own, corruption, analysis, name=f"curve-{place}-{count:02}-{words.slug(corruption)}")
+                _drawing(own, corruption, analysis, name=f"curve-{place}-{count:02}-{slug(corruption)}")
                 for count, (found, corruption) in enumerate(order)
                 if found == group
             ]
-            panels.append(Panel(f"{where}{group}" if where else words.upper_first(group), drawings))
+            panels.append(Panel(f"{where}{group}" if where else upper_first(group), drawings))
         tail = f", {architecture}" if where else ""
         numbers.append(_table(own, order, analysis, tail))
     return Section("curves", title, "Severity", {"legend": analysis.legend}, panels=panels, tables=numbers)
@@ -41,7 +44,7 @@ def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: s
     return Drawing(
         name=name,
         heading=corruption,
-        finding=words.curve_finding(corruption, data),
+        finding=curve_finding(corruption, data),
         draw=partial(severity_curves, data, measure=analysis.measure),
         size=CURVE_SIZE,
         data=data,
@@ -57,13 +60,24 @@ def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], analysis: Analy
     suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
     heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
     return Table(
-        caption=f"{words.upper_first(analysis.measure)} in %, mean over training seeds{where}",
+        caption=f"{upper_first(analysis.measure)} in %, mean over training seeds{where}",
         headings=["Corruption", "Activation", *heads],
         rows=[
-            [corruption, label(name), *(words.percent(value) for value in wide.loc[(corruption, name)])]
+            [corruption, label(name), *(percent(value) for value in wide.loc[(corruption, name)])]
             for corruption, name in rows
         ],
         stubs=2,
         activations=[name for _, name in rows],
         suites=[suites[corruption] for corruption, _ in rows],
     )
+
+
+def curve_finding(corruption: str, curve: pd.DataFrame) -> str:
+    """Say who is best and worst at the highest severity of one corruption's curves."""
+    top = curve["severity"].max()
+    at_top = curve[curve["severity"] == top].sort_values(["accuracy", "activation"], ascending=[False, True])
+    best, worst = at_top.iloc[0], at_top.iloc[-1]
+    text = f"{corruption} at severity {top:g}: {label(best['activation'])} {percent(best['accuracy'])}%"
+    if len(at_top) == 1:
+        return text
+    return f"{text} (best), {label(worst['activation'])} {percent(worst['accuracy'])}% (lowest)"

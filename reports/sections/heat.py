@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import words
 from reports.analysis import Analysis
+from reports.english import upper_first
 from reports.grid import Grid, mean_of
 from reports.layout import Drawing, Section, Table
 from reports.names import short_labels
+from reports.number_formats import percent, plain
 from reports.sections.cells import DRAWN, drawn_cells
 from reports.style import HEAT_STEPS, heat_colours, heat_step
 
@@ -88,10 +89,10 @@ def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:
     places = grid.places(group)
     shares = np.concatenate([grid.clean[:, None], grid.means[:, places, 0]], axis=1)
     return Table(
-        caption=f"{words.upper_first(measure)} of every checkpoint in {group}, in %, mean over severities",
+        caption=f"{upper_first(measure)} of every checkpoint in {group}, in %, mean over severities",
         headings=["Checkpoint", "Clean", *grid.corruptions["corruption"].iloc[places]],
         rows=[
-            [str(name), *map(words.percent, row)]
+            [str(name), *map(percent, row)]
             for name, row in zip(grid.checkpoints["checkpoint"], shares, strict=True)
         ],
         activations=list(grid.checkpoints["activation"]),
@@ -115,7 +116,7 @@ def _columns(analysis: Analysis) -> list[dict[str, Any]]:
             columns.append({**facts, "rows": own.index.to_numpy()})
             continue
         columns += [
-            {**facts, "seed": words.plain(seed) if len(own) > 1 else "", "rows": np.array([place])}
+            {**facts, "seed": plain(seed) if len(own) > 1 else "", "rows": np.array([place])}
             for place, seed in own["training_seed"].items()
         ]
     return columns
@@ -158,8 +159,8 @@ def _cell(values: NDArray[np.float64], activation: str) -> dict[str, Any]:
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(means), np.nan)
     return {
         "activation": activation,
-        "texts": [words.percent(value) for value in means],
-        "spreads": ["" if np.isnan(value) else words.percent(value) for value in spread],
+        "texts": [percent(value) for value in means],
+        "spreads": ["" if np.isnan(value) else percent(value) for value in spread],
         "share": float(means[0]),
         "step": heat_step(means[0]),
     }

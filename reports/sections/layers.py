@@ -6,11 +6,13 @@ from functools import partial
 
 import pandas as pd
 
-from reports import tables, words
+from reports import tables
 from reports.analysis import Analysis
-from reports.figures import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes, outlier
+from reports.figures.depth import BOX_SIZE, DEPTH_SIZE, depth_lines, mean_boxes, outlier
+from reports.files import slug
 from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
+from reports.number_formats import number
 from reports.style import drawing_order
 
 
@@ -74,7 +76,7 @@ def _section(
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(make(analysis.layers).groupby("architecture")):
         heading = str(architecture) if len(analysis.architectures) > 1 else ""
-        names = [f"{bare.name}-{place}-{words.slug(one.value)}" for one in drawn]
+        names = [f"{bare.name}-{place}-{slug(one.value)}" for one in drawn]
         drawings = [_drawing(own, one, name=name) for one, name in zip(drawn, names, strict=True)]
         panels.append(Panel(heading, drawings, note=_layer_names(own)))
         where = f", {heading}" if heading else ""
@@ -92,7 +94,7 @@ def _layer_names(data: pd.DataFrame) -> str:
 
 
 def _drawing(data: pd.DataFrame, drawn: _Drawn, *, name: str) -> Drawing:
-    finding = words.depth_finding(drawn.title, data, drawn.value)
+    finding = depth_finding(drawn.title, data, drawn.value)
     columns = ["architecture", "activation", "index", "layer", drawn.value]
     how = {key: value for key, value in vars(drawn).items() if key != "title"}
     return Drawing(
@@ -116,9 +118,9 @@ def _boxes(analysis: Analysis) -> list[Panel]:
         ends = far[1:] if far else (own[low].min(), own[high].max())
         drawings = [
             Drawing(
-                name=f"box-{place}-{number:02}-{words.slug(name)}",
+                name=f"box-{place}-{number:02}-{slug(name)}",
                 heading=label(name),
-                finding=words.box_finding(label(name), data),
+                finding=box_finding(label(name), data),
                 draw=partial(mean_boxes, data, ends=ends),
                 size=BOX_SIZE,
                 data=data,
@@ -159,4 +161,21 @@ def _sort_key(value: object) -> object:
 
 
 def _amount(value: float, name: str) -> str:
-    return f"{value:,.0f}" if name == "elements" else words.number(value)
+    return f"{value:,.0f}" if name == "elements" else number(value)
+
+
+def box_finding(name: str, data: pd.DataFrame) -> str:
+    """Say between what the middle halves of all layers' element means lie."""
+    low, high = data["activation_q25"].min(), data["activation_q75"].max()
+    return f"{name}: in every layer the middle half of the means lies within {number(low)} and {number(high)}"
+
+
+def depth_finding(title: str, table: pd.DataFrame, value: str) -> str:
+    """Say which activation has the lowest and the highest mean of `value` over the layers."""
+    means = table.groupby("activation")[value].mean().sort_values(kind="stable").dropna()
+    if means.empty:
+        return f"{title}: no finite value"
+    lowest = f"{title}, mean over layers: {label(means.index[0])} {number(means.iloc[0])}"
+    if len(means) == 1:
+        return lowest
+    return f"{lowest} (lowest), {label(means.index[-1])} {number(means.iloc[-1])} (highest)"

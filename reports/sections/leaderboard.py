@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports import words
 from reports.analysis import Analysis
+from reports.english import upper_first
 from reports.layout import Section, Table
 from reports.names import label
+from reports.number_formats import percent, plain
 from reports.style import activation_line
 from robustbench_act import metrics
 
@@ -60,7 +61,7 @@ def _row(
 
 def _text(value: Any, column: metrics.Metric) -> str:
     if column.unit:
-        return words.percent(value)
+        return percent(value)
     return label(value) if column.title == "Activation" else str(value)
 
 
@@ -89,14 +90,14 @@ def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:
     values = ["clean", "corrupted", *groups]
     several = len(set(scores["architecture"])) > 1
     keys = ["checkpoint", *(["architecture"] if several else []), "training_seed"]
-    heads = [words.upper_first(name.removeprefix("group_")) for name in values]
+    heads = [upper_first(name.removeprefix("group_")) for name in values]
     return Table(
-        caption=f"{words.upper_first(measure)} of every checkpoint, in %",
+        caption=f"{upper_first(measure)} of every checkpoint, in %",
         headings=["Checkpoint", *(["Architecture"] if several else []), "Training seed", *heads],
         rows=[
             [
-                *(words.plain(row[name]) for name in keys),
-                *map(words.percent, row[values]),
+                *(plain(row[name]) for name in keys),
+                *map(percent, row[values]),
             ]
             for _, row in ordered.iterrows()
         ],

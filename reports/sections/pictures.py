@@ -11,7 +11,7 @@ from reports.layout import Section
 from reports.names import label
 from reports.style import activation_line
 
-NO_SAMPLES = "This run holds no sample images (its folder samples/ is empty or absent)."
+NO_PICTURES = "This run holds no sample images (its folder samples/ is empty or absent)."
 
 
 SHORT = 3
@@ -21,7 +21,7 @@ LISTED = 100
 """Classes whose names are listed, at most."""
 
 
-def samples(analysis: Analysis) -> Section:
+def pictures(analysis: Analysis) -> Section:
     """Return the section: a strip for each corruption; of each activation's first network the predictions."""
     run = analysis.run
     order = tables.corruption_order(run.cells)
@@ -49,8 +49,8 @@ def samples(analysis: Analysis) -> Section:
         "classes": classes,
         "key": ", ".join(f"{place} {name}" for place, name in enumerate(classes)) if lengthy else "",
     }
-    return Section(
-        "samples", "What the networks saw", "Images", content, nothing="" if strips else NO_SAMPLES
+    return Section(  # "samples" is its address on the page, and the run's folder
+        "samples", "What the networks saw", "Images", content, nothing="" if strips else NO_PICTURES
     )
 
 

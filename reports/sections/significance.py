@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from reports import words
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Drawing, Section, Table
 from reports.names import label, short_labels
+from reports.number_formats import p_text, p_value, plain, points
 from reports.sections.cells import drawn_cells
 from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
@@ -101,7 +101,7 @@ def _cell(pair: Mapping[Hashable, Any], over: str, sign: int) -> dict[str, str]:
         return {"text": "–", "kind": "unknown", "said": str(pair[f"{over}_note"] or "no test")}
     kind = "noise" if p >= LEVEL else "more" if difference > 0 else "less"
     mark = "°" if "cannot reject" in str(pair[f"{over}_note"]) else ""
-    return {"text": words.points(difference) + mark, "kind": kind, "said": f"{words.p_text(p)} over {over}"}
+    return {"text": points(difference) + mark, "kind": kind, "said": f"{p_text(p)} over {over}"}
 
 
 def _table(found: pd.DataFrame, heading: str) -> Table:
@@ -112,11 +112,11 @@ def _table(found: pd.DataFrame, heading: str) -> Table:
                 [
                     f"{label(pair['a'])} − {label(pair['b'])}",
                     over,
-                    words.points(pair[f"{over}_difference"]),
-                    f"{words.points(pair[f'{over}_low'])} to {words.points(pair[f'{over}_high'])}",
-                    words.p_value(pair[f"{over}_p"]),
-                    words.p_value(pair[f"{over}_adjusted"]),
-                    words.plain(pair[f"{over}_pairs"]),
+                    points(pair[f"{over}_difference"]),
+                    f"{points(pair[f'{over}_low'])} to {points(pair[f'{over}_high'])}",
+                    p_value(pair[f"{over}_p"]),
+                    p_value(pair[f"{over}_adjusted"]),
+                    plain(pair[f"{over}_pairs"]),
                     pair[f"{over}_test"] + (f"; {pair[f'{over}_note']}" if pair[f"{over}_note"] else ""),
                 ]
             )

@@ -1,16 +1,32 @@
 """Who is most robust, by how much, whether it is beyond noise, and what fell."""
 
-from reports import words
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
 from reports.analysis import MOST_COMPARED, Analysis
+from reports.english import count, joined
+from reports.grid import Grid
 from reports.layout import Section
 from reports.multi_run import sentences
-from reports.names import split_run
+from reports.names import label, split_run
+from reports.number_formats import p_text, percent, points
+from robustbench_act.comparison import LEVEL
+
+NO_LABELS = (
+    "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
+    "classifies as it does their clean versions, right or wrong."
+)
 
 
 def verdict(analysis: Analysis) -> Section:
     """Return the section."""
     run, found = analysis.run, analysis.run_changes
-    first, more = words.verdict(analysis.board, labelled=run.labelled), _leads(analysis)
+    first, more = ranking(analysis.board, labelled=run.labelled), _leads(analysis)
     if len(found):  # of several runs the question is what changed
         told = sentences.details(found, analysis.between, analysis.corruption_changes)
         more = [*told, sentences.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
@@ -24,8 +40,8 @@ def verdict(analysis: Analysis) -> Section:
             "leads": [sentence for sentence in more if sentence],
             "fallen": ""
             if analysis.nothing
-            else words.fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
-            "notes": words.notes(
+            else fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
+            "notes": notes(
                 run.info,
                 analysis.scores,
                 labelled=run.labelled,
@@ -41,10 +57,10 @@ def _leads(analysis: Analysis) -> list[str]:
     said = []
     for name, found in analysis.significance.items():
         where = f" among the {name} networks" if several else ""
-        said += [words.beyond_noise(found, over, where=where) for over in ("images", "seeds")]
+        said += [beyond_noise(found, over, where=where) for over in ("images", "seeds")]
         known = int((analysis.board["architecture"] == name).sum())
         most = MOST_COMPARED if known > MOST_COMPARED else 0
-        said += [words.standing(found, where=where, most=most)] if len(found) > 1 else []
+        said += [standing(found, where=where, most=most)] if len(found) > 1 else []
     return said
 
 
@@ -59,16 +75,176 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     cells = analysis.run.cells
     bad = cells[cells["severity"] > 0]
     corruptions = bad["corruption"].nunique() if analysis.nothing else len(analysis.grid.corruptions)
-    severities = words.joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
+    severities = joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
     activations = {split_run(name)[0] for name in analysis.activations}
     runs = len(analysis.run.info.get("runs", ()))
-    compared = words.count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
+    compared = count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
     name = analysis.run.info["dataset"]["name"]
     facts = [
-        (words.count(cells["checkpoint"].nunique(), "checkpoint"), compared),
-        (words.count(corruptions, "corruption"), f"severity {severities}"),
-        (words.count(int(cells["n"].max()), "image"), f"of {name}, in every cell"),
+        (count(cells["checkpoint"].nunique(), "checkpoint"), compared),
+        (count(corruptions, "corruption"), f"severity {severities}"),
+        (count(int(cells["n"].max()), "image"), f"of {name}, in every cell"),
     ]
     if not analysis.failed.empty:
         facts.append((f"{len(analysis.failed)} failed", "left out of every average, listed below"))
     return facts
+
+
+def ranking(board: pd.DataFrame, *, labelled: bool = True) -> list[str]:
+    """Return a plain sentence for each architecture of a `robustbench_act.metrics.leaderboard`."""
+    if board.empty:
+        return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
+    several = len(board["architecture"].unique()) > 1
+    return [
+        _lead(own, labelled, where=f" among the {architecture} networks" if several else "")
+        for architecture, own in board.groupby("architecture")
+    ]
+
+
+def _lead(board: pd.DataFrame, labelled: bool, *, where: str) -> str:
+    first = board.iloc[0]
+    kept = f"{percent(first['corrupted'])}% " + (
+        f"accuracy on corrupted images (clean: {percent(first['clean'])}%)"
+        if labelled
+        else "agreement on corrupted images with its own predictions on the clean ones"
+    )
+    best = label(first["activation"])
+    rows = "rows" if any(split_run(name)[2] for name in board["activation"]) else "activations"
+    if len(board) == 1:
+        return f"{best} has {kept}{where}. There is no other activation to compare it with."
+    second = board.iloc[1]
+    next_one = label(second["activation"])
+    lead = first["corrupted"] - second["corrupted"]
+    if percent(lead) == "0.0":
+        return f"{best} and {next_one} lead level{where}, at {kept}."
+    return (
+        f"{best} comes first{where}: it has {kept}, {percent(lead)} points more than {next_one}, "
+        f"the next of {len(board)} {rows}."
+    )
+
+
+def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
+    """Say whether the lead of the first over the second is beyond one kind of chance.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        `reports.paired_tests.significance` of an architecture: the first row is the lead.
+    over : str
+        "images" or "seeds".
+    where : str
+        Said behind it, where there are several architectures.
+    """
+    first = pairs.iloc[0]
+    what = {"images": "the images", "seeds": f"{count(int(first['seeds_pairs']), 'training seed')}"}[over]
+    other = {"images": "another choice of images", "seeds": "other training runs"}[over]
+    names = f"{label(first['a'])} leads {label(first['b'])}"
+    p = first[f"{over}_adjusted"]
+    if math.isnan(p):
+        reason = first[f"{over}_note"] or "there is no test"
+        return f"Whether {other} would have told the same{where} cannot be said: {reason}."
+    low, high = (points(first[f"{over}_{end}"]) for end in ("low", "high"))
+    interval = f"95% interval of this pair alone: {low} to {high}"
+    size = f"{points(first[f'{over}_difference'])} points{where} ({interval})"
+    beyond = "more" if p < LEVEL else "not more"
+    family = f" after Holm’s correction for {len(pairs)} pairs" if len(pairs) > 1 else ""
+    note = f"; {first[f'{over}_note']}" if first[f"{over}_note"] else ""
+    return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
+
+
+def notes(
+    info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True, probed: int | None = None
+) -> list[str]:
+    """Return what a reader must know before comparing: no labels, unlike recipes, repeated seeds, gaps.
+
+    Parameters
+    ----------
+    info, scores
+        Of the run.
+    labelled
+        Whether the images have labels.
+    probed
+        Of how many checkpoints the layers were measured; None where that is no matter.
+    """
+    good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
+    found = [""] if labelled else [NO_LABELS]
+    found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
+    keys = ["architecture", "activation", "training_seed"]
+    again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
+    if not again.empty:
+        row = again.iloc[0]
+        whose = f"{label(row['activation'])} ({row['architecture']})"
+        found.append(
+            f"Several checkpoints of {whose} share a training seed "
+            f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
+        )
+    if info.get("unlike"):
+        differ = joined([key.replace("_", " ") for key in info["unlike"]])
+        found.append(f"The runs differ in {differ} (see provenance), which may be what changed the numbers.")
+    if probed and probed < len(scores):
+        found.append(f"Layers were measured for {probed} of the {len(scores)} checkpoints only.")
+    return [note for note in found if note]
+
+
+def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> str:
+    values = {json.dumps(entry.get(key), sort_keys=True, default=str) for entry in checkpoints}
+    if len(values) < 2:
+        return ""
+    return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
+
+
+def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
+    """Say how many others the first one leads beyond noise, and how many pairs differ at all.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        `reports.paired_tests.significance` of an architecture.
+    where : str
+        Said behind it, where there are several architectures.
+    most : int
+        How many were compared, where these are not all.
+    """
+    first = pairs[pairs["a"] == pairs["a"].iloc[0]]
+    led = {over: int((first[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
+    apart = {over: int((pairs[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
+    name = label(first["a"].iloc[0])
+    others = f"{len(first)} others" + (f" among the {most} most robust" if most else "")
+    whose = "their" if most else "all"
+    return (
+        f"Beyond noise{where}, {name} leads {led['images']} of the {others} over the images and "
+        f"{led['seeds']} over training seeds. Of {whose} {len(pairs)} pairs, {apart['images']} differ over "
+        f"the images and {apart['seeds'] or 'none'} over training seeds."
+    )
+
+
+def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
+    """Say which corruption takes most, and how much: means over the networks, then of each activation.
+
+    Parameters
+    ----------
+    grid : Grid
+        All accuracies.
+    measure : str
+        What the shares are called.
+    chance : float, optional
+        What guessing gives.
+    """
+    means = grid.means[:, :, 0].mean(axis=0)
+    worst = int(np.nanargmin(means))
+    name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
+    before, after = percent(grid.clean.mean()), percent(means[worst])
+    text = f"Most is lost to {name}: mean {measure} falls from {before}% to {after}%"
+    keys = [grid.checkpoints[key] for key in ("architecture", "activation")]
+    at_top = pd.Series(grid.shares[:, worst, -1]).groupby(keys).mean().dropna()
+    if len(at_top) < 2:
+        return f"{text}."
+    most, least = (f"{_whose(at_top, share)} {percent(share)}%" for share in (at_top.max(), at_top.min()))
+    guessing = "" if chance is None else f" (guessing: {percent(chance)}%)"
+    return f"{text}. At severity {top:g}: {most}, {least}{guessing}."
+
+
+def _whose(shares: "pd.Series[float]", share: float) -> str:
+    """Return who has a share, by (architecture, activation); how many, where they are several."""
+    names = [str(name) for _, name in shares.index[(shares - share).abs() < 5e-4]]
+    return label(names[0]) if len(names) == 1 else f"each of {len(names)} activations"

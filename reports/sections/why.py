@@ -4,11 +4,14 @@ from functools import partial
 
 import pandas as pd
 
-from reports import tables, words
+from reports import tables
 from reports.analysis import Analysis
-from reports.figures import COST_SIZE, correlations, fluctuation_cost
+from reports.figures.depth import correlations
+from reports.figures.scatter import COST_SIZE, fluctuation_cost
 from reports.layout import Drawing, Panel, Section, Table
-from robustbench_act.statistics import correlate_layers
+from reports.names import label
+from reports.number_formats import number, p_text, percent
+from robustbench_act.statistics import correlate_layers, spearman
 
 NO_RELATIVE = "This run does not have the relative fluctuation of its layers."
 
@@ -37,11 +40,11 @@ def _cost(data: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
     return Drawing(
         name=f"why-{place}-cost",
         heading=f"Fluctuation and {analysis.measure} lost",
-        finding=words.cost_finding(data),
+        finding=cost_finding(data),
         draw=partial(fluctuation_cost, data, measure=analysis.measure),
         size=COST_SIZE,
         data=data,
-        note=words.cost_finding(data),
+        note=cost_finding(data),
     )
 
 
@@ -49,7 +52,7 @@ def _layers(data: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
     return Drawing(
         name=f"why-{place}-layers",
         heading=f"Correlation of a layer’s fluctuation with {analysis.measure} lost",
-        finding=words.correlation_finding(data, analysis.measure),
+        finding=correlation_finding(data, analysis.measure),
         draw=partial(correlations, data),
         size=COST_SIZE,
         data=data,
@@ -66,11 +69,36 @@ def _table(data: pd.DataFrame, measure: str, heading: str) -> Table:
                 str(row["layer"]),
                 str(row["index"]),
                 "within cells" if row["within_cells"] else "over all cells",
-                words.number(row["correlation"]),
-                f"{words.number(row['low'])} to {words.number(row['high'])}",
+                number(row["correlation"]),
+                f"{number(row['low'])} to {number(row['high'])}",
                 f"{row['n']:,}",
             ]
             for row in data.to_dict("records")
         ],
         stubs=3,
     )
+
+
+def cost_finding(data: pd.DataFrame) -> str:
+    """Say how fluctuation and loss go together over activations, of `reports.tables.fluctuation_cost`."""
+    means = data.groupby("activation")[["fluctuation", "lost"]].mean()
+    if len(means) < 3 or any(len(set(means[name])) == 1 for name in means):
+        row = means.sort_values("fluctuation", kind="stable").iloc[0]
+        change = "loses" if row["lost"] >= 0 else "gains"
+        moved, lost = percent(row["fluctuation"]), percent(abs(row["lost"]))
+        return f"{label(str(row.name))} moves least: by {moved}%, and {change} {lost} points"
+    rho, p = spearman(means["fluctuation"], means["lost"].round(12))  # equal losses are ties
+    correlation = f"{number(rho)} ({p_text(p)})"
+    return f"over {len(means)} activations Spearman’s correlation is {correlation}"
+
+
+def correlation_finding(data: pd.DataFrame, measure: str) -> str:
+    """Say in which layers fluctuation goes with what is lost least and most, all at the same noise."""
+    found = data[data["within_cells"]].dropna(subset="correlation").sort_values("correlation", kind="stable")
+    if found.empty:
+        return "Spearman’s correlation cannot be told: one of the two does not vary"
+    ends = [
+        f"{number(row['correlation'])} ({row['layer']})"
+        for row in found.iloc[[0, -1] if len(found) > 1 else [0]].to_dict("records")
+    ]
+    return f"Correlation of fluctuation with {measure} lost, within cells: {' to '.join(ends)}"

@@ -6,7 +6,13 @@ both).
 """
 
 from robustbench_act.statistics.correlations import correlate_layers, layer_correlations
-from robustbench_act.statistics.intervals import Interval, bootstrap_interval, mean_interval, share_interval
+from robustbench_act.statistics.intervals import (
+    Interval,
+    bootstrap_interval,
+    mean_interval,
+    moments_interval,
+    share_interval,
+)
 from robustbench_act.statistics.paired import (
     Comparison,
     compare_images,
@@ -15,6 +21,7 @@ from robustbench_act.statistics.paired import (
     drop_test,
     holm,
 )
+from robustbench_act.statistics.ranks import spearman
 
 __all__ = [
     "Comparison",
@@ -28,5 +35,7 @@ __all__ = [
     "holm",
     "layer_correlations",
     "mean_interval",
+    "moments_interval",
     "share_interval",
+    "spearman",
 ]

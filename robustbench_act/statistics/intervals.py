@@ -91,8 +91,27 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Inter
     x = np.asarray(values, dtype=float)
     if len(x) < 2 or not np.isfinite(x).all():
         return Interval(np.nan, np.nan)
-    half = float(stdtrit(len(x) - 1, (1 + confidence) / 2) * x.std(ddof=1) / np.sqrt(len(x)))
-    return Interval(float(x.mean()) - half, float(x.mean()) + half)
+    low, high = moments_interval(x.mean(), x.std(ddof=1), len(x), confidence=confidence)
+    return Interval(float(low), float(high))
+
+
+def moments_interval(mean: Any, spread: Any, count: Any, *, confidence: float = CONFIDENCE) -> Interval:
+    """Return `mean_interval` from mean, standard deviation (divisor count - 1) and count of the values.
+
+    Parameters
+    ----------
+    mean, spread, count
+        Scalars, arrays or columns of one shape; NaN comes out for a count below two.
+
+    Examples
+    --------
+    >>> low, high = moments_interval(0.82, 0.02, 3)
+    >>> round(float(low), 4), round(float(high), 4)
+    (0.7703, 0.8697)
+    """
+    k = np.where(np.asarray(count) > 1, count, np.nan)
+    half = stdtrit(k - 1, (1 + confidence) / 2) * spread / np.sqrt(k)
+    return Interval(mean - half, mean + half)
 
 
 def bootstrap_interval(

@@ -14,15 +14,9 @@ from matplotlib.text import Annotation
 
 from reports import Report, RunData, tables
 from reports.canvas import _legend, to_file, to_svg
-from reports.figures import (
-    CURVE_SIZE,
-    correlations,
-    depth_lines,
-    fluctuation_cost,
-    mean_boxes,
-    severity_curves,
-    trade_off,
-)
+from reports.figures.depth import correlations, depth_lines, mean_boxes
+from reports.figures.scatter import fluctuation_cost, trade_off
+from reports.figures.severity import CURVE_SIZE, severity_curves
 
 
 def test_severity_curves_draw_the_table(run: RunData) -> None:

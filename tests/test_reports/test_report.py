@@ -12,7 +12,7 @@ from PIL import Image
 
 import reports
 from reports import Report, ReportError, RunData, SectionError, make_report
-from reports.figures import CURVE_SIZE
+from reports.figures.severity import CURVE_SIZE
 from robustbench_act.cli import main
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder, score
@@ -305,7 +305,7 @@ def test_a_run_without_outcomes_beside_one_with_them(tmp_path: Path) -> None:
         pd.read_parquet(path).drop(columns=["outcomes", "predicted"]).to_parquet(path)
     report = make_report(old, new)
     assert "this run does not say which images were right" in report.html()
-    assert report.analysis.baseline == "relu ⟨1⟩ old"
+    assert report.analysis.anchor == "relu ⟨1⟩ old"
 
 
 def test_lines_of_one_report_differ(tmp_path: Path) -> None:

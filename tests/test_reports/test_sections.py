@@ -14,7 +14,9 @@ import reports
 from reports import Report, RunData
 from reports.analysis import Analysis
 from reports.layout import Section
+from reports.sections.curves import curve_finding
 from reports.sections.heat import FOLDED, heat
+from reports.sections.layers import depth_finding
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
 
 
@@ -122,7 +124,7 @@ def test_a_run_of_old_says_what_it_lacks(run: RunData) -> None:
     assert section(replace(run, layers=layers), "signals").nothing == "Not measured in this run."
 
 
-def test_the_baseline_line_is_relus_mean_share(run: RunData) -> None:
+def test_the_line_of_equal_retention_is_relus_mean_share(run: RunData) -> None:
     (drawing,) = section(run, "tradeoff").drawings
     kept = fmean(score("relu", seed) for seed in (11, 22)) / fmean(
         SHARES["relu", seed][0] for seed in (11, 22)
@@ -132,7 +134,7 @@ def test_the_baseline_line_is_relus_mean_share(run: RunData) -> None:
     assert drawing.finding == f"{most}; 1 of 1 other activation keep a larger share than ReLU"
 
 
-def test_without_a_baseline_there_is_no_line(tmp_path: Path) -> None:
+def test_without_an_anchor_there_is_no_line(tmp_path: Path) -> None:
     run = made(tmp_path, correct={("mine", 1): CORRECT["relu", 11], ("yours", 1): CORRECT["relu", 22]})
     (drawing,) = section(run, "tradeoff").drawings
     assert drawing.data["expected"].isna().all()
@@ -270,7 +272,7 @@ def test_a_seed_far_from_its_interval_is_on_the_ruler(tmp_path: Path) -> None:
     assert min(board["rows"][0]["seeds"]) == pytest.approx(100 * (10 - first) / (last - first))
 
 
-def test_an_architecture_of_one_run_has_its_own_baseline(tmp_path: Path) -> None:
+def test_an_architecture_of_one_run_has_its_own_anchor(tmp_path: Path) -> None:
     """Run a has net and big, run b net alone: big's ReLU has no run in its name, net's two have."""
     net, big = Builder(), Builder(architecture="big")
     first, second = net.write(tmp_path / "a"), net.write(tmp_path / "b")
@@ -279,3 +281,15 @@ def test_an_architecture_of_one_run_has_its_own_baseline(tmp_path: Path) -> None
     report = reports.make_report(first, second)
     (tradeoff,) = [one for one in report.sections if one.name == "tradeoff"]
     assert [drawing.data["expected"].notna().all() for drawing in tradeoff.drawings] == [True, True]
+
+
+def test_findings() -> None:
+    curve = pd.DataFrame({"activation": ["a", "b", "a"], "severity": [5, 5, 0], "accuracy": [0.2, 0.4, 0.9]})
+    assert curve_finding("fog", curve) == "fog at severity 5: b 40.0% (best), a 20.0% (lowest)"
+    assert curve_finding("fog", curve[:1]) == "fog at severity 5: a 20.0%"
+    layers = pd.DataFrame({"activation": ["a", "a", "b"], "gain": [0.5, 1.5, 0.25]})
+    assert (
+        depth_finding("Gain", layers, "gain") == "Gain, mean over layers: b 0.250 (lowest), a 1.00 (highest)"
+    )
+    assert depth_finding("Gain", layers[:1], "gain") == "Gain, mean over layers: a 0.500"
+    assert depth_finding("Gain", layers.assign(gain=float("nan")), "gain") == "Gain: no finite value"

@@ -1,10 +1,10 @@
 """The verdict says what the numbers say, and no more."""
 
 import pandas as pd
-import pytest
 
-from reports import RunData, words
+from reports import RunData
 from reports.paired_tests import significance
+from reports.sections.verdict import beyond_noise, notes, ranking, standing
 from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
 from tests.build_run import Builder
 
@@ -27,18 +27,18 @@ def leads(**scores: tuple[int, ...]) -> tuple[str, str]:
         for _, row in found.iterrows()
     }
     pairs = significance(found, right, list(leaderboard(cells)["activation"]))
-    return words.beyond_noise(pairs, "images"), words.beyond_noise(pairs, "seeds")
+    return beyond_noise(pairs, "images"), beyond_noise(pairs, "seeds")
 
 
 def test_who_leads_and_by_how_much() -> None:
-    (text,) = words.verdict(board(relu=(60, 61, 62), elu=(100, 101, 102), gelu=(80, 80, 81)))
+    (text,) = ranking(board(relu=(60, 61, 62), elu=(100, 101, 102), gelu=(80, 80, 81)))
     assert text == (
         "ELU comes first: it has 50.5% accuracy on corrupted images (clean: 50.5%), 10.3 points more than "
         "GELU, the next of 3 activations."
     )
-    (level,) = words.verdict(board(elu=(150, 150), gelu=(150, 150)))
+    (level,) = ranking(board(elu=(150, 150), gelu=(150, 150)))
     assert level.startswith("ELU and GELU lead level, at 75.0%")
-    assert words.verdict(board(elu=(150,)))[0].endswith("There is no other activation to compare it with.")
+    assert ranking(board(elu=(150,)))[0].endswith("There is no other activation to compare it with.")
 
 
 def test_a_lead_beyond_all_chance() -> None:
@@ -62,7 +62,7 @@ def test_how_many_are_led_beyond_noise() -> None:
             "seeds_adjusted": [0.5, float("nan"), 0.06],
         }
     )
-    assert words.standing(pairs) == (
+    assert standing(pairs) == (
         "Beyond noise, ELU leads 1 of the 2 others over the images and 0 over training seeds. "
         "Of all 3 pairs, 2 differ over the images and none over training seeds."
     )
@@ -96,38 +96,20 @@ def test_where_there_is_no_test_none_is_claimed() -> None:
 def test_architectures_are_judged_apart() -> None:
     cells = pd.concat([Builder().cells(), Builder(architecture="big").cells()])
     cells["checkpoint"] = cells["architecture"] + cells["checkpoint"]
-    first, second = words.verdict(leaderboard(cells))
+    first, second = ranking(leaderboard(cells))
     assert "LA-SiLU comes first among the big networks" in first
     assert "LA-SiLU comes first among the net networks" in second
 
 
 def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: RunData) -> None:
     scores = checkpoint_scores(run.cells)
-    assert words.notes(run.info, scores) == []
+    assert notes(run.info, scores) == []
     listed = [dict(entry) for entry in run.info["checkpoints"]]
     listed[0]["recipe"] = {"lr": 0.2}
     listed[1]["dataset"] = "other"
-    found = words.notes({"checkpoints": listed}, scores.assign(training_seed=11))
+    found = notes({"checkpoints": listed}, scores.assign(training_seed=11))
     assert [note.split(" (")[0] for note in found] == [
         "The checkpoints differ in their training recipes",
         "The checkpoints differ in their training data",
         "Several checkpoints of LA-SiLU",
     ]
-
-
-def test_findings() -> None:
-    curve = pd.DataFrame({"activation": ["a", "b", "a"], "severity": [5, 5, 0], "accuracy": [0.2, 0.4, 0.9]})
-    assert words.curve_finding("fog", curve) == "fog at severity 5: b 40.0% (best), a 20.0% (lowest)"
-    assert words.curve_finding("fog", curve[:1]) == "fog at severity 5: a 20.0%"
-    layers = pd.DataFrame({"activation": ["a", "a", "b"], "gain": [0.5, 1.5, 0.25]})
-    assert (
-        words.depth_finding("Gain", layers, "gain")
-        == "Gain, mean over layers: b 0.250 (lowest), a 1.00 (highest)"
-    )
-    assert words.depth_finding("Gain", layers[:1], "gain") == "Gain, mean over layers: a 0.500"
-    assert words.depth_finding("Gain", layers.assign(gain=float("nan")), "gain") == "Gain: no finite value"
-
-
-@pytest.mark.parametrize(("value", "text"), [(1234.0, "1.23e+03"), (0.5, "0.500"), (12.0, "12.0")])
-def test_number(value: float, text: str) -> None:
-    assert words.number(value) == text

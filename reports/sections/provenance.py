@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.layout import Table
+from reports.analysis import Analysis
+from reports.layout import Section, Table
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "checkpoints")  # have a place of their own
@@ -19,7 +20,7 @@ _SUITE = ("name", "table", "hash", "corruptions")
 
 
 @dataclass(frozen=True)
-class Provenance:
+class RecordedSettings:
     """The command, settings as (name, value), such pairs for each suite, and the checkpoints.
 
     Of these, pairs that all have alike, and a table of the rest.
@@ -32,16 +33,24 @@ class Provenance:
     checkpoints: Table
 
 
-def provenance(info: Mapping[str, Any]) -> Provenance:
+def provenance(analysis: Analysis) -> Section:
+    """Return the section of ``run.json``."""
+    found = recorded_settings(analysis.run.info)
+    return Section(
+        "provenance", "Provenance", "Provenance", {"provenance": found}, tables=[found.checkpoints]
+    )
+
+
+def recorded_settings(info: Mapping[str, Any]) -> RecordedSettings:
     """Return ``run.json`` as text: known keys first, then whatever else is there.
 
-    >>> provenance({"suites": [], "checkpoints": [], "seed": 0, "mine": {"a": [1, 2]}}).settings
+    >>> recorded_settings({"suites": [], "checkpoints": [], "seed": 0, "mine": {"a": [1, 2]}}).settings
     [('seed', '0'), ('mine: a', '1, 2')]
     """
     settings = _entry({key: value for key, value in info.items() if key not in _APART + _LOCAL}, _KNOWN)
     facts = [_facts(checkpoint) for checkpoint in info["checkpoints"]]
     shared = [pair for pair in facts[0] if all(pair in own for own in facts)] if len(facts) > 1 else []
-    return Provenance(
+    return RecordedSettings(
         command=str(info.get("command", "not recorded")),
         settings=settings,
         suites=[_entry(suite, _SUITE) for suite in info["suites"]],

@@ -1,0 +1,31 @@
+"""Plurals, lists and capitals in sentences."""
+
+from collections.abc import Sequence
+
+
+def count(amount: int, noun: str) -> str:
+    """Return an amount with its noun, in the plural where needed.
+
+    >>> count(1, "seed"), count(1000, "image")
+    ('1 seed', '1,000 images')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def joined(names: Sequence[object]) -> str:
+    """Return a list as people write it.
+
+    >>> joined([1, 3, 5])
+    '1, 3 and 5'
+    """
+    words = [str(name) for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def upper_first(text: str) -> str:
+    """Return a text with its first letter as a capital; names inside stay as they are.
+
+    >>> upper_first("noise"), upper_first("VGG16")
+    ('Noise', 'VGG16')
+    """
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,113 @@
+"""A dot for each activation, and small ones for its checkpoints."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from reports.figures.marks import HALO, REFERENCE, back_to_front, gid, write_name
+from reports.names import label, short_labels, split_run
+from reports.style import activation_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TRADEOFF_SIZE = (6.4, 3.6)  # inches
+COST_SIZE = (4.6, 3.0)
+
+
+def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
+    """Draw clean against corrupted accuracy (%): a dot for each activation, small ones for its checkpoints.
+
+    The line of equal retention goes across, if the numbers have one.
+
+    Parameters
+    ----------
+    data : DataFrame
+        activation, clean, corrupted, and expected (corrupted accuracy that retains the anchor's share).
+    measure : str
+        What the shares are called.
+    """
+    known = data.dropna(subset="expected").sort_values("clean")
+    if len(known):
+        slope = float((known["expected"] / known["clean"]).iloc[0])
+        ends = np.array([data["clean"].min(), data["clean"].max()])
+        room = max(np.ptp(ends) * 0.08, 0.002)
+        ends = ends + np.array([-room, room])
+        ax.plot(100 * ends, 100 * ends * slope, color=REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)))
+    _scatter(ax, data, "clean", "corrupted")
+    ax.set_xlabel(f"{measure} on clean images, % (higher is better →)", labelpad=2)
+    ax.set_ylabel(f"{measure} on corrupted images, % (higher is better →)", labelpad=2)
+    return ax
+
+
+def fluctuation_cost(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
+    """Draw relative output fluctuation (%) against accuracy lost (points), as `trade_off` does.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `reports.tables.fluctuation_cost` of one architecture.
+    measure : str
+        What the shares are called.
+    """
+    _scatter(ax, data, "fluctuation", "lost")
+    ax.set_xlabel("relative output fluctuation, % (← lower is steadier)", labelpad=2)
+    ax.set_ylabel(f"{measure} lost, points (← lower is better)", labelpad=2)
+    return ax
+
+
+def _scatter(ax: "Axes", data: pd.DataFrame, x: str, y: str) -> None:
+    """Draw two columns (%): a dot for each activation, named, and small ones for its checkpoints."""
+    names = back_to_front(data)
+    means = {name: 100 * data.loc[data["activation"] == name, [x, y]].mean() for name in names}
+    first: dict[str, str] = {}  # of an activation in several runs: the first
+    for name in sorted(names, key=lambda name: split_run(name)[1]):
+        first.setdefault(split_run(name)[0], name)
+    for name in names:
+        own = data[data["activation"] == name]
+        if len(own) > 1:
+            _dots(ax, own[x], own[y], name=name, size=2.6)
+        _dots(ax, own[x].mean(), own[y].mean(), name=name, size=6.5)
+        start = first[split_run(name)[0]]
+        if start != name:
+            (way,) = ax.plot(*zip(means[start], means[name], strict=True), color=REFERENCE, linewidth=0.8)
+            way.set_gid(gid(name))
+    ax.margins(x=0.16, y=0.1)
+    labels = short_labels(first.values())
+    texts = {name: label(split_run(name)[0]) if split_run(name)[2] else text for name, text in labels.items()}
+    _name_points(ax, [(means[name][x], means[name][y], name) for name in first.values()], texts)
+
+
+def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
+    line = activation_line(name)
+    (drawn,) = ax.plot(
+        100 * np.atleast_1d(x),
+        100 * np.atleast_1d(y),
+        linestyle="",
+        marker="o",
+        markersize=size,
+        markerfacecolor="#ffffff" if line.dash else line.colour,
+        markeredgecolor=line.colour,
+        markeredgewidth=1,
+    )
+    drawn.set_gid(gid(name))
+
+
+def _name_points(ax: "Axes", places: list[tuple[float, float, str]], texts: Mapping[str, str]) -> None:
+    """Write names beside the points, from the top down, each below those that it would hide."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    ax.autoscale(False)
+    width, line = (right - left) * 0.1, (high - low) * 0.05
+    written: list[tuple[float, float]] = []
+    for x, y, name in sorted(places, key=lambda place: -place[1]):
+        near = [above for beside, above in written if abs(beside - x) < width]
+        place = y
+        while any(abs(above - place) < line for above in near):
+            place -= line / 4
+        written.append((x, place))
+        write_name(ax, name, texts[name], (x, place), bbox=HALO)
+        if place != y:
+            (leader,) = ax.plot([x, x + width / 40], [y, place], color=REFERENCE, linewidth=0.4)
+            leader.set_gid(gid(name))

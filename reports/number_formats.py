@@ -1,0 +1,75 @@
+"""How numbers are written: shares in %, points, p-values, and what stands for a missing one."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+
+def percent(share: Any) -> str:
+    """Return a share as percent with one decimal and no sign; "n/a" where there is none.
+
+    >>> percent(0.12345), percent(float("nan"))
+    ('12.3', 'n/a')
+    """
+    return "n/a" if pd.isna(share) else f"{100 * share:.1f}"
+
+
+def number(value: Any) -> str:
+    """Return a number with three significant digits; "n/a" where there is none.
+
+    >>> number(0.27), number(123.4), number(float("nan"))
+    ('0.270', '123', 'n/a')
+    """
+    return "n/a" if pd.isna(value) else f"{value:#.3g}".removesuffix(".")
+
+
+def plain(value: object) -> str:
+    """Return a value as it is; a dash where there is none.
+
+    >>> plain(3), plain(None)
+    ('3', '–')
+    """
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "–" if missing else str(value)
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points, with its sign.
+
+    >>> points(0.0123), points(-0.5), points(-0.0001), points(float("nan"))
+    ('+1.2', '−50.0', '0.0', 'n/a')
+    """
+    text = f"{100 * difference:+.1f}"
+    return "n/a" if math.isnan(difference) else "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def fine_points(difference: float) -> str:
+    """Return a difference in percentage points, with two decimals where one would say that there is none.
+
+    >>> fine_points(-0.0123), fine_points(0.0003), fine_points(1e-17)
+    ('−1.2', '+0.03', '0.0')
+    """
+    text, fine = points(difference), f"{100 * difference:+.2f}"
+    return fine.replace("-", "−") if text == "0.0" and float(fine) else text
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with two digits, those that are very small as a bound.
+
+    >>> p_value(0.0321), p_value(1e-9), p_value(float("nan"))
+    ('0.032', '< 0.0001', 'n/a')
+    """
+    if math.isnan(p):
+        return "n/a"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value for a sentence.
+
+    >>> p_text(0.0321), p_text(1e-9)
+    ('p = 0.032', 'p < 0.0001')
+    """
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -1,0 +1,21 @@
+"""Rank correlation."""
+
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Return Spearman's rank correlation of two columns that both vary, and its p-value.
+
+    Parameters
+    ----------
+    x, y
+        (k,) with k >= 3.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in spearman([1, 2, 3, 4], [10, 30, 20, 40])]
+    [0.8, 0.2]
+    """
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue)
