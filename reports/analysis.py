@@ -16,10 +16,11 @@ from reports.paired_tests import significance
 from reports.run import RunData
 from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
+from robustbench_act.activations.facts import NATIVE
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_PROBED = "Not measured (--no-probes)."
-ANCHORS = ("relu", "native")
+ANCHORS = ("relu", NATIVE)
 """Activations that others are compared with, the first that a run has."""
 
 

@@ -4,21 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-_LABELS = {
-    "la_silu": "LA-SiLU",
-    "la_hardsilu": "LA-HardSiLU",
-    "nswish": "NSwish",
-    "nrelu": "NReLU",
-    "silu": "SiLU",
-    "hardsilu": "HardSiLU",
-    "gelu": "GELU",
-    "mish": "Mish",
-    "elu": "ELU",
-    "relu": "ReLU",
-    "relu6": "ReLU6",
-    "leakyrelu": "LeakyReLU",
-    "prelu": "PReLU",
-}
+from robustbench_act.activations.facts import activation_label
+
 _OF_RUN = re.compile(r"(?P<activation>.+?) ⟨(?P<place>\d+)⟩ (?P<run>.+)", re.DOTALL)
 
 
@@ -65,10 +52,8 @@ def label_and_run(name: str) -> tuple[str, str]:
     >>> label_and_run("la_silu(alpha=0.1) ⟨2⟩ new")
     ('LA-SiLU (alpha=0.1)', 'new')
     """
-    whole, _, run = split_run(name)
-    plain, bracket, rest = whole.partition("(")
-    known = _LABELS.get(plain, plain)
-    return (f"{known} ({rest}" if bracket else known), run
+    activation, _, run = split_run(name)
+    return activation_label(activation), run
 
 
 def short_labels(names: Iterable[str]) -> dict[str, str]:

@@ -1,9 +1,6 @@
-"""The one place for colours and lines: activations, heat map, and how matplotlib draws.
+"""Colours and lines: of activations (from their sheet), of heat maps, and how matplotlib draws.
 
-Activations keep their line in every figure of every report. Colours are those of Okabe and Ito
-(distinct for colour-blind readers); families are told apart by hue, weight and dash, so that
-they survive grey print: LayerAct thick, solid and warm; ANAct thick, dashed and blue; rectifiers
-thin and grey; smooth functions thin, green and purple.
+An activation keeps its line in every figure of every report.
 """
 
 import math
@@ -12,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from reports.names import split_run
+from robustbench_act.activations.facts import FAMILIES, SHEET
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -58,23 +56,6 @@ class Line:
         return self.width > 1.5
 
 
-FAMILIES = ("LayerAct", "ANAct", "smooth", "rectifier", "other")
-
-_LINES = {
-    "la_silu": Line("#d55e00", 2.2, (), "LayerAct"),
-    "la_hardsilu": Line("#e69f00", 2.2, (), "LayerAct"),
-    "nswish": Line("#0072b2", 2.0, (4, 1.5), "ANAct"),
-    "nrelu": Line("#56b4e9", 2.0, (4, 1.5), "ANAct"),
-    "silu": Line("#009e73", 1.1, (), "smooth"),
-    "hardsilu": Line("#009e73", 1.1, (1, 1.5), "smooth"),
-    "gelu": Line("#cc79a7", 1.1, (), "smooth"),
-    "mish": Line("#8a4f7d", 1.1, (5, 1.5, 1, 1.5), "smooth"),
-    "elu": Line("#cc79a7", 1.1, (1, 1.5), "smooth"),
-    "relu": Line("#24292f", 1.1, (), "rectifier"),
-    "relu6": Line("#6e7781", 1.1, (3, 1.5), "rectifier"),
-    "leakyrelu": Line("#8c959f", 1.1, (), "rectifier"),
-    "prelu": Line("#6e7781", 1.1, (1, 1.5), "rectifier"),
-}
 _VARIANTS: tuple[tuple[float, ...], ...] = ((5, 1, 1, 1, 1, 1), (8, 2), (3, 1, 1, 1), (5, 1), (1, 2), (1, 1))
 """Dashes of an activation's further runs, and of other parameters than usual."""
 
@@ -95,15 +76,14 @@ def activation_line(name: str) -> Line:
     """
     whole, place, _ = split_run(name)
     plain, _, parameters = whole.partition("(")
-    if plain in _LINES:
-        line = _LINES[plain]
-        if parameters:
-            line = replace(line, dash=_VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)])
-        return _of_place(line, place)
+    facts = SHEET.get(plain)
+    if facts is not None and facts.colour:
+        dash = _VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)] if parameters else facts.dash
+        return _of_place(Line(facts.colour, facts.width, dash, facts.family), place)
     number = crc32(whole.encode())  # hash() differs from process to process
     colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
     dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
-    return _of_place(Line(colour, 1.4, dash, "other"), place)
+    return _of_place(Line(colour, 1.4, dash, "other" if facts is None else facts.family), place)
 
 
 def _of_place(line: Line, place: int) -> Line:

@@ -21,6 +21,7 @@ def test_import_contracts() -> None:
         ("import robustbench_act.records", "torch"),
         ("from robustbench_act import load_run", "torch"),
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
+        ("from robustbench_act.activations import activation_label", "torch"),
         ("import corruptions", "pandas"),
         ("from corruptions import GROUPS, corruption_facts", "torch"),
     ],

@@ -1,28 +1,8 @@
-"""Activation functions: LayerAct, ANAct and the element-wise ones they are compared with, by name."""
+"""Activation functions by name: LayerAct, ANAct and those they are compared with.
 
-from robustbench_act.activations.anact import NormalizedActivation, NReLU, NSwish
-from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
-from robustbench_act.activations.layers import PerCall, activation_layers, activation_slope
-from robustbench_act.activations.registry import (
-    ActivationFacts,
-    activation_facts,
-    get_activation,
-    list_activations,
-)
-from robustbench_act.activations.replacement import replace_activations
+Names are loaded when they are first used: the sheet of facts works without torch.
+"""
 
-__all__ = [
-    "ActivationFacts",
-    "LAHardSiLU",
-    "LASiLU",
-    "NReLU",
-    "NSwish",
-    "NormalizedActivation",
-    "PerCall",
-    "activation_facts",
-    "activation_layers",
-    "activation_slope",
-    "get_activation",
-    "list_activations",
-    "replace_activations",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

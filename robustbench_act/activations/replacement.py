@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from robustbench_act.activations._counting import count_calls
 from robustbench_act.activations._functional import check_modules_only
 from robustbench_act.activations._source import code_of
+from robustbench_act.activations.facts import activation_facts
 from robustbench_act.activations.layers import PerCall, RestartCalls, is_activation
-from robustbench_act.activations.registry import activation_facts, get_activation
+from robustbench_act.activations.registry import get_activation
 from robustbench_act.errors import InputError
 
 

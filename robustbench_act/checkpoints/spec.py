@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from robustbench_act.activations import activation_facts, list_activations
+from robustbench_act.activations import activation_name, list_activations
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.errors import InputError
-from robustbench_act.models import NATIVE
 from robustbench_act.view import View
 
 METADATA_KEY = "actrobust"
@@ -108,17 +107,13 @@ class Spec:
         return View(self.resize, self.input_size[-1], self.interpolation, source="the checkpoint's spec")
 
     @property
-    def activation_label(self) -> str:
-        """The activation as tables name it: with its parameters where they are not the usual ones.
+    def activation_name(self) -> str:
+        """The activation as tables name it: with those parameters that differ from the defaults.
 
-        >>> Spec("resnet20", "la_silu", 10, (1, 8, 8), (0.1,), (0.3,), {"alpha": 0.1}).activation_label
+        >>> Spec("resnet20", "la_silu", 10, (1, 8, 8), (0.1,), (0.3,), {"alpha": 0.1}).activation_name
         'la_silu(alpha=0.1)'
         """
-        usual = {} if self.activation == NATIVE else activation_facts(self.activation).parameters
-        given = [
-            f"{key}={value:g}" for key, value in self.activation_parameters.items() if usual.get(key) != value
-        ]
-        return self.activation + (f"({', '.join(given)})" if given else "")
+        return activation_name(self.activation, self.activation_parameters)
 
     def to_json(self) -> str:
         """Return the spec as one JSON object with sorted keys."""

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from robustbench_act.activations.facts import NATIVE
 from robustbench_act.checkpoints.reading import stored_spec
 from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
-from robustbench_act.models import NATIVE, native
+from robustbench_act.models import native
 from robustbench_act.view import View
 
 _NEEDED = {

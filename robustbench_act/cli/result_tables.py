@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from robustbench_act.activations import activation_facts, list_activations
+from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import Block
 from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
@@ -29,7 +29,7 @@ def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
     means = means.assign(seeds=groups.size()).sort_values("corrupted", ascending=False, kind="stable")
     several = len(frame["architecture"].unique()) > 1
-    shown = pd.DataFrame({"activation": [_label(name) for _, name in means.index]})
+    shown = pd.DataFrame({"activation": [activation_label(name) for _, name in means.index]})
     if several:
         shown["architecture"] = [name for name, _ in means.index]
     shown["seeds"] = means["seeds"].map(str).to_list()
@@ -54,7 +54,9 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
     ):
         p_values = str(statistic).startswith("p vs")
         title = _STATISTICS.get(str(statistic), f"Significance: {statistic}")
-        shown = pd.DataFrame({"activation": rows["activation"].map(_label), "source": rows["source"]})
+        shown = pd.DataFrame(
+            {"activation": rows["activation"].map(activation_label), "source": rows["source"]}
+        )
         shown["seeds"] = rows["seeds"].map(str)
         for name in COLUMNS:
             shown[name] = rows[name].map(_p_value if p_values else _accuracy)
@@ -69,6 +71,8 @@ def comparison(found: RunComparison, most: int | None) -> list[Block]:
     blocks = []
     for name, keys in (("activations", ["activation"]), ("checkpoints", ["checkpoint", "other"])):
         table = getattr(found, name)
+        if "activation" in table:
+            table = table.assign(activation=table["activation"].map(activation_label))
         if len(table):
             blocks.append((_TITLES[name], _tests(table, keys)))
     moved = found.moved()
@@ -126,17 +130,13 @@ def _baseline(run: Run, text: str) -> Baseline:
         return alexnet(run.info)
     own = run.cells[run.cells["activation"] == text]
     if len(own):
-        return run_baseline(own, _label(text))
+        return run_baseline(own, activation_label(text))
     if not Path(text).is_dir():
         names = ", ".join(sorted(run.cells["activation"].unique()))
         raise InputError(
             f"--baseline: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
         )
     return run_baseline(load_run(text).cells, text)
-
-
-def _label(name: str) -> str:
-    return activation_facts(name).label if name in list_activations() else name
 
 
 def _number(value: float, digits: int) -> str:

@@ -25,6 +25,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from robustbench_act.activations import activation_label
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -204,7 +206,7 @@ def count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
-def print_leaderboard(board: pd.DataFrame, labels: dict[str, str], *, labelled: bool = True) -> None:
+def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
     """Print the leaderboard on stdout: shares in %, the interval over training seeds.
 
     The columns by group are left out on a terminal too narrow for them; a file or a pipe gets them all.
@@ -214,13 +216,11 @@ def print_leaderboard(board: pd.DataFrame, labels: dict[str, str], *, labelled: 
     board
         `robustbench_act.metrics.leaderboard`: a row for each architecture and activation with rank, seeds,
         clean, corrupted, low, high, retained and group_<name> (shares).
-    labels
-        How activation names are written, where they are known.
     labelled
         Whether the shares are accuracies, or agreement where images have no labels.
     """
     console = Console()
-    whole = _leaderboard_table(board, labels, groups=True)
+    whole = _leaderboard_table(board, groups=True)
     needed = whole.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
     what = "Accuracy in %" if labelled else "No labels: agreement with the prediction on the clean image in %"
     print(f"{what}: mean over corruptions, severities and training seeds")  # noqa: T201
@@ -229,16 +229,16 @@ def print_leaderboard(board: pd.DataFrame, labels: dict[str, str], *, labelled: 
     elif needed <= console.width:
         console.print(whole)
     else:
-        console.print(_leaderboard_table(board, labels, groups=False))
+        console.print(_leaderboard_table(board, groups=False))
         console.print(f"By group of corruptions: in the report, or {needed} columns wide.", highlight=False)
 
 
-def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: bool) -> Table:
+def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
     several = len(board["architecture"].unique()) > 1
     named = [str(name) for name in board if str(name).startswith("group_")] if groups else []
     texts = {
         "#": board["rank"].map(str),
-        "activation": board["activation"].map(lambda name: _titled(name, labels)),
+        "activation": board["activation"].map(activation_label),
         **({"architecture": board["architecture"]} if several else {}),
         "seeds": board["seeds"].map(str),
         "clean": board["clean"].map(_percent),
@@ -253,16 +253,6 @@ def _leaderboard_table(board: pd.DataFrame, labels: dict[str, str], *, groups: b
     for rank, *cells in zip(board["rank"], *texts.values(), strict=True):
         table.add_row(*cells, style="bold" if rank == 1 else "")
     return table
-
-
-def _titled(activation: str, labels: dict[str, str]) -> str:
-    """Return how an activation is written, its parameters after it.
-
-    >>> _titled("la_silu(alpha=0.1)", {"la_silu": "LA-SiLU"})
-    'LA-SiLU(alpha=0.1)'
-    """
-    name, bracket, rest = activation.partition("(")
-    return labels.get(name, name) + bracket + rest
 
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"

@@ -122,7 +122,7 @@ def _identity(plan: Plan) -> pd.DataFrame:
         {
             "checkpoint": checkpoint.name,
             "architecture": checkpoint.spec.architecture,
-            "activation": checkpoint.spec.activation_label,
+            "activation": checkpoint.spec.activation_name,
             "training_seed": checkpoint.spec.training_seed,
             "dataset": plan.dataset.name,
         }

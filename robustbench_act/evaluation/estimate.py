@@ -91,7 +91,7 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     for checkpoint in plan.checkpoints:
         if checkpoint.problem is not None:
             continue
-        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_label, checkpoint.spec.input_size)
+        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_name, checkpoint.spec.input_size)
         if kind not in known:
             known[kind] = _measured(checkpoint, plan, execution)
         seconds, packing = known[kind]
@@ -185,7 +185,7 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
     weights = min(sum(sizes), max(ROOM, *sizes))
     batch = min(max(batch_size, most), most * len(plan.dataset))
     running = [checkpoint for checkpoint in plan.checkpoints if checkpoint.problem is None]
-    kinds = {(one.spec.architecture, one.spec.activation_label): one for one in running}
+    kinds = {(one.spec.architecture, one.spec.activation_name): one for one in running}
     layer = max((_largest_layer(one, plan.dataset) for one in kinds.values()), default=0)
     return inputs + weights + layer * batch
 
@@ -197,7 +197,7 @@ def disk_needed(plan: Plan) -> int:
     layers: dict[tuple[str, str], int] = {}
     total = 0.0
     for checkpoint in plan.checkpoints:
-        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_label)
+        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_name)
         if kind not in layers:
             layers[kind] = len(activation_layers(checkpoint.model)) if plan.probes else 0
         total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[kind]

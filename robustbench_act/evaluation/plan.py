@@ -252,6 +252,6 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "status": "failed" if checkpoint.problem else "ok",
         "error": checkpoint.problem,
         **asdict(checkpoint.spec),
-        "activation": checkpoint.spec.activation_label,
+        "activation": checkpoint.spec.activation_name,
         "read": list(checkpoint.notes),
     }

@@ -1,6 +1,7 @@
 """Networks by name, with the activation as a parameter."""
 
-from robustbench_act.models.architecture import NATIVE, Architecture, build_model, list_architectures
+from robustbench_act.activations.facts import NATIVE
+from robustbench_act.models.architecture import Architecture, build_model, list_architectures
 from robustbench_act.models.cifar_resnet import CifarResNet
 from robustbench_act.models.native import Native, native
 

@@ -17,12 +17,12 @@ from torch import nn
 from torchvision import models as torchvision_models
 
 from robustbench_act.activations import get_activation, replace_activations
+from robustbench_act.activations.facts import NATIVE
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
 from robustbench_act.user_code import call_factory, find_factory
 
 _CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
-NATIVE = "native"  # the activation name of a network that keeps what it was written with
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,6 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) ->
 
 def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None:
     from reports.tables import failures
-    from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.cli.terminal import print_leaderboard
     from robustbench_act.metrics import labelled, leaderboard
 
@@ -95,9 +94,8 @@ def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None
         }
         click.echo(json.dumps(answer, indent=1))
         return
-    labels = {name: activation_facts(name).label for name in list_activations()}
     if len(board):
-        print_leaderboard(board, labels, labelled=labelled(run.cells))
+        print_leaderboard(board, labelled=labelled(run.cells))
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{'  '.join(map(str, pages)) or run.path}  ({seconds:.0f} s)")

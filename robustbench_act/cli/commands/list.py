@@ -13,7 +13,8 @@ def list_names() -> None:
 
     click.echo("Activations")
     for name in list_activations():
-        click.echo(f"  {name:<12} {activation_facts(name).formula}")
+        facts = activation_facts(name)
+        click.echo(f"  {name:<12} {facts.formula}  ({facts.source})")
     click.echo("Corruptions")
     for group in GROUPS:
         names = [name for name in list_corruptions() if get_corruption(name).group == group]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.activations import activation_facts, get_activation, list_activations
-from robustbench_act.activations.registry import ActivationFacts, _register
+from robustbench_act.activations.facts import FAMILIES, NATIVE, SHEET, ActivationFacts
+from robustbench_act.activations.registry import _FACTORIES, _register
 from robustbench_act.errors import InputError
 from tests.pairwise import each_pair
 from tests.references import activations as reference
@@ -46,10 +47,8 @@ def test_facts(name: str) -> None:
     facts = activation_facts(name)
     assert facts.name == name
     assert facts.label.replace("-", "_").lower() in (name, name.replace("_", ""))
-    family = (
-        "LayerAct" if name.startswith("la_") else "ANAct" if name in ("nrelu", "nswish") else "element-wise"
-    )
-    assert facts.family == family
+    assert (facts.family == "LayerAct") == name.startswith("la_")
+    assert facts.family in FAMILIES
     assert "\n" not in facts.formula
     assert facts.stateful == bool(get_activation(name).state_dict())
     assert repr(get_activation(name, **facts.parameters)) == repr(get_activation(name))
@@ -204,9 +203,20 @@ def test_bad_input(name: str, parameters: dict[str, object], message: str) -> No
 
 
 def test_a_duplicate_name_is_an_error() -> None:
-    facts = ActivationFacts(name="relu", label="", family="element-wise", formula="", factory=nn.ReLU)
     with pytest.raises(ValueError, match="'relu' is registered twice"):
-        _register(facts)
+        _register("relu", nn.ReLU)
+
+
+def test_sheet_and_factories_have_the_same_names() -> None:
+    assert set(SHEET) == {*_FACTORIES, NATIVE}
+    with pytest.raises(ValueError, match="'mine' has family 'smoth', not one of LayerAct, "):
+        ActivationFacts("mine", "Mine", "smoth", "x")
+
+
+def test_native_has_a_label_but_no_module() -> None:
+    assert activation_facts(NATIVE).label == "Native"
+    with pytest.raises(InputError, match="native"):
+        get_activation(NATIVE)
 
 
 def test_parameters_reach_the_module() -> None:

@@ -204,7 +204,7 @@ def test_a_published_tree_is_read_as_activations_and_training_seeds(
     board = load_run("a").leaderboard()
     assert sorted(board["activation"]) == ["la_silu", "la_silu(alpha=0.1)", "relu", "silu"]
     assert (board["seeds"] == 2).all()
-    assert "LA-SiLU(alpha=0.1)" in result.stdout
+    assert "LA-SiLU (alpha=0.1)" in result.stdout
     assert "la_silu(alpha=0.1)" in Path("a/report.html").read_text()
 
 

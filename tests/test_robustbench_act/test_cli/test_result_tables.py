@@ -43,6 +43,13 @@ def test_nothing_to_show_is_said() -> None:
         assert nothing.leaderboard().empty
 
 
+def test_an_activation_with_parameters_is_written_one_way() -> None:
+    run = simulated_run({"a": RIGHT, "b": RIGHT}, activation="la_silu(alpha=0.1)")
+    activations = result_tables.comparison(compare_runs(run, run), 20)[0]
+    for _, shown in (*result_tables.metrics(run, None)[1], *result_tables.layeract(run)[1], activations):
+        assert set(shown["activation"]) == {"LA-SiLU (alpha=0.1)"}
+
+
 def test_every_metric_shown_is_declared() -> None:
     assert set(result_tables.SHOWN) <= set(METRICS)
 

@@ -30,7 +30,7 @@ def board() -> pd.DataFrame:
 
 
 def shown(board: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> str:
-    print_leaderboard(board, {"la_hardsilu": "LA-HardSiLU"})
+    print_leaderboard(board)
     return Text.from_ansi(capsys.readouterr().out).plain
 
 

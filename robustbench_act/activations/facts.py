@@ -1,0 +1,177 @@
+"""The sheet of activations: name, label, family, formula, source and line of each, without torch."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from robustbench_act.errors import unknown_name
+
+FAMILIES = ("LayerAct", "ANAct", "smooth", "rectifier", "other")
+"""The families of activations, in the order of legends."""
+
+NATIVE = "native"
+"""Stands for an activation: the network keeps the ones it was written with."""
+
+
+@dataclass(frozen=True)
+class ActivationFacts:
+    """What is known of an activation before its code is loaded.
+
+    Attributes
+    ----------
+    name : str
+        As in tables and published file names, "la_silu".
+    label : str
+        As its paper writes it, "LA-SiLU".
+    family : str
+        One of `FAMILIES`.
+    formula, source : str
+        The function in one line, and where it was published.
+    parameters : mapping
+        The accepted parameters and their defaults.
+    stateful : bool
+        Whether the module learns or averages something, so that two layers must not share it.
+    colour : str
+        Colour of its line in every figure, "#d55e00"; "" lets the report choose one by the name.
+    width : float
+        Width of the line in points; figures bring lines above 1.5 to the front.
+    dash : tuple of float
+        Lengths on, off, ... in points; empty for a solid line.
+    """
+
+    name: str
+    label: str
+    family: str
+    formula: str
+    source: str = ""
+    _: KW_ONLY
+    parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    stateful: bool = False
+    colour: str = ""
+    width: float = 1.1
+    dash: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            families = ", ".join(FAMILIES)
+            raise ValueError(f"Activation {self.name!r} has family {self.family!r}, not one of {families}.")
+
+
+_LAYERACT, _ANACT = "arXiv 2306.04940", "arXiv 2208.13315"
+_GATE = "n = y normalised over all of the sample's elements"
+_ANACT_DEFAULTS = {"momentum": 0.9, "bound": 0.3, "clip": (0.8, 1.2), "eps": 1e-5}
+
+# Colours are those of Okabe and Ito, distinct for colour-blind readers. Families differ in hue, weight and
+# dash, so that they survive grey print: LayerAct thick, solid and warm; ANAct thick, dashed and blue;
+# rectifiers thin and grey; smooth functions thin, green and purple.
+ACTIVATIONS = (
+    ActivationFacts("relu", "ReLU", "rectifier", "max(x, 0)", "Nair & Hinton 2010", colour="#24292f"),
+    ActivationFacts(
+        "relu6", "ReLU6", "rectifier", "min(max(x, 0), 6)", "Krizhevsky 2010",
+        colour="#6e7781", dash=(3, 1.5),
+    ),
+    ActivationFacts(
+        "leakyrelu", "LeakyReLU", "rectifier", "max(x, 0) + negative_slope min(x, 0)", "Maas et al. 2013",
+        parameters={"negative_slope": 0.01}, colour="#8c959f",
+    ),
+    ActivationFacts(
+        "prelu", "PReLU", "rectifier", "max(x, 0) + w min(x, 0), w learnt, init at the start",
+        "arXiv 1502.01852", parameters={"num_parameters": 1, "init": 0.25}, stateful=True,
+        colour="#6e7781", dash=(1, 1.5),
+    ),
+    ActivationFacts(
+        "elu", "ELU", "smooth", "x if x > 0 else alpha (exp(x) - 1)", "arXiv 1511.07289",
+        parameters={"alpha": 1.0}, colour="#cc79a7", dash=(1, 1.5),
+    ),
+    ActivationFacts(
+        "gelu", "GELU", "smooth", "x Phi(x), Phi the normal distribution function", "arXiv 1606.08415",
+        colour="#cc79a7",
+    ),
+    ActivationFacts(
+        "mish", "Mish", "smooth", "x tanh(log(1 + exp(x)))", "arXiv 1908.08681",
+        colour="#8a4f7d", dash=(5, 1.5, 1, 1.5),
+    ),
+    ActivationFacts(
+        "silu", "SiLU", "smooth", "x / (1 + exp(-x)), also called Swish", "arXiv 1702.03118",
+        colour="#009e73",
+    ),
+    ActivationFacts(
+        "hardsilu", "HardSiLU", "smooth", "x clip(x/6 + 1/2, 0, 1), also called Hardswish",
+        "arXiv 1905.02244", colour="#009e73", dash=(1, 1.5),
+    ),
+    ActivationFacts(
+        "la_silu", "LA-SiLU", "LayerAct", f"y / (1 + exp(-n)), {_GATE}", _LAYERACT,
+        parameters={"alpha": 1e-5}, colour="#d55e00", width=2.2,
+    ),
+    ActivationFacts(
+        "la_hardsilu", "LA-HardSiLU", "LayerAct", f"y clip(n/6 + 1/2, 0, 1), {_GATE}", _LAYERACT,
+        parameters={"alpha": 1e-5}, colour="#e69f00", width=2.2,
+    ),
+    ActivationFacts(
+        "nrelu", "NReLU", "ANAct", "(lambda + b(a)) (ReLU(x) - mu), lambda and mu running averages", _ANACT,
+        parameters=_ANACT_DEFAULTS, stateful=True, colour="#56b4e9", width=2.0, dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "nswish", "NSwish", "ANAct", "(lambda + b(a)) (SiLU(x) - mu), lambda and mu running averages", _ANACT,
+        parameters=_ANACT_DEFAULTS, stateful=True, colour="#0072b2", width=2.0, dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        NATIVE, "Native", "other", "what the network was written with",
+        colour="#7a6a2f", width=1.4, dash=(6, 1.5, 1, 1.5),
+    ),
+)  # fmt: skip
+"""The activations of this package, and the entry for networks that keep their own."""
+
+SHEET = {facts.name: facts for facts in ACTIVATIONS}
+"""The facts by name."""
+
+
+def list_activations(pattern: str = "*") -> list[str]:
+    """Return the names of the activations that match a wildcard pattern, sorted.
+
+    >>> list_activations("la_*")
+    ['la_hardsilu', 'la_silu']
+    """
+    return sorted(name for name in SHEET if name != NATIVE and fnmatchcase(name, pattern))
+
+
+def activation_facts(name: str) -> ActivationFacts:
+    """Return what is known of an activation: label, family, formula, default parameters, line.
+
+    Raises
+    ------
+    InputError
+        If there is no activation of that name; the error suggests the nearest name.
+
+    Examples
+    --------
+    >>> facts = activation_facts("la_silu")
+    >>> facts.label, facts.family, dict(facts.parameters)
+    ('LA-SiLU', 'LayerAct', {'alpha': 1e-05})
+    """
+    if name not in SHEET:
+        raise unknown_name("activation", name, list_activations())
+    return SHEET[name]
+
+
+def activation_name(name: str, parameters: Mapping[str, float]) -> str:
+    """Return an activation as tables name it: with those parameters that differ from the defaults.
+
+    >>> activation_name("la_silu", {"alpha": 0.1}), activation_name("la_silu", {"alpha": 1e-5})
+    ('la_silu(alpha=0.1)', 'la_silu')
+    """
+    usual = activation_facts(name).parameters
+    unusual = [f"{key}={value:g}" for key, value in parameters.items() if usual.get(key) != value]
+    return name + (f"({', '.join(unusual)})" if unusual else "")
+
+
+def activation_label(name: str) -> str:
+    """Return how people write an activation that tables name so.
+
+    >>> activation_label("la_silu"), activation_label("la_silu(alpha=0.1)"), activation_label("mine")
+    ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'mine')
+    """
+    plain, bracket, parameters = name.partition("(")
+    label = SHEET[plain].label if plain in SHEET else plain
+    return f"{label} ({parameters}" if bracket else label
