@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that exist whole or not at all."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: to a temporary name beside it, synced, renamed, the folder synced."""
+    """Write `data` to a temporary file beside `path`, sync it, rename it to `path`, and sync the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -19,7 +19,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say what for
+            error.filename = str(path)  # the error of a full disk names no file
         raise
 
 
@@ -37,7 +37,7 @@ def sync_tree(folder: Path) -> None:
 
 def _sync(path: Path) -> None:
     if os.name != "posix":
-        return  # elsewhere a folder cannot be opened, and rename is durable enough
+        return  # on Windows a folder cannot be opened, and rename is durable enough
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

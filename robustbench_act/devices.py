@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Which device to compute on, and how many CPU cores to use."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from robustbench_act.errors import InputError
 
 
 def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
-    """Return the device for "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:i".
+    """Return the device for "auto" (CUDA if available, else the CPU), "cpu", "cuda" or "cuda:i".
 
-    A device that was asked for and is not there is an InputError, never a silent fallback; where the work is
-    done `elsewhere`, it need not be here.
+    A requested device that is missing is an InputError, never a silent fallback; if the work is done
+    `elsewhere`, this machine need not have it.
 
     >>> choose_device("cpu")
     device(type='cpu')
@@ -29,7 +29,7 @@ def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
 
 
 def at_hand(device: torch.device) -> torch.device:
-    """Return a device that this machine has: the CPU where the work is to be done elsewhere.
+    """Return the device if this machine has it, else the CPU: the work may be done elsewhere.
 
     >>> at_hand(torch.device("cpu"))
     device(type='cpu')
@@ -39,14 +39,14 @@ def at_hand(device: torch.device) -> torch.device:
 
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux says how many microseconds of each period a container may keep cores busy."""
+"""Where Linux states how many microseconds of each period a container may keep cores busy."""
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use: those it is bound to, no more than its quota."""
+    """Return how many CPU cores this process may use: those it is bound to, but no more than its quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         allowed, period = QUOTA.read_text().split()
         return max(1, min(bound, -(-int(allowed) // int(period))))
-    except (OSError, ValueError):  # no such file, or no limit: "max"
+    except (OSError, ValueError):  # no such file, or no limit ("max")
         return bound

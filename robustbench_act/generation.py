@@ -22,7 +22,7 @@ from robustbench_act.version import __version__
 Layout: TypeAlias = Literal["npy", "folders"]
 
 CHUNK = 256
-"""Images that are corrupted and held in memory at a time."""
+"""Images that are corrupted and held in memory at once."""
 
 _MANIFEST = "generated.json"
 
@@ -38,12 +38,11 @@ class Generation:
     suite
         Its corruptions must act on pixels.
     seed
-        Of the corruptions: the same pixels as in an evaluation with this seed.
+        Seed of the corruptions; an evaluation with it has the same pixels.
     layout
-        "npy": NAME.npy for each corruption, uint8 (severities x N, H, W, C), severity by severity, and
-        labels.npy, int64 (severities x N,), as CIFAR-10-C has them. "folders": NAME/SEVERITY/CLASS/FILE.png,
-        FILE the clean file's name or the id, as ImageNet-C has them, but lossless where that stores JPEG
-        files of quality 85.
+        "npy", as in CIFAR-10-C: NAME.npy for each corruption, uint8 (severities x N, H, W, C), severity by
+        severity, and labels.npy, int64 (severities x N,). "folders", as in ImageNet-C, but lossless (not JPEG
+        of quality 85): NAME/SEVERITY/CLASS/FILE.png, FILE the clean file's name or the id.
     """
 
     dataset: Dataset
@@ -55,19 +54,19 @@ class Generation:
         if self.layout not in get_args(Layout):
             raise InputError(f"Expected layout npy or folders, got {self.layout!r}.")
         if self.layout == "npy":
-            _ = self.dataset.known_labels  # they are stored beside the images
+            _ = self.dataset.known_labels  # they are stored next to the images
         else:
             stored_names(self.dataset)
         shifts = [cell.corruption for cell in self.suite.cells if cell.domain != "pixels"]
         if shifts:
             raise InputError(
                 f"Suite {self.suite.name!r}: {shifts[0]} acts on the normalised input of a network; "
-                "expected corruptions of pixels, which can be stored."
+                "expected corruptions of pixels: only these can be stored."
             )
 
     @property
     def size(self) -> int:
-        """Bytes of the pixels; the files of the folder layout are compressed and come out smaller."""
+        """Bytes of the pixels; the folder layout is compressed and takes less."""
         return len(self.suite.cells) * len(self.dataset) * math.prod(self.dataset.shape)
 
     def describe(self) -> dict[str, Any]:
@@ -98,10 +97,10 @@ def generate(
     device: torch.device | None = None,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> Path:
-    """Write a corrupted data set into the folder `out`, going on where a killed call of the same stopped.
+    """Write a corrupted data set into the folder `out`; a call that repeats a killed one continues it.
 
-    A file (layout "npy") or the folder of a cell (layout "folders") appears when it is complete; what is
-    there is not made again. `generated.json` says what the files are.
+    A file (layout "npy") or the folder of a cell (layout "folders") appears once it is complete, and is not
+    made again. `generated.json` describes the files.
 
     Parameters
     ----------
@@ -110,14 +109,14 @@ def generate(
     out
         An absent or empty folder, or one of the same generation.
     device
-        Where to corrupt; the CPU where left out.
+        Where to corrupt; by default the CPU.
     on_images
-        Called with each number of images done.
+        Called with the number of images in each finished batch.
 
     Raises
     ------
     InputError
-        Where `out` holds something else or another generation, or the disk has too little room.
+        If `out` holds something else or a different generation, or the disk has too little room.
 
     Examples
     --------
@@ -146,15 +145,15 @@ def _open(folder: Path, generation: Generation) -> None:
     if manifest.is_file():
         if manifest.read_text() != wanted:
             raise InputError(
-                f"{folder}: holds another generated data set (see {_MANIFEST}); choose another --out."
+                f"{folder}: holds a different generated data set (see {_MANIFEST}); choose another --out."
             )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists and holds no generated data set; choose another --out.")
+        raise InputError(f"{folder}: exists but is not a generated data set; choose another --out.")
     existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
     free = shutil.disk_usage(existing).free
     if generation.size > free:
-        raise InputError(f"{folder}: needs {generation.size:,} bytes, the disk has {free:,} left.")
+        raise InputError(f"{folder}: needs {generation.size:,} bytes, but the disk has {free:,} left.")
     write_atomically(manifest, wanted.encode())
 
 
@@ -219,8 +218,8 @@ def _write_folders(
         temporary = path.with_name(f".{path.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
         for chunk, images in _corrupted(generation, cell, device, on_images):
-            for image, (of, name) in zip(images, stored_names(chunk), strict=True):
-                file = temporary / of / f"{name}.png"
+            for image, (label, name) in zip(images, stored_names(chunk), strict=True):
+                file = temporary / label / f"{name}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)
         sync_tree(temporary)

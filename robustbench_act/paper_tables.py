@@ -1,4 +1,4 @@
-"""The layout of the LayerAct paper's Tables 6 to 17 for a run, with the published figures beside it."""
+"""A run in the layout of the LayerAct paper's Tables 6 to 17, next to the published figures."""
 
 from collections.abc import Iterator
 from importlib import resources
@@ -20,21 +20,21 @@ _PUBLISHED_WIDTH = "16"
 
 
 def layeract_table(run: Run) -> pd.DataFrame:
-    """Return a run as the paper has it: mean, standard deviation and significance over training seeds.
+    """Return a run as in the paper: mean, standard deviation and significance over training seeds.
 
     Parameters
     ----------
     run
-        With any corruptions; input shifts are left out, as the paper has none in these tables.
+        A run with any corruptions; input shifts are left out, as in the paper's tables.
 
     Returns
     -------
     DataFrame
         dataset, architecture, activation; source: "ours" or "published" (arXiv 2306.04940, Tables 6 to 13,
-        where it has the data set and the network); statistic: "mean" (Tables 6 and 7), "std" (Tables 8 to
+        if they cover the data set and the network); statistic: "mean" (Tables 6 and 7), "std" (Tables 8 to
         13, divisor k - 1), "p vs la_silu" and "p vs la_hardsilu" (Tables 14 to 17: paired by training seed,
-        see `statistics.compare_seeds`; not corrected for their number, as in the paper); seeds; clean, total
-        (mean over corruptions) and the groups, in % or as p-values, NaN where there is none; note.
+        see `statistics.compare_seeds`; not corrected for multiplicity, as in the paper); seeds; clean, total
+        (mean over corruptions) and the groups, in % or as p-values, NaN if there is none; note.
     """
     scores = _scores(run)
     ours = pd.DataFrame(_rows(scores), columns=_TABLE)
@@ -70,7 +70,7 @@ def _rows(scores: pd.DataFrame) -> Iterator[list[Any]]:
 
 
 def _significance(own: pd.DataFrame, other: pd.DataFrame) -> list[Any]:
-    """Return the number of seeds that both have, the p-value of each of COLUMNS, and a note."""
+    """Return the number of shared seeds, the p-value of each of COLUMNS, and a note."""
     seeds = own.index.intersection(other.index)
     if not len(seeds):
         return [0, *[np.nan] * len(COLUMNS), "no training seed in both"]
@@ -85,7 +85,7 @@ def _significance(own: pd.DataFrame, other: pd.DataFrame) -> list[Any]:
 
 
 def _published(ours: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's rows of the data sets and networks in `ours`, named as there."""
+    """Return the paper's rows of the data sets and networks in `ours`, under the names used there."""
     file = resources.files("robustbench_act") / "assets" / "layeract-tables.csv"
     with file.open(encoding="utf-8") as text:
         figures = pd.read_csv(text)
@@ -97,7 +97,7 @@ def _published(ours: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published_name(architecture: str) -> str:
-    """Return the paper's name of a network, "" where it is another one.
+    """Return the paper's name of a network; "" if the paper does not have it.
 
     >>> _published_name("cifar:resnet20?width=16"), _published_name("cifar:resnet20?width=8")
     ('resnet20', '')

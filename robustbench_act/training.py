@@ -1,8 +1,8 @@
 """Train a grid of activations x training seeds with the papers' recipe, scaled.
 
 The recipe of LayerAct (arXiv 2306.04940) for CIFAR: SGD with momentum 0.9, weight decay 1e-4, learning rate
-0.1, divided by 10 after 1/2 and 3/4 of the iterations, batches of 128, He initialisation; pad-and-crop with
-horizontal flips where `augment` asks for it.
+0.1, divided by 10 after 1/2 and 3/4 of the iterations, batches of 128, He initialisation; random crops and
+flips with `augment`.
 """
 
 import io
@@ -41,11 +41,11 @@ class Recipe:
     epochs
         Passes over the training images.
     batch_size
-        Images in one step; the last, smaller batch of an epoch is left out where there is a full one.
+        Images in one step; the last, smaller batch of an epoch is dropped unless it is the only one.
     lr, momentum, weight_decay
-        Of stochastic gradient descent; lr falls to a tenth after 1/2 and again after 3/4 of all steps.
+        Settings of gradient descent; lr falls to a tenth after 1/2 and again after 3/4 of all steps.
     augment
-        "none", "crop" (pad 4, crop back at random) or "crop-flip" (and flip half of the images).
+        "none", "crop" (pad by 4, crop back at random) or "crop-flip" (also flip half of the images).
     """
 
     epochs: int = 2
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def track(self) -> Path:
-        """Where what is tracked while it trains goes: beside the checkpoint."""
+        """The table of layers tracked during training, beside the checkpoint."""
         return self.path.with_suffix(".track.parquet")
 
 
@@ -104,11 +104,11 @@ def train_checkpoint(
 ) -> Spec:
     """Train one network, write its checkpoint and return its spec with the clean accuracy.
 
-    `track` names epochs (0: before the first) after which the activation layers are probed; their table goes
-    to `job.track` (see `probe_epoch`) and changes nothing in the training.
+    `track` lists epochs (0: before the first) after which the activation layers are probed. Their table goes
+    to `job.track` (see `probe_epoch`); probing does not change the training.
 
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
-    trained before; the global random state is left as it was. An InputError where the loss is not finite.
+    trained before; the global random state is left as it was. An InputError if the loss is not finite.
     """
     channels, classes = train.shape[0], train.known_class_count
     model = _fresh_model(architecture, job, classes=classes, channels=channels).to(device)
@@ -147,19 +147,17 @@ def train_checkpoint(
 
 
 def _shown(train: Dataset) -> dict[str, Any]:
-    """Return what the spec says of how pictures were shown: a square from their centre, or nothing."""
+    """Return the spec's fields for a training set of centre-cropped pictures; none for other sets."""
     view = train.view
-    return (
-        {} if view is None or not view.crop else {"resize": view.resize, "interpolation": view.interpolation}
-    )
+    return {"resize": view.resize, "interpolation": view.interpolation} if view and view.crop else {}
 
 
 def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.device) -> pd.DataFrame:
-    """Return what the layers do on a clean sample after an epoch, a row for each layer.
+    """Probe the layers on a clean sample after an epoch; return a row for each layer.
 
     Columns: epoch, layer, index, elements, n, MEAN_COLUMNS, SLOPE_COLUMNS and SIGNAL_COLUMNS in evaluation
     mode, and gradient_variance in training mode, all images in one batch. Both papers show them over
-    training. The model's state and mode are as before afterwards.
+    training. The model's state and mode are left as they were.
     """
     inputs, labels = (
         normalise(sample.images.to(device), sample.mean, sample.std),
@@ -175,7 +173,7 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
 
 
 def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
-    """Return the epochs that a list names, sorted.
+    """Return the epochs in a comma-separated list, sorted.
 
     >>> parse_epochs("last,0,1", 20), parse_epochs("all", 3)
     ((0, 1, 20), (0, 1, 2, 3))
@@ -191,9 +189,9 @@ def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
 
 
 def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, tracked: bool = False) -> bool:
-    """Tell whether the job's file is there with the same recipe and data; another recipe is an InputError.
+    """Tell whether the job's file exists; an InputError if its recipe, architecture or data differ.
 
-    With `tracked` the table beside it has to be there too.
+    With `tracked`, its table has to exist too.
     """
     if not job.path.exists() or (tracked and not job.track.exists()):
         return False
@@ -203,7 +201,7 @@ def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, t
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
-                f"{job.path}: was trained with another {key} ({found.get(key)!r}, now {value!r}); "
+                f"{job.path}: was trained with {key} {found.get(key)!r}, not {value!r}; "
                 "choose another --out or remove it."
             )
     return True

@@ -1,4 +1,4 @@
-"""Functions of the user's own, named as package.module:function."""
+"""Users' own functions, named as package.module:function."""
 
 import importlib
 import re
@@ -23,18 +23,18 @@ def is_factory(text: str) -> bool:
 
 
 def find_factory(text: str, *, what: str, names: Iterable[str] = ()) -> Callable[..., Any]:
-    """Return the function that package.module:function names; the working folder is searched too.
+    """Return the function that package.module:function names; its module may be in the working folder.
 
     Raises
     ------
     InputError
-        Where there is none; `what` says what was asked for, `names` what else could have been meant.
+        If there is none. The message begins with `what`, and suggests one of `names` if it is near.
     """
     match = _NAME.fullmatch(text)
     if match is None:
         raise InputError(f"{what} {text!r}: expected package.module:function.")
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # so that a file beside the user is found, as with `python -m`
+        sys.path.insert(0, str(Path.cwd()))  # files in the working folder are found, as by `python -m`
     module = match["module"]
     try:
         found = getattr(importlib.import_module(module), match["function"])
@@ -42,22 +42,24 @@ def find_factory(text: str, *, what: str, names: Iterable[str] = ()) -> Callable
         nearest = get_close_matches(module, [*names, *(path.stem for path in Path.cwd().glob("*.py"))], n=1)
         near = f" Did you mean {nearest[0]!r}?" if nearest else ""
         near = f" Write {module.removesuffix('.py')}:{match['function']}." if module.endswith(".py") else near
-        raise InputError(f"{what} {text!r}: {error}, looked for in {Path.cwd()} too.{near}") from error
+        raise InputError(f"{what} {text!r}: {error}, also looked in {Path.cwd()}.{near}") from error
     except AttributeError as error:
         raise InputError(f"{what} {text!r}: {error}.") from error
     except (Exception, SystemExit) as error:  # it is the user's code: anything may go wrong in it
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{what} {text!r}: importing {module} raised {said}") from error
+        raise InputError(f"{what} {text!r}: importing {module} raised {_one_line(error)}") from error
     if not callable(found):
         raise InputError(f"{what} {text!r}: {match['function']} is not a function.")
     return found  # type: ignore[no-any-return]
 
 
 def call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any], *, what: str) -> Any:
-    """Return what a user's function returns; whatever it raises is an InputError that says it."""
+    """Call a user's function and return its result; an InputError quotes whatever it raises."""
     try:
         return factory(**arguments)
     except (Exception, SystemExit) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{what}: the call with ({given}) raised {said}") from error
+        raise InputError(f"{what}: the call with ({given}) raised {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

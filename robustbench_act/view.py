@@ -14,18 +14,18 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 @dataclass(frozen=True)
 class View:
-    """How a picture becomes an image of a fixed size: resized, then its centre cut out.
+    """How a picture becomes an image of a fixed size: it is resized, then its centre is cut out.
 
     Attributes
     ----------
     resize
-        Pixels of the shorter side, or None: not resized. As `torchvision.transforms.Resize`, antialiased.
+        Shorter side in pixels, antialiased as by `torchvision.transforms.Resize`; None: not resized.
     crop
-        Pixels of the sides of the square in the centre, or None: all of it.
+        Side of the central square in pixels; None: not cropped.
     interpolation
         "nearest", "bilinear", "bicubic" or "lanczos".
     source
-        Who says so, for the record.
+        Where the setting comes from, for the record.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class View:
             raise unknown_name("interpolation", self.interpolation, INTERPOLATIONS)
         for side in (self.resize, self.crop):
             if side is not None and side < 1:
-                raise InputError(f"Expected a size of at least 1 pixel to resize to or to crop, got {side}.")
+                raise InputError(f"Expected resize and crop of at least 1 pixel, got {side}.")
 
     def __str__(self) -> str:
         resized = f"resized to {self.resize}, " if self.resize else ""
@@ -51,18 +51,18 @@ class View:
         return f"{resized}{cropped}{self.interpolation}" if resized or cropped else "as it is"
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size (H, W) that a picture of this size gets."""
+        """Return the size (H, W) of a picture of this size after the view."""
         return (self.crop, self.crop) if self.crop else self.resized(height, width)
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size (H, W) that it has before its centre is cut out."""
+        """Return the size (H, W) after resizing, before the crop."""
         if not self.resize:
             return height, width
         long = int(self.resize * max(height, width) / min(height, width))
         return (self.resize, long) if height <= width else (long, self.resize)
 
     def apply(self, picture: Image.Image) -> Image.Image:
-        """Return the picture as it is shown."""
+        """Return the picture resized and cropped."""
         height, width = self.resized(picture.height, picture.width)
         if height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise ValueError(f"{picture.height} x {picture.width} pixels become {height} x {width}")
@@ -73,5 +73,5 @@ class View:
             return picture
         if min(picture.size) < self.crop:
             width, height = picture.size
-            raise ValueError(f"{height} x {width} pixels, fewer than the centre of {self.crop} x {self.crop}")
+            raise ValueError(f"{height} x {width} pixels, smaller than the crop of {self.crop} x {self.crop}")
         return transforms.center_crop(picture, [self.crop, self.crop])  # type: ignore[no-any-return]

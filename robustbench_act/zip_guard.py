@@ -1,21 +1,21 @@
-"""Zip archives from anywhere, looked at before anything unpacks them."""
+"""Zip archives from anywhere, checked before anything unpacks them."""
 
 import zipfile
 from pathlib import Path
 
 from robustbench_act.errors import first_line
 
-_LARGE = 2**28  # bytes; what unpacks to less is no danger
-_EXPANSION = 200  # times its size: photographs shrink by 2, drawings by 20, bombs by 1,000
+_LARGE = 2**28  # bytes; archives that unpack to less are harmless
+_EXPANSION = 200  # times the packed size: photographs shrink 2-fold, drawings 20-fold, bombs 1,000-fold
 
 
 def member_names(path: Path) -> list[str]:
-    """Return the names of an archive's members, none where the file is no archive.
+    """Return the names of an archive's members; none if the file is not an archive.
 
     Raises
     ------
     ValueError
-        Where the archive is damaged, or would unpack to far more than its size.
+        If the archive is damaged, or would unpack to far more than its size.
     """
     try:
         if not zipfile.is_zipfile(path):

@@ -16,7 +16,7 @@ _UNSURE = (ast.Try, ast.BoolOp, ast.Match)
 
 @dataclass(frozen=True)
 class Calls:
-    """Least and greatest number of calls in one pass; `most` is infinite where they cannot be counted."""
+    """Least and greatest number of calls in one pass; `most` is infinite if they cannot be counted."""
 
     least: float
     most: float
@@ -37,7 +37,7 @@ _NONE, _ONE, _UNCOUNTABLE = Calls(0, 0), Calls(1, 1), Calls(0, math.inf)
 
 
 def count_calls(owner: nn.Module, name: str) -> Calls:
-    """Return how often `owner.forward` calls `owner.<name>`; never, where its source does not name it."""
+    """Return how often `owner.forward` calls `owner.<name>`; 0 if its source does not name it."""
     if type(owner).forward is nn.Sequential.forward:
         return _ONE
     return _Counter(owner, name).of_function(owner.forward)
@@ -90,7 +90,7 @@ class _Counter:
         return _NONE.either(calls) if isinstance(node, _UNSURE) else calls
 
     def _test(self, node: ast.expr, code: Code) -> Calls:
-        """Count in a condition, where `self.act`, `not self.act` and `self.act is None` are no calls."""
+        """Count in a condition: `self.act`, `not self.act` and `self.act is None` are not calls."""
         while isinstance(node, ast.UnaryOp):
             node = node.operand
         if isinstance(node, ast.BoolOp):
@@ -106,7 +106,7 @@ class _Counter:
         return arguments + (self.of_function(method) if method else self._node(node.func, code))
 
     def _attribute(self, node: ast.Attribute, code: Code) -> Calls:
-        """Count where an attribute is read but not called: an alias, an argument, a property."""
+        """Count for an attribute that is read but not called: an alias, an argument, a property."""
         if self_attribute(node, code) == self.name:
             return _UNCOUNTABLE
         method = method_of(node, code, self.owner)

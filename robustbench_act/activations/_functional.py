@@ -1,4 +1,4 @@
-"""Find activations that a network calls as functions, where there is no module to replace."""
+"""Find activations that a network calls as functions, so that there is no module to replace."""
 
 import ast
 import functools
@@ -18,7 +18,7 @@ _PLAIN_NAMES = (
     "threshold",
 )
 _NAMES = (*_PLAIN_NAMES, *(f"{name}_" for name in _PLAIN_NAMES))
-# By identity, since what a module holds need not be hashable.
+# By identity, since a module may hold objects that are not hashable.
 _FUNCTIONS = {
     id(getattr(space, name)): getattr(space, name)
     for space in (F, torch, torch._C._nn)
@@ -30,7 +30,7 @@ _TENSOR_METHODS = frozenset(name for name in _NAMES if hasattr(Tensor, name))
 
 
 def is_activation_function(function: object) -> bool:
-    """Tell whether a function of torch, or a method of a tensor, is a hidden nonlinearity: F.relu, x.tanh_.
+    """Tell whether a torch function or tensor method is a hidden nonlinearity: F.relu, x.tanh_.
 
     The names are those of the modules that `activation_layers` lists.
 
@@ -41,12 +41,12 @@ def is_activation_function(function: object) -> bool:
 
 
 def check_modules_only(model: nn.Module) -> None:
-    """Raise where an activation in a network's forward passes is a function instead of a module.
+    """Raise if an activation in a network's forward passes is a function instead of a module.
 
     Raises
     ------
     InputError
-        Naming the class, the function, the file and the line.
+        Names the class, the function, the file and the line.
     """
     seen: set[object] = set()
     for path, module in model.named_modules():
@@ -74,7 +74,7 @@ def _is_function(value: object) -> bool:
 
 
 def _functional(module: nn.Module) -> Iterator[tuple[Code, ast.expr]]:
-    """Yield where the forward pass has F.relu, a self.f that holds F.relu, x.relu() or nn.ReLU()."""
+    """Yield each place in the forward pass with F.relu, a self.f that holds it, x.relu() or nn.ReLU()."""
     for code in reachable(module):
         for node in ast.walk(code.node):
             if isinstance(node, ast.Attribute | ast.Name):

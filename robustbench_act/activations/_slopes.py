@@ -25,13 +25,13 @@ _KNOWN: dict[object, Function] = {F.relu: _relu_slope, torch.relu: _relu_slope, 
 
 
 def function_slope(f: Function, x: Tensor) -> Tensor:
-    """Return f'(x) of an element-wise f, of the shape and dtype of x; f may work in place."""
+    """Return f'(x) of an element-wise f in the shape and dtype of x; f may work in place."""
     known = _KNOWN.get(f)
     return known(x) if known else _slope_by_autograd(f, x)
 
 
 def _slope_by_autograd(f: Function, x: Tensor) -> Tensor:
-    # Backward, not forward mode: the first use of that warns of torch's own deprecated code.
+    # Backward, not forward mode: forward mode warns of torch's own deprecated code on first use.
     def checked(copy: Tensor) -> Tensor:
         y = f(copy.clone())
         if not isinstance(y, Tensor):

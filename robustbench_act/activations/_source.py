@@ -1,6 +1,6 @@
 """Read the source of a module's forward pass: which functions and methods take part in it.
 
-Works on syntax trees, so no input is needed. What has no source (built-in or scripted code) says nothing.
+Works on syntax trees, so no input is needed. Code without source (built-in or scripted) is skipped.
 """
 
 import ast
@@ -33,7 +33,7 @@ class Code:
 
     @property
     def names(self) -> dict[str, object]:
-        """The names that the function takes from around it: globals, then its closure."""
+        """The names that the function takes from outside: globals, then its closure."""
         function = self.function
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         return {**function.__globals__, **{name: _contents(cell) for name, cell in cells}}
@@ -48,7 +48,7 @@ def _contents(cell: CellType) -> object | None:
 
 @functools.lru_cache(maxsize=64)
 def _functions(text: str) -> dict[int, FunctionNode]:
-    """Return the functions of a file by the line on which they, or their first decorator, begin."""
+    """Return the functions of a file by the line on which they or their first decorator begin."""
     found: dict[int, FunctionNode] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, FunctionNode):
@@ -64,7 +64,7 @@ def _plain(function: object) -> object:
 
 
 def code_of(function: object) -> Code | None:
-    """Return the code of a function or method; None where there is no source."""
+    """Return the code of a function or method; None if there is no source."""
     function = _plain(function)
     if not isinstance(function, FunctionType):
         return None
@@ -78,7 +78,7 @@ def code_of(function: object) -> Code | None:
 
 
 def resolve(node: ast.AST, code: Code) -> object | None:
-    """Return the object that a dotted name means around the function; None for names of its own."""
+    """Return the object that a dotted name means outside the function; None for its local names."""
     if isinstance(node, ast.Attribute):
         return getattr(resolve(node.value, code), node.attr, None)
     if isinstance(node, ast.Name) and node.id not in code.function.__code__.co_varnames:
@@ -87,7 +87,7 @@ def resolve(node: ast.AST, code: Code) -> object | None:
 
 
 def self_attribute(node: ast.AST, code: Code) -> str | None:
-    """Return x where the node reads `self.x`."""
+    """Return x if the node reads `self.x`."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return node.attr if node.value.id == code.self_name else None
     return None
@@ -112,7 +112,7 @@ def _is_super(node: ast.AST) -> bool:
 
 
 def reachable(module: nn.Module) -> Iterator[Code]:
-    """Yield the code of `forward` and of all that it mentions: own methods and functions outside torch."""
+    """Yield the code of `forward`, and of every method of the module and function outside torch it uses."""
     pending: list[object] = [module.forward]
     seen: set[FunctionType] = set()
     while pending:

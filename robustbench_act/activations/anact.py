@@ -16,45 +16,45 @@ from robustbench_act.errors import InputError
 class NormalizedActivation(nn.Module):
     """(lambda + b(a)) * (f(x) - mu): an activation f, normalised by running averages over mini-batches.
 
-    Two ratios tell what f does to the variance of signals and of gradients,
+    Two ratios measure what f does to the variance of signals and of gradients,
 
         rho = E[f(x)^2] / Var(x)      rho' = E[f'(x)^2]
 
         lambda = sqrt((rho + rho') / (2 rho rho'))      b(a) = bound * tanh(a)
 
-    mu, rho and rho' are exponential averages of E[f(x)] and of these ratios, taken over all elements of each
-    training batch. In training they are updated first and used then; in evaluation they are only used. No
-    gradient flows through them. a is one learnable scalar, 0 at the start.
+    mu, rho and rho' are exponential averages of E[f(x)] and of these ratios, over all elements of each
+    training batch. In training they are updated, then used; in evaluation they are only used. No gradient
+    flows through them. a is one learnable scalar, initially 0.
 
-    Choices where the paper leaves them open:
+    Choices that the paper leaves open:
 
     - The first batch initialises the averages. Before it (mu = 0, lambda = 1) the module is f itself.
-    - Clipping: a batch's rho and rho' enter the average clipped to `clip` times the running value. What an
-      outlier has beyond that is not taken: it moves the average by 2% at most (momentum 0.9), and a lasting
-      jump is followed, by 2% per batch. Discarding the batch would freeze the average for good after a jump.
+    - Clipping: a batch's rho and rho' enter the average clipped to `clip` times the running value, so an
+      outlier moves the average by 2% at most (momentum 0.9), and the average follows a lasting jump by 2%
+      per batch. Discarding such batches instead would freeze the average for good after a jump.
     - mu has no scale of its own (it may be 0 or change its sign), so it is averaged unclipped.
-    - A batch that tells nothing is left out of all three averages: empty, not finite, without variance, or
-      with rho or rho' outside [eps, 1 / eps] (a layer that is dead for this batch).
+    - Uninformative batches are left out of all three averages: empty, not finite, without variance, or with
+      rho or rho' outside [eps, 1 / eps] (the layer is dead for this batch).
 
     Parameters
     ----------
     f : callable or nn.Module
-        Element-wise and differentiable. f' is known for ReLU and SiLU, taken by autograd for any other.
+        Element-wise and differentiable. f' is known for ReLU and SiLU; autograd computes any other.
     momentum : float
-        Share of the old value in an average, in [0, 1).
+        Weight of the old value in an average, in [0, 1).
     bound : float
         Bound of b(a), not negative.
     clip : tuple of float
         Least and greatest factor, around 1.
     eps : float
-        See above, in (0, 1).
+        See above; in (0, 1).
 
     Attributes
     ----------
     mu, rho, rho_prime : Tensor
-        Running averages; scalar buffers, so part of the state_dict.
+        Running averages: scalar buffers, so part of the state_dict.
     initialized : Tensor
-        Whether a batch has been seen; boolean scalar buffer.
+        Whether a batch has been seen: a boolean scalar buffer.
     scale : nn.Parameter
         The learnable scalar a.
 
@@ -65,8 +65,7 @@ class NormalizedActivation(nn.Module):
 
     Notes
     -----
-    Input of any shape and floating dtype, output alike; the statistics are computed in float32 at least.
-    Source: arXiv 2208.13315.
+    Input of any shape and floating dtype; output of the same. Statistics are computed in float32 at least.
 
     Examples
     --------
@@ -125,34 +124,34 @@ class NormalizedActivation(nn.Module):
         return torch.sqrt((self.rho + self.rho_prime) / (2 * self.rho * self.rho_prime))
 
     def slope(self, x: Tensor) -> Tensor:
-        """Return d out / d x, element by element, as evaluation has it: (lambda + b(a)) * f'(x)."""
+        """Return d out / d x, element by element, in evaluation mode: (lambda + b(a)) * f'(x)."""
         gain = self.gain() + self.bound * torch.tanh(self.scale)
         return gain.detach().to(x.dtype) * function_slope(self.f, x)
 
     @torch.no_grad()
     def _update(self, x: Tensor, y: Tensor) -> None:
-        """Average the statistics of a batch, x and y = f(x), into the running values."""
+        """Update the running averages with the statistics of a batch, x and y = f(x)."""
         wide = torch.promote_types(x.dtype, torch.float32)
         x, y = x.to(wide), y.to(wide)
         mu = y.mean()
         rho = y.square().mean() / (x - x.mean()).square().mean()
         rho_prime = function_slope(self.f, x).square().mean()
         # No branch: it would make the device wait for the host. Comparisons with NaN are false.
-        telling = self._within(rho) & self._within(rho_prime)
+        informative = self._within(rho) & self._within(rho_prime)
         first = ~self.initialized
         for running, batch in ((self.rho, rho), (self.rho_prime, rho_prime)):
             clipped = batch.clamp(self.clip[0] * running, self.clip[1] * running)
-            self._average(running, torch.where(first, batch, clipped), telling)
-        self._average(self.mu, mu, telling)
-        self.initialized.logical_or_(telling)
+            self._average(running, torch.where(first, batch, clipped), informative)
+        self._average(self.mu, mu, informative)
+        self.initialized.logical_or_(informative)
 
     def _within(self, ratio: Tensor) -> Tensor:
         return (ratio >= self.eps) & (ratio <= 1 / self.eps)
 
-    def _average(self, running: Tensor, batch: Tensor, telling: Tensor) -> None:
+    def _average(self, running: Tensor, batch: Tensor, informative: Tensor) -> None:
         averaged = torch.lerp(batch, running.to(batch.dtype), self.momentum)
         mixed = torch.where(self.initialized, averaged, batch)
-        running.copy_(torch.where(telling, mixed, running))
+        running.copy_(torch.where(informative, mixed, running))
 
     def extra_repr(self) -> str:
         """Return the parameters as `repr` shows them."""
@@ -161,7 +160,7 @@ class NormalizedActivation(nn.Module):
 
 
 class NReLU(NormalizedActivation):
-    """ANAct around ReLU; parameters and behaviour of `NormalizedActivation`.
+    """ANAct with ReLU; parameters and behaviour of `NormalizedActivation`.
 
     Examples
     --------
@@ -181,7 +180,7 @@ class NReLU(NormalizedActivation):
 
 
 class NSwish(NormalizedActivation):
-    """ANAct around Swish (SiLU); parameters and behaviour of `NormalizedActivation`.
+    """ANAct with Swish (SiLU); parameters and behaviour of `NormalizedActivation`.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""LayerAct: gates that see the input normalised over its layer, saving its input alone.
+"""LayerAct: gates that see the input normalised over its layer; only the input is saved for backward.
 
 For one sample with input y of D elements and a gate s,
 
     n = (y - mean(y)) / sqrt(var(y) + alpha)        a = y * s(n)
 
-where the variance is the unbiased one (divisor D - 1). With c = (D - 1) / D this is
+with the unbiased variance (divisor D - 1). With c = (D - 1) / D this is
 n = sqrt(c) * layer_norm(y, eps=alpha * c): PyTorch's fused kernel does the work.
 
 Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
@@ -29,7 +29,7 @@ class _SigmoidGate:
 
     @staticmethod
     def squash_(m: Tensor) -> Tensor:
-        """Return the gate s of m, in the place of m."""
+        """Return the gate s of m, written over m."""
         return m.sigmoid_()
 
     @staticmethod
@@ -45,12 +45,12 @@ class _HardSigmoidGate:
 
     @staticmethod
     def squash_(m: Tensor) -> Tensor:
-        """Return the gate s of m, in the place of m."""
+        """Return the gate s of m, written over m."""
         return nn.functional.hardtanh(m, 0, 1, inplace=True)
 
     @staticmethod
     def chain(upstream: Tensor, s: Tensor) -> Tensor:
-        """Return upstream * ds/dm; where s is 0 or 1, m lay outside, and the derivative is 0."""
+        """Return upstream * ds/dm, which is 0 for s = 0 and s = 1: m was clipped there."""
         return cast(Tensor, _aten.hardtanh_backward(upstream, s, 0, 1))
 
 
@@ -58,12 +58,12 @@ _Gate = type[_SigmoidGate] | type[_HardSigmoidGate]
 
 
 def _widened(y: Tensor) -> Tensor:
-    """Return y in float32 where it is narrower, so that statistics accumulate in float32 on every device."""
+    """Return y in float32 if it is narrower, so that statistics accumulate in float32 on every device."""
     return y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
 
 
 def _normalize(y: Tensor, alpha: float, gate: _Gate) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return m = scale * n + shift for rows of y (N, D), their means and reciprocal deviations, the weight.
+    """Return m = scale * n + shift for rows of y (N, D), their means, reciprocal deviations and the weight.
 
     The weight (D,) holds scale * sqrt(c), so that the kernel writes m in one pass.
     """
@@ -78,8 +78,8 @@ def _normalize(y: Tensor, alpha: float, gate: _Gate) -> tuple[Tensor, Tensor, Te
 class _Gated(torch.autograd.Function):
     """y * s(n) for the rows of y (N, D).
 
-    Saves y alone: recomputing n costs less than reading it back from memory. The backward pass is made of
-    differentiable operations, so that higher derivatives are exact as well.
+    Saves only y: recomputing n costs less than reading it back from memory. The backward pass consists of
+    differentiable operations, so higher derivatives are exact too.
     """
 
     generate_vmap_rule = True
@@ -108,7 +108,7 @@ class _Gated(torch.autograd.Function):
         return torch.addcmul(grad_y, grad_wide, s).to(y.dtype), None, None
 
 
-# From (N, C, ...) to the order in which a channels_last tensor lies in memory, and back.
+# From (N, C, ...) to the memory order of a channels_last tensor, and back.
 _CHANNELS_LAST = {
     torch.channels_last: ((0, 2, 3, 1), (0, 3, 1, 2)),
     torch.channels_last_3d: ((0, 2, 3, 4, 1), (0, 4, 1, 2, 3)),
@@ -124,7 +124,7 @@ def _memory_order(y: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 
 
 class LayerAct(nn.Module):
-    """y * s(n), with the checks and the memory formats; the subclasses name the gate."""
+    """y * s(n), with the checks and the memory formats; subclasses name the gate."""
 
     _gate: ClassVar[_Gate]
 
@@ -141,7 +141,7 @@ class LayerAct(nn.Module):
                 f"{type(self).__name__} expects floats (N, ...) with at least 2 elements per sample "
                 f"(one has no unbiased variance), got {y.dtype} of shape {tuple(y.shape)}."
             )
-        # Mean and variance do not ask in which order the elements come, so channels_last needs no copy.
+        # Mean and variance do not depend on the order of the elements, so channels_last needs no copy.
         order = _memory_order(y)
         if order is None:
             return self._gated(y.contiguous())
@@ -150,7 +150,7 @@ class LayerAct(nn.Module):
 
     @torch.no_grad()
     def slope(self, y: Tensor) -> Tensor:
-        """Return d a_i / d y_i of every element, the diagonal of a sample's Jacobian; float32 at least.
+        """Return d a_i / d y_i of every element, the diagonal of a sample's Jacobian, in float32 at least.
 
         s(n_i) + y_i s'(n_i) ((D - 1) / D - n_i^2 / (D - 1)) / sqrt(var(y) + alpha)
         """
@@ -158,7 +158,7 @@ class LayerAct(nn.Module):
         d = rows.shape[1]
         m, _, rstd, _ = _normalize(rows, self.alpha, self._gate)
         n = (m - self._gate.shift) / self._gate.scale
-        reciprocal = rstd.view(-1, 1) * math.sqrt((d - 1) / d)  # of the root above: rstd has D for D - 1
+        reciprocal = rstd.view(-1, 1) * math.sqrt((d - 1) / d)  # of the root above; rstd divides by D
         s = self._gate.squash_(m)
         gate_slope = self._gate.chain(torch.full_like(s, self._gate.scale), s)
         own = ((d - 1) / d - n.square() / (d - 1)) * reciprocal
@@ -176,8 +176,8 @@ class LASiLU(LayerAct):
     """LA-SiLU: y * sigmoid(n), n the input normalised over all dimensions but the batch.
 
     n = (y - mean(y)) / sqrt(var(y) + alpha), with the unbiased variance of the sample's D elements. The
-    backward pass is the exact derivative; the authors' code returns an approximation of it, which divides one
-    mean by D instead of D - 1. No state and nothing to learn; training and evaluation do the same.
+    backward pass is the exact derivative; the authors' code approximates it, dividing one mean by D instead
+    of D - 1. Nothing is learnt or kept; training and evaluation modes agree.
 
     Parameters
     ----------
@@ -191,9 +191,8 @@ class LASiLU(LayerAct):
 
     Notes
     -----
-    Input (N, ...) of any floating dtype and memory format, output alike; narrow dtypes are widened to float32
-    inside. Works under autocast, torch.compile and vmap; no forward-mode derivative.
-    Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
+    Input (N, ...) of any floating dtype and memory format; output of the same. Narrow dtypes are widened to
+    float32 inside. Works under autocast, torch.compile and vmap; no forward-mode derivative.
 
     Examples
     --------
@@ -209,25 +208,8 @@ class LASiLU(LayerAct):
 class LAHardSiLU(LayerAct):
     """LA-HardSiLU: y * clip(n / 6 + 1 / 2, 0, 1), n the input normalised over all dimensions but the batch.
 
-    As `LASiLU`, with the piecewise linear gate. (The authors' published class raises a TypeError; this is the
-    formula of the paper.)
-
-    Parameters
-    ----------
-    alpha : float
-        Positive; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
-
-    Raises
-    ------
-    InputError
-        On an alpha that is not positive and finite; in `forward` on fewer than 2 elements per sample.
-
-    Notes
-    -----
-    Input (N, ...) of any floating dtype and memory format, output alike; narrow dtypes are widened to float32
-    inside. Works under autocast, torch.compile and vmap; no forward-mode derivative. At n = -3 and n = 3 the
-    gate's derivative is taken as 0.
-    Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
+    As `LASiLU`, with the piecewise linear gate; its derivative at n = -3 and n = 3 is taken as 0. (The
+    authors' published class raises a TypeError; this is the formula of the paper.)
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What an activation layer is, and one activation for each call of a shared one."""
+"""Activation layers, and one activation for each call of a shared one."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
@@ -12,7 +12,7 @@ from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
 from robustbench_act.errors import InputError
 
-# Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) are none.
+# Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) do not count.
 ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     nn.CELU,
     nn.ELU,
@@ -37,8 +37,7 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     NormalizedActivation,
 )
 
-
-# Those whose slope `function_slope` knows.
+# The modules whose slope `function_slope` knows.
 _FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
 
 
@@ -48,9 +47,9 @@ def is_activation(module: nn.Module) -> bool:
 
 
 def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
-    """Return d a_i / d x_i of every element, in evaluation mode: of the shape of x, float32 at least.
+    """Return d a_i / d x_i of every element in evaluation mode: in the shape of x, float32 at least.
 
-    For LayerAct, where an output depends on all inputs of its sample, this is the diagonal of the Jacobian.
+    A LayerAct output depends on all inputs of its sample; its slope is the diagonal of the Jacobian.
 
     Parameters
     ----------
@@ -79,9 +78,9 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (path, module) of each activation layer of a network, in module order, each module once.
 
-    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates are none (Sigmoid,
-    Hardsigmoid, Softmax, GLU and their like), so in a squeeze-and-excitation block the inner ReLU or SiLU
-    counts and its sigmoid does not; nor is the function inside a `NormalizedActivation` one. The modules of a
+    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates (Sigmoid,
+    Hardsigmoid, Softmax, GLU, ...) do not count, so in a squeeze-and-excitation block the inner ReLU or SiLU
+    counts and its sigmoid does not; nor does the function inside a `NormalizedActivation`. The modules of a
     `PerCall` count one by one.
 
     Examples
@@ -107,9 +106,9 @@ def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, n
 class PerCall(nn.ModuleList):
     """One activation for each call of a shared module: the first call goes to the first, and so on.
 
-    Stands where a network calls one activation module several times in a forward pass of its owner, and each
-    call has to learn and average on its own. `RestartCalls`, a hook on the owner, begins anew at each of the
-    owner's passes, so that a pass cut short by an exception leaves no trace.
+    Replaces a module that its owner calls several times in a forward pass, when each call has to learn and
+    average on its own. `RestartCalls`, a hook on the owner, restarts the count at each of the owner's passes,
+    so a pass cut short by an exception leaves no trace.
 
     Raises
     ------
@@ -134,7 +133,7 @@ class PerCall(nn.ModuleList):
         self._next = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activation whose turn it is, applied to x."""
+        """Apply the activation whose turn it is to x."""
         turn = self._next
         if turn >= len(self):
             raise InputError(

@@ -19,7 +19,7 @@ from robustbench_act.errors import InputError
 class _Place:
     """A place that holds an activation, `parent.<name>`, at `path` from the network.
 
-    `owner` is the nearest module around it that has a forward pass, at `owner_path`.
+    `owner`, at `owner_path`, is the nearest module around it that has a forward pass.
     """
 
     parent: nn.Module
@@ -34,20 +34,20 @@ class _Place:
 
 
 def replace_activations(model: nn.Module, name: str, /, **parameters: object) -> nn.Module:
-    """Replace every activation layer of a network by a fresh one, and return the network.
+    """Replace every activation layer of a network with a fresh one, and return the network.
 
-    What counts is what `activation_layers` lists: the hidden nonlinearities of torch.nn and of this package.
-    Gates and normalisers (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU) stay, so in a
-    squeeze-and-excitation block the inner ReLU or SiLU is replaced and the sigmoid is not. An activation of a
-    user's own class is not known as one and stays, unless it calls a function such as F.relu: an error.
+    Activation layers are those that `activation_layers` lists: the hidden nonlinearities of torch.nn and of
+    this package. Gates and normalisers (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU) stay, so in a
+    squeeze-and-excitation block the inner ReLU or SiLU is replaced and the sigmoid is not. Activations of
+    your own classes are not recognised and stay; those that call a function such as F.relu are an error.
 
     The network itself is changed; training mode, device and dtype stay as they are. The new layers never work
-    in place. After an error the network is as it was.
+    in place. After an error the network is unchanged.
 
-    A module that is called several times in a forward pass becomes one module for each call where the new
-    activation learns or averages (prelu, nrelu, nswish), held together by a `PerCall`; any other is shared by
-    the calls. The calls are counted in the source of the module that holds it. Where that does not name them
-    (an `nn.ModuleList`, a call from outside), one call is expected, and a second one in the same pass raises.
+    If the new activation learns or averages (prelu, nrelu, nswish), a module that is called several times in
+    a forward pass becomes one module for each call, held together by a `PerCall`; otherwise the calls share
+    one. The calls are counted in the source of the module that holds it. If the source does not name them (an
+    `nn.ModuleList`, a call from outside), one call is expected, and a second one in the same pass raises.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     name : str
         One of `list_activations()`.
     **parameters
-        Of the activation, in place of its defaults.
+        Parameters of the activation that replace its defaults.
 
     Raises
     ------
     InputError
-        On an unknown name or parameter; where the network has no activation layer; where it uses activations
-        as functions (names the class, file and line); where the calls of a shared module cannot be counted
-        and the new activation needs that.
+        On an unknown name or parameter; if the network has no activation layer or uses activations as
+        functions (the class, file and line are named); if the new activation needs the calls of a shared
+        module counted and they cannot be.
 
     Examples
     --------
@@ -91,13 +91,13 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
         new = made[0] if count is None else PerCall(made).train(place.module.training)
         place.parent.add_module(place.name, new)
         if isinstance(place.parent, nn.TransformerEncoderLayer):
-            place.parent.activation_relu_or_gelu = 0  # its fused evaluation path would pass the new module by
+            place.parent.activation_relu_or_gelu = 0  # its fused evaluation path would skip the new module
     _add_restarts(model, [place for place, count in zip(places, counts, strict=True) if count is not None])
     return model
 
 
 def _places(model: nn.Module) -> Iterator[_Place]:
-    """Yield each place of an activation in a network, in module order; one module at two places twice."""
+    """Yield each place of an activation in a network, in module order; a module at two places comes twice."""
     seen: set[nn.Module] = set()
 
     def walk(parent: nn.Module, path: str, owner: nn.Module, owner_path: str) -> Iterator[_Place]:
@@ -122,12 +122,12 @@ def _has_forward(module: nn.Module) -> bool:
 
 
 def _modules_needed(place: _Place) -> int | None:
-    """Return how many modules a `PerCall` must hold for a stateful activation; None where a plain one does.
+    """Return how many modules a `PerCall` must hold for a stateful activation; None if it needs none.
 
     Raises
     ------
     InputError
-        Where the number of calls may change, or hides in a loop or behind another name.
+        If the number of calls may change, or hides in a loop or behind an alias.
     """
     owner = place.owner
     if not _has_forward(owner):
@@ -144,7 +144,7 @@ def _modules_needed(place: _Place) -> int | None:
             f"Expected a fixed number of calls of {place.path}, but they cannot be counted in the forward "
             f"pass of {type(owner).__name__}{where}. Give each call a module of its own."
         )
-    return max(1, int(calls.most))  # where the source does not name it, one call is expected
+    return max(1, int(calls.most))  # if the source does not name it, one call is expected
 
 
 def _like(fresh: nn.Module, old: nn.Module, around: list[nn.Module]) -> nn.Module:

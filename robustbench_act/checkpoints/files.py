@@ -1,4 +1,4 @@
-"""Checkpoints on disk: found, read without running anything they hold, written whole or not at all."""
+"""Checkpoints on disk: found, read without running code in them, written whole or not at all."""
 
 import hashlib
 import os
@@ -29,15 +29,14 @@ from robustbench_act.errors import InputError
 from robustbench_act.models import Architecture, build_model, native
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
-_PROGRAM = ".pt2"  # of torch.export: is opened to be refused with the reason
-
+_PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
 
 _CACHE = WeightsCache()
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network in evaluation mode with what is known about it.
+    """A network in evaluation mode, with its spec and how it was read.
 
     Attributes
     ----------
@@ -50,13 +49,13 @@ class Checkpoint:
     load
         Returns the network: in evaluation mode, on the CPU, no gradients.
     digest
-        SHA-256 of the weights; equal for the same weights in any file format.
+        SHA-256 of the weights: the same weights have the same digest in any file format.
     size
         Bytes of the weights.
     problem
         Why it cannot be evaluated (weights that are not finite, named), or None.
     notes
-        How the file was read: where its weights were found, what names lost, who says how images are shown.
+        How the file was read: where its weights were, prefixes removed, the source of each setting.
     """
 
     name: str
@@ -70,12 +69,12 @@ class Checkpoint:
 
     @property
     def model(self) -> nn.Module:
-        """The network. It stays in memory while there is room (`weights_cache.ROOM`), then it is read again.
+        """The network: held in memory while there is room (`weights_cache.ROOM`), otherwise read again.
 
         Raises
         ------
         InputError
-            Where the file has gone or changed since it was first read.
+            If the file has gone or changed since it was first read.
         """
         network = self._network
         _CACHE.take(self)
@@ -83,7 +82,7 @@ class Checkpoint:
 
     @cached_property
     def _network(self) -> nn.Module:
-        with torch.inference_mode(False):  # its weights outlive the block that asks for them
+        with torch.inference_mode(False):  # its weights outlive the caller's inference-mode block
             return self.load()
 
     @property
@@ -92,7 +91,7 @@ class Checkpoint:
         return "_network" in self.__dict__
 
     def put_down(self) -> None:
-        """Let go of the network; who still uses it keeps it."""
+        """Drop our reference to the network."""
         _CACHE.leave(self)
         self.__dict__.pop("_network", None)
 
@@ -101,9 +100,9 @@ class Checkpoint:
 
 
 def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the checkpoint files that files, folders (searched with their subfolders) and globs name.
+    """Return the checkpoint files among the given files, in folders (with subfolders) and matching globs.
 
-    Sorted within each argument, each file once. A name that leads to nothing is an InputError.
+    Sorted within each argument, each file once. An argument without a checkpoint is an InputError.
     """
     found: dict[Path, None] = {}
     for item in paths:
@@ -138,7 +137,7 @@ def _expand(item: str) -> list[Path]:
 def load_checkpoints(
     paths: Iterable[Path], model: str | None = None, *, data: Dataset | None = None, **overrides: Any
 ) -> list[Checkpoint]:
-    """Load each of `paths` with a name that no other of them has: see `unique_names`."""
+    """Load each of `paths` under a unique name, see `unique_names`."""
     files = list(paths)
     return [
         load_checkpoint(path, model, name=name, data=data, **overrides)
@@ -147,7 +146,7 @@ def load_checkpoints(
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Return the stem of each file, with as many of its folders before it as tell it from the others.
+    """Return the stem of each file, preceded by as many of its folders as make it unique.
 
     >>> unique_names([Path("a/x/relu_1.pt"), Path("a/y/relu_1.pt"), Path("a/y/silu_1.pth.tar")])
     ['x/relu_1', 'y/relu_1', 'silu_1']
@@ -178,22 +177,22 @@ def load_checkpoint(
     ----------
     path
         A .safetensors file (ours carries its spec), or a .pt, .pth, .pth.tar or .ckpt file that holds a
-        state_dict: bare, or under a key and with prefixes as `checkpoints.reading` lists them.
+        state_dict: bare, or under a key and with prefixes that `checkpoints.reading` lists.
     model
-        Architecture string. Needed where neither the file nor its place in the published layout tells it.
+        Architecture string; needed unless the file or its place in the published layout tells it.
     name
-        Name for tables; the file's stem where it is left out.
+        Name for tables; by default the file's stem.
     data
-        What it will be shown: tells classes and input size where nothing else does.
+        The images it will be shown: supplies classes and input size if nothing else does.
     weights
-        The key that holds the weights, where there are several: "state_dict_ema".
+        The key that holds the weights if there are several, e.g. "state_dict_ema".
     overrides
         Fields of `Spec` that replace the file's: activation, mean, std, classes, ...
 
     Raises
     ------
     InputError
-        For a missing or damaged file, a pickle with code in it, keys or shapes that do not match (listed).
+        If the file is missing or damaged, a pickle holds code, or keys or shapes do not match (listed).
     """
     path = Path(path)
     if not path.is_file():
@@ -220,19 +219,19 @@ def load_checkpoint(
 
 
 def _read(path: Path, weights: str | None) -> tuple[dict[str, Tensor], Spec | None, list[str]]:
-    """Return a file's tensors, its spec where it has one, and how the tensors were found."""
+    """Return a file's tensors, its spec or None, and how the tensors were found."""
     if path.suffix != ".safetensors":
         state, notes = read_torch(path, weights)
         return state, None, notes
     if weights is not None:
-        raise InputError(f"{path}: holds tensors alone; --weights is for files of torch.save.")
+        raise InputError(f"{path}: --weights does not apply to safetensors files, which hold only tensors.")
     return *read_safetensors(path), []
 
 
 def _built(
     spec: Spec, state: Mapping[str, Tensor], path: Path
 ) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
-    """Return the network of a spec with these weights, the weights by its names, and how it came to them."""
+    """Return a spec's network with these weights, the weights by its names, and how they were fitted."""
     network = build_model(
         spec.architecture,
         activation=spec.activation,
@@ -257,19 +256,19 @@ def _read_again(path: Path, weights: str | None, spec: Spec, digest: str) -> nn.
 
 
 def _as_published(network: nn.Module, spec: Spec, path: Path) -> list[str]:
-    """Set what torchvision sets where it loads its own weights, and say so."""
+    """Set `transform_input` as torchvision does when it loads its own weights, and return a note of it."""
     known = native(spec.architecture, path)
     if known is None or not known.published or not hasattr(network, "transform_input"):
         return []
-    setattr(network, "transform_input", True)  # noqa: B010 - its type is not said
+    setattr(network, "transform_input", True)  # noqa: B010 - its type is not declared
     return [f"transform_input on, as for {known.source}"]
 
 
 def _refuse_code(spec: Spec, path: Path) -> None:
-    """Refuse a file that names a function of its own: its spec is data, and runs nothing."""
+    """Refuse a file whose spec names a function: a spec is data, and must run nothing."""
     if Architecture.parse(spec.architecture).is_factory:
         raise InputError(
-            f"{path}: its spec names the function {spec.architecture}, which would be run; say --model "
+            f"{path}: its spec names the function {spec.architecture}, which would be run; pass --model "
             f"{spec.architecture} yourself if you trust it."
         )
 
@@ -281,20 +280,20 @@ def save_checkpoint(path: Path, model: nn.Module, spec: Spec) -> None:
 
 
 def read_spec(path: Path) -> Spec:
-    """Return the spec of a .safetensors file of ours without loading its weights."""
+    """Return the spec of one of our .safetensors files without loading its weights."""
     spec = stored_spec(path)
     if spec is None:
-        raise InputError(f"{path}: no spec of ours in the metadata; name the network with --model.")
+        raise InputError(f"{path}: no {METADATA_KEY} spec in the metadata; name the network with --model.")
     return spec
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over names, dtypes, shapes and bytes of the tensors, in the order of their names."""
+    """Return the SHA-256 of names, dtypes, shapes and bytes of the tensors, in the order of their names."""
     digest = hashlib.sha256()
     for key in sorted(state):
         tensor = state[key].detach().cpu()
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        flat = tensor.flatten().clone(memory_format=torch.contiguous_format)  # strides of a file may be 0
+        flat = tensor.flatten().clone(memory_format=torch.contiguous_format)  # a file's strides may be 0
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

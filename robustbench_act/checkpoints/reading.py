@@ -1,13 +1,13 @@
-"""From a file to named tensors, by rules that are written down; nothing in a file is executed."""
+"""From a file to named tensors, by documented rules; nothing in a file is executed."""
 
 import argparse
 import pickle
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,65 +21,63 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weight
 """Keys under which training scripts put the weights, in the order in which they are looked for."""
 
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-"""Keys of averaged weights: taken where there are no others, or where they are asked for."""
+"""Keys of averaged weights: used if there are no others, or on request."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-"""Before every name, by DataParallel, torch.compile, Lightning: removed where the network has none."""
+"""Put before every name by DataParallel, torch.compile, Lightning; removed if the network has none."""
 
 BESIDE = ("n_averaged",)
-"""Counters that averaging keeps beside the weights: left out where the network has none."""
+"""Counters that averaging keeps next to the weights; left out if the network has none."""
 
-_COUNTER = ".num_batches_tracked"  # older files of PyTorch have none, and evaluation does without
+_COUNTER = ".num_batches_tracked"  # older files of PyTorch have none; evaluation does not need it
 
 _PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _DEPTH = 3  # wrappers in wrappers
 _SHOWN = 5  # keys named in a message
 
+_Taken = TypeVar("_Taken")
+
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Spec | None]:
-    """Return the tensors of a .safetensors file, and its spec where it is one of ours."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
-    spec = metadata.get(METADATA_KEY)
-    return state, Spec.from_json(spec, where=str(path)) if spec is not None else None
+    """Return the tensors of a .safetensors file, and its spec if it is one of ours."""
+    return _opened(path, lambda file: {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
 
 
 def stored_spec(path: Path) -> Spec | None:
-    """Return the spec of a .safetensors file without loading its weights; None where it is not ours."""
+    """Return the spec of a .safetensors file without loading its weights; None if it is not ours."""
+    return _opened(path, lambda _: None)[1]
+
+
+def _opened(path: Path, take: Callable[[Any], _Taken]) -> tuple[_Taken, Spec | None]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            spec, taken = (file.metadata() or {}).get(METADATA_KEY), take(file)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
-    spec = metadata.get(METADATA_KEY)
-    return None if spec is None else Spec.from_json(spec, where=str(path))
+    return taken, None if spec is None else Spec.from_json(spec, where=str(path))
 
 
 def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the state_dict of a file that torch.save wrote, and what was done to find it.
+    """Return the state_dict of a file that torch.save wrote, and notes on how it was found.
 
-    Of other classes only argparse.Namespace is let in: options of a script, attributes alone.
+    Apart from tensors the pickle may hold argparse.Namespace, a script's options: it has only attributes.
 
     Parameters
     ----------
     path
         Read by PyTorch's unpickler of plain tensors (`weights_only`).
     weights
-        The key that holds the weights; the first of WRAPPERS, then of EMA_WRAPPERS, where left out.
+        The key that holds the weights; by default the first found of WRAPPERS, then of EMA_WRAPPERS.
 
     Raises
     ------
     InputError
-        For a damaged file, code in a pickle, a TorchScript or torch.export file, no state_dict.
+        For a damaged file, code in a pickle, a TorchScript or torch.export file, or no state_dict.
     """
     _refuse_programs(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of kinds of tensors that are refused below
+            warnings.simplefilter("ignore")  # about kinds of tensors that are refused below
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
@@ -96,7 +94,7 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
 
 
 def fit_names(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors under the network's own names, by PREFIXES and BESIDE, and what was done."""
+    """Return the tensors under the network's own names, by PREFIXES and BESIDE, and notes on the changes."""
     own, notes, found = network.state_dict().keys(), [], dict(state)
     for key in BESIDE:
         if key in found and key not in own:
@@ -116,7 +114,7 @@ def fit_names(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Put the tensors into the network; names or shapes that do not match are an InputError with a list."""
+    """Load the tensors into the network; an InputError lists names or shapes that do not match."""
     own = network.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     strange = [key for key, tensor in state.items() if not _is_plain(tensor)]
@@ -151,19 +149,19 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Tell whether a tensor has its numbers in memory, one by one: not sparse, quantised, complex."""
+    """Tell whether a tensor holds plain real numbers in memory: it is not sparse, quantised or complex."""
     strided = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
     return strided and not tensor.is_complex() and (tensor.dtype in _PLAIN or not tensor.is_floating_point())
 
 
 def not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """Name the tensors that hold a NaN or an infinite value; None where none does."""
+    """Name the tensors that hold a NaN or an infinite value; None if there are none."""
     bad = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     return f"weights that are not finite (NaN or infinite) in {_some(bad)}" if bad else None
 
 
 def _refuse_programs(path: Path) -> None:
-    """Refuse archives that are programs, and those that unpack to far more than their size."""
+    """Refuse archives that are programs or that unpack to far more than their size."""
     try:
         names = [name.partition("/")[2] for name in member_names(path)]
     except ValueError as error:

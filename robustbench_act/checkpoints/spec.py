@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself."""
+"""The description that a checkpoint carries: its network, and how to feed it."""
 
 import json
 import re
@@ -16,13 +16,12 @@ METADATA_KEY = "actrobust"
 _PUBLISHED = re.compile(
     r"(?P<activation>[a-z_0-9]+?)(?:_alpha(?P<alpha>[0-9]+(?:\.[0-9]+)?))?_(?P<trial>[0-9]+)\.pth\.tar"
 )
-# folder name in the published layout -> data set, classes, input size
+# Folder name in the published layout -> data set, classes, input size.
 _PUBLISHED_SETS = {
     "cifar10": ("cifar-10", 10, (3, 32, 32)),
     "cifar100": ("cifar-100", 100, (3, 32, 32)),
     "imagenet": ("imagenet", 1000, (3, 224, 224)),
 }
-
 
 _KINDS: dict[str, Any] = {
     "architecture": str,
@@ -35,12 +34,12 @@ _KINDS: dict[str, Any] = {
     "resize": int | None,
     "interpolation": str,
 }
-_FAR = 10.0  # no mean or std on the [0, 1] scale is as large
+_FAR = 10.0  # no mean or std on the [0, 1] scale is this large
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything needed to rebuild the network and to feed it.
+    """Everything needed to rebuild the network and feed it.
 
     Attributes
     ----------
@@ -59,10 +58,10 @@ class Spec:
     recipe
         How it was trained, for the record.
     clean_accuracy
-        On the test part of `dataset`, in [0, 1]; None where unknown.
+        On the test part of `dataset`, in [0, 1]; None if unknown.
     resize, interpolation
-        What pictures go through before their centre of `input_size` is cut out, see
-        `robustbench_act.view.View`; None if it was not trained on pictures of several sizes.
+        Applied to pictures before their centre of `input_size` is cut out, see `robustbench_act.view.View`;
+        None unless it was trained on pictures of several sizes.
     """
 
     architecture: str
@@ -82,26 +81,26 @@ class Spec:
     def __post_init__(self) -> None:
         sizes: Sequence[object] = self.input_size
         if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
-            raise InputError(f"Expected input_size C,H,W, as 3,32,32, got {_listed(sizes)}.")
+            raise InputError(f"Expected input_size C,H,W, such as 3,32,32, got {_listed(sizes)}.")
         if self.classes < 1:
             raise InputError(f"Expected at least 1 class, got {self.classes}.")
         channels = self.input_size[0]
         if not len(self.mean) == len(self.std) == channels:
             raise InputError(
-                f"Expected mean and std with {channels} value(s), one per channel, as "
+                f"Expected mean and std with {channels} value(s), one per channel, such as "
                 f"{_listed(['0.5'] * channels)}, got {_listed(self.mean)} and {_listed(self.std)}."
             )
         if not all(value > 0 for value in self.std):
             raise InputError(f"Expected every std above 0, got {_listed(self.std)}.")
         if not all(-_FAR <= value <= _FAR for value in (*self.mean, *self.std)):
             raise InputError(
-                f"Expected mean and std on the [0, 1] scale (those of 0 to 255 divided by 255), "
+                f"Expected mean and std on the [0, 1] scale (divide those of 0 to 255 by 255), "
                 f"got {_listed(self.mean)} and {_listed(self.std)}."
             )
 
     @property
     def view(self) -> View | None:
-        """What pictures go through, where the spec says it."""
+        """How pictures are resized and cropped; None if the spec does not say."""
         if self.resize is None:
             return None
         return View(self.resize, self.input_size[-1], self.interpolation, source="the checkpoint's spec")
@@ -121,7 +120,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> "Spec":
-        """Read what `to_json` wrote; unknown keys of later versions are left aside.
+        """Read what `to_json` wrote; keys that only later versions know are ignored.
 
         >>> spec = Spec("cifar:resnet8", "relu", 10, (1, 28, 28), (0.1,), (0.3,))
         >>> Spec.from_json(spec.to_json(), where="here") == spec
@@ -156,10 +155,10 @@ class Spec:
 
 
 def published_spec(path: Path) -> Spec | None:
-    """Return the spec that the published LayerAct layout spells, or None where the name does not follow it.
+    """Return the spec that a path in the published LayerAct layout spells out, or None for other paths.
 
     The layout is `<DATASET>/<architecture>/<activation>[_alpha<value>]_<trial>.pth.tar`. Mean and std are
-    the field's usual ones of that data set.
+    the usual ones of that data set.
 
     >>> spec = published_spec(Path("trained_networks/CIFAR10/resnet20/la_silu_alpha0.1_3.pth.tar"))
     >>> spec.architecture, spec.activation, dict(spec.activation_parameters), spec.training_seed

@@ -1,4 +1,4 @@
-"""What a checkpoint's file does not say: from flags, the library of its network, the data. In that order."""
+"""Settings that a checkpoint's file lacks: from flags, the network's library, or the data, in that order."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,23 +24,23 @@ _NEEDED = {
 def complete_spec(
     spec: Spec | None, path: Path, data: Dataset | None, **given: Any
 ) -> tuple[Spec, tuple[str, ...]]:
-    """Return the whole spec of a checkpoint, and who said what in it.
+    """Return the whole spec of a checkpoint, and the source of its fields.
 
     Parameters
     ----------
     spec
-        The file's own, or the one that the published layout spells; None where there is none.
+        The file's own, or the one that the published layout spells out; None if there is none.
     path
-        The file, for messages and to know torchvision's published ones.
+        The file, for messages and to recognise torchvision's published files.
     data
-        What the network will be shown.
+        The images that the network will be shown.
     given
-        Fields of `Spec` that somebody set; those that are None are left out.
+        Fields of `Spec` that the user set; None means not set.
 
     Raises
     ------
     InputError
-        Where something is missing: the flags that say it are named.
+        If something is missing; the message names the flags that supply it.
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
@@ -65,29 +65,29 @@ def complete_spec(
     if missing:
         flags = ", ".join(missing)
         raise InputError(
-            f"{path}: the file does not say all of its network; add {flags} (or [spec] in a manifest)."
+            f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)."
         )
     return Spec(**fields), _grouped(sources)
 
 
 def wanted_view(path: Path, model: str | None = None, classes: int | None = None) -> View | None:
-    """Return what pictures go through before a checkpoint, where it says so; None where it does not.
+    """Return how a checkpoint wants pictures resized and cropped; None if nothing says so.
 
-    The specs of our own files say it, and the libraries of torchvision's and timm's networks.
+    Our own files say it in their specs; for networks of torchvision and timm, these libraries do.
 
     Parameters
     ----------
     path
         The checkpoint's file.
     model
-        Its architecture, where it is given.
+        Its architecture, if given.
     classes
-        How many there are, where it is known: a library speaks of its own networks alone.
+        The number of classes, if known: a library describes only networks with its own number.
 
     Raises
     ------
     InputError
-        Where the library's own way is none that a `View` can say.
+        If a `View` cannot express the library's preprocessing.
     """
     own = stored_spec(path) if path.suffix == ".safetensors" else None
     if own is not None:
@@ -98,17 +98,17 @@ def wanted_view(path: Path, model: str | None = None, classes: int | None = None
     if known is None or classes not in (None, known.classes):
         return None
     if known.view is None:
-        raise InputError(f"{path}: {known.source} are not shown a centre; choose by --resize and --crop.")
+        raise InputError(f"{path}: {known.source} does not use a centre crop; set --resize and --crop.")
     return known.view
 
 
 def common_view(wanted: Iterable[tuple[str | Path, View | None]]) -> View | None:
-    """Return the one view that checkpoints want; None where none wants one.
+    """Return the one view that checkpoints want; None if none wants one.
 
     Raises
     ------
     InputError
-        Where two of them differ: the same images are shown to all.
+        If two of them differ: the same images are shown to all.
     """
     found: dict[View, str | Path] = {}
     for name, view in wanted:
@@ -117,14 +117,14 @@ def common_view(wanted: Iterable[tuple[str | Path, View | None]]) -> View | None
     if len(found) > 1:
         (one, first), (other, second), *_ = found.items()
         raise InputError(
-            f"{first} wants pictures {one}, {second} {other}; the same are shown to all of them: choose by "
-            "--resize and --crop."
+            f"{first} wants pictures {one}, {second} wants them {other}; all are shown the same: "
+            "set --resize and --crop."
         )
     return next(iter(found), None)
 
 
 def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:
-    """Return the configuration of the network's library, where it is about this many classes."""
+    """Return the configuration of the network's library; None if that has a different number of classes."""
     if "architecture" not in given:
         return None
     known = native(given["architecture"], path)
@@ -133,7 +133,7 @@ def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:
 
 
 def _grouped(sources: dict[str, str]) -> tuple[str, ...]:
-    """Return a phrase for each source, with what it said.
+    """Return a phrase for each source, with the fields it supplied.
 
     >>> _grouped({"std": "as given", "mean": "as given"})
     ('mean, std as given',)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 ROOM = 2**30
-"""Bytes of weights that stay in memory; of more, those that were not used for longest are read again."""
+"""Bytes of weights that stay in memory; beyond that, the least recently used are dropped and read again."""
 
 
 class _Held(Protocol):
@@ -16,7 +16,7 @@ class _Held(Protocol):
 
 
 class WeightsCache:
-    """Keeps count of what is in memory, and has the least recently used put down where it gets too much.
+    """Keeps count of what is in memory; if it is too much, has the least recently used items put down.
 
     >>> class Book:
     ...     def __init__(self, title, size): self.title, self.size = title, size
@@ -31,7 +31,7 @@ class WeightsCache:
         self._held: OrderedDict[int, weakref.ref[_Held]] = OrderedDict()
 
     def take(self, item: _Held) -> None:
-        """Count an item as used last, and make room; it is counted while anyone else has it."""
+        """Count an item as most recently used, and make room; it counts while anyone else holds it."""
         place = id(item)
         self._held[place] = weakref.ref(item, lambda _: self._held.pop(place, None))
         self._held.move_to_end(place)
@@ -41,7 +41,7 @@ class WeightsCache:
                 found.put_down()
 
     def leave(self, item: _Held) -> None:
-        """Count an item no longer."""
+        """Stop counting an item."""
         self._held.pop(id(item), None)
 
     def _size(self) -> int:

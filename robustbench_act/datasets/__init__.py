@@ -1,4 +1,4 @@
-"""Images with labels, and the sets that can be named on the command line."""
+"""Images with labels, and the data sets that have names on the command line."""
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted

@@ -1,4 +1,4 @@
-"""Arrays in files of NumPy, read without running anything: .npy mapped, .npz unpacked within bounds."""
+"""Arrays in NumPy files, read without running anything: .npy mapped, .npz unpacked within bounds."""
 
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ def open_npy(path: Path) -> NDArray[Any]:
     Raises
     ------
     InputError
-        For a missing or damaged file, and for one with objects in it.
+        For a file that is missing or damaged, or that holds objects.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes the reader raise almost anything
-        raise InputError(f"{path}: is no complete .npy file ({first_line(error)}).") from error
+        raise InputError(f"{path}: not a complete .npy file ({first_line(error)}).") from error
     if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: is no .npy file.")
+        raise InputError(f"{path}: not an .npy file.")
     return array
 
 
@@ -39,18 +39,17 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     InputError
-        For a missing or damaged file, for one with objects in it, and for one that unpacks to far more than
-        its size.
+        For a file that is missing or damaged, holds objects, or unpacks to far more than its size.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     try:
         if not member_names(path):
-            raise ValueError("no archive")
+            raise ValueError("not an archive")
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:
-        raise InputError(f"{path}: is no complete .npz file of arrays ({first_line(error)}).") from error
+        raise InputError(f"{path}: not a complete .npz file of arrays ({first_line(error)}).") from error
     return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
@@ -60,7 +59,7 @@ def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
     Raises
     ------
     InputError
-        For another type or shape.
+        For any other type or shape.
     """
     images = array if isinstance(array, Tensor) else _tensor(array)
     if images is not None and images.dtype == torch.uint8:
@@ -77,12 +76,12 @@ def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
 
 
 def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor:
-    """Return labels as int64 (count,), each from 0 up.
+    """Return labels as int64 (count,), each 0 or more.
 
     Raises
     ------
     InputError
-        For another type, shape or sign.
+        For any other type, shape or sign.
     """
     labels = array if isinstance(array, Tensor) else _tensor(array)
     whole = labels is not None and not labels.is_floating_point() and labels.dtype != torch.bool
@@ -99,9 +98,8 @@ def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor
 
 
 def _tensor(array: NDArray[Any]) -> Tensor | None:
-    """Return None for what torch has no type for."""
+    """Return the array as a tensor; None if torch has no such type."""
     if array.dtype.kind not in "uif":
         return None
-    return torch.from_numpy(
-        np.array(array, dtype=array.dtype.newbyteorder("="))
-    )  # a copy: maps are read-only
+    native = np.array(array, dtype=array.dtype.newbyteorder("="))  # a copy: maps are read-only
+    return torch.from_numpy(native)

@@ -20,7 +20,7 @@ _SIDE = 32
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are in one of the two sets."""
+    """Names of files and keys in one of the two sets."""
 
     name: str
     folder: str
@@ -58,12 +58,12 @@ _CIFAR_100 = _Layout(
 
 
 def load_cifar_10(request: Request) -> Dataset:
-    """Load CIFAR-10 from ROOT/cifar-10-batches-py, or ROOT where it is that folder."""
+    """Load CIFAR-10 from ROOT/cifar-10-batches-py, or from ROOT if that is the folder itself."""
     return _load(_CIFAR_10, request)
 
 
 def load_cifar_100(request: Request) -> Dataset:
-    """Load CIFAR-100 with its fine labels from ROOT/cifar-100-python, or ROOT where it is that folder."""
+    """Load CIFAR-100 with its fine labels from ROOT/cifar-100-python, or from ROOT if that is the folder."""
     return _load(_CIFAR_100, request)
 
 
@@ -77,7 +77,7 @@ def _load(layout: _Layout, request: Request) -> Dataset:
     if missing:
         raise InputError(
             f"Dataset {layout.name!r}: expected {root / layout.folder / missing[0]}, which does not exist; "
-            f"name the folder as {layout.name}:ROOT, or ask for --download."
+            f"name the folder as {layout.name}:ROOT, or add --download."
         )
     parts = [_read_batch(layout, folder / file) for file in files]
     images = torch.from_numpy(np.concatenate([images for images, _ in parts]))
@@ -104,7 +104,7 @@ def _read_batch(layout: _Layout, path: Path) -> tuple[np.ndarray[Any, Any], np.n
 
 
 def _class_names(layout: _Layout, folder: Path) -> tuple[str, ...]:
-    """Return the names in the set's own list, or numbers where it has none."""
+    """Return the names in the set's own list, or numbers if there is none."""
     if not (folder / layout.meta).is_file():
         return tuple(map(str, range(layout.classes)))
     names = read_pickle(folder / layout.meta).get(layout.names)

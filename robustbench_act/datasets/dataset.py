@@ -1,4 +1,4 @@
-"""Images, with labels where there are any: one plain object."""
+"""Images, with labels if there are any: one plain object."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -22,26 +22,26 @@ class Dataset:
     Attributes
     ----------
     name
-        What to call it in tables, e.g. "mnist-1k".
+        Its name in tables, e.g. "mnist-1k".
     pixels
         uint8 (N, C, H, W), or pictures that are decoded when they are needed.
     labels
-        int64 (N,), places in `classes` where these have names; None where nobody knows them.
+        int64 (N,), indices into `classes`; None if they are unknown.
     ids
-        int64 (N,), what an image is known by: its index in the published set. A corruption's randomness is
+        int64 (N,), the identity of each image: its index in the published set. A corruption's randomness is
         keyed on it, so that a subset shows the same pixels as the whole.
     classes
-        Class names, in the order of the labels; none without labels.
+        Class names, in the order of the labels; empty without labels.
     mean, std
-        Per channel, on the [0, 1] scale: the usual normalisation of this data.
+        The usual normalisation of this data, per channel on the [0, 1] scale.
     total
-        Images in the set of this name; more than N where this is a subset.
+        Images in the set of this name; more than N if this is a subset.
     stored
         Corrupted versions of these images in files, or None.
     unreadable
-        Files that were left out, because they cannot be read.
+        Files that were left out because they cannot be read.
     open_ended
-        Whether there may be more classes than `classes` has: labels came as numbers.
+        Whether there may be more classes than `classes` lists, because labels came as numbers.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Dataset:
 
     @cached_property
     def images(self) -> Tensor:
-        """uint8 (N, C, H, W): all of them in memory, so ask a chunk of a large set, not the set."""
+        """uint8 (N, C, H, W), all in memory: ask a chunk of a large set, not the whole set."""
         return self.pixels if isinstance(self.pixels, Tensor) else self.pixels.read()
 
     @property
@@ -81,30 +81,30 @@ class Dataset:
 
     @property
     def known_labels(self) -> Tensor:
-        """The labels, for what cannot do without: an InputError where nobody knows them."""
+        """The labels; an InputError if they are unknown."""
         if self.labels is None:
-            raise InputError(f"Dataset {self.name!r} has no labels, which are needed here.")
+            raise InputError(f"Dataset {self.name!r} has no labels, but they are needed here.")
         return self.labels
 
     @property
     def known_class_count(self) -> int:
-        """How many classes there are, likewise."""
+        """The number of classes; an InputError without labels."""
         _ = self.known_labels
         return len(self.classes)
 
     @property
     def class_count(self) -> int | None:
-        """How many classes there are, at least where `open_ended`; None without labels."""
+        """The number of classes, a lower bound if `open_ended`; None without labels."""
         return None if self.labels is None else len(self.classes)
 
     @property
     def view(self) -> View | None:
-        """What its pictures go through; None where they have been images of one size from the start."""
+        """How its pictures are resized and cropped; None if they are stored as images of one size."""
         return self.pixels.view if isinstance(self.pixels, Pictures) else None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over shape, images (the files, and how they are viewed), labels and ids."""
+        """SHA-256 of shape, images (the files and their view), labels and ids."""
         digest = hashlib.sha256(repr(tuple(self.pixels.shape)).encode())
         for part in (self.pixels, self.labels, self.ids):
             if isinstance(part, Tensor):
@@ -114,13 +114,13 @@ class Dataset:
         return digest.hexdigest()
 
     def names(self) -> list[str]:
-        """Return what each image is called in files: its file's name without the suffix, else its id."""
+        """Return the name of each image in files: its file's name without the suffix, else its id."""
         if isinstance(self.pixels, Pictures) and not isinstance(self.pixels.sources, Tensor):
             return [path.stem for path in self.pixels.sources]
         return [f"{number:08d}" for number in self.ids.tolist()]
 
     def with_view(self, view: View, *, corrupted: bool = False) -> "Dataset":
-        """Return the same images resized and cropped; with `corrupted` the stored pictures too.
+        """Return the same images resized and cropped; with `corrupted`, stored pictures too.
 
         >>> from robustbench_act.datasets import load_dataset
         >>> load_dataset("mnist-1k").with_view(View(resize=32, crop=30)).shape
@@ -134,9 +134,9 @@ class Dataset:
         return replace(self, pixels=pictures, stored=stored)
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:
-        """Decode every picture once; those that cannot be read are an InputError that names them.
+        """Decode every picture once; an InputError names those that cannot be read.
 
-        Those of a large stored set (see `StoredSuite.whole`) are left until their turn comes.
+        Pictures of a large stored set (see `StoredSuite.whole`) are not checked until they are used.
         """
         if isinstance(self.pixels, Pictures):
             problems = self.pixels.check(on_images)
@@ -146,9 +146,9 @@ class Dataset:
             self.stored.check(self.ids)
 
     def readable(self, on_images: Callable[[int], None] = lambda count: None) -> "Dataset":
-        """Return the images that can be read, in every stored version too; `unreadable` names the others.
+        """Return the images that can be read, also in every stored version; `unreadable` names the others.
 
-        Every file is decoded once for it.
+        This decodes every file once.
         """
         bad: dict[int, list[Path]] = {}
         if isinstance(self.pixels, Pictures):
@@ -163,7 +163,7 @@ class Dataset:
             return self
         kept = torch.tensor([number not in bad for number in self.ids.tolist()])
         if not kept.any():
-            raise InputError(f"Dataset {self.name!r}: none of its {len(self)} images can be read.")
+            raise InputError(f"Dataset {self.name!r}: not one of its {len(self)} images can be read.")
         named = sorted(str(path) for paths in bad.values() for path in paths)
         return replace(self[kept], unreadable=tuple(named))
 
@@ -175,8 +175,8 @@ class Dataset:
     def subset(self, count: int) -> "Dataset":
         """Return `count` images with the class shares of the whole, evenly spaced within each class.
 
-        Evenly spaced because published sets are often sorted in some way (the first half of the MNIST test
-        set is easier than the second). Shares are rounded by largest remainder. Order and ids are kept.
+        Evenly spaced because published sets are often sorted (the first half of the MNIST test set is easier
+        than the second). Shares are rounded by largest remainder. Order and ids are kept.
 
         >>> from robustbench_act.datasets import load_dataset
         >>> load_dataset("mnist-1k").subset(10).labels.unique().tolist()

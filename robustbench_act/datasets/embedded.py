@@ -1,4 +1,4 @@
-"""Sets that need no download: an excerpt of MNIST in this package, scikit-learn's digits."""
+"""Data sets that need no download: an excerpt of MNIST in this package, scikit-learn's digits."""
 
 from importlib import resources
 
@@ -15,8 +15,8 @@ def load_mnist_1k(request: Request) -> Dataset:
     """Load the 1,000 images of the MNIST test set that come with the package."""
     if request.root is not None or request.train:
         raise InputError(
-            "Dataset 'mnist-1k' is embedded, test images only: it takes no folder and is not for training "
-            "(train on digits or mnist)."
+            "Dataset 'mnist-1k' is embedded and has test images only: it takes no folder, and is not for "
+            "training (use digits or mnist)."
         )
     asset = resources.files("robustbench_act") / "assets" / "mnist-1k.npz"
     with asset.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
@@ -30,14 +30,13 @@ def load_digits_set(request: Request) -> Dataset:
         raise InputError(
             f"Dataset 'digits' comes with scikit-learn and takes no folder, got {str(request.root)!r}."
         )
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second that the other sets need not pay
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - half a second that other sets need not pay
 
     data = load_digits()
     images = torch.from_numpy(np.rint(data.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     labels = torch.from_numpy(data.target).long()
     ids = torch.arange(len(images))
-    part = ids[
-        (ids % 5 != 0) if request.train else (ids % 5 == 0)
-    ]  # the set has no split of its own: every fifth tests
+    fifth = ids % 5 == 0  # the set has no split of its own
+    part = ids[~fifth if request.train else fifth]
     whole = Dataset("digits", images, labels, ids, DIGITS, mean=(0.3053,), std=(0.3762,), total=len(part))
     return whole[part]

@@ -1,8 +1,8 @@
-"""Folders of pictures: ImageNet, Tiny-ImageNet, anybody's.
+"""Folders of pictures: ImageNet, Tiny-ImageNet, your own.
 
-ImageNet (https://image-net.org/challenges/LSVRC/2012) as its users sort it and torchvision reads it:
-ROOT/val/SYNSET/*.JPEG. Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt,
-val/images/*.JPEG with val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG.
+ImageNet (https://image-net.org/challenges/LSVRC/2012) sorted as torchvision reads it: ROOT/val/SYNSET/*.JPEG.
+Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt, val/images/*.JPEG with
+val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG.
 """
 
 import re
@@ -29,9 +29,9 @@ _VIEWS = {
 
 @cache
 def imagenet_synsets() -> tuple[str, ...]:
-    """Return the WordNet ids of the 1,000 classes of ILSVRC 2012 in the order of the labels.
+    """Return the WordNet ids of the 1,000 classes of ILSVRC 2012, in the order of the labels.
 
-    That is the order of the ids; torchvision's and timm's networks have it.
+    The ids are sorted, as for the networks of torchvision and timm.
 
     >>> len(imagenet_synsets()), imagenet_synsets()[0]
     (1000, 'n01440764')
@@ -41,7 +41,7 @@ def imagenet_synsets() -> tuple[str, ...]:
 
 
 def load_folder(request: Request) -> Dataset:
-    """Load any folder of pictures: ROOT/CLASS/*, classes in the order of names, or ROOT/*, no labels."""
+    """Load any folder of pictures: ROOT/CLASS/*, classes sorted by name; or ROOT/*, without labels."""
     root = request.existing_folder("folder")
     found = _by_class(root)
     plain = _pictures(root)
@@ -68,9 +68,9 @@ def load_folder(request: Request) -> Dataset:
 
 
 def load_imagenet(request: Request) -> Dataset:
-    """Load the validation part of ImageNet (or `train`), or of some of its classes, from ROOT/val/SYNSET.
+    """Load the validation part of ImageNet (or `train`), or some of its classes, from ROOT/val/SYNSET.
 
-    The labels are those of all 1,000 classes, however many are there.
+    Labels number all 1,000 classes, even if some have no folder.
     """
     root = request.existing_folder("imagenet")
     part = root / ("train" if request.train else "val")
@@ -79,7 +79,7 @@ def load_imagenet(request: Request) -> Dataset:
 
 
 def load_tiny_imagenet(request: Request) -> Dataset:
-    """Load the validation part of Tiny-ImageNet (or `train`), classes in the order of their WordNet ids."""
+    """Load the validation part of Tiny-ImageNet (or `train`), classes sorted by WordNet id."""
     root = request.existing_folder("tiny-imagenet")
     root = root / "tiny-imagenet-200" if (root / "tiny-imagenet-200").is_dir() else root
     listed = root / "wnids.txt"
@@ -99,7 +99,7 @@ def _synset_folders(
     if unknown or not found:
         what = f"the class {unknown[0]!r}" if unknown else "none"
         raise InputError(
-            f"Dataset {name!r}: expected class folders of pictures, named as {synsets[0]}, in {folder}, "
+            f"Dataset {name!r}: expected class folders of pictures in {folder}, named like {synsets[0]}, "
             f"got {what}."
         )
     files = Files(folder, [file for members in found.values() for file in members])
@@ -122,7 +122,7 @@ def _labels(found: dict[str, list[str]], classes: Sequence[str]) -> Tensor:
 
 
 def _ids(names: Sequence[str]) -> Tensor:
-    """Return the numbers that a published set gives its images, where it does; else their places."""
+    """Return the numbers that a published set gives its images; their places if it gives none."""
     found = [re.search(r"val_(\d+)\.", name) for name in names]
     numbers = [int(match[1]) for match in found if match]
     published = len(set(numbers)) == len(names)
@@ -130,9 +130,9 @@ def _ids(names: Sequence[str]) -> Tensor:
 
 
 def _by_class(folder: Path) -> dict[str, list[str]]:
-    """Return the pictures of each class folder, also those in its `images`, as CLASS/.../NAME; all sorted.
+    """Return the pictures of each class folder and of its folder `images`, as CLASS/.../NAME, sorted.
 
-    Other folders in a class are not searched. A class without pictures is an InputError: labels would shift.
+    Other subfolders are not searched. A class without pictures is an InputError: labels would shift.
     """
     if not folder.is_dir():
         return {}
@@ -154,7 +154,7 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def _annotated(path: Path) -> dict[str, list[str]]:
-    """Return the pictures of each class in val_annotations.txt: file, class and a box on each line."""
+    """Return the pictures of each class in val_annotations.txt; each line has a file, its class and a box."""
     found: dict[str, list[str]] = {}
     for number, line in enumerate(_text(path).splitlines(), start=1):
         fields = line.split("\t")

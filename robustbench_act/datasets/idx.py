@@ -36,7 +36,7 @@ def load_mnist(request: Request) -> Dataset:
 
 
 def load_mnist_c_clean(request: Request) -> Dataset:
-    """Load the clean images of MNIST-C, ROOT/mnist_c/identity: the test set of MNIST as that set has it."""
+    """Load the clean images of MNIST-C, ROOT/mnist_c/identity: its copy of the MNIST test set."""
     if request.train:
         raise InputError("Dataset 'mnist-c' is for tests; train on mnist.")
     folder = request.existing_folder("mnist-c") / MNIST_C / IDENTITY
@@ -53,17 +53,17 @@ def load_mnist_c_clean(request: Request) -> Dataset:
 
 def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
     if not file.is_file():
-        hint = "name the folder as mnist:ROOT, or ask for --download"
+        hint = "name the folder as mnist:ROOT, or add --download"
         raise InputError(f"Dataset 'mnist': expected {file}, which does not exist; {hint}.")
     try:
         return read(os.fspath(file))
-    except Exception as error:  # a damaged head makes the reader raise almost anything
+    except Exception as error:  # a damaged header makes the reader raise almost anything
         raise InputError(
             f"Dataset 'mnist': {file} is damaged: not the IDX file that its header says."
         ) from error
 
 
 def mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor) -> Dataset:
-    """Return a set of digits with the usual normalisation of MNIST."""
+    """Return a data set of digits with the usual normalisation of MNIST."""
     mean, std = USUAL["mnist"]
     return Dataset(name, images, labels, ids, DIGITS, mean, std, total=len(images))

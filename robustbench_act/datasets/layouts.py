@@ -1,16 +1,16 @@
 """Layouts of corrupted images in files, each paired with the clean images.
 
 CIFAR-10-C (https://zenodo.org/records/2535967): NAME.npy for each corruption, uint8 (severities x N, H, W,
-C), severity by severity, N images each in the order of the clean set; labels.npy, (severities x N,).
+C), severity by severity, each N images in the order of the clean set; labels.npy, (severities x N,).
 
 MNIST-C (https://zenodo.org/records/3239543): NAME/test_images.npy, uint8 (N, H, W, C), and
-NAME/test_labels.npy, at one severity; the clean images are in `identity`.
+NAME/test_labels.npy, one severity; the clean images are in `identity`.
 
 ImageNet-C (https://zenodo.org/records/2235448) and Tiny-ImageNet-C (https://zenodo.org/records/2536630):
 NAME/SEVERITY/CLASS/FILE, one picture each, paired by class and by the file's name or the number at its end;
-NAME may be in the folder of its group, as the archives have it.
+NAME may be in the folder of its group, as in the archives.
 
-`actrobust generate` writes the first and the third; generated.json says which severities the arrays have.
+`actrobust generate` writes the first and the third layout; generated.json lists the severities of the arrays.
 """
 
 import json
@@ -36,7 +36,7 @@ IDENTITY = "identity"
 """The folder of MNIST-C that holds the clean images."""
 
 UNLABELLED = "unlabelled"
-"""Stands for the class of images without labels."""
+"""The class folder of images without labels."""
 
 _LABELS = "labels.npy"
 _SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -44,14 +44,14 @@ _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
 def pair_corrupted(clean: Dataset, folder: str | Path) -> Dataset:
-    """Return a whole data set with corrupted versions of its images, from files in one of the layouts above.
+    """Return a data set with corrupted versions of its images, from files in one of the layouts above.
 
-    Pictures are shown as they are; see `Dataset.with_view`.
+    Pair the whole set; take a subset afterwards. Pictures are shown as they are; see `Dataset.with_view`.
 
     Raises
     ------
     InputError
-        If the files do not pair with the clean images; a subset is taken afterwards.
+        If the files do not pair with the clean images.
     """
     return replace(clean, stored=open_stored(Path(folder), clean))
 
@@ -69,11 +69,11 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
     Raises
     ------
     InputError
-        For a missing or damaged file, another shape or number of images, labels that do not pair.
+        For a missing or damaged file, a wrong shape or number of images, or labels that do not pair.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise InputError(f"{folder}: expected a folder of corrupted images, as CIFAR-10-C has; it {what}.")
+        raise InputError(f"{folder}: expected a folder of corrupted images, such as CIFAR-10-C; it {what}.")
     arrays = sorted(path for path in folder.glob("*.npy") if path.name != _LABELS)
     digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != IDENTITY)
     if arrays:
@@ -86,10 +86,10 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
         own = {cell.severity for cell in suite.cells if cell.corruption == name}
         lacking = sorted({*suite.severities} - own)
         if lacking:
-            raise InputError(f"{folder}: {name} has no severity {lacking[0]:g}, which others have.")
+            raise InputError(f"{folder}: {name} has no severity {lacking[0]:g}, but others do.")
     missing = sorted({*_generated(folder).get("corruptions", ())} - {*suite.corruptions})
     if missing:
-        raise InputError(f"{folder}: {missing[0]} is not finished; run `actrobust generate` again to go on.")
+        raise InputError(f"{folder}: {missing[0]} is unfinished; run `actrobust generate` again to continue.")
     return suite
 
 
@@ -128,12 +128,12 @@ def _open_images(path: Path, clean: Dataset, severities: int) -> NDArray[np.uint
 
 
 def _severities(folder: Path) -> tuple[float, ...]:
-    """Return 1 to 5, or what generated.json says."""
+    """Return the severities in generated.json, or 1 to 5."""
     return tuple(_generated(folder).get("severities", _SEVERITIES))
 
 
 def _generated(folder: Path) -> dict[str, Any]:
-    """Return severities and corruptions that generated.json says; nothing where there is none."""
+    """Return the severities and corruptions in generated.json; nothing if there is no such file."""
     path = folder / "generated.json"
     if not path.is_file():
         return {}
@@ -142,7 +142,7 @@ def _generated(folder: Path) -> dict[str, Any]:
         severities = [float(severity) for severity in found["severities"]]
         return {"severities": severities, "corruptions": [str(name) for name in found.get("corruptions", [])]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: expected what `actrobust generate` wrote.") from error
+        raise InputError(f"{path}: expected a file that `actrobust generate` wrote.") from error
 
 
 def _check_labels(path: Path, clean: Dataset, severities: int) -> None:
@@ -167,7 +167,7 @@ def _open_pictures(folder: Path, clean: Dataset) -> StoredSuite:
     found = sorted(_severity_folders(folder), key=lambda item: (item[0], item[1]))
     if not found:
         raise InputError(
-            f"{folder}: expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS of pictures, "
+            f"{folder}: expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS of pictures; "
             "found neither."
         )
     pairing = _Pairing(clean)
@@ -195,7 +195,7 @@ def _number(name: str) -> float | None:
 
 
 class _Pairing:
-    """The clean images by class and name, to find each stored picture's."""
+    """The clean images by class and name, to find the one that a stored picture belongs to."""
 
     def __init__(self, clean: Dataset) -> None:
         self.clean = clean
@@ -209,17 +209,15 @@ class _Pairing:
     def match(self, place: Path) -> tuple[list[str], Tensor]:
         """Return the pictures below a folder of one severity, as CLASS/NAME, and their clean images' ids.
 
-        Folders with the same names get the same objects: a published set has 95 of them.
+        Folders with the same names share the objects: a published set has 95 such folders.
         """
-        found = [(f"{of}/{name}", self._id(of, name)) for of, name in sorted(_pictures_in_classes(place))]
-        names, ids = (
-            [name for name, number in found if number is not None],
-            [n for _, n in found if n is not None],
-        )
+        matched = [(f"{of}/{name}", self._id(of, name)) for of, name in sorted(_pictures_in_classes(place))]
+        found = {name: number for name, number in matched if number is not None}
+        names, ids = list(found), list(found.values())
         missing = set(self.ids) - set(ids)
         if missing or len(set(ids)) < len(ids):
             names_of = {number: "/".join(key) for key, number in self.by_name.items()}
-            what = f"missing {names_of[min(missing)]}" if missing else "one of them twice"
+            what = f"missing {names_of[min(missing)]}" if missing else "one of them is there twice"
             raise InputError(
                 f"{place}: expected a picture for each of the {len(self.ids)} images of {self.clean.name}, "
                 f"as CLASS/NAME; found {len(set(ids))}, {what}."
@@ -240,14 +238,15 @@ def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
 
 
 def stored_names(clean: Dataset) -> list[tuple[str, str]]:
-    """Return class folder and name, without suffix, of each image's corrupted versions.
+    """Return the class folder and the name, without suffix, of each image's corrupted versions.
 
-    The class is its name, `unlabelled` without labels; the name is that of the clean file, else the id.
+    The folder is the class name, `unlabelled` without labels; the name is that of the clean file, else the
+    id.
 
     Raises
     ------
     InputError
-        Where two images have the same.
+        If two images have the same folder and name.
     """
     if clean.labels is None:
         of = [UNLABELLED] * len(clean)
@@ -263,7 +262,7 @@ def stored_names(clean: Dataset) -> list[tuple[str, str]]:
 
 
 def _last_number(name: str) -> Any:
-    """Return the number at the end of a name; the name where there is none.
+    """Return the number at the end of a name; the name if there is none.
 
     >>> _last_number("ILSVRC2012_val_00000293"), _last_number("cat")
     (293, 'cat')

@@ -7,7 +7,7 @@ USUAL = {
     "tiny-imagenet": ((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-"""The field's usual mean and std of a data set, per channel on the [0, 1] scale."""
+"""Name of a data set -> (mean, std), per channel on the [0, 1] scale."""
 
 
 def usual_of_pictures(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,8 +1,7 @@
 """Python pickles of arrays, such as CIFAR's batches, read without running anything they name.
 
-A pickle is a program. Here its instructions are listed first (`pickletools`), and refused unless they are
-those of plain containers; then it is read by an unpickler whose names lead to nothing but records of our own,
-from which the arrays are made.
+A pickle is a program. Its instructions are listed first (`pickletools`) and refused unless they make plain
+containers; then an unpickler reads it that resolves names only to records of our own, which become arrays.
 """
 
 import io
@@ -23,21 +22,21 @@ _OPCODES = frozenset({
     "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET",
     "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
 })  # fmt: skip
-_MOST_MEMO = 1_000_000  # a memo's index is allocated up to its largest: refuse what only a bomb would have
+_MOST_MEMO = 1_000_000  # the memo is allocated up to its largest index: refuse what only a bomb would have
 
 
 class _DType:
-    """What a pickle says of a dtype."""
+    """Stands for a dtype in a pickle."""
 
     def __init__(self, name: object, *rest: object) -> None:
         self.name = name
 
     def __setstate__(self, state: object) -> None:
-        pass  # byte order and alignment: of bytes there are none
+        pass  # byte order and alignment, which bytes do not have
 
 
 class _Array:
-    """What a pickle says of an array."""
+    """Stands for an array in a pickle."""
 
     def __init__(self, *arguments: object) -> None:
         self.array: np.ndarray[Any, Any] | None = None
@@ -48,19 +47,19 @@ class _Array:
         _, shape, dtype, fortran, data = state
         name = dtype.name if isinstance(dtype, _DType) else None
         if name not in ("u1", b"u1", "i8", b"i8") or not isinstance(data, bytes):
-            raise pickle.UnpicklingError("an array of other than bytes or 64-bit integers")
+            raise pickle.UnpicklingError("an array of neither bytes nor 64-bit integers")
         flat = np.frombuffer(data, dtype="u1" if name in ("u1", b"u1") else "<i8")
         self.array = flat.reshape(shape, order="F" if fortran else "C")
 
 
 class _Marker:
-    """Stands for a class that is an argument only."""
+    """Stands for a class that is only an argument."""
 
 
 def _encode(text: object, codec: object) -> bytes:
     """Return the bytes that Python 3 writes as text in protocol 2."""
     if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError("bytes in another code than latin1")
+        raise pickle.UnpicklingError("bytes in an encoding other than latin1")
     return text.encode("latin1")
 
 
@@ -80,16 +79,16 @@ class _Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"asks for {module}.{name}") from None
 
     def persistent_load(self, pid: object) -> Any:
-        raise pickle.UnpicklingError("asks for what is outside of it")
+        raise pickle.UnpicklingError("asks for objects outside the file")
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """Return the dictionary that a pickle of plain containers and arrays holds; its keys as text.
+    """Return the dictionary in a pickle of plain containers and arrays, with its keys as text.
 
     Raises
     ------
     InputError
-        For a missing or damaged file, and for one that asks for anything but arrays.
+        For a file that is missing or damaged, or that asks for anything but arrays.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
@@ -100,7 +99,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged pickle makes the reader raise almost anything
         reason = first_line(error)
         raise InputError(
-            f"{path}: is no pickle of plain arrays ({reason}); nothing of it was run."
+            f"{path}: not a pickle of plain arrays ({reason}); nothing in it was run."
         ) from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected a dictionary, got {type(found).__name__}.")

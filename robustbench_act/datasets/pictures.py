@@ -21,14 +21,14 @@ from robustbench_act.errors import InputError, first_line
 from robustbench_act.view import View
 
 WORKERS = min(os.cpu_count() or 1, 8)
-"""Threads that decode where nobody says how many."""
+"""Threads that decode by default."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
-_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that another program would have to render
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits a value
-_DEEP = (";16", "65535")  # in what Pillow says of a file's rows: it would cut these values to 8 bits
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that an external program would render
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits per value
+_DEEP = (";16", "65535")  # in Pillow's description of a file's rows: it would cut these values to 8 bits
 _SHOWN = 3  # files named in a message
-_BLOCK = 1024  # files that wait for threads
+_BLOCK = 1024  # files that wait for threads at a time
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -36,7 +36,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class Files(Sequence[Path]):
-    """Files below one folder; of the millions of a published set only the names are kept, once."""
+    """Files below one folder; only their names are kept, once: a published set has millions."""
 
     root: Path
     names: Sequence[str]
@@ -55,7 +55,7 @@ class Files(Sequence[Path]):
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a file's name ends as that of a picture; hidden files are none.
+    """Tell whether a file's name has the suffix of a picture and is not hidden.
 
     >>> is_picture("val_1.JPEG"), is_picture("labels.txt")
     (True, False)
@@ -65,18 +65,18 @@ def is_picture(name: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Images in a fixed order, uint8 (N, C, H, W) once decoded; taking a part of them decodes nothing.
+    """Images in a fixed order, uint8 (N, C, H, W) once decoded; indexing decodes nothing.
 
     Attributes
     ----------
     sources
-        A file for each image; or all of them as a tensor, uint8 (N, C, H, W), to be seen through a view.
+        A file for each image, or all images as a tensor, uint8 (N, C, H, W).
     view
-        What each of them goes through.
+        How each of them is resized and cropped.
     channels
-        1 or 3: grey pictures are repeated, others become RGB; transparency is left out.
+        1 (grey) or 3: grey pictures are repeated, others become RGB; transparency is dropped.
     workers
-        Threads that decode; the order is that of the sources for any number.
+        Threads that decode; their number does not change the order.
     """
 
     sources: Sequence[Path] | Tensor
@@ -89,10 +89,10 @@ class Pictures:
         return len(self.sources)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_checked": {}}  # of all pictures, also where these are a part
+        return {**self.__dict__, "_checked": {}}  # it covers all pictures, also if these are a part
 
     def with_view(self, view: View) -> "Pictures":
-        """Return the same pictures through another view; what was found of them does not hold for it."""
+        """Return the same pictures through a different view; earlier checks do not hold for it."""
         return replace(self, view=view, _checked={})
 
     def __getitem__(self, index: slice | Tensor) -> "Pictures":
@@ -109,7 +109,7 @@ class Pictures:
         Raises
         ------
         InputError
-            Where the view leaves pictures of several sizes, or a file is no picture.
+            If the view leaves pictures of several sizes, or a file is not a picture.
         """
         return len(self), self.channels, *self._size()
 
@@ -119,7 +119,7 @@ class Pictures:
         Raises
         ------
         InputError
-            Where a file cannot be read: it is named.
+            If a file cannot be read; it is named.
         """
         if not len(self):
             return torch.zeros((0, *self.shape[1:]), dtype=torch.uint8)
@@ -132,13 +132,13 @@ class Pictures:
         if problems:
             raise unreadable(problems, of=len(self))
         arrays = np.stack([array for array in found if not isinstance(array, str)])
-        # NumPy moves the axes: in a thread beside others PyTorch would start threads of its own for it
+        # NumPy moves the axes: with other threads running, PyTorch would start threads of its own for it.
         return torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Path, str]:
-        """Read and decode every file and return why those that cannot be used are not; nothing is kept.
+        """Read and decode every file; return those that cannot be used, with the reason. No image is kept.
 
-        A file is read once, however often it is asked for, also in parts of these pictures.
+        A file is read once, however often this is called, also on parts of these pictures.
         """
         if isinstance(self.sources, Tensor):
             return {}
@@ -152,12 +152,12 @@ class Pictures:
         return {path: answer for path, answer in answers if isinstance(answer, str)}
 
     def digest(self) -> bytes:
-        """Return the SHA-256 over the bytes of all pictures, in order, and the view.
+        """Return the SHA-256 of the view and the bytes of all pictures, in order.
 
         Raises
         ------
         InputError
-            Where a file cannot be read.
+            If a file cannot be read.
         """
         digest = hashlib.sha256(f"{self.view.resize} {self.view.crop} {self.view.interpolation}".encode())
         if isinstance(self.sources, Tensor):
@@ -177,7 +177,7 @@ class Pictures:
             height, width = self.view.resized(*self.sources.shape[-2:])
             if self.view.crop and min(height, width) < self.view.crop:
                 size = f"{height} x {width}"
-                raise InputError(f"Images of {size} pixels are smaller than a crop of {self.view.crop}.")
+                raise InputError(f"Images of {size} pixels are smaller than the crop of {self.view.crop}.")
             return self.view.size(*self.sources.shape[-2:])
         if self.view.crop:
             return self.view.crop, self.view.crop
@@ -188,8 +188,8 @@ class Pictures:
         if len(sizes) > 1:
             (one, first), (other, second), *_ = sizes.items()
             raise InputError(
-                f"Images of several sizes: {first} has {one[0]} x {one[1]} pixels, {second} {other[0]} x "
-                f"{other[1]}; say which size they should have, as --resize 256 --crop 224."
+                f"Images of several sizes: {first} has {one[0]} x {one[1]} pixels, {second} has {other[0]} x "
+                f"{other[1]}; set a common size, e.g. --resize 256 --crop 224."
             )
         return next(iter(sizes), (0, 0))
 
@@ -197,12 +197,12 @@ class Pictures:
         return _in_threads(work, items, self.workers)
 
     def _decode(self, source: Path | Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
-        """Return uint8 (H, W, C), or why there is none."""
+        """Return uint8 (H, W, C), or why it cannot be decoded."""
         try:
             with _open(source) as picture:
                 return self._array(picture)
         except UnidentifiedImageError:
-            return "no image of a known format"
+            return "not an image of a known format"
         except Exception as error:  # a damaged file makes its decoder raise almost anything
             return first_line(error)
 
@@ -218,25 +218,25 @@ class Pictures:
 
     def _array(self, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
         if picture.mode not in _MODES or any(deep in repr(getattr(picture, "tile", ())) for deep in _DEEP):
-            raise ValueError(f"mode {picture.mode}, more than 8 bits a value")
+            raise ValueError(f"mode {picture.mode}, more than 8 bits per value")
         shown = self.view.apply(picture.convert("RGB" if self.channels == 3 else "L"))
         return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, self.channels)
 
 
 class Head(NamedTuple):
-    """What the head of a file says: Pillow's mode, and the size (H, W)."""
+    """The mode (Pillow's) and size (H, W) in the header of a picture file."""
 
     mode: str
     size: tuple[int, int]
 
 
 def read_heads(files: Sequence[Path], workers: int) -> list[Head | None]:
-    """Return what the head of each file says; None where it is no picture."""
+    """Return the header of each file; None if it is not a picture."""
     return list(_in_threads(_head, files, workers))
 
 
 def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:
-    """Return the error that names pictures which cannot be read, and why."""
+    """Return the error that names pictures that cannot be read, and why."""
     named = [f"{path} ({reason})" for path, reason in problems]
     rest = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     return InputError(
@@ -261,16 +261,16 @@ def _open(source: Path | Tensor) -> Image.Image:
 
 
 def _in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item], workers: int) -> Iterator[_Answer]:
-    """Yield the answers in the order of the items; decoders let go of the interpreter while they work."""
+    """Yield the answers in the order of the items. Threads pay off: decoders release the interpreter lock."""
     with _bombs_are_errors(), ThreadPoolExecutor(max(workers, 1)) as pool:
         rest = iter(items)
-        while block := list(islice(rest, _BLOCK)):  # the pool holds what it is given
+        while block := list(islice(rest, _BLOCK)):  # the pool holds everything it is given
             yield from pool.map(work, block)
 
 
 @contextmanager
 def _bombs_are_errors() -> Iterator[None]:
-    """Refuse pictures of more pixels than Pillow takes for reasonable, instead of warning of them."""
+    """Refuse pictures with more pixels than Pillow considers safe, instead of warning about them."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

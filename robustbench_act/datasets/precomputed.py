@@ -1,4 +1,4 @@
-"""Corrupted images that somebody else has made: files instead of corruptions on the fly."""
+"""Corrupted images from files, used like corruptions computed on the fly."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,20 +18,20 @@ from robustbench_act.errors import InputError
 from robustbench_act.view import View
 
 CLEAN = "clean"
-"""What the clean images are called where a corruption's name stands otherwise."""
+"""The name that the clean images have in columns of corruptions."""
 
 _WHOLE = 2**32  # bytes
-_NAME = 100  # signs of a corruption's name, which files are called by
+_NAME = 100  # characters of a corruption's name, after which files are named
 
 
 @dataclass(frozen=True, eq=False)
 class StoredCell:
-    """One corruption at one severity, read from files; used as `corruptions.Cell` is.
+    """One corruption at one severity, read from files; used like `corruptions.Cell`.
 
     Attributes
     ----------
     corruption, severity
-        What the files hold.
+        Corruption and severity of the stored images.
     images
         uint8 (N, H, W, C), mapped from a file, or pictures that are decoded when they are needed.
     ids
@@ -46,17 +46,17 @@ class StoredCell:
 
     @property
     def group(self) -> str:
-        """The group of the corruption of this name, "other" where there is none."""
+        """The group of the corruption of this name; "other" if we do not know the name."""
         known = self.corruption in list_corruptions()
         return get_corruption(self.corruption).group if known else "other"
 
     def apply(self, images: Tensor, *, ids: Tensor, seed: int) -> Tensor:
-        """Return the stored images with these ids, on the device of `images`; the seed plays no part.
+        """Return the stored images with these ids, on the device of `images`; the seed is ignored.
 
         Raises
         ------
         InputError
-            Where a picture cannot be read, or has another size than the clean images.
+            If a picture cannot be read, or differs in size from the clean images.
         """
         rows = self._rows(ids)
         if isinstance(self.images, Pictures):
@@ -67,13 +67,13 @@ class StoredCell:
         return found.to(images.device)
 
     def of(self, ids: Tensor) -> "StoredCell":
-        """Return the same cell of these images alone."""
+        """Return the same cell, of these images only."""
         rows = self._rows(ids)
         images = self.images[rows] if isinstance(self.images, Pictures) else self.images[rows.numpy()]
         return replace(self, images=images, ids=ids.cpu())
 
     def decoded(self, size: Sequence[int]) -> "StoredCell":
-        """Return the same cell with its pictures in memory; size (H, W) and errors as in `apply`."""
+        """Return the same cell with its pictures in memory; errors as in `apply`, for a size (H, W)."""
         if not isinstance(self.images, Pictures):
             return self
         self.check_size(size, self.images)
@@ -84,7 +84,7 @@ class StoredCell:
         return order[torch.searchsorted(self.ids[order], ids.cpu())]
 
     def check_size(self, size: Sequence[int], pictures: Pictures | None = None) -> None:
-        """Refuse stored pictures of another size (H, W) than the clean images; one of them tells."""
+        """Refuse stored pictures whose size is not (H, W), as of the clean images; by default, check one."""
         if not isinstance(self.images, Pictures):
             return
         some = self.images[:1] if pictures is None else pictures
@@ -92,26 +92,25 @@ class StoredCell:
             assert not isinstance(some.sources, Tensor)
             found, wanted = (" x ".join(map(str, pair)) for pair in (some.shape[-2:], size))
             raise InputError(
-                f"{some.sources[0]}: has {found} pixels, the clean images {wanted}; choose the clean "
-                "images' size by --resize and --crop, or apply these to the stored images too by "
-                "--resize-corrupted."
+                f"{some.sources[0]}: has {found} pixels, the clean images have {wanted}; match them with "
+                "--resize and --crop, or apply these to the stored images too with --resize-corrupted."
             )
 
 
 @dataclass(frozen=True, eq=False)
 class StoredSuite:
-    """All corruptions of a folder; used as `corruptions.Suite` is.
+    """All corruptions in a folder; used like `corruptions.Suite`.
 
     Attributes
     ----------
     name
         "files:FOLDER".
     cells
-        In the order of the corruptions' names, then of the severities.
+        Sorted by corruption, then severity.
     codec
         How the images are stored: "npy" (exact), "png" (exact), "jpeg", ...
     files
-        The arrays that were read, for the hash; none where the cells are pictures.
+        The arrays that were read, for the hash; empty if the cells are pictures.
     """
 
     name: str
@@ -127,10 +126,10 @@ class StoredSuite:
         for name, _ in keys:
             if len(name) > _NAME or not name.isprintable():
                 raise InputError(
-                    f"{self.name}: expected names of corruptions of at most {_NAME} signs, got {name!r:.60}."
+                    f"{self.name}: expected corruption names of at most {_NAME} characters, got {name!r:.60}."
                 )
         if any(name == CLEAN for name, _ in keys):
-            raise InputError(f"{self.name}: no corruption can be called {CLEAN!r}: the clean images are.")
+            raise InputError(f"{self.name}: the name {CLEAN!r} is reserved for the clean images.")
 
     @cached_property
     def size(self) -> int:
@@ -139,15 +138,12 @@ class StoredSuite:
 
     @property
     def whole(self) -> bool:
-        """Whether the pictures are few enough (4 GiB) to be read as a whole before they are used."""
+        """Whether the pictures are few enough (4 GiB) to be read entirely before they are used."""
         return self.size <= _WHOLE
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over the cells chosen, and the files that they are read from.
-
-        Over their names and bytes; of pictures of more than 4 GiB, names and sizes.
-        """
+        """SHA-256 of the chosen cells and their files' names and bytes (sizes, if pictures exceed 4 GiB)."""
         digest = hashlib.sha256(repr([(cell.corruption, cell.severity) for cell in self.cells]).encode())
         for path in self.files:
             with path.open("rb") as file:
@@ -164,12 +160,12 @@ class StoredSuite:
 
     @property
     def corruptions(self) -> tuple[str, ...]:
-        """The names of its corruptions, in order."""
+        """The names of the corruptions, in order."""
         return tuple(dict.fromkeys(cell.corruption for cell in self.cells))
 
     @property
     def severities(self) -> tuple[float, ...]:
-        """The severities of its cells, ascending."""
+        """The severities of the cells, ascending."""
         return tuple(sorted({cell.severity for cell in self.cells}))
 
     def with_severities(self, severities: Iterable[float]) -> "StoredSuite":
@@ -178,7 +174,7 @@ class StoredSuite:
         Raises
         ------
         InputError
-            Where the files have none at one of them.
+            If the files lack one of them.
         """
         chosen = tuple(severities)
         for severity in chosen:
@@ -188,20 +184,20 @@ class StoredSuite:
         return replace(self, cells=tuple(cell for cell in self.cells if cell.severity in chosen))
 
     def resolve_table(self, height: int, width: int) -> str:
-        """Return what stands in the column `table` of results, where constants stand otherwise."""
+        """Return the entry for the column `table` of results, in place of a table of constants."""
         return f"{self.codec} files"
 
     def with_view(self, view: View) -> "StoredSuite":
-        """Return the same pictures through a view; arrays take none, which is an InputError."""
+        """Return the same pictures through a view; an InputError if they are arrays."""
         cells = []
         for cell in self.cells:
             if not isinstance(cell.images, Pictures):
-                raise InputError(f"{self.name}: holds arrays, which --resize-corrupted is not for.")
+                raise InputError(f"{self.name}: --resize-corrupted does not apply to arrays.")
             cells.append(replace(cell, images=cell.images.with_view(view)))
         return replace(self, cells=tuple(cells))
 
     def check(self, ids: Tensor) -> None:
-        """Decode every picture of these images once; those that cannot be read are an InputError."""
+        """Decode every picture of these images once; an InputError names those that cannot be read."""
         problems = [(path, reason) for _, path, reason in self.unreadable(ids)]
         if problems:
             raise unreadable(problems, of=sum(len(cell.ids) for cell in self.cells))

@@ -1,4 +1,4 @@
-"""The sets that can be named on the command line."""
+"""The data sets that have names on the command line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,20 +31,20 @@ def load_dataset(
         "mnist:ROOT" (ROOT/MNIST/raw/*-ubyte), "cifar-10:ROOT" (ROOT/cifar-10-batches-py), "cifar-100:ROOT"
         (ROOT/cifar-100-python), "imagenet:ROOT" (ROOT/val/SYNSET). "tiny-imagenet:ROOT"
         (ROOT/tiny-imagenet-200). "folder:ROOT": pictures in ROOT/CLASS, or in ROOT itself, without labels.
-        "npz:FILE": images and labels (or x_test and y_test); "npy:ROOT": images.npy and labels.npy. With "-c"
-        after the name, "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c", the
-        corrupted images in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c come too.
-        ROOT is `data` where it is left out. A function of your own returns a `Dataset`, or images and labels.
+        "npz:FILE": images and labels (or x_test and y_test); "npy:ROOT": images.npy and labels.npy.
+        "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c" add the corrupted images
+        in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c. ROOT is `data` by default.
+        Your own function returns a `Dataset`, or images and labels.
     train
         The training part instead of the test part.
     download
         Let torchvision download what is missing; nothing is downloaded unasked.
     view
-        How images are resized and cropped; pictures in the set's own way where left out.
+        How images are resized and cropped; by default, pictures as is usual for the set.
     workers
-        Threads that decode pictures; as many as there are cores, at most 8, where left out.
+        Threads that decode pictures; by default one per core, at most 8.
     resize_corrupted
-        Show corrupted pictures from files through `view` too; they are taken as they are otherwise.
+        Show corrupted pictures from files through `view` too; otherwise they are taken as they are.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def load_dataset(
     elif stored is not None:
         if train or download:
             raise InputError(
-                f"Dataset {name!r} is for tests, from files; train on {name.removesuffix('-c')}."
+                f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
             )
         data = stored[0](request)
     elif is_factory(spec):
@@ -77,19 +77,19 @@ def load_dataset(
     if view is not None:
         return data.with_view(view, corrupted=resize_corrupted)
     if resize_corrupted:
-        raise InputError("Corrupted pictures are resized as the clean ones: say how, as --resize and --crop.")
+        raise InputError("Corrupted pictures are resized like the clean ones: set --resize and --crop.")
     return data
 
 
 def _unknown(spec: str) -> InputError:
-    """Return the error for what is no data set: a path without its kind is told how to write it."""
+    """Return the error for an unknown data set; for a bare path it says how to write it."""
     path = Path(spec)
     if path.suffix == ".npz" or path.is_dir():
         kind = "npz" if path.suffix == ".npz" else "folder"
-        return InputError(f"Unknown dataset {spec!r}: a kind comes first, as {kind}:{spec}.")
+        return InputError(f"Unknown dataset {spec!r}: put the kind first, as in {kind}:{spec}.")
     if path.suffix == ".npy":
         return InputError(
-            f"Unknown dataset {spec!r}: expected a folder with images.npy, as npy:{path.parent}."
+            f"Unknown dataset {spec!r}: expected a folder with images.npy, as in npy:{path.parent}."
         )
     name = spec.partition(":")[0]
     return unknown_name("dataset", name, [*list_datasets(), "package.module:function"])
@@ -123,4 +123,4 @@ _STORED: dict[str, tuple[Callable[[Request], Dataset], str]] = {
     "mnist-c": (idx.load_mnist_c_clean, idx.MNIST_C),
     "tiny-imagenet-c": (folders.load_tiny_imagenet, "Tiny-ImageNet-C"),
 }
-"""The clean images of each set that comes with corrupted ones, and the folder of these."""
+"""For each set with corrupted images: the loader of the clean ones, the folder of the corrupted ones."""

@@ -1,4 +1,4 @@
-"""What is asked of a loader of data sets."""
+"""The request that a loader of data sets gets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +30,11 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """The root, `data` where none was named."""
+        """The root; `data` if none was named."""
         return self.root or Path("data")
 
     def existing_folder(self, name: str) -> Path:
-        """Return the root of the data set `name`, which has to be a folder."""
+        """Return the root of the data set `name`; an InputError unless it is a folder."""
         if not self.folder.is_dir():
             raise InputError(
                 f"Dataset {name!r}: expected the folder {self.folder}, which does not exist; "

@@ -1,4 +1,4 @@
-"""Data that users bring as arrays or as a function of their own."""
+"""Data that users bring, as arrays or as a function."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ from robustbench_act.user_code import call_factory, find_factory
 
 
 def load_npz(request: Request) -> Dataset:
-    """Load an .npz file: `images` and, where they are known, `labels`; or x_test and y_test, as Keras has."""
+    """Load an .npz file: `images` and optionally `labels`; or x_test and y_test, as in Keras."""
     if request.root is None:
         raise InputError("Dataset 'npz': name the file as npz:FILE.")
     arrays = open_npz(request.root)
@@ -32,7 +32,7 @@ def load_npz(request: Request) -> Dataset:
 
 
 def load_npy(request: Request) -> Dataset:
-    """Load ROOT/images.npy and, where they are known, ROOT/labels.npy."""
+    """Load ROOT/images.npy and optionally ROOT/labels.npy."""
     root = request.existing_folder("npy")
     labels = root / "labels.npy"
     found = open_npy(labels) if labels.is_file() else None
@@ -40,15 +40,15 @@ def load_npy(request: Request) -> Dataset:
 
 
 def load_factory(text: str, *, train: bool = False, names: Iterable[str] = ()) -> Dataset:
-    """Load what your own function returns: a `Dataset`, or images and labels (labels may be None).
+    """Load the data that your own function returns: a `Dataset`, or images and labels (labels may be None).
 
-    It is called without arguments, or, for the training part, with train=True. The working folder is
-    searched for its module.
+    It is called without arguments, or with train=True for the training part. Its module may be in the
+    working folder.
 
     Raises
     ------
     InputError
-        Where the function is not found, or returns something else.
+        If the function is not found or returns something else.
     """
     what = f"Dataset {text!r}"
     factory = find_factory(text, what="Dataset", names=names)
@@ -69,16 +69,16 @@ def _array(item: Any, what: str) -> NDArray[Any] | Tensor:
     try:
         return np.asarray(item)
     except ValueError as error:
-        raise InputError(f"{what}: expected arrays, got {type(item).__name__} of unlike parts.") from error
+        raise InputError(f"{what}: expected arrays, got a ragged {type(item).__name__}.") from error
 
 
 def _checked(data: Dataset, what: str) -> Dataset:
-    """Refuse labels without a class, and images that cannot be told apart."""
+    """Refuse labels without a class, and images with the same id."""
     if data.labels is not None and not ((data.labels >= 0) & (data.labels < len(data.classes))).all():
         got = f"{int(data.labels.min())} to {int(data.labels.max())}"
         raise InputError(f"{what}: expected labels from 0 to {len(data.classes) - 1}, got {got}.")
     if len(data.ids.unique()) < len(data.ids):  # type: ignore[no-untyped-call]
-        raise InputError(f"{what}: expected an id of its own for each image.")
+        raise InputError(f"{what}: expected a unique id for each image.")
     return data
 
 

@@ -1,7 +1,7 @@
-"""Looks at checkpoints and data before hours of compute: whether they are what they should be.
+"""Checks of checkpoints and data before hours of compute.
 
-Wrong preprocessing does not stop an evaluation: it changes its ranking. So each network is shown a sample of
-the clean images, as its spec says and in the ways that are usually confused with it.
+Wrong preprocessing raises no error; it silently changes the ranking. So each network runs on a sample of the
+clean images, with the preprocessing of its spec and with the usual mistakes.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def warnings_before(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
-    """Return what is wrong of all that takes no more than a moment to look at: what `evaluate` asks first."""
-    looked = [*examine_machine(), examine_room(plan, out)]
-    looked += [check_accuracy(one, plan.dataset, device) for one in plan.checkpoints if one.problem is None]
-    return [finding for finding in looked if not finding.good]
+    """Run the quick checks that precede `evaluate`; return the findings that are not good."""
+    found = [*examine_machine(), examine_room(plan, out)]
+    found += [check_accuracy(one, plan.dataset, device) for one in plan.checkpoints if one.problem is None]
+    return [finding for finding in found if not finding.good]

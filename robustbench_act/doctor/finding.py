@@ -1,18 +1,18 @@
-"""What was found."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     subject
         A checkpoint's name, "data", "run" or "machine".
     good
-        Whether it is as it should be.
+        Whether all is as it should be.
     text
         What was found, with numbers.
     """

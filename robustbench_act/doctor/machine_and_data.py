@@ -1,4 +1,4 @@
-"""What does not depend on a network: the machine, the data."""
+"""Checks that need no network: the machine, the data."""
 
 import importlib.metadata
 
@@ -10,7 +10,7 @@ from robustbench_act.doctor.finding import Finding
 
 
 def examine_machine() -> list[Finding]:
-    """Return versions, and whether another distribution has put its files over ours."""
+    """Return versions, and whether a different distribution has overwritten our files."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("actrobust", "torch"))
     device = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
     found = [Finding("machine", True, f"{versions}, {device}, {torch.get_num_threads()} threads")]
@@ -18,13 +18,13 @@ def examine_machine() -> list[Finding]:
     for package in ("corruptions", "reports", "robustbench_act"):
         others = sorted(set(owners.get(package, [])) - {"actrobust"})
         if others:
-            text = f"the distribution {', '.join(others)} has a package {package!r} too; uninstall it"
+            text = f"the distribution {', '.join(others)} also has a package {package!r}; uninstall it"
             found.append(Finding("machine", False, text))
     return found
 
 
 def examine_data(data: Dataset) -> list[Finding]:
-    """Return what the images are, whether their labels make sense, and what is stored of them in files."""
+    """Return findings on the images, their labels and their corrupted versions in files."""
     channels, height, width = data.shape
     seen = f" ({data.view})" if data.view is not None else ""
     text = f"{len(data)} of {data.total} images of {data.name}, {channels} x {height} x {width}{seen}"
@@ -33,7 +33,7 @@ def examine_data(data: Dataset) -> list[Finding]:
         text = f"{len(data.unreadable)} files cannot be read, first {data.unreadable[0]}"
         found.append(Finding("data", False, text))
     if data.labels is None:
-        found.append(Finding("data", True, "no labels: agreement and fluctuation alone are measured"))
+        found.append(Finding("data", True, "no labels: only agreement and fluctuation are measured"))
     else:
         present = len(np.unique(data.labels.numpy()))
         text = f"labels of {present} of {data.class_count} classes"

@@ -1,4 +1,4 @@
-"""Networks before clean images: as their specs say, and in the ways that are usually confused with it."""
+"""Networks on clean images: with the preprocessing of their specs, and with the usual mistakes."""
 
 from collections.abc import Iterator
 
@@ -20,10 +20,10 @@ SAMPLE = 256
 """Images that each network is shown."""
 
 _BATCH = 64
-_CLEARLY = 0.05  # accuracy that another way must gain, and
-_SURE = 0.001  # the p-value of McNemar's test
-_PERMUTED = 0.3  # accuracy that other names of the classes must gain
-_PER_CLASS = 5  # images of a class on average; of fewer any errors look like other names
+_CLEARLY = 0.05  # accuracy that a different preprocessing must gain,
+_SURE = 0.001  # with this p-value in McNemar's test
+_PERMUTED = 0.3  # accuracy that a permutation of the classes must gain
+_PER_CLASS = 5  # images per class on average; with fewer, any errors look like a permutation
 
 _WAYS = {
     "no normalisation (0 to 1)": ((0.0,), (1.0,)),
@@ -34,25 +34,24 @@ _WAYS = {
 
 
 def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
-    """Look at one network on a balanced sample of clean images.
+    """Check one network on a balanced sample of clean images.
 
-    Its accuracy against the one in its spec; other normalisations and the reversed order of colours, where
-    one is clearly better (McNemar's test); other names of the classes, where a permutation explains the
-    errors.
+    Its accuracy against the one in its spec; a different normalisation or the reversed order of colours, if
+    it is clearly better (McNemar's test); a permutation of the classes, if it explains the errors.
 
     Parameters
     ----------
     checkpoint
-        Is moved to `device`.
+        Its network is moved to `device`.
     data
-        Clean images with labels.
+        Clean images; without labels, only the spread of the predictions is checked.
     device
         Where to compute.
 
     Returns
     -------
     list of Finding
-        The accuracy first, then what is wrong.
+        How the file was read, the accuracy, then the problems.
     """
     sample = data.subset(SAMPLE)
     own = predict(checkpoint, sample, device)
@@ -72,7 +71,7 @@ def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list
 
 
 def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> Finding:
-    """Return the first finding of `examine` alone: what `evaluate` looks at before it begins."""
+    """Return the finding on accuracy alone, on fewer images: `evaluate` begins with it."""
     sample = data.subset(_BATCH)
     found = predict(checkpoint, sample, device)
     if isinstance(found, Finding):
@@ -83,7 +82,7 @@ def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) 
 
 
 def predict(checkpoint: Checkpoint, sample: Dataset, device: torch.device) -> NDArray[np.int64] | Finding:
-    """Return the predictions with the spec's normalisation, or why there are none."""
+    """Return the predictions with the spec's normalisation, or a finding that says why there are none."""
     problem = checkpoint.problem
     if problem is None:
         try:
@@ -107,7 +106,7 @@ def _accuracy(checkpoint: Checkpoint, right: NDArray[np.bool_], data: Dataset) -
 
 
 def _spread(checkpoint: Checkpoint, predicted: NDArray[np.int64]) -> Finding:
-    """Say how many classes are predicted for images without labels: a network fed wrongly often says one."""
+    """Return how many classes are predicted, without labels: a wrongly fed network often predicts one."""
     classes = len(np.unique(predicted))
     good = classes > 1 or len(predicted) == 1
     known = checkpoint.spec.classes
@@ -122,7 +121,7 @@ def _other_way(
     right: NDArray[np.bool_],
     device: torch.device,
 ) -> Iterator[Finding]:
-    """Yield the best other way of feeding the network, where it is clearly better."""
+    """Yield the best different preprocessing, if it is clearly better."""
     spec = checkpoint.spec
     best: tuple[float, str, NDArray[np.bool_]] | None = None
     for what, images, mean, std in _ways(sample, spec.mean, spec.std):
@@ -161,7 +160,7 @@ def _ways(
 def _other_names(
     checkpoint: Checkpoint, predicted: NDArray[np.int64], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> Iterator[Finding]:
-    """Yield the renaming of classes that explains the errors, where one does."""
+    """Yield the permutation of classes that explains the errors, if one does."""
     count = checkpoint.spec.classes
     classes = names or tuple(map(str, range(count)))
     confusion = np.zeros((count, count), dtype=np.int64)
@@ -178,7 +177,7 @@ def _other_names(
     yield Finding(
         checkpoint.name,
         False,
-        f"with other names of the classes its accuracy is {renamed:.1%}, not {right:.1%} "
+        f"with the classes permuted its accuracy is {renamed:.1%}, not {right:.1%} "
         f"({', '.join(moved[:3])}, ...): is the order of the classes right?",
     )
 

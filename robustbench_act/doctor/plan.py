@@ -1,4 +1,4 @@
-"""What a planned run needs: time, memory, room on the disk."""
+"""The needs of a planned run: time, memory, room on the disk."""
 
 import shutil
 from pathlib import Path
@@ -8,17 +8,7 @@ from robustbench_act.evaluation import Execution, Plan, disk_needed, estimate
 
 
 def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
-    """Return what the planned run needs: time and memory, measured on a few images, and room on the disk.
-
-    Parameters
-    ----------
-    plan
-        What would be evaluated.
-    out
-        Where the run would be written.
-    execution
-        How it would be computed.
-    """
+    """Return the time and memory that the run takes, measured on a few images, and its room on disk."""
     passes = f"{plan.passes:,} forward passes{' with probes' if plan.probes else ''}"
     found = estimate(plan, execution)
     return [
@@ -29,7 +19,7 @@ def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
 
 
 def examine_room(plan: Plan, out: Path) -> Finding:
-    """Return whether the run fits on the disk."""
+    """Return whether the run fits on the disk of its folder."""
     room = shutil.disk_usage(_existing(out)).free
     needed = disk_needed(plan)
     text = f"about {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there"
@@ -44,7 +34,7 @@ def _existing(path: Path) -> Path:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it.
+    """Return a time in the unit that people would use.
 
     >>> duration(0.5), duration(42.4), duration(600), duration(9000), duration(400_000)
     ('0.5 s', '42 s', '10 min', '2.5 h', '4.6 days')

@@ -1,8 +1,8 @@
 """Architecture strings: `source:name?key=value&key=value`, parsed and built.
 
 cifar:resnet8?width=8      CIFAR ResNets of this package (the source may be left out)
-torchvision:resnet18       any classifier of torchvision, without pretrained weights
-timm:resnet18.a1_in1k      any classifier of timm (an extra), likewise; options go to its create_model
+torchvision:resnet18       any classifier of torchvision, with fresh weights
+timm:resnet18.a1_in1k      any classifier of timm (an extra), with fresh weights; options go to create_model
 package.module:factory     your own function: factory(classes=..., channels=..., **options) -> nn.Module
 """
 
@@ -39,12 +39,12 @@ class Architecture:
 
     @property
     def is_factory(self) -> bool:
-        """Whether it is a function of the user's: building it runs code that is not ours nor a library's."""
+        """Whether it is a user's function: building it runs code that is neither ours nor a library's."""
         return self.source not in ("cifar", "torchvision", "timm")
 
     @classmethod
     def parse(cls, text: str) -> "Architecture":
-        """Parse `text`; raise InputError with the nearest name where it is unknown."""
+        """Parse `text`; an InputError suggests the nearest name if it is unknown."""
         head, _, query = text.partition("?")
         source, colon, name = head.partition(":")
         if not colon:
@@ -52,9 +52,7 @@ class Architecture:
         options = {
             key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
         }
-        if not name or not source:
-            raise _unknown(text)
-        if source == "cifar" and name not in _CIFAR:
+        if not name or not source or (source == "cifar" and name not in _CIFAR):
             raise _unknown(text)
         if source == "torchvision" and name not in _torchvision_names():
             raise _unknown(text)
@@ -66,7 +64,7 @@ class Architecture:
 
 
 def _unknown(text: str) -> InputError:
-    """Return the error for an unknown architecture: the nearest one, or the forms that there are."""
+    """Return the error for an unknown architecture, with the nearest one or the possible forms."""
     nearest = get_close_matches(text, [*list_architectures(), *_CIFAR, *_torchvision_names()], n=1)
     forms = "cifar:resnet20, torchvision:NAME, timm:NAME or your own function, package.module:factory"
     hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Expected {forms}."
@@ -111,14 +109,14 @@ def build_model(
     Parameters
     ----------
     architecture
-        An architecture string, as this module's head shows them.
+        An architecture string; the head of this module lists the forms.
     activation, activation_parameters
-        A registered activation and its parameters. "native" keeps what the network was written with
-        (the CIFAR ResNets are written with ReLU).
+        A registered activation and its parameters. "native" keeps the network's own activations (ReLU in the
+        CIFAR ResNets).
     classes, channels
         Number of logits and of input channels.
     side
-        Pixels of a side of the images, for the networks that are built for one size (torchvision's ViT).
+        Side of the images in pixels, for networks that are built for one size (torchvision's ViT).
 
     Examples
     --------
@@ -145,7 +143,7 @@ def _cifar(
     unknown = set(spec.options) - {"width"}
     width = spec.options.get("width", 16)
     if unknown or width < 1:
-        raise InputError(f"Architecture {str(spec)!r}: the one option is width, a whole number from 1 up.")
+        raise InputError(f"Architecture {str(spec)!r}: the only option is width, a whole number from 1 up.")
     return CifarResNet(
         _CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
     )
@@ -182,11 +180,11 @@ def _timm(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
 
 
 def import_timm() -> Any:
-    """Return the timm package; an InputError where it is not installed."""
+    """Return the timm package; an InputError if it is not installed."""
     try:
         import timm  # noqa: PLC0415 - an extra, and seconds to load
     except ImportError as error:
-        raise InputError("Networks of timm need it: pip install 'actrobust[timm]'.") from error
+        raise InputError("Networks of timm need the package: pip install 'actrobust[timm]'.") from error
     return timm
 
 
@@ -195,5 +193,5 @@ def _from_factory(spec: Architecture, *, classes: int, channels: int) -> nn.Modu
     factory = find_factory(f"{spec.source}:{spec.name}", what="Architecture")
     made = call_factory(factory, {"classes": classes, "channels": channels, **spec.options}, what=what)
     if not isinstance(made, nn.Module):
-        raise InputError(f"{what}: expected a torch.nn.Module from it, got {type(made).__name__}.")
+        raise InputError(f"{what}: expected it to return a torch.nn.Module, got {type(made).__name__}.")
     return made

@@ -1,8 +1,8 @@
 """CIFAR ResNets (He et al. 2016, section 4.2) with the activation as a parameter.
 
 Layout and parameter names are those of the published LayerAct checkpoints (arXiv 2306.04940):
-convolutions with bias, BatchNorm before each activation, option-A shortcuts (subsample, then zeros as the
-further channels).
+convolutions with bias, BatchNorm before each activation, option-A shortcuts (subsample, then pad the
+channels with zeros).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How the networks of torchvision and timm want their images: their libraries' own configuration."""
+"""The preprocessing of torchvision's and timm's networks, from their libraries' own configuration."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from robustbench_act.view import INTERPOLATIONS, View
 
 @dataclass(frozen=True)
 class Native:
-    """What a library says of a network with its published weights.
+    """A library's configuration of a network with its published weights.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Native:
     classes, input_size, mean, std
         As in `Spec`.
     view
-        What pictures go through; None where `View` cannot say it.
+        How pictures are resized and cropped; None if a `View` cannot express it.
     published
-        Whether the file is one of the library's own, by its name.
+        Whether the file is, by its name, one of the library's own.
     """
 
     source: str
@@ -40,8 +40,8 @@ class Native:
 def native(architecture: str, path: Path | None = None) -> Native | None:
     """Return the configuration of a torchvision or timm network; None for others.
 
-    torchvision has several for one network: that of the published file named as `path`, else of its first
-    weights. timm's is the tag's in the name, else of its first weights.
+    torchvision may have several for one network: the one of the published file with the name of `path` is
+    taken, else the first. In timm the tag in the network's name chooses; without one, the first is taken.
 
     >>> found = native("torchvision:resnet18")
     >>> found.source, str(found.view)

@@ -64,7 +64,7 @@ def test_permuted_classes_are_named(load: Callable[..., Checkpoint], digits: Dat
     permuted = replace(digits, labels=(digits.known_labels + 1) % 10)
     found = examine(load(), permuted, CPU)
     assert not found[0].good
-    assert found[-1].text.startswith("with other names of the classes its accuracy is ")
+    assert found[-1].text.startswith("with the classes permuted its accuracy is ")
     assert "(0 as 9, 1 as 0, 2 as 1, ...): is the order of the classes right?" in found[-1].text
 
 

@@ -97,11 +97,11 @@ def test_an_interrupted_call_goes_on(layout: generation.Layout, data: Dataset, t
 
 def test_something_else_is_left_alone(data: Dataset, tmp_path: Path) -> None:
     generate(noise(data), tmp_path / "out")
-    with pytest.raises(InputError, match="holds another generated data set"):
+    with pytest.raises(InputError, match="holds a different generated data set"):
         generate(noise(data, seed=1), tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("x")
-    with pytest.raises(InputError, match="holds no generated data set"):
+    with pytest.raises(InputError, match="is not a generated data set"):
         generate(noise(data), tmp_path / "mine")
 
 

@@ -104,7 +104,7 @@ def test_the_view_is_that_of_the_checkpoints_or_they_must_agree(tmp_path: Path) 
     assert wanted_view(tmp_path / "y.pth") is None
     assert common_view([("a", View(56, 48)), ("b", None), ("c", View(56, 48, source="x"))]) == View(56, 48)
     assert common_view([("a", None)]) is None
-    with pytest.raises(InputError, match=r"a wants pictures resized to 56, .*, b resized to 60, "):
+    with pytest.raises(InputError, match=r"a wants pictures resized to 56, .*, b wants them resized to 60, "):
         common_view([("a", wanted_view(ours)), ("b", wanted_view(other))])
     (tmp_path / "c.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match="not a complete safetensors file"):
@@ -118,7 +118,7 @@ def test_what_is_not_a_centre_must_be_said(tmp_path: Path) -> None:
     assert found is not None
     assert found.view is None
     assert found.mean == IMAGENET[0]
-    with pytest.raises(InputError, match="are not shown a centre; choose by --resize and --crop"):
+    with pytest.raises(InputError, match="does not use a centre crop; set --resize and --crop"):
         wanted_view(tmp_path / "x.pth", name)
 
 

@@ -188,13 +188,13 @@ def test_a_file_cannot_name_a_function_to_run(module: Callable[[str, str], str],
     )
     spec = {**json.loads(Spec("named_by_a_file:build", "native", 10, (1, 8, 8), (0.1,), (0.3,)).to_json())}
     save_file({"a": torch.zeros(1)}, "x.safetensors", metadata={"actrobust": json.dumps(spec)})
-    with pytest.raises(InputError, match=r"names the function named_by_a_file:build, .* say --model"):
+    with pytest.raises(InputError, match=r"names the function named_by_a_file:build, .* pass --model"):
         load_checkpoint("x.safetensors")
     assert not Path("it-ran").exists()
-    with pytest.raises(InputError, match=r"expected a torch\.nn\.Module from it, got NoneType"):
+    with pytest.raises(InputError, match=r"expected it to return a torch\.nn\.Module, got NoneType"):
         load_checkpoint("x.safetensors", "named_by_a_file:build")  # the user's own word
     assert Path("it-ran").exists()
-    with pytest.raises(InputError, match=r"holds tensors alone; --weights is for files of torch\.save"):
+    with pytest.raises(InputError, match=r"--weights does not apply to safetensors files"):
         load_checkpoint("x.safetensors", "resnet8", weights="ema")
 
 

@@ -136,7 +136,7 @@ def test_from_the_command_line(actrobust: Callable[..., Result], checkpoints: Pa
     ):
         refused = actrobust(*command)
         assert refused.exit_code == 2, refused.output
-        assert "has no labels, which are needed here" in refused.stderr
+        assert "has no labels, but they are needed here" in refused.stderr
     assert not Path("made/labels.npy").exists()
 
 
@@ -152,5 +152,5 @@ def test_the_doctor_counts_predicted_classes(checkpoints: Path, photos: Path) ->
     assert blind.text == "no labels; 1 of 10 classes predicted for 20 clean images"
     assert [one.text for one in examine_data(data)] == [
         "20 of 20 images of photos, 1 x 8 x 8 (as it is)",
-        "no labels: agreement and fluctuation alone are measured",
+        "no labels: only agreement and fluctuation are measured",
     ]

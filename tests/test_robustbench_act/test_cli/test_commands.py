@@ -145,7 +145,7 @@ def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> Non
     assert again.stdout.count("clean accuracy") == 2
     other = actrobust(*command, "--epochs", 2, "--device", "cpu")
     assert other.exit_code == 2
-    assert "trained with another epochs (1, now 2)" in other.stderr
+    assert "trained with epochs 1, not 2" in other.stderr
 
 
 @pytest.mark.parametrize(

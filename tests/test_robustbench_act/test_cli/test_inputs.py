@@ -269,7 +269,7 @@ def test_flags_decide_between_networks_of_different_sizes(
     )
     refused = actrobust("evaluate", "--manifest", "m.toml", "--out", "a")
     assert refused.exit_code == 2
-    assert "the same are shown to all of them: choose by --resize and --crop" in refused.stderr
+    assert "all are shown the same: set --resize and --crop" in refused.stderr
     result = actrobust("evaluate", "--manifest", "m.toml", "--out", "a", "--resize", 64, "--crop", 64)
     assert result.exit_code == 0, result.output
     assert load_run("a").info["dataset"]["size"] == [3, 64, 64]
@@ -281,7 +281,7 @@ def test_stored_pictures_are_looked_at_before_anything_is_written(
     flags = ("evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "a")
     sized = actrobust(*flags, "--resize", 64, "--crop", 64)
     assert sized.exit_code == 2
-    assert "has 224 x 224 pixels, the clean images 64 x 64" in sized.stderr
+    assert "has 224 x 224 pixels, the clean images have 64 x 64" in sized.stderr
     bad = next((imagenet / "ImageNet-C" / "fog" / "5" / "n02123045").iterdir())
     bad.write_bytes(bad.read_bytes()[:500])
     cut = actrobust(*flags)
@@ -399,7 +399,7 @@ def test_networks_trained_on_pictures_are_shown_them_alike(
     data = ("--dataset", f"folder:{tmp_path / 'animals'}")
     refused = actrobust("train", *data, "--out", "nets")
     assert refused.exit_code == 2
-    assert "say which size they should have, as --resize 256 --crop 224" in refused.stderr
+    assert "set a common size, e.g. --resize 256 --crop 224" in refused.stderr
     small = (
         "--arch",
         "cifar:resnet8?width=2",

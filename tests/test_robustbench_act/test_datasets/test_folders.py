@@ -57,7 +57,7 @@ def test_a_part_of_imagenet_shows_the_same_ids(tmp_path: Path) -> None:
 
 def test_imagenet_without_class_folders_is_refused(tmp_path: Path) -> None:
     picture(1, 30, 30).save(tmp_path / "ILSVRC2012_val_00000001.JPEG", format="JPEG")
-    with pytest.raises(InputError, match="expected class folders of pictures, named as n01440764"):
+    with pytest.raises(InputError, match=r"expected class folders of pictures in .*, named like n01440764"):
         load_dataset(f"imagenet:{tmp_path}")
     (tmp_path / "cats").mkdir()
     picture(1, 30, 30).save(tmp_path / "cats" / "a.png")
@@ -127,7 +127,7 @@ def test_a_folder_without_labels(tmp_path: Path) -> None:
     assert data.class_count is None
     assert data.classes == ()
     assert data.subset(3).ids.tolist() == [1, 4, 7]
-    with pytest.raises(InputError, match="has no labels, which are needed here"):
+    with pytest.raises(InputError, match="has no labels, but they are needed here"):
         _ = data.known_labels
 
 

@@ -80,7 +80,7 @@ def test_mnist_c_as_published(tmp_path: Path) -> None:
     np.save(tmp_path / "mnist_c" / "zigzag" / "test_labels.npy", np.zeros(12, dtype=np.int64))
     with pytest.raises(InputError, match=r"zigzag/test_labels\.npy: 10 of 12 labels do not pair"):
         load_dataset(f"mnist-c:{tmp_path}")
-    with pytest.raises(InputError, match="is for tests, from files; train on mnist"):
+    with pytest.raises(InputError, match="is a test set read from files; train on mnist"):
         load_dataset(f"mnist-c:{tmp_path}", train=True)
 
 
@@ -157,7 +157,7 @@ LOST = "fog/2: expected a picture for each of the 6 images .* found 5, missing n
     [
         (remove, LOST),
         (move, LOST),
-        (double, "one of them twice"),
+        (double, "one of them is there twice"),
         (lambda root: shutil.rmtree(root / "ImageNet-C"), "expected a folder of corrupted images"),
     ],
 )
@@ -174,14 +174,14 @@ def test_stored_pictures_are_not_resized_unless_asked(imagenet_c: Path) -> None:
     data = load_dataset(f"imagenet-c:{imagenet_c}", view=view)
     cell = stored(data).cells[0]
     with pytest.raises(
-        InputError, match=r"has 224 x 224 pixels, the clean images 64 x 64; .* --resize-corrupted"
+        InputError, match=r"has 224 x 224 pixels, the clean images have 64 x 64; .* --resize-corrupted"
     ):
         cell.apply(data.images, ids=data.ids, seed=0)
     asked = load_dataset(f"imagenet-c:{imagenet_c}", view=view, resize_corrupted=True)
     found = stored(asked).cells[0].apply(asked.images, ids=asked.ids, seed=0)
     assert found.shape == (6, 3, 64, 64)
     arrays = pair_corrupted(load_dataset("digits").subset(9), make_arrays(imagenet_c))
-    with pytest.raises(InputError, match="holds arrays, which --resize-corrupted is not for"):
+    with pytest.raises(InputError, match="--resize-corrupted does not apply to arrays"):
         arrays.with_view(view, corrupted=True)
 
 
@@ -253,9 +253,9 @@ def clean(folder: Path) -> None:
     ("spoil", "message"),
     [
         (twice, "contrast at severity 1 is there twice"),
-        (unfinished, "contrast is not finished; run `actrobust generate` again"),
-        (half, "contrast has no severity 2, which others have"),
-        (clean, "no corruption can be called 'clean'"),
+        (unfinished, "contrast is unfinished; run `actrobust generate` again"),
+        (half, "contrast has no severity 2, but others do"),
+        (clean, "the name 'clean' is reserved"),
     ],
 )
 def test_folders_that_are_not_a_grid_are_refused(

@@ -126,17 +126,17 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (spoil_labels, "labels do not pair with those of digits, first row 0: "),
     (spoil_shape, "shot_noise.npy: expected uint8 (720, 8, 8, 1) (2 severities x 360 images of digits), got"),
     (spoil_type, "got float32 (720, 8, 8, 1)"),
-    (cut, "shot_noise.npy: is no complete .npy file"),
-    (objects, "shot_noise.npy: is no complete .npy file"),
-    (huge, "shot_noise.npy: is no complete .npy file"),
-    (other_json, "expected what `actrobust generate` wrote"),
+    (cut, "shot_noise.npy: not a complete .npy file"),
+    (objects, "shot_noise.npy: not a complete .npy file"),
+    (huge, "shot_noise.npy: not a complete .npy file"),
+    (other_json, "expected a file that `actrobust generate` wrote"),
     (no_images, "expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS"),
     (lambda folder: (folder / "labels.npy").unlink(), "labels.npy: no such file"),
     (
         lambda folder: (folder / "generated.json").unlink(),
         "labels.npy: expected 5 x 360 labels, got",
     ),
-    (lambda folder: (folder / "labels.npy").write_bytes(b"x"), "labels.npy: is no complete .npy file"),
+    (lambda folder: (folder / "labels.npy").write_bytes(b"x"), "labels.npy: not a complete .npy file"),
     (shutil.rmtree, "expected a folder of corrupted images"),
 ]
 
@@ -181,7 +181,7 @@ def test_cifar_10_c_as_published(tmp_path: Path) -> None:
     cell = data.stored.cells[3]
     found = cell.apply(data.images, ids=data.ids, seed=0)
     assert np.array_equal(found.permute(0, 2, 3, 1).numpy(), stacks["fog"][18:24])
-    with pytest.raises(InputError, match="'cifar-10-c' is for tests, from files; train on cifar-10"):
+    with pytest.raises(InputError, match="'cifar-10-c' is a test set read from files; train on cifar-10"):
         load_dataset(f"cifar-10-c:{tmp_path}", train=True)
 
 

@@ -80,7 +80,7 @@ def test_npy_pairs(tmp_path: Path) -> None:
             {"images": np.zeros((5, 8, 8), np.uint8), "labels": LABELS * 10**12},
             "expected labels below 1,000,000",
         ),
-        ({"images": np.array([{}], dtype=object)}, "is no complete .npz file of arrays"),
+        ({"images": np.array([{}], dtype=object)}, "not a complete .npz file of arrays"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_a_function_of_the_users_own(module: Callable[[str, str], str]) -> None:
         ("wrong", "expected a Dataset, or images and labels as arrays, got int"),
         ("fails", r"the call with \(\) raised KeyError: 'x'"),
         ("number", "number is not a function"),
-        ("ragged", "expected arrays, got list of unlike parts"),
+        ("ragged", "expected arrays, got a ragged list"),
         ("beyond", "expected labels from 0 to 9, got 5 to 14"),
-        ("twins", "expected an id of its own for each image"),
+        ("twins", "expected a unique id for each image"),
         ("absent", "has no attribute 'absent'"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -183,9 +183,9 @@ def test_what_was_nearly_right_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for spec, message in [
-        ("mine.npz", "a kind comes first, as npz:mine.npz"),
-        ("photos", "a kind comes first, as folder:photos"),
-        ("my/images.npy", r"expected a folder with images\.npy, as npy:my"),
+        ("mine.npz", "put the kind first, as in npz:mine.npz"),
+        ("photos", "put the kind first, as in folder:photos"),
+        ("my/images.npy", r"expected a folder with images\.npy, as in npy:my"),
         ("folders:photos", "Did you mean 'folder'"),
         ("mine.py:data", "Write mine:data"),
     ]:
