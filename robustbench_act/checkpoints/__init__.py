@@ -1,10 +1,10 @@
 """Checkpoints: weights with a spec."""
 
+from robustbench_act.checkpoints.entries import Entry, find_entries, load_entries
 from robustbench_act.checkpoints.files import (
     Checkpoint,
     find_checkpoints,
     load_checkpoint,
-    load_checkpoints,
     read_spec,
     save_checkpoint,
     unique_names,
@@ -15,11 +15,13 @@ from robustbench_act.checkpoints.spec_sources import common_view, wanted_view
 
 __all__ = [
     "Checkpoint",
+    "Entry",
     "Spec",
     "common_view",
     "find_checkpoints",
+    "find_entries",
     "load_checkpoint",
-    "load_checkpoints",
+    "load_entries",
     "published_spec",
     "read_spec",
     "save_checkpoint",

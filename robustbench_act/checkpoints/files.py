@@ -134,17 +134,6 @@ def _expand(item: str) -> list[Path]:
     return files
 
 
-def load_checkpoints(
-    paths: Iterable[Path], model: str | None = None, *, data: Dataset | None = None, **overrides: Any
-) -> list[Checkpoint]:
-    """Load each of `paths` under a unique name, see `unique_names`."""
-    files = list(paths)
-    return [
-        load_checkpoint(path, model, name=name, data=data, **overrides)
-        for path, name in zip(files, unique_names(files), strict=True)
-    ]
-
-
 def unique_names(paths: Sequence[Path]) -> list[str]:
     """Return the stem of each file, preceded by as many of its folders as make it unique.
 

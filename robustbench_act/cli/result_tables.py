@@ -20,10 +20,10 @@ SHOWN = (
 )  # fmt: skip
 
 
-def metrics(run: Run, baseline: str | None) -> tuple[pd.DataFrame, list[Block]]:
+def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]:
     """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
     _refuse_empty(run)
-    base = _baseline(run, baseline) if baseline else None
+    base = _reference(run, reference) if reference else None
     frame = summary(run.cells, labels=run.labels, baseline=base)
     groups = frame.groupby(["architecture", "activation"], sort=False)
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
@@ -125,7 +125,7 @@ def _refuse_empty(run: Run) -> None:
         raise InputError(f"{run.path}: has no checkpoint without an error to show.")
 
 
-def _baseline(run: Run, text: str) -> Baseline:
+def _reference(run: Run, text: str) -> Baseline:
     if text.lower() == "alexnet":
         return alexnet(run.info)
     own = run.cells[run.cells["activation"] == text]
@@ -134,7 +134,7 @@ def _baseline(run: Run, text: str) -> Baseline:
     if not Path(text).is_dir():
         names = ", ".join(sorted(run.cells["activation"].unique()))
         raise InputError(
-            f"--baseline: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
+            f"--reference: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
         )
     return run_baseline(load_run(text).cells, text)
 

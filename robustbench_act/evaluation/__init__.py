@@ -1,21 +1,25 @@
 """Corrupt once, evaluate many."""
 
-from robustbench_act.evaluation.api import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES, evaluate, make_plan
+from robustbench_act.evaluation.api import evaluate, make_plan, run_request
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate, memory_needed
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit
 from robustbench_act.evaluation.probing import probe_layers
+from robustbench_act.evaluation.request import DataRequest, PlanRequest
+from robustbench_act.options import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES
 
 __all__ = [
     "ALL_SEVERITIES",
     "BATCH_SIZE",
     "CHUNK",
     "DEFAULT_SUITES",
+    "DataRequest",
     "Estimate",
     "Execution",
     "Plan",
+    "PlanRequest",
     "WorkUnit",
     "disk_needed",
     "estimate",
@@ -26,4 +30,5 @@ __all__ = [
     "memory_needed",
     "probe_layers",
     "run_plan",
+    "run_request",
 ]

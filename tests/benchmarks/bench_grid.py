@@ -37,7 +37,7 @@ import torch
 
 from corruptions import get_suite
 from corruptions.reference import corrupt_reference
-from robustbench_act.checkpoints import Checkpoint, find_checkpoints, load_checkpoints
+from robustbench_act.checkpoints import Checkpoint, Entry, find_entries, load_entries
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.evaluation import Plan, evaluate, measure
 from robustbench_act.preprocessing import normalise
@@ -59,7 +59,7 @@ def networks(count: int | None = None) -> list[Checkpoint]:
     """Return six embedded networks of different activations, or the first `count`, again and again."""
     folder = resources.files("robustbench_act") / "assets" / "checkpoints"
     with resources.as_file(folder) as path:
-        found = load_checkpoints(find_checkpoints([path]))
+        found = load_entries(find_entries([Entry(path)]))
     if count is None:
         return [one for one in found if one.name in SIX]
     rounds = [

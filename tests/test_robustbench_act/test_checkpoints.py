@@ -14,10 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robustbench_act.checkpoints import (
+    Entry,
     Spec,
     find_checkpoints,
+    find_entries,
     load_checkpoint,
-    load_checkpoints,
+    load_entries,
     published_spec,
     read_spec,
     save_checkpoint,
@@ -120,7 +122,7 @@ def test_overrides_replace_the_spec(stored: Path) -> None:
 
 def test_published_layout(shared: Callable[[str], Path]) -> None:
     folder = shared("reference/layeract/trained_networks")
-    found = load_checkpoints(find_checkpoints([folder]))
+    found = load_entries(find_entries([Entry(folder)]))
     assert [(item.name, item.spec.activation, item.spec.training_seed) for item in found] == [
         ("la_hardsilu_1", "la_hardsilu", 1),
         ("la_silu_1", "la_silu", 1),
@@ -166,7 +168,7 @@ def test_finding_files_folders_and_globs(tmp_path: Path) -> None:
 def test_equal_stems_get_different_names(stored: Path, tmp_path: Path) -> None:
     other = tmp_path / "theirs" / stored.name
     save_checkpoint(other, network(), SPEC)
-    names = [item.name for item in load_checkpoints([stored, other])]
+    names = [item.name for item in load_entries([Entry(stored), Entry(other)])]
     assert len(set(names)) == 2
     assert all(name.endswith("/nswish_3") for name in names)
 

@@ -12,9 +12,8 @@ import torch
 from click.testing import Result
 
 from robustbench_act.checkpoints import load_checkpoint
-from robustbench_act.cli import main
 from robustbench_act.errors import InputError
-from robustbench_act.manifest import OPTIONS, manifest_schema, read_manifest
+from robustbench_act.manifest import manifest_schema, read_manifest
 from robustbench_act.records import load_run
 
 MANIFEST = """
@@ -124,21 +123,15 @@ def test_one_is_written_for_editing(actrobust: Callable[..., Result], study: Pat
     assert found.entries[0].spec == {"activation": "la_silu", "training_seed": 3}
     again = actrobust("manifest", folder)
     assert again.exit_code == 2
-    assert "exists already; choose another --out" in again.stderr
+    assert "exists already; choose a different --out" in again.stderr
     assert "Expected a FOLDER of checkpoints, or --schema" in actrobust("manifest").stderr
 
 
-def test_the_schema_is_one_and_knows_the_flags(actrobust: Callable[..., Result]) -> None:
+def test_the_schema_is_one(actrobust: Callable[..., Result]) -> None:
     schema = json.loads(actrobust("manifest", "--schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(tomllib.loads(MANIFEST), schema)
     assert schema == manifest_schema()
-    flags = {
-        name.lstrip("-").replace("-", "_")
-        for option in main.commands["evaluate"].params
-        for name in option.opts
-    }
-    assert set(OPTIONS) <= flags
 
 
 WRONG: list[tuple[str, str]] = [
@@ -148,6 +141,8 @@ WRONG: list[tuple[str, str]] = [
     ("severity = []", r"severity: expected a list of numbers, got \[\]"),
     ("severity = [nan]", "severity: expected a list of numbers"),
     ("suite = [1]", "suite: expected a list of texts"),
+    ('report = "pdf2"', "report: expected html, pdf, html,pdf or none, got 'pdf2'"),
+    ('executor = "rya"', "executor: expected local or ray, got 'rya'"),
     ("probes = 1", "probes: expected true or false, got 1"),
     ("spec = 1", r"\[spec\]: expected a table, got int"),
     ("[checkpoint]\npath = 'x'", r"expected \[\[checkpoint\]\], a table for each"),
@@ -162,9 +157,9 @@ WRONG: list[tuple[str, str]] = [
         "[[checkpoint]]\npath = 'x'\nclean_accuracy = 95",
         "clean_accuracy: expected a number from 0 to 1, got 95",
     ),
-    ("a = [", r"study\.toml: is no TOML"),
-    ("a = " + "[" * 100_000, r"study\.toml: is no TOML"),
-    ("a = " + "9" * 10_000, r"study\.toml: is no TOML"),
+    ("a = [", r"study\.toml: is not TOML"),
+    ("a = " + "[" * 100_000, r"study\.toml: is not TOML"),
+    ("a = " + "9" * 10_000, r"study\.toml: is not TOML"),
     ("x = '" + "y" * 2**20 + "'", "expected a manifest of at most 1,048,576 bytes"),
 ]
 
@@ -180,7 +175,7 @@ def test_mistakes_are_named_where_they_stand(text: str, message: str, tmp_path: 
 
 def test_what_cannot_be_read(actrobust: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not TOML"):
         read_manifest(tmp_path / "x.toml")
     result = actrobust("evaluate", "--manifest", "gone.toml")
     assert result.exit_code == 2

@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robustbench_act.checkpoints import (
+    Entry,
     Spec,
     find_checkpoints,
+    find_entries,
     load_checkpoint,
-    load_checkpoints,
+    load_entries,
     published_spec,
     unique_names,
 )
@@ -139,7 +141,7 @@ def test_programs_are_refused_with_the_reason(tmp_path: Path) -> None:
         with pytest.raises(
             InputError, match=f"is {kind}: its loader executes pickles, and no layer in it can"
         ):
-            load_checkpoints(find_checkpoints([tmp_path / name]), MODEL, **FLAGS)
+            load_entries(find_entries([Entry(tmp_path / name, spec={"model": MODEL, **FLAGS})]))
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:

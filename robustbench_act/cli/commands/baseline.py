@@ -4,16 +4,14 @@ from pathlib import Path
 
 import click
 
-RUN = click.Path(path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
-@click.argument("run", type=RUN)
-@click.option("-o", "--out", required=True, type=FILE, help="File to write; an old baseline is replaced.")
-@click.option("--rules", type=FILE, help="TOML with tolerances.  [default: accuracy, 0.3 points]")
+@click.argument("run", type=click.Path(path_type=Path))
+@command_options("baseline")
 def baseline(run: Path, out: Path, rules: Path | None) -> None:
-    """Keep a RUN as the baseline that later runs are checked against."""
+    """Keep a RUN as the baseline for later runs."""
     from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.gate import DEFAULT_RULES, make_baseline, read_rules, write_baseline
     from robustbench_act.records import load_run

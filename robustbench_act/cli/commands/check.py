@@ -7,18 +7,14 @@ from pathlib import Path
 
 import click
 
-RUN = click.Path(path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
-@click.argument("run", type=RUN)
-@click.option("--baseline", "file", required=True, type=FILE, help="What `actrobust baseline` wrote.")
-@click.option("--junit", type=FILE, help="Write JUnit XML.")
-@click.option("--github", is_flag=True, help="Write the summary of a GitHub Actions step, and annotations.")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def check(run: Path, file: Path, *, junit: Path | None, github: bool, as_json: bool) -> None:
-    """Fail (exit code 1) where a RUN lost robustness against a baseline, beyond tolerance and noise."""
+@click.argument("run", type=click.Path(path_type=Path))
+@command_options("check")
+def check(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_json: bool) -> None:
+    """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli.terminal import say_unlabelled
     from robustbench_act.gate import check as hold
@@ -30,7 +26,7 @@ def check(run: Path, file: Path, *, junit: Path | None, github: bool, as_json: b
         raise click.UsageError("--github: GITHUB_STEP_SUMMARY is not set; is this a step of GitHub Actions?")
     loaded = load_run(run)
     say_unlabelled(loaded, err=True)
-    found = hold(loaded, read_baseline(file))
+    found = hold(loaded, read_baseline(baseline))
     if junit:
         write_atomically(junit, junit_xml(found))
     if github and summary:

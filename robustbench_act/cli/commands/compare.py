@@ -4,20 +4,19 @@ from pathlib import Path
 
 import click
 
-RUN = click.Path(path_type=Path)
+from robustbench_act.cli.options import command_options
+
 MOST = 20  # cells that are shown
 
 
 @click.command()
-@click.argument("a", type=RUN)
-@click.argument("b", type=RUN)
-@click.option("--force", is_flag=True, help="Compare unlike runs too; the differences are listed.")
-@click.option("--all", "everything", is_flag=True, help=f"Show every cell that moved, not {MOST}.")
-@click.option("--json", "as_json", is_flag=True, help="Print all tables as JSON.")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@command_options("compare")
 def compare(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
     """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.
 
-    Checkpoints are paired by name, or each run's only one with the other's.
+    Checkpoints are paired by name, or one with one if each run has only one.
     """
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.terminal import say_unlabelled

@@ -3,59 +3,52 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from robustbench_act.cli.options import (
-    checkpoint_options,
-    execution_options,
-    output_options,
-    plan_options,
-    take_execution,
-)
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
-@checkpoint_options
-@plan_options
-@execution_options
-@output_options
-@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
+@command_options("evaluate")
 def evaluate(
     *,
     checkpoints: tuple[str, ...],
+    full: bool,
     out: Path | None,
     resume: bool,
     report: tuple[str, ...],
     as_json: bool,
-    **flags: Any,
+    **options: Any,
 ) -> None:
-    """Put the same corrupted images before each checkpoint; write tables and a report.
+    """Show the same corrupted images to each checkpoint; write tables and a report.
 
     Without CHECKPOINT, the networks that ship with the package are evaluated on a quick selection of images
-    and severities (--full takes all).
+    and severities (--full: on all of them).
     """
     from reports import make_report
-    from robustbench_act import evaluation
-    from robustbench_act.cli.inputs import take_plan
+    from robustbench_act.cli import requests
     from robustbench_act.cli.interruption import going_on
     from robustbench_act.cli.terminal import EvaluationProgress, saying_what_is_made
+    from robustbench_act.evaluation import run_request
 
     with EvaluationProgress() as progress, going_on(progress.kept):
-        taken, execution = take_plan(checkpoints, flags, check=True), take_execution(flags)
-        progress.quick, started = taken.quick, time.monotonic()
-        run = evaluation.evaluate(
-            out=out,
+        execution = replace(requests.execution(options), on_note=progress.note)
+        asked = requests.plan_request(checkpoints, options)
+        request, started = requests.quick_unless(full, asked), time.monotonic()
+        progress.quick = request.limit != asked.limit
+        run = run_request(
+            request,
+            execution,
+            out,
             resume=resume,
             command=" ".join(["actrobust", *sys.argv[1:]]),
             on_start=lambda plan, out: _begin(plan, out, progress, execution),
-            on_note=progress.note,
-            **taken.arguments,
-            **execution,
+            look=requests.check_pictures,
         )
         progress.stop()
         with saying_what_is_made() as on_part:
@@ -65,15 +58,14 @@ def evaluate(
         sys.exit(1)
 
 
-def _begin(plan: Any, out: Path, progress: Any, execution: Mapping[str, Any]) -> Any:
+def _begin(plan: Any, out: Path, progress: Any, execution: Any) -> Any:
     """Say what looks wrong before hours of compute, then start."""
     from robustbench_act.devices import at_hand
     from robustbench_act.doctor import warnings_before
-    from robustbench_act.evaluation import Execution
 
-    chosen = Execution.of(**execution).for_plan(plan)
+    chosen = execution.for_plan(plan)
     for finding in warnings_before(plan, out, at_hand(chosen.device)):
-        text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the reason."
+        text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the cause."
         click.echo(text, err=True)
     return progress.start(plan, out, processes=chosen.processes if chosen.executor == "local" else None)
 

@@ -6,18 +6,17 @@ from typing import Any
 
 import click
 
+from robustbench_act.cli.options import command_options
+
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: FOLDER/manifest.toml]"
-)
-@click.option("--schema", is_flag=True, help="Print the JSON schema of manifests, for editors.")
+@command_options("manifest")
 def manifest(*, folder: Path | None, out: Path | None, schema: bool) -> None:
     """Write a manifest that names the checkpoints in FOLDER, for editing.
 
-    What a published file name says is written out; what a file itself says is left to the file.
-    `evaluate --manifest FILE` takes it.
+    Facts in a published file name are written out; those that a file itself records are left to the file.
+    Pass it to `evaluate --manifest FILE`.
     """
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.checkpoints import find_checkpoints, published_spec
@@ -30,7 +29,7 @@ def manifest(*, folder: Path | None, out: Path | None, schema: bool) -> None:
         raise click.UsageError("Expected a FOLDER of checkpoints, or --schema.")
     path = out or folder / "manifest.toml"
     if path.exists():
-        raise click.UsageError(f"{path}: exists already; choose another --out.")
+        raise click.UsageError(f"{path}: exists already; choose a different --out.")
     files = find_checkpoints([folder])
     facts: dict[Path, dict[str, Any]] = {}
     for file in files:

@@ -5,33 +5,12 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import checkpoint_options, data_options, parse_cell
-
-IMAGES = 256
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, metavar="CHECKPOINT|FOLDER|GLOB...")
-@checkpoint_options
-@data_options
-@click.option(
-    "--shift",
-    default="shift_gaussian:3",
-    show_default=True,
-    metavar="NAME:SEVERITY",
-    help="Corruption or input shift of the images.",
-)
-@click.option(
-    "--inject",
-    metavar="NAME:SCALE",
-    help="Shift the input of each activation layer in turn instead: gaussian:0.1.",
-)
-@click.option("--gradients", is_flag=True, help="Variance of the gradient at each layer, on clean images.")
-@click.option("--train-mode", is_flag=True, help="The gradients as in training: batch statistics, dropout.")
-@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(2))
-@click.option("--seed", default=0, show_default=True, help="Seed of the shift.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
-@click.option("--json", "as_json", is_flag=True, help="Print every column as JSON.")
+@command_options("probe")
 def probe(
     *,
     checkpoints: tuple[str, ...],
@@ -43,27 +22,23 @@ def probe(
     inject: str | None,
     batch_size: int,
     seed: int,
-    **flags: Any,
+    **options: Any,
 ) -> None:
     """Show what a shift does inside every activation layer of each checkpoint, on 256 images or --limit."""
-    from robustbench_act.cli.inputs import load_inputs
+    from robustbench_act.cli.requests import check_pictures, study_request
     from robustbench_act.cli.terminal import print_layers, progress_bar
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import probe_layers
 
     if train_mode and not gradients:
-        raise click.UsageError("--train-mode: says how --gradients are taken; give both.")
-    cell = parse_cell(shift)
+        raise click.UsageError("--train-mode needs --gradients.")
+    cell = _parse_cell(shift)
     where = choose_device(device)
-    flags["limit"] = flags["limit"] or IMAGES
-    inputs = load_inputs(checkpoints, flags, check=True)
-    data = inputs.data
-    if inputs.checkpoints is None:
-        raise click.UsageError("Expected checkpoints, as arguments or in the manifest.")
+    data, loaded = study_request(checkpoints, options).load(check_pictures)
     answers = []
     with progress_bar() as progress:
         bar = progress.add_task("probing", total=None)
-        for checkpoint in inputs.checkpoints:
+        for checkpoint in loaded:
             table = probe_layers(
                 checkpoint,
                 data,
@@ -84,3 +59,15 @@ def probe(
                 print_layers(table, f"{checkpoint.name}: {len(data)} images of {data.name}, {what}")
     if as_json:
         click.echo(json.dumps(answers, indent=1))
+
+
+def _parse_cell(text: str) -> Any:
+    """Return the cell that NAME:SEVERITY means."""
+    from corruptions import Cell
+
+    name, _, severity = text.partition(":")
+    try:
+        return Cell(name, float(severity))
+    except ValueError as error:
+        reason = str(error) if severity and not str(error).startswith("could not") else "no number after ':'"
+        raise click.UsageError(f"--shift: expected NAME:SEVERITY, got {text!r}. {reason}") from error

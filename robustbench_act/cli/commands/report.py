@@ -4,37 +4,18 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import take_formats
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "formats",
-    callback=take_formats,
-    default="html",
-    show_default=True,
-    help="html, pdf or html,pdf.",
-)
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the report.  [default: the run's own; . for several]",
-)
-@click.option(
-    "--figures",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write each figure, heat map and matrix too, as SVG, PNG and its numbers as CSV, into this folder.",
-)
-@click.option("--open", "show", is_flag=True, help="Open the report.")
+@command_options("report")
 def report(
     *, runs: tuple[Path, ...], formats: tuple[str, ...], out: Path | None, figures: Path | None, show: bool
 ) -> None:
-    """Write the report of a finished RUN again, or of several side by side.
+    """Write the report of a finished RUN again, or one of several runs side by side.
 
-    Several runs must be on the same images, with the same corruptions.
+    Several runs must have the same images and corruptions.
     """
     from reports import make_report
     from robustbench_act.cli.terminal import saying_what_is_made

@@ -2,73 +2,44 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from robustbench_act.cli.options import view_options
+from robustbench_act.cli.options import command_options
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    required=True,
-    metavar="NAME[:ROOT]",
-    help="Training data: digits, mnist:ROOT, folder:ROOT, ...; see `actrobust list`.",
-)
-@view_options
-@click.option("--arch", default="cifar:resnet8?width=8", show_default=True, help="Architecture string.")
-@click.option("--activation", default="relu", show_default=True, help="Comma-separated names, or 'all'.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Training seeds 1 to N.")
-@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(2))
-@click.option(
-    "--lr", default=0.1, show_default=True, help="Learning rate; /10 after 1/2 and 3/4 of the steps."
-)
-@click.option("--momentum", default=0.9, show_default=True)
-@click.option("--weight-decay", default=1e-4, show_default=True)
-@click.option("--augment", default="none", show_default=True, help="none, crop or crop-flip.")
-@click.option("--limit", type=click.IntRange(1), help="Train on a balanced subset of N images.")
-@click.option(
-    "--track",
-    metavar="EPOCHS",
-    help="Probe the layers after these epochs, 0,1,last or all: NAME.track.parquet beside the checkpoint.",
-)
-@click.option("--download", is_flag=True, help="Let torchvision download what is missing.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:i.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: runs/train-DATASET]")
+@command_options("train")
 def train(
     *,
-    dataset: str,
     arch: str,
     activation: str,
     seeds: int,
-    limit: int | None,
     track: str | None,
-    download: bool,
     device: str,
     out: Path | None,
-    **recipe_flags: Any,
+    **options: Any,
 ) -> None:
     """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
     from robustbench_act import training
     from robustbench_act.activations import list_activations
-    from robustbench_act.cli.inputs import take_view
+    from robustbench_act.cli.requests import pick
     from robustbench_act.cli.terminal import count, progress_bar
-    from robustbench_act.datasets import load_dataset
     from robustbench_act.devices import choose_device
+    from robustbench_act.evaluation import DataRequest
 
-    workers, view = recipe_flags.pop("workers"), take_view(recipe_flags)
-    recipe = training.Recipe(**recipe_flags)
+    recipe = pick(training.Recipe, options)
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
     names = list_activations() if activation == "all" else [name.strip() for name in activation.split(",")]
-    out = out or Path("runs") / f"train-{dataset.partition(':')[0]}"
+    out = out or Path("runs") / f"train-{options['dataset'].partition(':')[0]}"
     jobs = training.plan_grid(names, range(1, seeds + 1), out)
     where = choose_device(device)
-    data = load_dataset(dataset, train=True, download=download, view=view, workers=workers)
-    data = data.subset(limit) if limit else data
-    test = load_dataset(dataset, download=download, view=view, workers=workers)
+    request = pick(DataRequest, options)
+    training_images = replace(request, train=True)
+    data, test = training_images.choose(training_images.open()), request.open()
     todo = [
         job
         for job in jobs

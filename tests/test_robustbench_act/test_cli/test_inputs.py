@@ -91,9 +91,9 @@ def test_flags_that_need_others(actrobust: Callable[..., Result], network: Path,
     for more, message in (
         (
             ("--crop", 8, "--dataset", "digits", "--interpolation", "bicubic"),
-            "says how --resize resizes; give both",
+            "--interpolation needs --resize.",
         ),
-        (("--resize-corrupted",), "says that --resize and --crop are for files too; give them"),
+        (("--resize-corrupted",), "--resize-corrupted needs --resize and --crop."),
         (("--resize", 8, "--interpolation", "cubic"), "Did you mean 'bicubic'"),
         (("--crop", 300), "cannot be read: "),
         (

@@ -148,7 +148,7 @@ def test_compare_refuses_unlike_runs(actrobust: Command, run: Run, checkpoints: 
 
 
 def test_table_of_metrics(actrobust: Command, run: Run) -> None:
-    shown = actrobust("table", run.path, "--baseline", "relu")
+    shown = actrobust("table", run.path, "--reference", "relu")
     assert shown.exit_code == 0, shown.output
     assert "mCE, Relative mCE against ReLU" in shown.stdout
     relu = next(line for line in shown.stdout.splitlines() if line.split()[:1] == ["ReLU"])
@@ -157,13 +157,13 @@ def test_table_of_metrics(actrobust: Command, run: Run) -> None:
     expected = run.summary()
     assert [row["checkpoint"] for row in rows] == expected["checkpoint"].tolist()
     assert [float(row["brier"]) for row in rows] == pytest.approx(expected["brier"].tolist())
-    by_run = actrobust("table", run.path, "--baseline", run.path, "--format", "markdown")
+    by_run = actrobust("table", run.path, "--reference", run.path, "--format", "markdown")
     assert "| --- | ---: |" in by_run.stdout
     assert "expected a run, alexnet or an activation of this run (la_silu, relu), got 'elu'" in refused(
-        actrobust("table", run.path, "--baseline", "elu")
+        actrobust("table", run.path, "--reference", "elu")
     )
     assert "AlexNet's errors are those on ImageNet-C" in refused(
-        actrobust("table", run.path, "--baseline", "alexnet")
+        actrobust("table", run.path, "--reference", "alexnet")
     )
 
 
@@ -176,8 +176,8 @@ def test_table_in_the_papers_layout(actrobust: Command, run: Run) -> None:
     latex = Path("t.tex").read_text()
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{table}") == 3
     assert r"la\_silu" in latex
-    assert "is for --style metrics" in refused(
-        actrobust("table", run.path, "--style", "layeract", "--baseline", "relu")
+    assert "--reference goes with --style metrics" in refused(
+        actrobust("table", run.path, "--style", "layeract", "--reference", "relu")
     )
 
 

@@ -1,0 +1,91 @@
+"""From parsed options to requests of the engine, and a look at pictures that people can watch."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import click
+
+from robustbench_act.checkpoints import Entry
+from robustbench_act.cli.terminal import count, progress_bar
+from robustbench_act.datasets import Dataset
+from robustbench_act.evaluation import Execution, PlanRequest
+from robustbench_act.evaluation.request import leave_out
+from robustbench_act.manifest import Manifest
+from robustbench_act.options import manifest_keys
+
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
+QUICK_SEVERITIES = (1.0, 3.0, 5.0)
+_SHOWN = 3  # files named in a warning
+
+T = TypeVar("T")
+
+
+def pick(kind: type[T], options: Mapping[str, Any]) -> T:
+    """Return a dataclass made of the options that have the names of its fields.
+
+    >>> from robustbench_act.training import Recipe
+    >>> pick(Recipe, {"epochs": 3, "device": "cpu"}).epochs
+    3
+    """
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in options.items() if name in names})
+
+
+def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
+    """Return the request of the checkpoints, options and manifest of a command line.
+
+    What is said of checkpoints by flags takes precedence over their entries in the manifest, and these over
+    its [spec].
+    """
+    manifest: Manifest = options["manifest"]
+    flags = {key: options[key] for key in manifest_keys("spec") if options.get(key) is not None}
+    flags.pop("dataset", None)  # the flag of this name is about the images
+    entries = tuple(map(Entry, checkpoints)) or manifest.entries
+    named = [replace(entry, spec={**manifest.spec, **entry.spec, **flags}) for entry in entries]
+    suites = options.get("suites") or None
+    return pick(PlanRequest, {**options, "checkpoints": named or None, "suites": suites})
+
+
+def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
+    """Return the same, for commands that need checkpoints."""
+    request = plan_request(checkpoints, options)
+    if request.checkpoints is None:
+        raise click.UsageError("Expected checkpoints, as arguments or in the manifest.")
+    return request
+
+
+def quick_unless(full: bool, request: PlanRequest) -> PlanRequest:
+    """Return a quick selection of images and severities for the embedded checkpoints, if none is made."""
+    if full or request.checkpoints is not None:
+        return request
+    severities = request.severities or QUICK_SEVERITIES
+    return replace(request, limit=request.limit or QUICK_IMAGES, severities=severities)
+
+
+def execution(options: Mapping[str, Any]) -> Execution:
+    """Return how to compute; the number of processes is chosen if it is not given."""
+    names = {field.name for field in fields(Execution)} & set(options)
+    chosen = {name: options[name] for name in names}
+    return Execution.of(**{**chosen, "processes": options["processes"] or "auto"})
+
+
+def check_pictures(data: Dataset, skip: bool) -> Dataset:
+    """Decode every picture once, with progress; unreadable ones are an error, or left out with a warning."""
+    with progress_bar() as progress:
+        bar = progress.add_task("reading pictures", total=len(data))
+        good = data.readable(lambda images: progress.advance(bar, images)) if skip else data
+        if not skip:
+            data.check(lambda images: progress.advance(bar, images))
+    if good.unreadable:
+        named = ", ".join(good.unreadable[:_SHOWN]) + (", ..." if len(good.unreadable) > _SHOWN else "")
+        left = f"{count(good.unreadable, 'picture')} cannot be read"
+        click.echo(
+            f"warning: {left}, {len(data) - len(good)} of {len(data)} images left out: {named}", err=True
+        )
+    return good
+
+
+def check_if_skipping(data: Dataset, skip: bool) -> Dataset:
+    """Decode every picture once if unreadable ones are to be left out."""
+    return check_pictures(data, skip) if skip else leave_out(data, skip)

@@ -1,0 +1,175 @@
+"""From names to a plan: the one path that the command line and Python share."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TypeAlias
+
+from robustbench_act.checkpoints import (
+    Checkpoint,
+    Entry,
+    common_view,
+    find_checkpoints,
+    find_entries,
+    load_entries,
+)
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation.plan import Plan
+from robustbench_act.options import ALL_SEVERITIES, DEFAULT_SUITES
+from robustbench_act.view import View
+
+Named: TypeAlias = str | Path | Checkpoint | Entry
+"""A checkpoint, or what names one or several."""
+
+Look: TypeAlias = Callable[[Dataset, bool], Dataset]
+"""Looks at pictures before anything else happens; returns those to use. True: leave out unreadable ones."""
+
+
+def leave_out(data: Dataset, skip: bool) -> Dataset:
+    """Return the pictures that can be read if they are wanted alone, else all of them, without a look."""
+    return data.readable() if skip else data
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """Images as people name them.
+
+    Attributes
+    ----------
+    dataset
+        A `Dataset`, or what `load_dataset` takes.
+    train, download, workers
+        See `load_dataset`.
+    corrupted
+        A folder with corrupted versions of the images, or None.
+    resize, crop, interpolation
+        How pictures are shown; what is None is left to the checkpoints, then to the data set.
+    resize_corrupted
+        Whether corrupted pictures from files are shown in the same way.
+    skip_unreadable
+        Whether pictures that cannot be read are left out.
+    limit
+        Images of a balanced subset, or None for all.
+    """
+
+    dataset: str | Dataset = "mnist-1k"
+    train: bool = False
+    download: bool = False
+    workers: int | None = None
+    corrupted: Path | None = None
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: str | None = None
+    resize_corrupted: bool = False
+    skip_unreadable: bool = False
+    limit: int | None = None
+
+    def open(self, wanted: Callable[[Dataset], View | None] = lambda data: None) -> Dataset:
+        """Return all images, shown as the request says, else as `wanted`, else in the data set's own way."""
+        data = self.dataset
+        if isinstance(data, str):
+            data = load_dataset(data, train=self.train, download=self.download, workers=self.workers)
+        data = pair_corrupted(data, self.corrupted) if self.corrupted else data
+        usual = data.view
+        if usual is not None and isinstance(self.dataset, str) and not (self.resize and self.crop):
+            usual = wanted(data) or usual
+        view = self._view(usual)
+        if self.resize_corrupted and view is usual:
+            raise InputError("--resize-corrupted needs --resize and --crop.")
+        if view is None or view is data.view:
+            return data
+        return data.with_view(view, corrupted=self.resize_corrupted)
+
+    def choose(self, data: Dataset, look: Look = leave_out) -> Dataset:
+        """Return the subset of the images that is asked for, after a look at it."""
+        return look(data if self.limit is None else data.subset(self.limit), self.skip_unreadable)
+
+    def _view(self, usual: View | None) -> View | None:
+        """Return the view that is asked for, open settings as in `usual`; `usual` itself if none is set."""
+        settings = {"resize": self.resize, "crop": self.crop, "interpolation": self.interpolation}
+        given = {name: value for name, value in settings.items() if value is not None}
+        if not given:
+            return usual
+        view = replace(usual or View(), **given, source="as given")  # type: ignore[arg-type]
+        if self.interpolation and view.resize is None:
+            raise InputError("--interpolation needs --resize.")
+        return view
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest(DataRequest):
+    """What `evaluate` is asked for: checkpoints, images, corruptions.
+
+    Attributes
+    ----------
+    checkpoints
+        Files, folders, patterns, entries of a manifest or loaded checkpoints; None for the embedded ones.
+    suites
+        Names of suites; None for `DEFAULT_SUITES`, or, if the data set has corrupted versions in files, for
+        these alone.
+    severities
+        Severities of every corruption, in [1, 5]; None for 1 to 5, or those of the files.
+    seed
+        Seed of the corruptions.
+    probes
+        Whether the activation layers are measured.
+
+    Examples
+    --------
+    >>> len(PlanRequest(dataset="mnist-1k", suites=["light"], severities=[3], limit=10).plan().checkpoints)
+    39
+    """
+
+    checkpoints: Sequence[Named] | None = None
+    suites: Sequence[str] | None = None
+    severities: Sequence[float] | None = None
+    seed: int = 0
+    probes: bool = True
+
+    def load(self, look: Look = leave_out) -> tuple[Dataset, list[Checkpoint]]:
+        """Return the images and the checkpoints."""
+        named = _embedded() if self.checkpoints is None else self.checkpoints
+        loaded = [one for one in named if isinstance(one, Checkpoint)]
+        entries = find_entries(_entry(one) for one in named if not isinstance(one, Checkpoint))
+        data = self.choose(self.open(lambda data: _wanted(data, loaded, entries)), look)
+        found = loaded + load_entries(entries, data)
+        names = [checkpoint.name for checkpoint in found]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"Two checkpoints are called {twice!r}: give one of them a different name.")
+        return data, found
+
+    def plan(self, look: Look = leave_out) -> Plan:
+        """Return the plan, checked and loaded; nothing is written."""
+        data, checkpoints = self.load(look)
+        suites, severities = self.suites, self.severities
+        if suites is None:
+            suites = () if data.stored is not None else DEFAULT_SUITES
+        if severities is None:
+            stored = data.stored.severities if data.stored is not None and not suites else None
+            severities = stored or ALL_SEVERITIES
+        return Plan(
+            checkpoints=checkpoints,
+            dataset=data,
+            suites=tuple(dict.fromkeys(suites)),
+            severities=tuple(sorted({float(severity) for severity in severities})),
+            seed=self.seed,
+            probes=self.probes,
+        )
+
+
+def _embedded() -> list[Path]:
+    with resources.as_file(resources.files("robustbench_act") / "assets" / "checkpoints") as folder:
+        return find_checkpoints([folder])
+
+
+def _entry(named: str | Path | Entry) -> Entry:
+    return named if isinstance(named, Entry) else Entry(named)
+
+
+def _wanted(data: Dataset, loaded: Iterable[Checkpoint], entries: Iterable[Entry]) -> View | None:
+    """Return the one view that all checkpoints want, or None if none of them wants one."""
+    views = [(one.path, one.spec.view) for one in loaded]
+    return common_view([*views, *((one.path, one.wanted_view(data.class_count)) for one in entries)])

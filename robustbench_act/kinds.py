@@ -1,0 +1,162 @@
+"""Kinds of values: how an option is written on a command line and in TOML, and what the code gets."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value, with one check for the command line and for manifests.
+
+    Attributes
+    ----------
+    expected
+        The kind in words, for errors: "expected ..., got ...".
+    schema
+        Its JSON schema.
+    fits
+        Whether a value of TOML is of this kind.
+    read
+        From a text on the command line to a value of TOML; a ValueError if that is impossible.
+    made
+        From a value of TOML to the one that the code gets.
+    typed
+        Like `expected`, if values are written differently on the command line.
+    names
+        The only values, if they can be listed.
+    path
+        Whether the value is a path, and of what.
+    """
+
+    expected: str
+    schema: Mapping[str, Any]
+    fits: Callable[[Any], bool]
+    read: Callable[[str], Any] = str
+    made: Callable[[Any], Any] = field(default=lambda value: value)
+    typed: str = ""
+    names: tuple[str, ...] = ()
+    path: Literal["", "any", "file", "folder"] = ""
+
+    def take(self, value: Any) -> Any:
+        """Return what the code gets for a value of TOML.
+
+        >>> whole(1).take("many")
+        Traceback (most recent call last):
+        ValueError: expected a whole number from 1 up, got 'many'.
+        """
+        if not self.fits(value):
+            raise ValueError(f"expected {self.expected}, got {value!r:.60}.")
+        return self.made(value)
+
+    def parse(self, text: str) -> Any:
+        """Return what the code gets for a text on the command line.
+
+        >>> NUMBERS.parse("1,2.5")
+        (1.0, 2.5)
+        """
+        try:
+            return self.take(self.read(text))
+        except ValueError:
+            raise ValueError(f"expected {self.typed or self.expected}, got {text!r:.60}.") from None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _list_of(item: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and bool(value) and all(map(item, value))
+
+
+def _split(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    return lambda text: [item(part) for part in text.split(",")]
+
+
+def whole(least: int | None = None) -> Kind:
+    """Return the kind of whole numbers, from `least` up."""
+    if least is None:
+        return Kind("a whole number", {"type": "integer"}, _is_whole, int)
+    schema = {"type": "integer", "minimum": least}
+    return Kind(
+        f"a whole number from {least} up", schema, lambda value: _is_whole(value) and value >= least, int
+    )
+
+
+def choice(*names: str) -> Kind:
+    """Return the kind of values that is one of a few names.
+
+    >>> choice("local", "ray").expected
+    'local or ray'
+    """
+    expected = f"{', '.join(names[:-1])} or {names[-1]}"
+    return Kind(expected, {"enum": list(names)}, lambda value: value in names, names=names)
+
+
+def _report_formats(text: str) -> tuple[str, ...]:
+    return () if text == "none" else tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def formats(expected: str, *, none: bool) -> Kind:
+    """Return the kind of lists of a report's formats, in one text.
+
+    >>> formats("html, pdf, html,pdf or none", none=True).parse("html,pdf")
+    ('html', 'pdf')
+    """
+
+    def fits(value: Any) -> bool:
+        return (
+            _is_text(value) and set(_report_formats(value)) <= {"html", "pdf"} and (none or value != "none")
+        )
+
+    return Kind(expected, {"type": "string"}, fits, made=_report_formats)
+
+
+TEXT = Kind("a text", {"type": "string"}, _is_text)
+TEXTS = Kind(
+    "a list of texts",
+    {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    _list_of(_is_text),
+    made=tuple,
+)
+FLAG = Kind("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool))
+PATH = Kind("a path", {"type": "string"}, _is_text, path="any")
+FILE = Kind("a path", {"type": "string"}, _is_text, path="file")
+FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
+NUMBER = Kind("a number", {"type": "number"}, _is_number, float)
+SHARE = Kind(
+    "a number from 0 to 1",
+    {"type": "number", "minimum": 0, "maximum": 1},
+    lambda value: _is_number(value) and 0 <= value <= 1,
+    float,
+)
+NUMBERS = Kind(
+    "a list of numbers",
+    {"type": "array", "items": {"type": "number"}, "minItems": 1},
+    _list_of(_is_number),
+    _split(float),
+    tuple,
+    "numbers with commas between them",
+)
+SIZE = Kind(
+    "three whole numbers from 1 up",
+    {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3},
+    lambda value: _list_of(whole(1).fits)(value) and len(value) == 3,
+    _split(int),
+    tuple,
+    "three whole numbers with commas between them",
+)
+PARAMETERS = Kind(
+    "a table of numbers",
+    {"type": "object", "additionalProperties": {"type": "number"}},
+    lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+)

@@ -1,0 +1,313 @@
+"""The table of options: the command line, manifests, their schema and docs/options.md are made from it.
+
+`python -m robustbench_act.options > docs/options.md` writes the page again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from robustbench_act.kinds import (
+    FILE,
+    FLAG,
+    FOLDER,
+    NUMBER,
+    NUMBERS,
+    PARAMETERS,
+    PATH,
+    SHARE,
+    SIZE,
+    TEXT,
+    TEXTS,
+    Kind,
+    choice,
+    formats,
+    whole,
+)
+
+DEFAULT_SUITES = ("c19", "shift")
+ALL_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, or one key of a manifest, or both.
+
+    Attributes
+    ----------
+    written
+        Its flags and what its value is called, "-o, --out FILE"; without dashes: a key of manifests only.
+    kind
+        See `Kind`.
+    commands
+        The commands that take it, separated by spaces.
+    help
+        A sentence for `--help`, the schema and docs/options.md.
+    default
+        What a command gets if it is not given.
+    otherwise
+        The default in words, if it depends on something.
+    at
+        Where a manifest has it: "top", "spec" ([spec] and [[checkpoint]]), "checkpoint", or "" for nowhere.
+    keyword
+        Its name in Python, if it is not that of the flag.
+    required
+        Whether commands refuse to run without it.
+    """
+
+    written: str
+    kind: Kind
+    commands: str
+    help: str
+    default: Any = None
+    otherwise: str = ""
+    at: Literal["", "top", "spec", "checkpoint"] = ""
+    keyword: str = ""
+    required: bool = False
+
+    @property
+    def flags(self) -> list[str]:
+        """Its flags: ["-o", "--out"], ["--probes/--no-probes"]."""
+        return [part.strip(",") for part in self.written.split() if part.startswith("-")]
+
+    @property
+    def flag(self) -> str:
+        """The long flag; for a key of manifests only, the key."""
+        return self.flags[-1].split("/")[0] if self.flags else self.written
+
+    @property
+    def metavar(self) -> str | None:
+        """What its value is called, or None for a flag without one."""
+        return " ".join(part for part in self.written.split() if not part.startswith("-")) or None
+
+    @property
+    def key(self) -> str:
+        """The name in manifests."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def name(self) -> str:
+        """The name in Python."""
+        return self.keyword or self.key
+
+    @property
+    def default_text(self) -> str:
+        """The default for a reader; "" if there is nothing to tell."""
+        if isinstance(self.default, bool):
+            return self.flag
+        return self.otherwise or ("" if self.default is None else str(self.default))
+
+
+_STUDY = "evaluate plan doctor probe"
+_RUN = "evaluate plan"
+_SHOWN = f"{_STUDY} train generate"
+
+# A row for each option.
+# fmt: off
+GROUPS: Mapping[str, tuple[Option, ...]] = {
+    "Checkpoints": (
+        Option("path", TEXT, "", "File, folder or pattern, relative to the manifest.", at="checkpoint"),
+        Option("name", TEXT, "", "Name in tables, for a single file.", at="checkpoint"),
+        Option("--model ARCH", TEXT, _STUDY, "Architecture, if the file does not name it: cifar:resnet20, "
+               "torchvision:NAME, timm:NAME or package.module:factory.", at="spec"),
+        Option("--mean M,...", NUMBERS, _STUDY, "Mean per channel on the [0, 1] scale.",
+               otherwise="the file's or the library's", at="spec"),
+        Option("--std S,...", NUMBERS, _STUDY, "Standard deviation per channel on the [0, 1] scale.",
+               otherwise="the file's or the library's", at="spec"),
+        Option("--activation NAME", TEXT, _STUDY, "Activation to put into the network.",
+               otherwise="the network's own", at="spec"),
+        Option("activation_parameters", PARAMETERS, "", "Its parameters, as { alpha = 0.1 }.", at="spec"),
+        Option("--classes N", whole(2), _STUDY, "Number of classes.", otherwise="the data set's", at="spec"),
+        Option("--input-size C,H,W", SIZE, _STUDY, "Channels, height and width of the images.",
+               otherwise="the data set's", at="spec"),
+        Option("--weights KEY", TEXT, _STUDY,
+               "Key of the weights in a file that has several, such as state_dict_ema.", at="spec"),
+        Option("training_seed", whole(0), "", "Number that tells training runs of one recipe apart.",
+               at="spec"),
+        Option("dataset", TEXT, "", "Name of the training data, for the record.", at="spec"),
+        Option("clean_accuracy", SHARE, "",
+               "Accuracy on clean test images, for `actrobust doctor` to compare with.", at="spec"),
+        Option("--manifest FILE", FILE, _STUDY, "TOML file with checkpoints, data and options; flags take "
+               "precedence. See `actrobust manifest`."),
+    ),
+    "Data": (
+        Option("--dataset NAME[:ROOT]", TEXT, _STUDY,
+               "Data set by its name in `actrobust list`, or folder:DIR, npz:FILE, package.module:function.",
+               "mnist-1k", at="top"),
+        Option("--dataset NAME[:ROOT]", TEXT, "train",
+               "Training data: digits, mnist:ROOT, folder:ROOT, ...; see `actrobust list`.", required=True),
+        Option("--corrupted DIR", PATH, _STUDY, "Folder of corrupted versions of the images, in the layout "
+               "of CIFAR-10-C, ImageNet-C or MNIST-C.", at="top"),
+        Option("--resize N", whole(1), _SHOWN, "Resize the shorter side of pictures to N pixels.",
+               otherwise="the network's, else the data set's", at="top"),
+        Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",
+               otherwise="the network's, else the data set's", at="top"),
+        Option("--interpolation NAME", TEXT, _SHOWN,
+               "How --resize resizes: nearest, bilinear, bicubic or lanczos.",
+               otherwise="the network's, else bilinear", at="top"),
+        Option("--resize-corrupted", FLAG, _STUDY,
+               "Apply --resize and --crop to corrupted pictures from files too.", at="top"),
+        Option("--skip-unreadable", FLAG, _STUDY, "Leave out pictures that cannot be read.", at="top"),
+        Option("--limit N", whole(1), "evaluate plan doctor train generate",
+               "Take a balanced subset of N images.", at="top"),
+        Option("--limit N", whole(1), "probe", "Take a balanced subset of N images.", 256, at="top"),
+        Option("--workers N", whole(1), _SHOWN, "Threads that decode pictures.",
+               otherwise="one per core, at most 8", at="top"),
+        Option("--download", FLAG, "train", "Let torchvision download missing data."),
+    ),
+    "Corruptions": (
+        Option("--suite NAME", TEXTS, "evaluate plan doctor", "Suite of corruptions; repeatable.",
+               otherwise=", ".join(DEFAULT_SUITES), at="top", keyword="suites"),
+        Option("--suite NAME", TEXT, "generate", "Suite of corruptions that act on pixels.", "c15"),
+        Option("--severity 1,3,5", NUMBERS, "evaluate plan doctor generate",
+               "Severities from 1 to 5; fractions are allowed.",
+               otherwise=",".join(f"{each:g}" for each in ALL_SEVERITIES), at="top", keyword="severities"),
+        Option("--full", FLAG, _RUN, "Evaluate the embedded networks on every image and severity."),
+        Option("--seed N", whole(), "evaluate plan probe generate", "Seed of the corruptions.", 0, at="top"),
+        Option("--shift NAME:SEVERITY", TEXT, "probe", "Corruption or input shift of the images.",
+               "shift_gaussian:3"),
+        Option("--inject NAME:SCALE", TEXT, "probe",
+               "Instead shift the input of each activation layer in turn, for example gaussian:0.1."),
+    ),
+    "Layers": (
+        Option("--probes/--no-probes", FLAG, _RUN, "Measure the activation layers.", True, at="top"),
+        Option("--gradients", FLAG, "probe", "Also measure the variance of gradients, on clean images."),
+        Option("--train-mode", FLAG, "probe",
+               "Take --gradients as in training, with batch statistics and dropout."),
+        Option("--track EPOCHS", TEXT, "train", "Probe the layers after these epochs, such as 0,1,last or "
+               "all; writes NAME.track.parquet next to the checkpoint."),
+    ),
+    "Computing": (
+        Option("--device NAME", TEXT, _SHOWN, "cpu, cuda, cuda:i, or auto: CUDA if there is a GPU.", "auto",
+               at="top"),
+        Option("--batch-size N", whole(1), _RUN, "Images per forward pass; changes no number.", BATCH_SIZE,
+               at="top"),
+        Option("--batch-size N", whole(2), "probe", "Images per forward pass, clean and shifted.",
+               BATCH_SIZE, at="top"),
+        Option("--processes N", whole(1), _RUN, "Processes that share the work; changes no number.",
+               otherwise="one per core if that pays", at="top"),
+        Option("--threads N", whole(1), _RUN, "Threads per process.",
+               otherwise="1 if there are several processes", at="top"),
+        Option("--executor NAME", choice("local", "ray"), _RUN,
+               "Where the processes run: local (this machine) or ray (a Ray cluster).", "local", at="top"),
+        Option("--ray-address ADDRESS", TEXT, _RUN, "Address of the Ray cluster.", otherwise="start one here",
+               at="top"),
+        Option("--precision NAME", choice("fp32", "tf32", "bf16", "fp16"), _RUN, "Precision of the networks: "
+               "fp32, tf32, bf16 or fp16. A different precision is a different run.", "fp32", at="top"),
+        Option("--compile", FLAG, _RUN,
+               "Compile the networks; needs --no-probes. A compiled run is a different run.", at="top",
+               keyword="compiled"),
+    ),
+    "Training": (
+        Option("--arch ARCH", TEXT, "train", "Architecture.", "cifar:resnet8?width=8"),
+        Option("--activation NAME,...", TEXT, "train", "Activations, or all.", "relu"),
+        Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
+        Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
+        Option("--batch-size N", whole(2), "train", "Images per training step.", 128),
+        Option("--lr X", NUMBER, "train", "Learning rate; divided by 10 after 1/2 and 3/4 of the steps.",
+               0.1),
+        Option("--momentum X", NUMBER, "train", "Momentum of the gradient descent.", 0.9),
+        Option("--weight-decay X", NUMBER, "train", "Weight decay.", 1e-4),
+        Option("--augment NAME", TEXT, "train", "Augmentation: none, crop or crop-flip.", "none"),
+    ),
+    "Output": (
+        Option("--out DIR", PATH, _RUN, "Run directory.", otherwise="runs/DATE-TIME", at="top"),
+        Option("--out DIR", PATH, "doctor", "Folder where the run would be written.", "runs", at="top"),
+        Option("--out DIR", FOLDER, "train", "Folder of the checkpoints.", otherwise="runs/train-DATASET"),
+        Option("--out DIR", FOLDER, "generate", "Folder to write.", required=True),
+        Option("-o, --out DIR", FOLDER, "report", "Folder of the report.",
+               otherwise="the run's own; . for several runs"),
+        Option("-o, --out FILE", FILE, "table", "Write the table to a file."),
+        Option("-o, --out FILE", FILE, "baseline", "File to write; replaces an older baseline.",
+               required=True),
+        Option("-o, --out FILE", FILE, "manifest", "File to write.", otherwise="FOLDER/manifest.toml"),
+        Option("--resume/--no-resume", FLAG, _RUN, "Continue an unfinished run in --out.", True),
+        Option("--report FORMATS", formats("html, pdf, html,pdf or none", none=True), _RUN,
+               "Formats of the report: html, pdf, html,pdf or none.", "html", at="top"),
+        Option("--format FORMATS", formats("html, pdf or html,pdf", none=False), "report",
+               "Formats of the report: html, pdf or html,pdf.", "html", keyword="formats"),
+        Option("--figures DIR", FOLDER, "report", "Also write each figure, heat map and matrix into this "
+               "folder: SVG, PNG, and its numbers as CSV."),
+        Option("--open", FLAG, "report", "Open the report.", keyword="show"),
+        Option("--units", FLAG, "plan", "Print each unit of work on a line of its own."),
+        Option("--layout NAME", choice("npy", "folders"), "generate",
+               "npy as in CIFAR-C, or folders as in ImageNet-C.", "npy"),
+        Option("--json", FLAG, "evaluate plan probe compare check", "Print the result as JSON.",
+               keyword="as_json"),
+        Option("--schema", FLAG, "manifest", "Print the JSON schema of manifests, for editors."),
+    ),
+    "Tables and the gate": (
+        Option("--style NAME", choice("metrics", "layeract"), "table",
+               "metrics: every metric; layeract: the tables of the LayerAct paper.", "metrics"),
+        Option("--format NAME", choice("text", "csv", "markdown", "latex"), "table",
+               "text, csv, markdown or latex.", "text", keyword="kind"),
+        Option("--reference ACTIVATION|RUN|alexnet", TEXT, "table",
+               "What mCE and effective robustness are relative to, for --style metrics."),
+        Option("--force", FLAG, "compare",
+               "Also compare runs that are not comparable; lists the differences."),
+        Option("--all", FLAG, "compare", "Show every cell that moved, not only 20.", keyword="everything"),
+        Option("--rules FILE", FILE, "baseline", "TOML file with tolerances.",
+               otherwise="accuracy, 0.3 points"),
+        Option("--baseline FILE", FILE, "check", "File written by `actrobust baseline`.", required=True),
+        Option("--junit FILE", FILE, "check", "Write JUnit XML."),
+        Option("--github", FLAG, "check", "Write the summary and the annotations of a GitHub Actions step."),
+    ),
+}
+"""Options by what they are about, in the order of the help."""
+# fmt: on
+
+OPTIONS = tuple(option for group in GROUPS.values() for option in group)
+
+RENAMED = {("table", "--baseline"): "--reference"}
+"""Old flags of commands, with the flags that replace them."""
+
+
+def options_of(command: str) -> list[Option]:
+    """Return the options that a command takes.
+
+    >>> [option.flag for option in options_of("baseline")]
+    ['--out', '--rules']
+    """
+    return [option for option in OPTIONS if command in option.commands.split()]
+
+
+def manifest_keys(*tables: str) -> dict[str, Option]:
+    """Return the options that some tables of a manifest have, by their keys.
+
+    >>> list(manifest_keys("checkpoint"))
+    ['path', 'name']
+    """
+    found: dict[str, Option] = {}
+    for option in OPTIONS:
+        if option.at in tables:
+            found.setdefault(option.key, option)
+    return found
+
+
+_HEAD = """# Options
+
+Made from the table in `robustbench_act/options.py`; `actrobust COMMAND --help` prints the same. The last
+column tells where a [manifest](data.md) may hold the option, under the flag's name with `_` for `-`.
+"""
+_TABLE_HEAD = ("| option | meaning | default | commands | manifest |", "|---|---|---|---|---|")
+_PLACES = {"": "", "top": "top", "spec": "`[spec]`, `[[checkpoint]]`", "checkpoint": "`[[checkpoint]]`"}
+
+
+def reference_page() -> str:
+    """Return docs/options.md."""
+    lines = [_HEAD]
+    for title, group in GROUPS.items():
+        lines += [f"## {title}", "", *_TABLE_HEAD, *map(_row, group), ""]
+    return "\n".join(lines)
+
+
+def _row(option: Option) -> str:
+    default = "required" if option.required else option.default_text
+    commands = option.commands.replace(" ", ", ")
+    cells = (f"`{option.written}`", option.help, default, commands, _PLACES[option.at])
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    print(reference_page(), end="")  # noqa: T201
