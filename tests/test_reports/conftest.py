@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports import RunData
+from reports import Report, RunData
 from tests.build_run import Builder
 
 
@@ -20,5 +20,10 @@ def run(run_dir: Path) -> RunData:
 
 
 @pytest.fixture(scope="session")
-def page(run: RunData) -> str:
-    return reports.render_html(run)
+def report(run: RunData) -> Report:
+    return Report(run)
+
+
+@pytest.fixture(scope="session")
+def page(report: Report) -> str:
+    return report.html()

@@ -18,6 +18,8 @@ from reports.figures.depth import correlations, depth_lines, mean_boxes
 from reports.figures.scatter import fluctuation_cost, trade_off
 from reports.figures.severity import CURVE_SIZE, severity_curves
 
+from .pieces import section_of
+
 
 def test_severity_curves_draw_the_table(run: RunData) -> None:
     data = tables.curves(run.cells)
@@ -115,10 +117,8 @@ def test_one_seed_has_no_band(run: RunData) -> None:
     assert not severity_curves(data[data["corruption"] == "fog"], Figure().add_subplot()).collections
 
 
-def test_trade_off_draws_means_checkpoints_and_the_line(run: RunData) -> None:
-    (drawing,) = (
-        one for section in Report(run).sections for one in section.drawings if "tradeoff" in one.name
-    )
+def test_trade_off_draws_means_checkpoints_and_the_line(report: Report) -> None:
+    (drawing,) = section_of(report.analysis, "tradeoff").drawings
     ax = trade_off(drawing.data, Figure().add_subplot())
     reference, *dots = ax.get_lines()
     slope = np.diff(np.asarray(reference.get_ydata())) / np.diff(np.asarray(reference.get_xdata()))
@@ -130,10 +130,8 @@ def test_trade_off_draws_means_checkpoints_and_the_line(run: RunData) -> None:
     assert [text.get_text() for text in ax.texts] == ["LA-SiLU", "ReLU"]  # from the top down
 
 
-def test_names_beside_points_do_not_cover_each_other(run: RunData) -> None:
-    (drawing,) = (
-        one for section in Report(run).sections for one in section.drawings if "tradeoff" in one.name
-    )
+def test_names_beside_points_do_not_cover_each_other(report: Report) -> None:
+    (drawing,) = section_of(report.analysis, "tradeoff").drawings
     alike = pd.concat([drawing.data[:1].assign(activation=f"act{place}") for place in range(6)])
     ax = trade_off(alike, Figure(figsize=drawing.size).add_subplot())
     boxes = [text.get_window_extent() for text in ax.texts]

@@ -15,11 +15,13 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import ReportError, RunData, tables
+from reports import Report, ReportError, RunData, tables
 from reports.grid import make_grid
 from reports.names import label
 from robustbench_act.metrics import leaderboard
 from tests.build_run import CORRECT, Builder
+
+from .pieces import page_of
 
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
 SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
@@ -163,7 +165,7 @@ def test_samples_are_embedded_and_missing_ones_named(page: str, run: RunData) ->
     assert (image["width"], image["height"]) == ("12", "8")
     assert base64.b64decode(str(image["src"]).split(",")[1]) == run.samples["gaussian_noise"]
     assert "No strip in this run for: impulse_noise, fog." in section(page, "samples")
-    bare = reports.render_html(replace(run, samples={}))
+    bare = page_of(Report(replace(run, samples={})), "samples")
     assert "This run holds no sample images" in section(bare, "samples")
 
 
@@ -185,7 +187,7 @@ def test_provenance_shows_what_run_json_says(page: str) -> None:
 
 def test_provenance_leaves_out_who_wrote_and_what_is_empty(run: RunData) -> None:
     more = {"writer": {"host": "somewhere"}, "tables": {"cells/part-0.parquet": "c0ffee"}, "notes": []}
-    text = section(reports.render_html(replace(run, info={**run.info, **more})), "provenance")
+    text = section(page_of(Report(replace(run, info={**run.info, **more})), "sources"), "provenance")
     assert not re.search("somewhere|c0ffee|notes|error", text)
 
 
@@ -253,7 +255,8 @@ def test_one_seed_one_activation_no_probes(tmp_path: Path) -> None:
 
 def test_a_failed_checkpoint_is_listed_and_in_no_average(tmp_path: Path) -> None:
     failed = {"la_silu-22": "NaN in the weights: conv1.weight"}
-    markup = reports.write_html(Builder(failed=failed).write(tmp_path)).read_text(encoding="utf-8")
+    report = reports.make_report(Builder(failed=failed).write(tmp_path))
+    markup = page_of(report, "verdict", "leaderboard", "failed")
     assert "la_silu-22 net la_silu 22 7 NaN in the weights: conv1.weight" in section(markup, "failed")
     assert "1 failed" in section(markup, "verdict")
     assert "la_silu-22" not in section(markup, "leaderboard")
@@ -265,7 +268,7 @@ def test_layers_of_a_half_failed_checkpoint_are_in_no_average(run: RunData) -> N
     cells = run.cells.copy()
     row = cells.index[(cells["checkpoint"] == "la_silu-11") & (cells["severity"] == 5)][0]
     cells.loc[row, "error"] = "out of memory"
-    text = section(reports.render_html(replace(run, cells=cells)), "profile")
+    text = section(page_of(Report(replace(run, cells=cells)), "profile"), "profile")
     assert "LA-SiLU 1.00 (highest)" in text  # of la_silu-22: 4 / 4; with la_silu-11 it would be 3.5 / 4
 
 

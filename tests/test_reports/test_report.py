@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -15,7 +15,9 @@ from reports import Report, ReportError, RunData, SectionError, make_report
 from reports.figures.severity import CURVE_SIZE
 from robustbench_act.cli import main
 from robustbench_act.metrics import leaderboard
-from tests.build_run import CORRECT, Builder, score
+from tests.build_run import CORRECT, CORRUPTIONS, Builder, score
+
+from .pieces import page_of
 
 
 def two(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
@@ -32,7 +34,9 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert set(board.index) == {"la_silu", "relu ⟨1⟩ old", "relu ⟨2⟩ new"}
     assert board["relu ⟨2⟩ new"] == pytest.approx(score("relu", 11) + 0.01)
     assert {"relu-11 · old", "relu-11 · new", "la_silu-11"} <= set(report.analysis.scores["checkpoint"])
-    page = report.html()
+    (path,) = report.write(tmp_path)
+    assert path.name == "report-old-new.html"
+    page = path.read_text(encoding="utf-8")
     assert "ReLU · new" in page
     assert page.count("d1635relu11") == 2  # the digests of both
     assert str(new) in page
@@ -56,7 +60,7 @@ def test_what_changed_from_run_to_run(tmp_path: Path) -> None:
     assert [row["corrupted"], row["images_difference"]] == pytest.approx([(0.1 + 0.1 - 0.05) / 3] * 2)
     assert (row["lost"], row["lost_change"]) == ("fog", pytest.approx(-0.05))
     assert row["images_adjusted"] < 0.001
-    page = report.html()
+    page = page_of(report, "verdict", "between")
     assert "From old to new, ReLU gains 5.0 points of accuracy on corrupted images (95% interval" in page
     assert '<td class="more"><b>+5.0</b></td>' in page
     assert "fog −5.0" in page.replace("<wbr>", "")
@@ -69,19 +73,19 @@ def test_the_largest_fall_comes_first_and_several_runs_are_named(tmp_path: Path)
     found = report.analysis.between
     assert found["activation"].tolist() == ["relu", "relu", "la_silu", "la_silu"]
     assert found["corrupted"].is_monotonic_increasing
-    page = report.html()
+    page = page_of(report, "verdict", "between")
     assert "From a to b, the mean of 2 activations loses 1.9 points of accuracy" in page
     assert "From a to c, the mean of 2 activations loses" in page
     assert "a → c" in page
     assert report.name == "report-a-b-c"
-    assert [path.name for path in report.write(tmp_path)] == ["report-a-b-c.html"]
 
 
 def test_a_run_and_its_copy_do_not_differ(tmp_path: Path) -> None:
-    found = make_report(Builder().write(tmp_path / "a"), Builder().write(tmp_path / "b")).analysis.between
+    report = make_report(Builder().write(tmp_path / "a"), Builder().write(tmp_path / "b"))
+    found = report.analysis.between
     assert found["corrupted"].tolist() == [0.0, 0.0]
     assert found["images_adjusted"].tolist() == [1.0, 1.0]
-    page = make_report(tmp_path / "a", tmp_path / "b").html()
+    page = page_of(report, "verdict", "between")
     assert "From a to b, the mean of 2 activations does not change in accuracy on corrupted images" in page
 
 
@@ -97,7 +101,8 @@ def test_a_failed_checkpoint_is_no_change(tmp_path: Path) -> None:
     assert found["left_out"].to_dict() == {"relu": 1, "la_silu": 0}
     assert found.loc["relu", "was"] == pytest.approx(score("relu", 11))
     assert found["images_adjusted"].tolist() == [1.0, 1.0]
-    assert "1 checkpoint has no partner of the same training seed and is left out of this." in report.html()
+    page = page_of(report, "verdict", "between")
+    assert "1 checkpoint has no partner of the same training seed and is left out of this." in page
 
 
 def test_each_architecture_is_its_own_row_and_runs_keep_their_order(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_each_architecture_is_its_own_row_and_runs_keep_their_order(tmp_path: Pa
         (path / "run.json").write_text(json.dumps({**info, "probe": None, "precision": path.name}))
     report = make_report(tmp_path / "y", tmp_path / "b")
     assert len(report.analysis.between) == 4
-    page = report.html()
+    page = page_of(report, "verdict", "between", "sources")
     assert "ReLU, big" in page
     assert "Worst is LA-SiLU (big) under" in page
     assert "The runs differ in precision (see provenance)" in page
@@ -130,18 +135,18 @@ def test_what_cannot_be_ruled_out_is_said(tmp_path: Path) -> None:
     report = make_report(*runs)
     low = report.analysis.between["images_low"][0]
     assert low < 0
-    assert f"A loss of up to {-100 * low:.1f} points is not ruled out by these images." in report.html()
+    page = page_of(report, "verdict", "between")
+    assert f"A loss of up to {-100 * low:.1f} points is not ruled out by these images." in page
 
 
 def test_a_run_without_layers_beside_one_with_them_is_said(tmp_path: Path) -> None:
     with_them, without = Builder().write(tmp_path / "a"), Builder(probes=False).write(tmp_path / "b")
-    page = make_report(with_them, without).html()
+    page = page_of(make_report(with_them, without), "verdict")
     assert "Layers were measured for 4 of the 8 checkpoints only." in page
-    assert "Layers were measured for" not in make_report(with_them).html()
+    assert "Layers were measured for" not in page_of(make_report(with_them), "verdict")
 
 
-def test_one_run_has_nothing_to_say_between_runs(run: RunData) -> None:
-    report = Report(run)
+def test_one_run_has_nothing_to_say_between_runs(report: Report) -> None:
     assert "between" not in [section.name for section in report.sections]
     assert report.name == "report"
 
@@ -186,14 +191,28 @@ def test_runs_with_other_cells_are_refused(tmp_path: Path) -> None:
         make_report(old, new)
 
 
-def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> None:
-    report = Report(run)
-    paths = report.write_figures(tmp_path / "figures")
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {path.name for path in paths}
-    drawings = [drawing for section in report.sections for drawing in section.drawings]
+class Figures(NamedTuple):
+    """All figures of a report as files, and what it said while it made them."""
+
+    report: Report
+    folder: Path
+    paths: list[Path]
+    parts: list[str]
+
+
+@pytest.fixture(scope="module")
+def figures(run: RunData, tmp_path_factory: pytest.TempPathFactory) -> Figures:
+    parts: list[str] = []
+    report, folder = Report(run, parts.append), tmp_path_factory.mktemp("figures")
+    return Figures(report, folder, report.write_figures(folder), parts)
+
+
+def test_figures_are_files_with_their_numbers(run: RunData, figures: Figures) -> None:
+    assert {path.name for path in figures.folder.iterdir()} == {path.name for path in figures.paths}
+    drawings = [drawing for section in figures.report.sections for drawing in section.drawings]
     assert len(drawings) == 15
     for drawing in drawings:
-        stem = tmp_path / "figures" / drawing.name
+        stem = figures.folder / drawing.name
         root = ElementTree.parse(stem.with_suffix(".svg")).getroot()
         assert root.tag.endswith("svg")
         with Image.open(stem.with_suffix(".png")) as picture:
@@ -202,40 +221,36 @@ def test_figures_are_files_with_their_numbers(run: RunData, tmp_path: Path) -> N
             assert picture.size[1] == pytest.approx(300 * height, abs=1)
         numbers = pd.read_csv(stem.with_suffix(".csv"))
         assert len(numbers) == len(drawing.data) > 0
-    board = pd.read_csv(tmp_path / "figures" / "leaderboard.csv")
+    board = pd.read_csv(figures.folder / "leaderboard.csv")
     expected = leaderboard(run.cells)
     assert board["corrupted"].tolist() == pytest.approx(expected["corrupted"].tolist())
-    heat = pd.read_csv(tmp_path / "figures" / "heat.csv").set_index("checkpoint")
+    heat = pd.read_csv(figures.folder / "heat.csv").set_index("checkpoint")
     assert heat.loc["relu-11", "fog"] == pytest.approx((180 + 90) / 400)
 
 
-def test_tables_of_the_page_are_figures_too(run: RunData, tmp_path: Path) -> None:
+def test_tables_of_the_page_are_figures_too(figures: Figures) -> None:
     """The heat map and the matrix have the page's texts; their colours too, by eye."""
-    parts: list[str] = []
-    report = Report(run, parts.append)
-    report.write_figures(tmp_path)
-    heat = pd.read_csv(tmp_path / "heat-map.csv").set_index("corruption")
+    heat = pd.read_csv(figures.folder / "heat-map.csv").set_index("corruption")
     assert heat.loc["fog", "ReLU 11"] == pytest.approx((180 + 90) / 400)
-    drawn = texts_of(tmp_path / "heat-map.svg")
+    drawn = texts_of(figures.folder / "heat-map.svg")
     assert {f"{100 * share:.1f}" for share in heat.to_numpy().ravel()} <= drawn
     assert {"fog", "mean of noise", "ReLU 11", "LA-SiLU 22"} <= drawn
-    (lead,) = report.analysis.significance["net"]["images_difference"]
-    assert {f"{100 * lead:+.1f}", "ReLU", "LA-SiLU"} <= texts_of(tmp_path / "significance-matrix-0.svg")
-    assert parts[:2] == ["section verdict", "section between"]
-    assert "figure heat-map" in parts
+    (lead,) = figures.report.analysis.significance["net"]["images_difference"]
+    drawn = texts_of(figures.folder / "significance-matrix-0.svg")
+    assert {f"{100 * lead:+.1f}", "ReLU", "LA-SiLU"} <= drawn
+    assert figures.parts[:2] == ["section verdict", "section between"]
+    assert "figure heat-map" in figures.parts
 
 
-def test_figures_that_stand_together_come_together(run: RunData, tmp_path: Path) -> None:
-    Report(run).write_figures(tmp_path)
-    assert {"gaussian_noise", "impulse_noise", "Noise", "LA-SiLU"} <= texts_of(
-        tmp_path / "curves-0-noise.svg"
-    )
-    numbers = pd.read_csv(tmp_path / "curves-0-noise.csv")
-    single = pd.read_csv(tmp_path / "curve-0-01-impulse-noise.csv")
+def test_figures_that_stand_together_come_together(figures: Figures) -> None:
+    folder = figures.folder
+    assert {"gaussian_noise", "impulse_noise", "Noise", "LA-SiLU"} <= texts_of(folder / "curves-0-noise.svg")
+    numbers = pd.read_csv(folder / "curves-0-noise.csv")
+    single = pd.read_csv(folder / "curve-0-01-impulse-noise.csv")
     own = numbers[numbers["figure"] == "impulse_noise"].drop(columns="figure").reset_index(drop=True)
     pd.testing.assert_frame_equal(own, single)
-    assert not (tmp_path / "curves-1-weather.svg").exists()  # one figure is its own file
-    with Image.open(tmp_path / "curves-0-noise.png") as picture:
+    assert not (folder / "curves-1-weather.svg").exists()  # one figure is its own file
+    with Image.open(folder / "curves-0-noise.png") as picture:
         assert picture.size[0] > 2 * 300 * CURVE_SIZE[0]
 
 
@@ -245,9 +260,8 @@ def texts_of(path: Path) -> set[str]:
 
 
 def test_a_figure_that_cannot_be_drawn_is_an_error(
-    run: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = Report(run)
     assert report.sections
 
     def broken(*_: object, **__: object) -> None:
@@ -259,20 +273,20 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
     assert not list(tmp_path.glob("curves-0-noise*"))
 
 
-def test_figures_are_the_same_every_time(run: RunData, tmp_path: Path) -> None:
-    first, second = (Report(run).write_figures(tmp_path / name) for name in "ab")
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+def test_figures_are_the_same_every_time(run: RunData, figures: Figures, tmp_path: Path) -> None:
+    again = Report(run).write_figures(tmp_path)
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in figures.paths]
 
 
 def test_a_page_is_written_only_when_all_are_made(
-    run: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> bytes:
         raise ReportError("no ink")
 
     monkeypatch.setattr(Report, "pdf", broken)
     with pytest.raises(ReportError, match="no ink"):
-        Report(run).write(tmp_path, ["html", "pdf"])
+        report.write(tmp_path, ["html", "pdf"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -304,7 +318,7 @@ def test_a_run_without_outcomes_beside_one_with_them(tmp_path: Path) -> None:
     for path in (old / "cells").glob("*.parquet"):
         pd.read_parquet(path).drop(columns=["outcomes", "predicted"]).to_parquet(path)
     report = make_report(old, new)
-    assert "this run does not say which images were right" in report.html()
+    assert "this run does not say which images were right" in page_of(report, "significance")
     assert report.analysis.anchor == "relu ⟨1⟩ old"
 
 
@@ -316,9 +330,9 @@ def test_lines_of_one_report_differ(tmp_path: Path) -> None:
 
 def test_dollars_and_underscores_are_letters(tmp_path: Path) -> None:
     names = ("a$\\bad$", "$x$", "_hidden")
-    correct = {(name, 1): CORRECT["relu", 11] for name in names}
-    run = reports.load(Builder(correct=correct, architecture="$net$").write(tmp_path / "run"))
-    report = Report(run)
+    correct = {(name, 1): CORRECT["relu", 11][:3] for name in names}
+    builder = Builder(correct=correct, architecture="$net$", corruptions=CORRUPTIONS[:1])
+    report = make_report(builder.write(tmp_path / "run"))
     drawn = "".join(drawing.svg for section in report.sections for drawing in section.drawings)
     assert "a$\\bad$" in drawn
     assert report.write_figures(tmp_path / "figures")

@@ -11,18 +11,20 @@ import pytest
 from scipy import stats
 
 import reports
-from reports import Report, RunData
+from reports import RunData
 from reports.analysis import Analysis
 from reports.layout import Section
+from reports.sections import SECTIONS
 from reports.sections.curves import curve_finding
 from reports.sections.heat import FOLDED, heat
 from reports.sections.layers import depth_finding
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
 
+from .pieces import section_of
+
 
 def section(run: RunData, name: str) -> Section:
-    (found,) = [section for section in Report(run).sections if section.name == name]
-    return found
+    return section_of(Analysis(run), name)
 
 
 def made(tmp_path: Path, **options: Any) -> RunData:
@@ -192,14 +194,10 @@ def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("place", range(len(CORRUPTIONS)))
-def test_curves_are_in_their_group(place: int, run: RunData) -> None:
-    name, group = CORRUPTIONS[place]
-    panels = {
-        panel.heading: [drawing.heading for drawing in panel.drawings]
-        for panel in section(run, "curves").panels
-    }
-    assert name in panels[group.capitalize()]
+def test_curves_are_in_their_group(run: RunData) -> None:
+    panels = section(run, "curves").panels
+    found = {(drawing.heading, panel.heading) for panel in panels for drawing in panel.drawings}
+    assert found == {(name, group.capitalize()) for name, group in CORRUPTIONS}
 
 
 def test_every_drawing_has_its_own_name(run: RunData) -> None:
@@ -207,8 +205,8 @@ def test_every_drawing_has_its_own_name(run: RunData) -> None:
     for kind, rows in (("cells", run.cells), ("layers", run.layers)):
         other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])
         frames[kind] = pd.concat([rows, other], ignore_index=True)
-    report = Report(replace(run, cells=frames["cells"], layers=frames["layers"]))
-    names = [drawing.name for section in report.sections for drawing in section.drawings]
+    analysis = Analysis(replace(run, cells=frames["cells"], layers=frames["layers"]))
+    names = [drawing.name for make in SECTIONS for drawing in make(analysis).drawings]
     assert len(set(names)) == len(names) == 30
 
 
@@ -278,8 +276,7 @@ def test_an_architecture_of_one_run_has_its_own_anchor(tmp_path: Path) -> None:
     first, second = net.write(tmp_path / "a"), net.write(tmp_path / "b")
     for kind, rows in (("cells", big.cells()), ("layers", big.layers())):
         rows.assign(checkpoint="big " + rows["checkpoint"]).to_parquet(first / kind / "part-9.parquet")
-    report = reports.make_report(first, second)
-    (tradeoff,) = [one for one in report.sections if one.name == "tradeoff"]
+    tradeoff = section_of(reports.make_report(first, second).analysis, "tradeoff")
     assert [drawing.data["expected"].notna().all() for drawing in tradeoff.drawings] == [True, True]
 
 

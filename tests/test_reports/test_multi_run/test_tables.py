@@ -17,6 +17,8 @@ from reports.multi_run.tables import class_changes, unpaired
 from reports.sections.cells import DRAWN
 from tests.build_run import CLASSES, CORRECT, CORRUPTIONS, LABELS, ORDER, SEVERITIES, Builder, N, by
 
+from ..pieces import page_of, section_of
+
 FALL = {("relu", 11): (0, 0, -21, 0, 0, -42, -58), ("relu", 22): (0, 0, 0, 0, 0, 0, -28)}
 GAIN = {("la_silu", 11): (0, 0, 0, 0, 6, 2, 0)}
 MOVES = {key: FALL.get(key, GAIN.get(key, (0,) * 7)) for key in CORRECT}
@@ -91,7 +93,7 @@ def test_without_outcomes_changes_are_known_and_tests_are_not(tmp_path: Path) ->
         fmean([-42, -58, 0, -28]) / N
     )
     assert report.analysis.class_changes.empty
-    assert "*</b></td>" not in report.html()
+    assert "*</b></td>" not in page_of(report, "between", "classes")
 
 
 def test_a_single_activation_has_no_mean_beside_it(tmp_path: Path) -> None:
@@ -171,25 +173,29 @@ def test_very_few_images_are_not_tested() -> None:
 def test_each_class_has_its_own_change(runs: tuple[Path, Path]) -> None:
     report = make_report(*runs)
     changes = by(report.analysis.class_changes, "label")
-    (section,) = (section for section in report.sections if section.name == "classes")
+    section = section_of(report.analysis, "classes")
     rows = {row["name"]: row["changes"][0] for row in section.content["rows"]}
     assert len({cell["text"] for cell in rows.values()}) > 1
     for label, name in enumerate(CLASSES):
         shown = float(rows[name]["text"].rstrip("*").replace("−", "-"))
         assert shown == pytest.approx(100 * changes[label]["change"], abs=0.051)
         assert rows[name]["beyond"] == (changes[label]["adjusted"] < 0.05)
-    assert "old → new: Of 4 classes, the mean of these networks loses in 4 (" in report.html()
+    assert "old → new: Of 4 classes, the mean of these networks loses in 4 (" in page_of(
+        report, "verdict", "classes"
+    )
 
 
 def test_what_one_run_alone_has_is_said(tmp_path: Path) -> None:
     extra = {**CORRECT, ("mish", 11): CORRECT["relu", 11]}
     old, new = Builder().write(tmp_path / "old"), Builder(correct=extra).write(tmp_path / "new")
-    page = make_report(old, new).html()
+    page = page_of(make_report(old, new), "verdict")
     assert "Not compared, since measured in one run alone: Mish (new)." in page
-    assert "Not compared" not in make_report(old).html()
+    assert "Not compared" not in page_of(make_report(old), "verdict")
     failed = {f"relu-{seed}": "out of ink" for seed in (11, 22)}
     gone = Builder(failed=failed).write(tmp_path / "gone")
-    assert "Not compared, since measured in one run alone: ReLU (old)." in make_report(old, gone).html()
+    assert "Not compared, since measured in one run alone: ReLU (old)." in page_of(
+        make_report(old, gone), "verdict"
+    )
 
 
 def test_an_activation_of_another_architecture_is_another() -> None:
@@ -213,14 +219,14 @@ def test_of_which_architecture_an_activation_is_not_compared(tmp_path: Path) -> 
     info = json.loads((run[0] / "run.json").read_text())
     info["checkpoints"].append({**big.run_json()["checkpoints"][0], "name": "big-1"})
     (run[0] / "run.json").write_text(json.dumps(info))
-    page = make_report(*run).html()
+    page = page_of(make_report(*run), "verdict")
     assert "Not compared, since measured in one run alone: ReLU in big (old)." in page
 
 
 def test_the_page_has_every_change_and_marks_those_beyond_noise(runs: tuple[Path, Path]) -> None:
     report = make_report(*runs)
     table = report.analysis.corruption_changes
-    (section,) = (section for section in report.sections if section.name == "between")
+    section = section_of(report.analysis, "between")
     (found,) = section.content["maps"]
     assert [column["label"] for column in found["columns"]] == [
         "mean",
@@ -241,7 +247,7 @@ def test_the_page_has_every_change_and_marks_those_beyond_noise(runs: tuple[Path
             100 * row["change"], abs=0.051
         )
     assert {cell["beyond"] for cell in shown.values()} == {True, False}
-    page = report.html()
+    page = page_of(report, "between")
     assert '<td class="lost9" data-activation="relu ⟨2⟩ new"><b>−16.0*</b></td>' in page
     (change,) = (drawing for drawing in section.exports if drawing.name == "change-map-0")
     assert change.data.set_index("corruption").loc["fog", "ReLU"] == pytest.approx(-0.16)
@@ -252,7 +258,7 @@ def test_of_many_activations_the_figure_has_those_that_fell_most(tmp_path: Path)
     now = {key: tuple(count - place for count in own) for place, (key, own) in enumerate(was.items())}
     now = {key: tuple(max(count, 0) for count in own) for key, own in now.items()}
     runs = Builder(correct=was).write(tmp_path / "old"), Builder(correct=now).write(tmp_path / "new")
-    (section,) = (own for own in make_report(*runs).sections if own.name == "between")
+    section = section_of(make_report(*runs).analysis, "between")
     (drawing,) = section.exports
     assert list(drawing.data)[:3] == ["corruption", "mean", "act44"]
     assert len(drawing.data.columns) == 1 + DRAWN
