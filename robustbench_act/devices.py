@@ -1,6 +1,7 @@
-"""Which device to compute on, and how many CPU cores to use."""
+"""The machine: its devices, CPU cores and disks."""
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -50,3 +51,9 @@ def cores() -> int:
         return max(1, min(bound, -(-int(allowed) // int(period))))
     except (OSError, ValueError):  # no such file, or no limit ("max")
         return bound
+
+
+def free_bytes(path: Path) -> int:
+    """Return the room on the disk that holds the path, or will once it exists."""
+    path = path.absolute()
+    return shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists())).free

@@ -6,7 +6,7 @@ __all__ = ["InputError", "first_line", "unknown_name"]
 
 
 def first_line(error: Exception) -> str:
-    r"""Return what another's error says, as a part of a line of ours.
+    r"""Return the first line of a foreign error, to be quoted in one of ours.
 
     >>> first_line(ValueError("Not a header.\nMore of it")), first_line(KeyError())
     ('Not a header', 'KeyError')

@@ -15,7 +15,8 @@ from PIL import Image
 from corruptions import Cell, Suite
 from robustbench_act.atomic_files import publish, sync_tree, write_atomically
 from robustbench_act.datasets import Dataset
-from robustbench_act.datasets.layouts import stored_names
+from robustbench_act.datasets.layouts import GENERATED, LABELS, stored_names
+from robustbench_act.devices import free_bytes
 from robustbench_act.errors import InputError
 from robustbench_act.version import __version__
 
@@ -23,8 +24,6 @@ Layout: TypeAlias = Literal["npy", "folders"]
 
 CHUNK = 256
 """Images that are corrupted and held in memory at once."""
-
-_MANIFEST = "generated.json"
 
 
 @dataclass(frozen=True)
@@ -140,18 +139,17 @@ def generate(
 
 
 def _open(folder: Path, generation: Generation) -> None:
-    manifest = folder / _MANIFEST
+    manifest = folder / GENERATED
     wanted = json.dumps(generation.describe(), indent=1)
     if manifest.is_file():
         if manifest.read_text() != wanted:
             raise InputError(
-                f"{folder}: holds a different generated data set (see {_MANIFEST}); choose another --out."
+                f"{folder}: holds a different generated data set (see {GENERATED}); choose another --out."
             )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists but is not a generated data set; choose another --out.")
-    existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if generation.size > free:
         raise InputError(f"{folder}: needs {generation.size:,} bytes, but the disk has {free:,} left.")
     write_atomically(manifest, wanted.encode())
@@ -176,7 +174,7 @@ def _write_arrays(
 ) -> None:
     path = folder / f"{cells[0].corruption}.npy"
     count = len(generation.dataset)
-    labels = folder / "labels.npy"
+    labels = folder / LABELS
     if not labels.exists():
         _save_array(labels, np.tile(generation.dataset.known_labels.numpy(), len(cells)))
     if path.exists():

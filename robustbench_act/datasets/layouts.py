@@ -38,7 +38,8 @@ IDENTITY = "identity"
 UNLABELLED = "unlabelled"
 """The class folder of images without labels."""
 
-_LABELS = "labels.npy"
+GENERATED = "generated.json"
+LABELS = "labels.npy"
 _SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
@@ -74,7 +75,7 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(f"{folder}: expected a folder of corrupted images, such as CIFAR-10-C; it {what}.")
-    arrays = sorted(path for path in folder.glob("*.npy") if path.name != _LABELS)
+    arrays = sorted(path for path in folder.glob("*.npy") if path.name != LABELS)
     digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != IDENTITY)
     if arrays:
         suite = _open_arrays(folder, arrays, clean)
@@ -95,7 +96,7 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
 
 def _open_arrays(folder: Path, files: Sequence[Path], clean: Dataset) -> StoredSuite:
     severities = _severities(folder)
-    _check_labels(folder / _LABELS, clean, len(severities))
+    _check_labels(folder / LABELS, clean, len(severities))
     cells = []
     for path in files:
         images = _open_images(path, clean, len(severities))
@@ -134,7 +135,7 @@ def _severities(folder: Path) -> tuple[float, ...]:
 
 def _generated(folder: Path) -> dict[str, Any]:
     """Return the severities and corruptions in generated.json; nothing if there is no such file."""
-    path = folder / "generated.json"
+    path = folder / GENERATED
     if not path.is_file():
         return {}
     try:

@@ -1,8 +1,8 @@
 """The needs of a planned run: time, memory, room on the disk."""
 
-import shutil
 from pathlib import Path
 
+from robustbench_act.devices import free_bytes
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.evaluation import Execution, Plan, disk_needed, estimate
 
@@ -20,17 +20,9 @@ def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
 
 def examine_room(plan: Plan, out: Path) -> Finding:
     """Return whether the run fits on the disk of its folder."""
-    room = shutil.disk_usage(_existing(out)).free
-    needed = disk_needed(plan)
+    room, needed = free_bytes(out), disk_needed(plan)
     text = f"about {needed / 1e6:,.0f} MB in {out}, {room / 1e6:,.0f} MB are free there"
     return Finding("run", needed < room, text)
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def duration(seconds: float) -> str:
