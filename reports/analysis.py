@@ -1,4 +1,4 @@
-"""What several sections need of a run, computed once."""
+"""A run with the tables and tests that several sections share, each computed once."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -21,15 +21,15 @@ from robustbench_act.activations.facts import NATIVE
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_PROBED = "Not measured (--no-probes)."
 ANCHORS = ("relu", NATIVE)
-"""Activations that others are compared with, the first that a run has."""
+"""What the others are compared with in plots: the first of these that a run has."""
 
 
 MOST_COMPARED = 20
-"""Activations that are compared with each other, at most: the most robust."""
+"""Activations that are compared with each other, at most; the most robust are taken."""
 
 
 class Analysis:
-    """A run, and what is made of it.
+    """A run, and the tables and tests made from it.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ class Analysis:
 
     @property
     def architectures(self) -> list[str]:
-        """In alphabetical order."""
+        """Architectures in alphabetical order."""
         return sorted(self.board["architecture"].unique())
 
     @cached_property
     def activations(self) -> list[str]:
-        """Family by family, as legends have them."""
+        """Activations, family by family as in legends."""
         return sorted(self.board["activation"].unique(), key=drawing_order)
 
     @property
@@ -89,9 +89,9 @@ class Analysis:
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """What heads a column for each row of the board: activation, label, line, architecture, seed.
+        """The head of a column for each row of the board: activation, label, line, architecture, seed.
 
-        The architecture only where there are several; the seed is for who has a column for each checkpoint.
+        The architecture is "" if there is only one; sections with a column per checkpoint fill in the seed.
         """
         several = len(self.architectures) > 1
         return [
@@ -112,17 +112,17 @@ class Analysis:
 
     @property
     def nothing(self) -> str:
-        """Why there are no accuracies; "" where there are."""
+        """Why there are no accuracies; "" if there are."""
         return ALL_FAILED if self.board.empty else ""
 
     @property
     def nothing_probed(self) -> str:
-        """Why there are no layers; "" where there are."""
+        """Why there are no layers; "" if there are."""
         return self.nothing or (NOT_PROBED if self.run.layers.empty else "")
 
     @cached_property
     def significance(self) -> dict[str, pd.DataFrame]:
-        """Of each architecture that has two activations: `paired.significance` of the MOST_COMPARED first."""
+        """`paired_tests.significance` by architecture, of its first MOST_COMPARED activations."""
         return {
             str(architecture): significance(
                 self.scores[self.scores["architecture"] == architecture],
@@ -135,24 +135,24 @@ class Analysis:
 
     @cached_property
     def between(self) -> pd.DataFrame:
-        """See `multi_run.tables.between_runs`; no rows where no activation is in two runs."""
+        """See `multi_run.tables.between_runs`; no rows if no activation is in two runs."""
         return run_tables.between_runs(self.grid, self.scores, self.outcomes)
 
     @cached_property
     def run_changes(self) -> pd.DataFrame:
-        """See `multi_run.tables.run_changes`; no rows where no activation is in two runs."""
+        """See `multi_run.tables.run_changes`; no rows if no activation is in two runs."""
         return run_tables.run_changes(self.scores, self.outcomes)
 
     @cached_property
     def corruption_changes(self) -> pd.DataFrame:
-        """See `multi_run.tables.corruption_changes`; no rows where no activation is in two runs."""
+        """See `multi_run.tables.corruption_changes`; no rows if no activation is in two runs."""
         return run_tables.corruption_changes(
             self.grid, self.scores, None if self.outcomes is None else self.cells
         )
 
     @cached_property
     def unpaired(self) -> pd.DataFrame:
-        """See `multi_run.tables.unpaired`; no rows where there is a single run."""
+        """See `multi_run.tables.unpaired`; no rows for a single run."""
         return run_tables.unpaired(self.scores, self.run.runs)
 
     @cached_property
@@ -164,9 +164,9 @@ class Analysis:
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:
-        """Of each checkpoint (images,): the share of corrupted cells in which each image is right.
+        """For each checkpoint (images,): the share of corrupted cells in which each image is right.
 
-        None where the run does not have them.
+        None if the run does not record it.
         """
         if "outcomes" not in self.cells or self.cells["outcomes"].isna().any():
             return None
@@ -175,7 +175,7 @@ class Analysis:
 
 
 def anchor_of(activations: Iterable[str]) -> str | None:
-    """Return the first of ANCHORS, in the first run with it; None where there is none.
+    """Return the first of ANCHORS, in the first run with it; None if there is none.
 
     >>> anchor_of(["silu", "relu ⟨2⟩ new", "relu ⟨1⟩ old"])
     'relu ⟨1⟩ old'

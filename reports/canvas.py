@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 DPI = 300
 SHEET = 8.5
-"""Width of a sheet of figures in inches, about."""
+"""Approximate width of a sheet of figures, in inches."""
 
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 
 
 def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: str, title: str) -> Markup:
-    """Return the drawing as an ``<svg>`` element to stand inside a page.
+    """Return the drawing as an ``<svg>`` element to embed in a page.
 
     Parameters
     ----------
     draw : callable
-        Draws into the axes that it gets, and returns them.
+        Draws into the given axes and returns them.
     size : tuple of float
         Width and height in inches; the page may scale it.
     name : str
@@ -53,7 +53,7 @@ def to_file(
     kind : str
         "svg" or "png".
     title : str
-        Above a drawing that stands alone: it gets a legend beside it too, where it has lines.
+        Set above a drawing that stands alone; if it has lines, a legend is set beside it.
     """
     return _drawn(lambda figure: _alone(figure, draw(figure.add_subplot()), title), size=size, kind=kind)
 
@@ -70,7 +70,7 @@ def to_sheet(
     Parameters
     ----------
     drawings : sequence of (str, callable)
-        Each with what stands above it.
+        Each with its heading.
     size, kind, title
         As in `to_file`; the size is that of one drawing.
     """
@@ -116,7 +116,7 @@ def _alone(figure: "Figure", ax: "Axes", title: str) -> None:
 
 
 def _legend(figure: "Figure", ax: "Axes") -> None:
-    """Set a legend beside a figure that has lines, which becomes wider by as much."""
+    """Set a legend beside a figure that has lines, and widen the figure by as much."""
     handles, names = ax.get_legend_handles_labels()
     if handles:
         width, height = figure.get_size_inches()

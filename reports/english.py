@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def count(amount: int, noun: str) -> str:
-    """Return an amount with its noun, in the plural where needed.
+    """Return an amount with its noun, in the plural if needed.
 
     >>> count(1, "seed"), count(1000, "image")
     ('1 seed', '1,000 images')

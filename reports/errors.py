@@ -1,11 +1,11 @@
-"""Errors of the reports: what is wrong with a run, and what is wrong with us."""
+"""Errors of the reports: what is wrong with a run, and bugs of ours."""
 
 from robustbench_act.errors import InputError
 
 
 class ReportError(InputError):
-    """What a report needs is missing or wrong; one line: what was expected, what came, where."""
+    """Something a report needs is missing or wrong; one line: what was expected, what was found, where."""
 
 
 class SectionError(RuntimeError):
-    """A part of a report cannot be made: no report is written, for it would lack something unseen."""
+    """A part of a report cannot be made. No report is written: it would silently lack that part."""

@@ -13,7 +13,7 @@ def write(target: Path, data: bytes) -> Path:
     Raises
     ------
     ReportError
-        It cannot be written.
+        If it cannot be written.
     """
     try:
         write_atomically(target, data)

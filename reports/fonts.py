@@ -1,4 +1,4 @@
-"""The typeface of a PDF: the part of DejaVu that a page needs, so that no machine has to have fonts."""
+"""The typeface of a PDF: the part of DejaVu that a page needs, so that no machine needs fonts installed."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ def font_rules(text: str) -> str:
     Parameters
     ----------
     text
-        The whole page; what it has no glyph for is shown as a box.
+        The whole page; characters without a glyph are shown as boxes.
     """
     letters = "".join(sorted({*text, *map(chr, range(32, 127))}))
     return "\n".join(

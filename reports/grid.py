@@ -20,14 +20,14 @@ class Grid:
     checkpoints
         checkpoint, architecture, activation, training_seed: a row for each.
     corruptions
-        group, corruption, table, suite (all that have it, a line each): a row for each, by group, then in the
+        group, corruption, table, suite (all that hold it, a line each): a row for each, by group, then in the
         order of the run.
     severities
         In order.
     clean
         (checkpoints,) shares.
     shares
-        (checkpoints, corruptions, severities) shares; NaN where a corruption was not run at a severity.
+        (checkpoints, corruptions, severities) shares; NaN if a corruption was not run at a severity.
     """
 
     checkpoints: pd.DataFrame
@@ -62,7 +62,7 @@ class Grid:
 
 
 def mean_of(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
-    """Return means of what is there; NaN where nothing is."""
+    """Return means that leave out NaN; NaN if there is nothing else."""
     found: NDArray[np.float64] = np.ma.masked_invalid(values).mean(axis=axis).filled(np.nan)
     return found
 

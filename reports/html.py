@@ -19,9 +19,9 @@ from reports.style import change_rules, heat_rules
 
 
 def html_page(analysis: Analysis, sections: list[Section]) -> str:
-    """Return the report as one HTML page that asks for nothing from outside.
+    """Return the report as one HTML page that loads nothing from outside.
 
-    The same run gives the same bytes. Nothing in it is executed but one script of our own (sorting,
+    The same run gives the same bytes. Only one script is executed, our own (sorting,
     filtering), which the page's Content-Security-Policy admits by its hash; without it the page is complete.
     """
     script = asset("report.js")
@@ -58,18 +58,18 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
 
 
 def style_rules(*more: str) -> Markup:
-    """Return the style sheet: of both screen and paper, our shades, and further files."""
+    """Return the style sheet: rules for screen and paper, our shades, and further files."""
     shades = Markup("\n".join([heat_rules(), change_rules()]))  # noqa: S704 -- our own colours
     return Markup("\n").join([asset("report.css"), shades, *map(asset, more)])
 
 
 def asset(name: str) -> Markup:
-    """Return the text of one of our own files, which may stand in the page unescaped."""
+    """Return the text of one of our own files, which the page may hold unescaped."""
     return Markup((resources.files("reports") / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def _evenly(things: Sequence[object], most: int | None) -> list[tuple[int, int]]:
-    """Return first and last place of parts of at most `most`, as even as can be; one part for None.
+    """Return first and last place of parts of at most `most`, as even as possible; one part for None.
 
     >>> _evenly("abcdefg", 3), _evenly("abc", None)
     ([(0, 2), (2, 4), (4, 7)], [(0, 3)])
@@ -87,5 +87,5 @@ def _created(info: Mapping[str, Any]) -> str:
 
 
 def _breakable(name: object) -> Markup:
-    """Escape a name and let it break after underscores, and dots before letters, where a column is narrow."""
+    """Escape a name and let it break after underscores, and dots before letters, if a column is narrow."""
     return Markup(re.sub(r"_|\.(?=[A-Za-z])", r"\g<0><wbr>", str(escape(name))))  # noqa: S704 -- escaped before

@@ -1,4 +1,4 @@
-"""The pieces that a page is put together from, as plain values that the template lays out."""
+"""The pieces of a page, as plain values that the template lays out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ class Table:
     Attributes
     ----------
     caption, headings
-        What it shows.
+        Its title, and those of its columns.
     rows
         Ready text; the first `stubs` columns head their rows.
     activations, suites
-        Of each row, for the page's filter; none where rows are about something else.
+        Activation and suite of each row, for the page's filter; empty if rows are about something else.
     """
 
     caption: str
@@ -43,19 +43,20 @@ class Drawing:
     Attributes
     ----------
     name
-        Of its files, and of the identifiers in its SVG: letters, digits and hyphens, once in a report.
+        Name of its files, and prefix of the identifiers in its SVG: letters, digits and hyphens, unique in a
+        report.
     heading, note
-        Above it on the page.
+        Texts above it on the page.
     finding
         What it shows, in a sentence: for readers who cannot see it.
     draw
-        Draws into the axes that it gets, and returns them.
+        Draws into the given axes and returns them.
     size
         Width and height in inches.
     data
         Every number that is drawn.
     facts
-        What the page's filter goes by: corruption, suite, activation.
+        Corruption, suite or activation, for the page's filter.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Drawing:
 
     @cached_property
     def svg(self) -> Markup:
-        """Return it as an ``<svg>`` element to stand inside a page."""
+        """The figure as an ``<svg>`` element to embed in a page."""
         return to_svg(self.draw, size=self.size, name=self.name, title=self.finding)
 
     def file(self, kind: str) -> bytes:
@@ -108,21 +109,21 @@ class Section:
     Attributes
     ----------
     name
-        Of its template, of its place on the page, and of its files.
+        Name of its template and its files, and its address on the page.
     title, short
-        Above it, and in the list of contents.
+        Its titles above it, and in the list of contents.
     content
-        What the template names.
+        Values for the template.
     nothing
-        Why there is nothing to show; "" where there is.
+        Why there is nothing to show; "" if there is.
     panels
         The figures.
     tables
-        What is folded away on a screen and stands at the end of a PDF.
+        Tables that are folded away on a screen and set in the appendix of a PDF.
     numbers
-        The numbers of what is drawn by the page itself, by file name.
+        The numbers that the page itself draws, by file name.
     exports
-        Figures of what the page has as tables: files alone.
+        Figures that are files only; the page shows tables instead.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How activations are written, and told apart where several runs have them."""
+"""Labels of activations, with their run if several runs are compared."""
 
 import re
 from collections import Counter
@@ -19,7 +19,7 @@ def of_run(activation: str, place: int, run: str) -> str:
 
 
 def split_run(name: str) -> tuple[str, int, str]:
-    """Return activation, place of its run, and the run's name: 1 and "" where it is told apart from none.
+    """Return activation, place of its run, and the run's name: 1 and "" if no run is named.
 
     >>> split_run("la_silu(alpha=0.1) ⟨2⟩ new"), split_run("relu")
     (('la_silu(alpha=0.1)', 2, 'new'), ('relu', 1, ''))
@@ -29,7 +29,7 @@ def split_run(name: str) -> tuple[str, int, str]:
 
 
 def plain_name(name: str) -> str:
-    """Return an activation without its parameters and the run that it is of.
+    """Return an activation without its parameters and its run.
 
     >>> plain_name("la_silu(alpha=0.1) ⟨2⟩ new")
     'la_silu'
@@ -38,7 +38,7 @@ def plain_name(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """Return how an activation is written.
+    """Return the label of an activation, and its run.
 
     >>> label("la_silu"), label("la_silu(alpha=0.1)"), label("relu ⟨2⟩ new"), label("mine")
     ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'ReLU · new', 'mine')
@@ -47,7 +47,7 @@ def label(name: str) -> str:
 
 
 def label_and_run(name: str) -> tuple[str, str]:
-    """Return how an activation is written, and its run or "".
+    """Return the label of an activation, and its run or "".
 
     >>> label_and_run("la_silu(alpha=0.1) ⟨2⟩ new")
     ('LA-SiLU (alpha=0.1)', 'new')
@@ -57,7 +57,7 @@ def label_and_run(name: str) -> tuple[str, str]:
 
 
 def short_labels(names: Iterable[str]) -> dict[str, str]:
-    """Return how activations are written where there is little room: 24 letters, if that tells them apart.
+    """Return labels for narrow places: at most 24 letters, unless two would become equal.
 
     >>> short_labels(["la_silu", "a_name_that_is_too_long_for_this_place ⟨2⟩ new"])["la_silu"]
     'LA-SiLU'

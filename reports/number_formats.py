@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def percent(share: Any) -> str:
-    """Return a share as percent with one decimal and no sign; "n/a" where there is none.
+    """Return a share as percent with one decimal and no sign; "n/a" for a missing one.
 
     >>> percent(0.12345), percent(float("nan"))
     ('12.3', 'n/a')
@@ -16,7 +16,7 @@ def percent(share: Any) -> str:
 
 
 def number(value: Any) -> str:
-    """Return a number with three significant digits; "n/a" where there is none.
+    """Return a number with three significant digits; "n/a" for a missing one.
 
     >>> number(0.27), number(123.4), number(float("nan"))
     ('0.270', '123', 'n/a')
@@ -25,7 +25,7 @@ def number(value: Any) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a value as it is; a dash where there is none.
+    """Return a value as it is; a dash for a missing one.
 
     >>> plain(3), plain(None)
     ('3', '–')
@@ -45,7 +45,7 @@ def points(difference: float) -> str:
 
 
 def fine_points(difference: float) -> str:
-    """Return a difference in percentage points, with two decimals where one would say that there is none.
+    """Return a difference in percentage points, with two decimals if one would show none.
 
     >>> fine_points(-0.0123), fine_points(0.0003), fine_points(1e-17)
     ('−1.2', '+0.03', '0.0')

@@ -23,8 +23,8 @@ def significance(
     scores : DataFrame
         `robustbench_act.metrics.checkpoint_scores` of that architecture.
     outcomes : Mapping
-        Of each checkpoint (images,): the share of corrupted cells in which each image is right; None where
-        the run does not have them.
+        For each checkpoint (images,): the share of corrupted cells in which each image is right; None if
+        the run does not record it.
     names : sequence of str
         Activations.
 
@@ -33,7 +33,7 @@ def significance(
     DataFrame
         a, b, then for each of "images" and "seeds": difference (a - b, shares), low, high, p, adjusted
         (Holm over all pairs), pairs, test, note. Over images each activation is the mean of its checkpoints.
-        Over seeds the pairs are the training seeds that both have.
+        Over seeds the pairs are the training seeds of both.
     """
     rows = []
     for first, second in combinations(names, 2):

@@ -11,24 +11,24 @@ from reports.fonts import font_rules
 from reports.html import render, style_rules
 from reports.layout import Section
 
-_BASE = "report:/"  # links inside the page are told by it
+_BASE = "report:/"  # of links inside the page
 
 
 def pdf_document(analysis: Analysis, sections: list[Section], *, engine: str = "plutoprint") -> bytes:
     """Return the report as a PDF; text can be searched, fonts are embedded.
 
-    Laid out twice: the contents' page numbers are known after the first time. The same run gives the same
-    bytes.
+    It is laid out twice: page numbers for the contents are known after the first time. The same run gives
+    the same bytes.
 
     Parameters
     ----------
     engine
-        Of ENGINES.
+        One of ENGINES.
 
     Raises
     ------
     ReportError
-        There is no such engine, or it is not installed.
+        If there is no such engine, or it is not installed.
     """
     layout = _engine(engine)
     contents = _contents(sections)
@@ -41,7 +41,7 @@ def pdf_document(analysis: Analysis, sections: list[Section], *, engine: str = "
 
 
 def _contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """Return title and place of what the list of contents has."""
+    """Return title and address of each entry in the list of contents."""
     found = [(section.title, section.name) for section in sections if section.name != "verdict"]
     return [*found, ("Appendix: the numbers", "appendix")] if _appendix(sections) else found
 
@@ -65,7 +65,7 @@ def _page(
 
 
 def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
-    """Return the page (from 0) of each place that the contents name."""
+    """Return the page (from 0) of each address in the contents."""
     from pypdf import PdfReader  # noqa: PLC0415 -- for PDFs alone
 
     reader = PdfReader(io.BytesIO(pdf))
@@ -80,7 +80,7 @@ def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
 def _finished(
     pdf: bytes, contents: Sequence[tuple[str, str]], pages: Mapping[str, int], info: Mapping[str, Any]
 ) -> bytes:
-    """Add outline, language and what the file says of itself; the same input gives the same bytes."""
+    """Add outline, language and metadata; the same input gives the same bytes."""
     from pypdf import PdfWriter  # noqa: PLC0415
     from pypdf.generic import NameObject, TextStringObject  # noqa: PLC0415
 
@@ -136,7 +136,7 @@ def _weasyprint(page: str, fonts: str) -> bytes:
 
 
 ENGINES: Mapping[str, Callable[[str, str], bytes]] = {"plutoprint": _plutoprint, "weasyprint": _weasyprint}
-"""What lays out a page: from HTML and the rules of its fonts to a PDF."""
+"""Engines by name: from HTML and the rules of its fonts to a PDF."""
 
 
 def _engine(name: str) -> Callable[[str, str], bytes]:

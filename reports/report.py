@@ -23,19 +23,19 @@ FORMATS = ("html", "pdf")
 
 
 class Report:
-    """What is made of a run.
+    """The report of a run, made part by part.
 
     Parameters
     ----------
     run
         As `reports.load` or `reports.join` returns it.
     on_part
-        Is told what is being made, part by part.
+        Called with the name of each part before it is made.
 
     Attributes
     ----------
     name
-        Of its files: "report", of several runs "report-old-new".
+        Name of its files: "report", or "report-old-new" for several runs.
     """
 
     def __init__(self, run: RunData, on_part: Callable[[str], None] = lambda _: None) -> None:
@@ -46,12 +46,12 @@ class Report:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """The parts, in their order; of failed checkpoints only where there are any.
+        """The sections in their order; that of failed checkpoints only if there are any.
 
         Raises
         ------
         SectionError
-            One cannot be made.
+            If one cannot be made.
         """
         made = [self._made(make) for make in SECTIONS]
         return [section for section in made if section.content or section.nothing]
@@ -84,7 +84,7 @@ class Report:
         Raises
         ------
         ReportError
-            For a format that there is not, or a file that cannot be written.
+            If a format is unknown, or a file cannot be written.
         """
         unknown = [name for name in formats if name not in FORMATS]
         if unknown or not formats:
@@ -94,20 +94,20 @@ class Report:
         return [write(Path(folder) / f"{self.name}.{kind}", data) for kind, data in made.items()]
 
     def write_figures(self, folder: str | Path) -> list[Path]:
-        """Write every figure as SVG and PNG with its numbers as CSV; of tables the numbers.
+        """Write every figure as SVG and PNG with its numbers as CSV; tables as CSV alone.
 
-        Figures that stand together on the page, such as those of a group of corruptions, come together too:
+        Figures of one panel, such as those of a group of corruptions, are also written together:
         ``curves-0-noise.svg``.
 
         Returns
         -------
         list of Path
-            Of the files, in the order of the report.
+            Paths of the files, in the order of the report.
 
         Raises
         ------
         ReportError
-            For a file that cannot be written.
+            If a file cannot be written.
         """
         folder, paths = Path(folder), list[Path]()
 
@@ -133,7 +133,7 @@ class Report:
 
 @contextmanager
 def _laying_out(what: str) -> Iterator[None]:
-    """Say of what is our own fault which part it is in."""
+    """Name the part in errors of our own."""
     try:
         yield
     except (InputError, SectionError):
@@ -150,12 +150,12 @@ def make_report(*runs: str | Path, on_part: Callable[[str], None] = lambda _: No
     runs
         Directories.
     on_part
-        Is told what is being made, part by part.
+        Called with the name of each part before it is made.
 
     Raises
     ------
     ReportError
-        One cannot be read (see `reports.load`), or they are not alike (see `reports.join`).
+        If one cannot be read (see `reports.load`), or they are not comparable (see `reports.join`).
     """
     on_part("reading")
     return Report(join([(Path(run), load(run)) for run in runs]), on_part)
@@ -172,7 +172,7 @@ def write_html(run: str | Path) -> Path:
     Raises
     ------
     ReportError
-        The run cannot be read (see `reports.load`), or the page cannot be written.
+        If the run cannot be read (see `reports.load`), or the page cannot be written.
     """
     (path,) = make_report(run).write(run)
     return path

@@ -57,17 +57,17 @@ class Line:
 
 
 _VARIANTS: tuple[tuple[float, ...], ...] = ((5, 1, 1, 1, 1, 1), (8, 2), (3, 1, 1, 1), (5, 1), (1, 2), (1, 1))
-"""Dashes of an activation's further runs, and of other parameters than usual."""
+"""Dashes of an activation's later runs, and of unusual parameters."""
 
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
 _OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
 
 
 def activation_line(name: str) -> Line:
-    """Return the line of an activation; a name we do not know keeps its own from report to report.
+    """Return the line of an activation; an unknown name keeps its line from report to report.
 
-    With other parameters than usual, "la_silu(alpha=0.1)", it has another dash, and so it has in each run but
-    the first where several are side by side.
+    Unusual parameters, "la_silu(alpha=0.1)", change the dash, and so does each run after the first if
+    several are compared.
 
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
@@ -105,7 +105,7 @@ _HEAT = ((255, 251, 235), (212, 236, 214), (129, 202, 196), (56, 145, 181), (24,
 
 
 def readable(colour: str) -> str:
-    """Return a colour for text on white: the same, darker where it would not be readable (WCAG AA).
+    """Return a colour for text on white: the same, darkened until it is readable (WCAG AA).
 
     >>> readable("#0072b2"), contrast(readable("#e69f00"), "#ffffff") >= 4.5
     ('#0072b2', True)
@@ -120,7 +120,7 @@ HEAT_STEPS = 40
 
 
 def heat_step(value: float) -> int:
-    """Return which of the HEAT_STEPS + 1 shades a share in 0..1 (clipped) has.
+    """Return the shade of a share in 0..1 (clipped): 0 to HEAT_STEPS.
 
     >>> heat_step(0.0), heat_step(0.5), heat_step(1.2)
     (0, 20, 40)
@@ -144,8 +144,8 @@ _GAINED, _LOST = (126, 184, 219), (240, 163, 102)
 def change_step(change: float, *, beyond: bool) -> int:
     """Return the shade of a change of shares: -CHANGE_STEPS (lost) to CHANGE_STEPS (gained).
 
-    Steps are those of the square root, so that a change of 1 point can be seen beside one of 20. Those that
-    chance may explain are half as strong: what catches the eye is a finding.
+    Steps are those of the square root, so that a change of 1 point can be seen next to one of 20. Changes
+    that chance may explain are half as strong: what catches the eye is a finding.
 
     >>> change_step(0.0, beyond=True), change_step(-0.05, beyond=True), change_step(0.4, beyond=False)
     (0, -5, 5)

@@ -31,7 +31,7 @@ def failures(cells: pd.DataFrame, checkpoints: Sequence[Mapping[str, Any]] = ())
     Parameters
     ----------
     cells : DataFrame
-        Result rows; those with an error count.
+        Result rows; only those with an error are used.
     checkpoints : sequence of mappings
         ``run.json``'s list: a checkpoint that failed before it had any row is taken from there
         (``failed_cells`` is 0 for it).
@@ -74,7 +74,7 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     Columns: architecture, activation, index, layer, elements, input_fluctuation,
     output_fluctuation (per element: the sums over the layer divided by ``elements``),
     input_spread, output_spread (standard deviation over images, per element: the root of the
-    mean variance), amplification = output_fluctuation / input_fluctuation (NaN where the input
+    mean variance), amplification = output_fluctuation / input_fluctuation (NaN if the input
     did not change). A NaN in any row shows as NaN: it is not skipped.
     """
     bad = layers[layers["severity"] > 0]
@@ -111,8 +111,8 @@ def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
 def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
     """Return how the means of a layer's elements are distributed on clean images, averaged over seeds.
 
-    Columns: architecture, activation, index, layer, activation_q05, _q25, _q50, _q75, _q95; no rows where
-    the run does not have them.
+    Columns: architecture, activation, index, layer, activation_q05, _q25, _q50, _q75, _q95; no rows if
+    the run did not measure them.
     """
     clean = layers[layers["severity"] == 0]
     names = [f"activation_q{share}" for share in ("05", "25", "50", "75", "95")]
@@ -126,8 +126,8 @@ def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """Return how much the layers of each checkpoint move, and what it loses: means over corruptions.
 
     Columns: architecture, activation, checkpoint, fluctuation (relative output fluctuation, mean over
-    layers), lost (clean accuracy - accuracy). Checkpoints of which a value is missing or not finite are
-    left out; no rows where the run does not have the former.
+    layers), lost (clean accuracy - accuracy). Checkpoints with a value that is missing or not finite are
+    left out; no rows if the run did not measure the former.
     """
     keys = [*_COHORT, "checkpoint"]
     if "output_relative_mean" not in layers:

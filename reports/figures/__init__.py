@@ -1,1 +1,1 @@
-"""The figures: each takes a table and an axes and returns the axes; `reports.canvas` makes files of them."""
+"""The figures: each takes a table and axes and returns the axes; `reports.canvas` turns them into files."""

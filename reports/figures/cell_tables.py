@@ -24,7 +24,7 @@ def cell_table(
     rows, columns : sequence of str
         Their names, the first at the top left; a row without a name is a gap.
     texts, colours : sequence of sequences
-        Of each cell, row by row: what stands in it; its background and the colour of its text.
+        For each cell, row by row: its text; its background and the colour of its text.
     """
     from matplotlib.colors import to_rgb  # noqa: PLC0415
 

@@ -42,7 +42,7 @@ def depth_lines(
     value : str
         The column to draw.
     axis : str
-        What stands along it: the unit, and which direction is good.
+        Its title: the unit, and which direction is good.
     spread : str, optional
         The column of its standard deviation over samples, drawn to both sides.
     reference : float, optional
@@ -107,7 +107,8 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
     data : DataFrame
         Rows of `reports.tables.mean_quantiles` of one activation.
     ends : tuple of float
-        Of the axis: the same for all activations, so that they can be compared. What lies beyond is said.
+        Ends of the axis: the same for all activations, so that they can be compared. Values beyond are
+        written.
     """
     line = activation_line(str(data["activation"].iloc[0]))
     ax.axhline(0, color=REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -131,7 +132,7 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
 def outlier(data: pd.DataFrame, *, low: str, high: str) -> tuple[str, float, float] | None:
     """Return the activation without which the axis is a third shorter, and the ends without it.
 
-    None where there is no such activation, or fewer than five.
+    None if there is no such activation, or fewer than five.
     """
     plain = data["activation"].map(plain_name)  # the runs of one activation stand together
     ends = data.groupby(plain).agg(low=(low, "min"), high=(high, "max")).dropna()
@@ -146,7 +147,7 @@ def outlier(data: pd.DataFrame, *, low: str, high: str) -> tuple[str, float, flo
 
 
 def _leave_out(ax: "Axes", data: pd.DataFrame, *, low: str, high: str) -> None:
-    """End the axis where all but an outlier end, and say how far that one goes."""
+    """End the axis where all others end if one is an outlier, and write how far that one goes."""
     found = outlier(data, low=low, high=high)
     if found is None:
         return

@@ -78,7 +78,7 @@ def write_name(ax: "Axes", name: str, text: str, place: tuple[float, float], **m
 
 
 def name_ends(ax: "Axes", data: pd.DataFrame, x: str, y: str, *, scale: float = 1) -> None:
-    """Write each activation's name behind its line, where they are few and short, none on another."""
+    """Write each activation's name at the end of its line, if names are few and short; none overlap."""
     last = data.dropna(subset=y).sort_values(x).groupby("activation").tail(1).sort_values(y, ascending=False)
     labels = {str(name): label(str(name)) for name in last["activation"]}
     if not labels or len(labels) > _FEW or max(map(len, labels.values())) > 12:

@@ -1,4 +1,4 @@
-"""The sentences about what changed between runs side by side, computed from `reports.multi_run.tables`."""
+"""The sentences about changes from run to run, computed from `reports.multi_run.tables`."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -31,7 +31,7 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
     >>> table["corrupted"] = -0.02
     >>> verdicts(changes, table, "accuracy")
     ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
-    interval over images: −3.0 to −1.0): more than another choice of images would explain (p = 0.01).']
+    interval over images: −3.0 to −1.0): more than a different choice of images would explain (p = 0.01).']
     """
     rows = changes.to_dict("records")
     return [_verdict(row, table, measure, first=str(rows[0]["base"])) for row in rows]
@@ -48,11 +48,12 @@ def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str, *, 
         return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
     interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
     beyond = "more" if row["p"] < LEVEL else "not more"
-    return f"{text} ({interval}): {beyond} than another choice of images would explain ({p_text(row['p'])})."
+    chance = f"than a different choice of images would explain ({p_text(row['p'])})"
+    return f"{text} ({interval}): {beyond} {chance}."
 
 
 def _all_of(own: pd.DataFrame) -> str:
-    """Say of whom the change is the mean."""
+    """Return what the change is the mean of."""
     if len(own) == 1:
         return str(own["who"].iloc[0])
     architectures = len(set(own["architecture"]))
@@ -134,22 +135,22 @@ def unpaired(found: pd.DataFrame, *, several: bool = False) -> str:
 
 
 def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, tests: int) -> str:
-    """Say under which corruptions, or in which classes, something moved; "" where nothing is tested.
+    """Say under which corruptions, or in which classes, something moved; "" if nothing is tested.
 
     Parameters
     ----------
     names
-        Of the rows.
+        Names of the rows.
     table : DataFrame
         change (shares) and adjusted (p).
     who, things
         What moves, and what the rows are.
     tests
-        That p was adjusted for.
+        Number of tests that p was adjusted for.
 
     >>> table = pd.DataFrame({"change": [-0.03, 0.02, -0.01], "adjusted": [0.01, 0.02, 0.2]})
     >>> moved(["a", "b", "c"], table, who="the mean", things="classes", tests=3)
-    'Of 3 classes, the mean loses in 1 (a −3.0) and gains in 1 (b +2.0) more than another choice of images
+    'Of 3 classes, the mean loses in 1 (a −3.0) and gains in 1 (b +2.0) more than a different choice of images
     would explain (Holm’s correction for 3 tests).'
     """
     if len(table) == 1 or table["adjusted"].isna().all():
@@ -164,18 +165,18 @@ def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, t
         gains = f"gains {into} {_listed(gained)}"
         said = f"Of {len(rows):,} {things}, {who} loses {into} {_listed(lost)} and {gains}"
     correction = f"Holm’s correction for {tests:,} tests"
-    return f"{said} more than another choice of images would explain ({correction})."
+    return f"{said} more than a different choice of images would explain ({correction})."
 
 
 def _one_by_one(own: pd.DataFrame) -> str:
-    """Say who moved beyond another choice of images; "" where there is a single one, or no test."""
+    """Say who moved beyond a different choice of images; "" if there is only one, or no test."""
     if len(own) == 1 or own["images_adjusted"].isna().all():
         return ""
     beyond = own[own["images_adjusted"] < LEVEL]
     lost, gained = beyond[beyond["corrupted"] < 0], beyond[beyond["corrupted"] > 0]
     parts = " and ".join(f"{_listed(part)} {verb}" for part, verb in ((lost, "lost"), (gained, "gained")))
     tests = f"Holm’s correction for {len(own)} tests"
-    return f"One by one, {parts} more than another choice of images would explain ({tests})."
+    return f"One by one, {parts} more than a different choice of images would explain ({tests})."
 
 
 def _listed(part: pd.DataFrame) -> str:
@@ -193,7 +194,7 @@ def _some(named: list[str]) -> str:
 
 
 def _corruptions(under: pd.DataFrame, own: pd.DataFrame) -> str:
-    """Say under which corruptions the mean moved, or the only activation there is."""
+    """Say under which corruptions the mean moved, or the only activation."""
     family = under[under["name"] == under["name"].iloc[0]]
     rows = family[family["corruption"] != ""]
     who = "the mean of these networks" if len(own) > 1 else str(own["who"].iloc[0])
@@ -204,7 +205,7 @@ def _seeds(own: pd.DataFrame) -> str:
     tested = own["seeds_adjusted"].dropna()
     if tested.empty:
         why = own["seeds_note"].iloc[0]
-        return f"Whether other training runs would have told the same cannot be said: {why}."
+        return f"Whether other training runs would show the same cannot be said: {why}."
     seeds = count(int(own["seeds_pairs"].max()), "training seed")
     apart = int((tested < LEVEL).sum())
     if len(own) > 1:
@@ -214,7 +215,7 @@ def _seeds(own: pd.DataFrame) -> str:
 
 
 def _room(own: pd.DataFrame) -> str:
-    """Say which loss is not ruled out where none is shown: the lowest end of the intervals."""
+    """Say which loss is not ruled out if none is shown: the lowest end of the intervals."""
     shown = own["images_adjusted"] < LEVEL
     open_ones = own[~shown & (own["images_low"] < 0)].sort_values("images_low", kind="stable")
     if open_ones.empty:
@@ -222,10 +223,8 @@ def _room(own: pd.DataFrame) -> str:
     worst = open_ones.iloc[0]
     loss = f"{percent(-worst['images_low'])} points"
     if len(own) == 1:
-        return f"A loss of up to {loss} is not ruled out by these images."
-    return (
-        f"Where no change is shown, a loss of up to {loss} ({worst['who']}) is not ruled out by these images."
-    )
+        return f"These images do not rule out a loss of up to {loss}."
+    return f"These images do not rule out a loss of up to {loss} ({worst['who']}) if no change is shown."
 
 
 def _worst(own: pd.DataFrame, clean: float) -> str:
@@ -243,4 +242,4 @@ def _left_out(own: pd.DataFrame) -> str:
         return ""
     have, are = ("has", "is") if amount == 1 else ("have", "are")
     who = count(amount, "checkpoint")
-    return f"{who} {have} no partner of the same training seed and {are} left out of this."
+    return f"{who} {have} no partner with the same training seed and {are} left out."

@@ -15,13 +15,13 @@ from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
 from robustbench_act.statistics import compare_images, holm
 
 FEWEST = 10
-"""Images that a test over images needs: of very few that move alike, chance looks like certainty."""
+"""Images that a test over images needs: if very few move alike, chance looks like certainty."""
 
 
 def between_runs(
     grid: Grid, scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
 ) -> pd.DataFrame:
-    """Compare each activation of a later run with that of the first run that has it.
+    """Compare each activation of a later run with the same one of the first run that has it.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def between_runs(
     Returns
     -------
     DataFrame
-        architecture, activation, name (of the later one), left_out (checkpoints of training seeds that only
-        one has), base and run (names of runs), was and now (corrupted accuracy), the changes clean, corrupted
-        and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
+        architecture, activation, name (of the later one), left_out (checkpoints whose training seed only
+        one run has), base and run (names of runs), was and now (corrupted accuracy), the changes clean,
+        corrupted and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
         lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two
         runs. The largest fall first.
     """
@@ -93,13 +93,13 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame | N
     grid, scores
         As in `between_runs`.
     cells : DataFrame
-        The rows that they are made from; None where these do not say which images were right.
+        The rows that they are made from; None if these do not record which images were right.
 
     Returns
     -------
     DataFrame
         base, run, architecture and name (of the later activation; "" both for the mean over the activations
-        of two runs, where they are several), group and corruption ("" for the mean of a group that has
+        of two runs, if there are several), group and corruption ("" for the mean of a group that has
         several), change (shares, mean over severities), then the test over images: low, high, p, adjusted.
         Holm's correction is over the rows of two runs, those of the mean by themselves.
     """
@@ -119,7 +119,7 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame | N
         keys = {"base": base, "run": run}
         rows: list[dict[str, Any]] = []
         changes, whole = [], np.zeros(1)
-        for pair in pairs:  # what is known of each image is kept of one pair at a time: it may be much
+        for pair in pairs:  # outcomes of images are held for one pair at a time: they may be large
             moved = right(pair.own) - right(pair.base) if cells is not None else None
             whole = whole if moved is None else whole + moved / len(pairs)
             changes.append(_by_corruption(grid, pair))
@@ -208,7 +208,7 @@ def unpaired(scores: pd.DataFrame, runs: Mapping[str, str]) -> pd.DataFrame:
     scores
         As in `between_runs`.
     runs
-        The run of each checkpoint; none where there is a single run.
+        The run of each checkpoint; empty for a single run.
     """
     known = scores.assign(activation=[split_run(name)[0] for name in scores["activation"]])
     known = known[known["checkpoint"].isin(set(runs))]
@@ -253,13 +253,13 @@ class _Pair:
 
     @property
     def places(self) -> tuple[int, int]:
-        """Of their runs."""
+        """Places of their runs."""
         base, own = (split_run(part["activation"].iloc[0])[1] for part in (self.base, self.own))
         return base, own
 
 
 def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
-    """Return the checkpoints of the training seeds that both have; all, where seeds do not tell partners."""
+    """Return the checkpoints of the training seeds that both have; all if seeds do not tell partners."""
     seeds = [part["training_seed"] for part in (base, own)]
     both = set(seeds[0]) & set(seeds[1])
     if not both or any(known.isna().any() or known.duplicated().any() for known in seeds):

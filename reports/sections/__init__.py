@@ -37,6 +37,6 @@ SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     provenance,
     glossary,
 )
-"""In the order of the page."""
+"""The sections in the order of the page."""
 
 __all__ = ["SECTIONS"]

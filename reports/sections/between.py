@@ -1,4 +1,4 @@
-"""What changed between runs side by side: each activation of a later run against the first with it."""
+"""What changed from run to run: each activation of a later run against the first run that has it."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from robustbench_act.metrics import group_columns
 
 
 def between(analysis: Analysis) -> Section:
-    """Return the section; without content where no activation is in two runs."""
+    """Return the section; without content if no activation is in two runs."""
     bare = Section("between", "From run to run", "Runs")
     found = analysis.between
     if found.empty:
@@ -43,7 +43,7 @@ def between(analysis: Analysis) -> Section:
 
 
 def _maps(analysis: Analysis) -> Iterator[dict[str, Any]]:
-    """Yield of every two runs the change under each corruption: a column for each activation."""
+    """Yield the changes under each corruption for every two runs: a column for each activation."""
     several = len(analysis.architectures) > 1
     suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
     all_runs = analysis.corruption_changes.groupby(["base", "run"], sort=False)
@@ -64,7 +64,7 @@ def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _head(architecture: str, name: str, *, several: bool) -> dict[str, Any]:
-    """Return what heads a column; the mean over all activations has no name."""
+    """Return the head of a column; the mean over all activations has no name."""
     known = {"label": label(split_run(name)[0]), "line": activation_line(name)} if name else {"label": "mean"}
     return {"activation": name, "architecture": architecture if several else "", **known}
 
@@ -96,7 +96,7 @@ def _blocks(
 
 
 def _figure(one: Mapping[str, Any], place: int) -> Drawing:
-    """Return a map as a figure: of many activations those that fell most."""
+    """Return a map as a figure: at most DRAWN activations, those that fell most."""
     columns = one["columns"][:DRAWN]
     rows = [(row["name"], row["cells"][:DRAWN]) for block in one["blocks"] for row in block["rows"]]
     labels = short_labels(split_run(column["activation"])[0] for column in columns)

@@ -1,4 +1,4 @@
-"""Tables of coloured cells, which several sections have."""
+"""Tables of coloured cells, as several sections have them."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,9 +19,9 @@ Cell = tuple[str, tuple[str, str]]  # its text; its background and the colour of
 
 
 def change_cell(change: float, adjusted: float, activation: str = "") -> dict[str, Any]:
-    """Return a change (shares): its text, with a star where `adjusted` p says beyond noise, and its shade.
+    """Return a change (shares): its text, with a star if it is beyond noise by `adjusted` p, and its shade.
 
-    It follows the choice of an activation; "" where it is about none, or several.
+    The page hides it with `activation`; "" if it is about none, or several.
     """
     beyond = bool(adjusted < LEVEL)
     step = change_step(change, beyond=beyond)

@@ -16,7 +16,7 @@ from reports.style import heat_step
 from robustbench_act import metrics
 
 MOST = 20
-"""Classes that are shown: those of the lowest accuracy."""
+"""Classes that are shown, at most: those of the lowest accuracy."""
 
 NOT_RECORDED = f"{upper_first(NO_OUTCOMES)}: it was made before outcomes were recorded."
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
@@ -62,7 +62,7 @@ def classes(analysis: Analysis) -> Section:
 
 
 def _moved(analysis: Analysis, runs: Any, own: Any) -> str:
-    """Say which classes moved, of all that there are."""
+    """Say which of all classes moved."""
     names = [_name(analysis, place) for place in own["label"]]
     tests = int(own["p"].notna().sum())
     said = moved(names, own, who="the mean of these networks", things="classes", tests=tests)

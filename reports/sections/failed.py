@@ -6,11 +6,11 @@ from reports.number_formats import plain
 
 
 def failed(analysis: Analysis) -> Section:
-    """Return the section of the checkpoints that failed; without content where none has."""
+    """Return the section of the checkpoints that failed; without content if none has."""
     table = analysis.failed
     names = ["checkpoint", "architecture", "activation", "training_seed", "failed_cells", "error"]
     shown = Table(
-        caption="Failed checkpoints: in no average of this report",
+        caption="Failed checkpoints, left out of every average of this report",
         headings=["Checkpoint", "Architecture", "Activation", "Training seed", "Failed cells", "Error"],
         rows=[[plain(row[name]) for name in names] for _, row in table.iterrows()],
     )

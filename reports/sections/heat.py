@@ -20,7 +20,7 @@ FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
 
 LISTED = 100
-"""Checkpoints that are listed one by one where columns are activations, at most; the CSV has all."""
+"""Checkpoints that are listed one by one if columns are activations, at most; the CSV has all."""
 
 
 def heat(analysis: Analysis) -> Section:
@@ -107,7 +107,7 @@ def heat_numbers(grid: Grid) -> pd.DataFrame:
 
 
 def _columns(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return what the columns are, the most robust first: activations, or checkpoints where they are few."""
+    """Return the columns, the most robust first: activations, or checkpoints if they are few."""
     known = analysis.grid.checkpoints
     columns = []
     for row, facts in zip(analysis.board.itertuples(), analysis.columns, strict=True):

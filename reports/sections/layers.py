@@ -18,7 +18,7 @@ from reports.style import drawing_order
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A column that is drawn: its title, what stands along the axis, its spread, where a line goes across."""
+    """A column that is drawn: its title, the axis title, its spread, where a line goes across."""
 
     value: str
     title: str
@@ -58,7 +58,7 @@ def means(analysis: Analysis) -> Section:
 
 
 def signals(analysis: Analysis) -> Section:
-    """Return the section of what ANAct keeps in balance."""
+    """Return the section of the quantities that ANAct keeps in balance."""
     title = "Signals and gradients, layer by layer"
     found = analysis.layers
     measured = [one for one in _SIGNALS if one.value in found and found[one.value].notna().any()]
@@ -85,7 +85,7 @@ def _section(
 
 
 def _layer_names(data: pd.DataFrame) -> str:
-    """Return what the numbers along the axis stand for; "" where the list would be long."""
+    """Return the layer names behind the numbers along the axis; "" if the list would be long."""
     layers = data.drop_duplicates("index").sort_values("index")
     named = ", ".join(
         f"{index} {layer}" for index, layer in zip(layers["index"], layers["layer"], strict=True)
@@ -165,7 +165,7 @@ def _amount(value: float, name: str) -> str:
 
 
 def box_finding(name: str, data: pd.DataFrame) -> str:
-    """Say between what the middle halves of all layers' element means lie."""
+    """Say within which ends the middle halves of all layers' element means lie."""
     low, high = data["activation_q25"].min(), data["activation_q75"].max()
     return f"{name}: in every layer the middle half of the means lies within {number(low)} and {number(high)}"
 

@@ -80,7 +80,7 @@ def _place(share: float, ruler: tuple[int, int]) -> float:
 
 
 def _seeds(shares: list[float], ruler: tuple[int, int]) -> list[float]:
-    """Return where the checkpoints lie on the ruler; none of one, or of very many."""
+    """Return where the checkpoints lie on the ruler; nothing for one, or for very many."""
     return [_place(share, ruler) for share in shares] if 1 < len(shares) <= MOST_DOTS else []
 
 

@@ -1,4 +1,4 @@
-"""What the networks saw, and what they took it for."""
+"""Sample images, and what the networks took them for."""
 
 import base64
 from typing import Any
@@ -15,7 +15,7 @@ NO_PICTURES = "This run holds no sample images (its folder samples/ is empty or 
 
 
 SHORT = 3
-"""Letters of a class name that stands in a table of predictions; of longer ones the number does."""
+"""Letters of a class name that a table of predictions has room for; for longer names it has the number."""
 
 LISTED = 100
 """Classes whose names are listed, at most."""
@@ -59,7 +59,7 @@ def _labels(analysis: Analysis) -> list[int] | None:
 
 
 def _predictions(analysis: Analysis, corruption: str) -> list[dict[str, Any]]:
-    """Return a row for each activation: what its first network took each sample image for, by version."""
+    """Return a row for each activation: its first network's predictions for the sample images, by version."""
     if analysis.nothing or "predicted" not in analysis.cells or analysis.cells["predicted"].isna().any():
         return []
     firsts = analysis.scores.drop_duplicates(["architecture", "activation"])
@@ -78,7 +78,7 @@ def _predictions(analysis: Analysis, corruption: str) -> list[dict[str, Any]]:
 
 
 def _raw(corruption: str) -> str:
-    """Return the name of a corruption without the table that tells it from another one."""
+    """Return the name of a corruption without its table of constants."""
     return corruption.partition(" [")[0]
 
 

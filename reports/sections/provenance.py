@@ -1,6 +1,6 @@
 """Where the numbers of a report come from: ``run.json`` laid out for reading, unknown keys included.
 
-Left out is what says nothing of the numbers (who wrote, checksums of files) and what is empty.
+Empty entries are left out, and those that do not concern the numbers (writer, checksums of files).
 """
 
 import json
@@ -23,7 +23,7 @@ _SUITE = ("name", "table", "hash", "corruptions")
 class RecordedSettings:
     """The command, settings as (name, value), such pairs for each suite, and the checkpoints.
 
-    Of these, pairs that all have alike, and a table of the rest.
+    Pairs that all checkpoints share stand by themselves; the table has the rest.
     """
 
     command: str
@@ -57,7 +57,7 @@ def recorded_settings(info: Mapping[str, Any]) -> RecordedSettings:
         shared=shared,
         checkpoints=Table(
             caption="Checkpoints as run.json records them",
-            headings=["Checkpoint", "Digest", "Its own"],
+            headings=["Checkpoint", "Digest", "Its own settings"],
             rows=[
                 [
                     str(checkpoint["name"]),

@@ -95,7 +95,7 @@ def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
 
 
 def _cell(pair: Mapping[Hashable, Any], over: str, sign: int) -> dict[str, str]:
-    """Return a difference in points: bold where it is beyond noise, a dash where nobody can say."""
+    """Return a difference in points: bold if it is beyond noise, a dash if there is no test."""
     difference, p = sign * pair[f"{over}_difference"], pair[f"{over}_adjusted"]
     if pd.isna(p):
         return {"text": "–", "kind": "unknown", "said": str(pair[f"{over}_note"] or "no test")}

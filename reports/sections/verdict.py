@@ -65,7 +65,7 @@ def _leads(analysis: Analysis) -> list[str]:
 
 
 def _chance(analysis: Analysis) -> float | None:
-    """Return what guessing gives: a class of as many as there are; nobody knows without labels."""
+    """Return the accuracy of guessing: 1 / classes; None without labels."""
     classes = analysis.run.info["dataset"].get("classes")
     return 1 / len(classes) if classes and analysis.run.labelled else None
 
@@ -124,7 +124,7 @@ def _lead(board: pd.DataFrame, labelled: bool, *, where: str) -> str:
 
 
 def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
-    """Say whether the lead of the first over the second is beyond one kind of chance.
+    """Say whether the first one's lead over the second is beyond one kind of chance.
 
     Parameters
     ----------
@@ -133,16 +133,16 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
     over : str
         "images" or "seeds".
     where : str
-        Said behind it, where there are several architectures.
+        Appended if there are several architectures.
     """
     first = pairs.iloc[0]
     what = {"images": "the images", "seeds": f"{count(int(first['seeds_pairs']), 'training seed')}"}[over]
-    other = {"images": "another choice of images", "seeds": "other training runs"}[over]
+    other = {"images": "a different choice of images", "seeds": "other training runs"}[over]
     names = f"{label(first['a'])} leads {label(first['b'])}"
     p = first[f"{over}_adjusted"]
     if math.isnan(p):
         reason = first[f"{over}_note"] or "there is no test"
-        return f"Whether {other} would have told the same{where} cannot be said: {reason}."
+        return f"Whether {other} would show the same{where} cannot be said: {reason}."
     low, high = (points(first[f"{over}_{end}"]) for end in ("low", "high"))
     interval = f"95% interval of this pair alone: {low} to {high}"
     size = f"{points(first[f'{over}_difference'])} points{where} ({interval})"
@@ -160,11 +160,11 @@ def notes(
     Parameters
     ----------
     info, scores
-        Of the run.
+        ``run.json``, and the scores of its checkpoints.
     labelled
         Whether the images have labels.
     probed
-        Of how many checkpoints the layers were measured; None where that is no matter.
+        Number of checkpoints whose layers were measured; None to leave it out.
     """
     good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
     found = [""] if labelled else [NO_LABELS]
@@ -201,9 +201,9 @@ def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
     pairs : DataFrame
         `reports.paired_tests.significance` of an architecture.
     where : str
-        Said behind it, where there are several architectures.
+        Appended if there are several architectures.
     most : int
-        How many were compared, where these are not all.
+        Number of activations compared, if these are not all.
     """
     first = pairs[pairs["a"] == pairs["a"].iloc[0]]
     led = {over: int((first[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
@@ -219,7 +219,7 @@ def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
 
 
 def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
-    """Say which corruption takes most, and how much: means over the networks, then of each activation.
+    """Say which corruption costs most, and how much: mean over the networks, then by activation.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
     measure : str
         What the shares are called.
     chance : float, optional
-        What guessing gives.
+        Accuracy of guessing.
     """
     means = grid.means[:, :, 0].mean(axis=0)
     worst = int(np.nanargmin(means))
@@ -245,6 +245,6 @@ def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
 
 
 def _whose(shares: "pd.Series[float]", share: float) -> str:
-    """Return who has a share, by (architecture, activation); how many, where they are several."""
+    """Return who has a share, by (architecture, activation); their number if they are several."""
     names = [str(name) for _, name in shares.index[(shares - share).abs() < 5e-4]]
     return label(names[0]) if len(names) == 1 else f"each of {len(names)} activations"

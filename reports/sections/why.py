@@ -1,4 +1,4 @@
-"""Why accuracy is lost: whether networks lose more where their layers move more."""
+"""Why accuracy is lost: whether networks lose more when their layers move more."""
 
 from functools import partial
 
@@ -80,7 +80,7 @@ def _table(data: pd.DataFrame, measure: str, heading: str) -> Table:
 
 
 def cost_finding(data: pd.DataFrame) -> str:
-    """Say how fluctuation and loss go together over activations, of `reports.tables.fluctuation_cost`."""
+    """Say how fluctuation and loss correlate over activations, of `reports.tables.fluctuation_cost`."""
     means = data.groupby("activation")[["fluctuation", "lost"]].mean()
     if len(means) < 3 or any(len(set(means[name])) == 1 for name in means):
         row = means.sort_values("fluctuation", kind="stable").iloc[0]
@@ -93,10 +93,10 @@ def cost_finding(data: pd.DataFrame) -> str:
 
 
 def correlation_finding(data: pd.DataFrame, measure: str) -> str:
-    """Say in which layers fluctuation goes with what is lost least and most, all at the same noise."""
+    """Say in which layers fluctuation correlates least and most with the loss, at equal noise."""
     found = data[data["within_cells"]].dropna(subset="correlation").sort_values("correlation", kind="stable")
     if found.empty:
-        return "Spearman’s correlation cannot be told: one of the two does not vary"
+        return "No Spearman correlation: one of the two is constant"
     ends = [
         f"{number(row['correlation'])} ({row['layer']})"
         for row in found.iloc[[0, -1] if len(found) > 1 else [0]].to_dict("records")

@@ -165,7 +165,7 @@ def test_samples_are_embedded_and_missing_ones_named(page: str, run: RunData) ->
     assert (image["width"], image["height"]) == ("12", "8")
     assert base64.b64decode(str(image["src"]).split(",")[1]) == run.samples["gaussian_noise"]
     assert "No strip in this run for: impulse_noise, fog." in section(page, "samples")
-    bare = page_of(Report(replace(run, samples={})), "samples")
+    bare = page_of(Report(replace(run, samples={})), "pictures")
     assert "This run holds no sample images" in section(bare, "samples")
 
 
@@ -187,7 +187,7 @@ def test_provenance_shows_what_run_json_says(page: str) -> None:
 
 def test_provenance_leaves_out_who_wrote_and_what_is_empty(run: RunData) -> None:
     more = {"writer": {"host": "somewhere"}, "tables": {"cells/part-0.parquet": "c0ffee"}, "notes": []}
-    text = section(page_of(Report(replace(run, info={**run.info, **more})), "sources"), "provenance")
+    text = section(page_of(Report(replace(run, info={**run.info, **more})), "provenance"), "provenance")
     assert not re.search("somewhere|c0ffee|notes|error", text)
 
 

@@ -102,7 +102,7 @@ def test_a_failed_checkpoint_is_no_change(tmp_path: Path) -> None:
     assert found.loc["relu", "was"] == pytest.approx(score("relu", 11))
     assert found["images_adjusted"].tolist() == [1.0, 1.0]
     page = page_of(report, "verdict", "between")
-    assert "1 checkpoint has no partner of the same training seed and is left out of this." in page
+    assert "1 checkpoint has no partner with the same training seed and is left out." in page
 
 
 def test_each_architecture_is_its_own_row_and_runs_keep_their_order(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_each_architecture_is_its_own_row_and_runs_keep_their_order(tmp_path: Pa
         (path / "run.json").write_text(json.dumps({**info, "probe": None, "precision": path.name}))
     report = make_report(tmp_path / "y", tmp_path / "b")
     assert len(report.analysis.between) == 4
-    page = page_of(report, "verdict", "between", "sources")
+    page = page_of(report, "verdict", "between", "provenance")
     assert "ReLU, big" in page
     assert "Worst is LA-SiLU (big) under" in page
     assert "The runs differ in precision (see provenance)" in page
@@ -136,7 +136,7 @@ def test_what_cannot_be_ruled_out_is_said(tmp_path: Path) -> None:
     low = report.analysis.between["images_low"][0]
     assert low < 0
     page = page_of(report, "verdict", "between")
-    assert f"A loss of up to {-100 * low:.1f} points is not ruled out by these images." in page
+    assert f"These images do not rule out a loss of up to {-100 * low:.1f} points." in page
 
 
 def test_a_run_without_layers_beside_one_with_them_is_said(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_classes_of_the_lowest_accuracy_come_first(run: RunData) -> None:
 
 def test_predictions_of_the_first_network_of_each_activation(run: RunData) -> None:
     """The builder's networks take image i, of label i, for 3 - i where they are wrong."""
-    (strip,) = section(run, "samples").content["strips"]
+    (strip,) = section(run, "pictures").content["strips"]
     assert [row["activation"] for row in strip["predictions"]] == ["la_silu", "relu"]
     for row in strip["predictions"]:
         shown = []
@@ -121,7 +121,7 @@ def test_a_run_of_old_says_what_it_lacks(run: RunData) -> None:
     assert section(old, "classes").nothing.startswith("The images have no labels")
     with_labels = replace(old, labels=run.labels)
     assert section(with_labels, "classes").nothing.startswith("This run does not say which images")
-    assert section(old, "samples").content["strips"][0]["predictions"] == []
+    assert section(old, "pictures").content["strips"][0]["predictions"] == []
     layers = run.layers.drop(columns=["rho", "rho_prime"])
     assert section(replace(run, layers=layers), "signals").nothing == "Not measured in this run."
 
@@ -180,7 +180,7 @@ def test_what_fell_is_said(run: RunData) -> None:
     )
     images, seeds = content["leads"]  # one pair: nothing more to say
     assert images.startswith("Over the images, LA-SiLU leads ReLU by +23.5 points")
-    assert ": more than another choice of images would explain (p < 0.0001)" in images
+    assert ": more than a different choice of images would explain (p < 0.0001)" in images
     assert seeds.startswith("Over 2 training seeds, LA-SiLU leads ReLU by +23.5 points")
 
 

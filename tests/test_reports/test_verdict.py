@@ -46,7 +46,7 @@ def test_a_lead_beyond_all_chance() -> None:
     assert images.startswith(
         "Over the images, ELU leads GELU by +9.8 points (95% interval of this pair alone"
     )
-    assert ": more than another choice of images would explain (p < 0.0001 after Holm" in images
+    assert ": more than a different choice of images would explain (p < 0.0001 after Holm" in images
     assert seeds.startswith("Over 3 training seeds, ELU leads GELU by +9.8 points")
     assert ": more than other training runs would explain (p = " in seeds
     assert "for 3 pairs" in seeds
@@ -89,7 +89,7 @@ def test_a_lead_in_every_pair_of_seeds_counts_though_the_activations_overlap() -
 def test_where_there_is_no_test_none_is_claimed() -> None:
     _, seeds = leads(elu=(150,), gelu=(120, 121))
     assert seeds == (
-        "Whether other training runs would have told the same cannot be said: one training seed has no test."
+        "Whether other training runs would show the same cannot be said: one training seed has no test."
     )
 
 

@@ -48,8 +48,8 @@ def test_one_activation() -> None:
         change(), rows(images_adjusted=[0.2], seeds_adjusted=[np.nan], seeds_note=["one seed"]), under()
     )
     assert kept == (
-        "Whether other training runs would have told the same cannot be said: one seed. "
-        "A loss of up to 3.0 points is not ruled out by these images."
+        "Whether other training runs would show the same cannot be said: one seed. "
+        "These images do not rule out a loss of up to 3.0 points."
     )
 
 
@@ -66,10 +66,10 @@ def test_many_activations_are_listed_up_to_six() -> None:
     said, _ = details(change(), table, under())
     assert said.startswith(
         "One by one, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, act5 −3.0, 1 more) lost and "
-        "1 (act8 +3.0) gained more than another choice of images would explain "
+        "1 (act8 +3.0) gained more than a different choice of images would explain "
         "(Holm’s correction for 9 tests). "
         "Over 30 training seeds, 9 moved more than other training runs would explain. "
-        "Where no change is shown, a loss of up to 3.0 points (act7) is not ruled out by these images."
+        "These images do not rule out a loss of up to 3.0 points (act7) if no change is shown."
     )
 
 
@@ -84,13 +84,9 @@ def test_architectures_runs_and_partners_are_told() -> None:
     )
     assert first.startswith("new: One by one, 2 (ReLU (net) −2.0, ReLU (big) −2.0) lost and none gained more")
     assert under_first.startswith("new: Worst is ReLU (net) under fog")
-    assert under_first.endswith(
-        "2 checkpoints have no partner of the same training seed and are left out of this."
-    )
+    assert under_first.endswith("2 checkpoints have no partner with the same training seed and are left out.")
     assert second.startswith("newest: Over 30 training seeds it is more")
-    assert under_second.endswith(
-        "1 checkpoint has no partner of the same training seed and is left out of this."
-    )
+    assert under_second.endswith("1 checkpoint has no partner with the same training seed and is left out.")
 
 
 def test_corruptions_that_moved_the_mean_are_named() -> None:
@@ -104,10 +100,12 @@ def test_corruptions_that_moved_the_mean_are_named() -> None:
     _, said = details(change(), both, pd.concat([table, *others]))
     assert said.startswith(
         "Of 4 corruptions, the mean of these networks loses under 2 (snow −5.0, fog −1.0) and gains under 1 "
-        "(frost +2.0) more than another choice of images would explain (Holm’s correction for 5 tests). "
+        "(frost +2.0) more than a different choice of images would explain (Holm’s correction for 5 tests). "
     )
     _, still = details(change(), rows(), table.assign(adjusted=0.05, name="relu"))
-    assert still.startswith("Under none of 4 corruptions ReLU moves more than another choice of images would")
+    assert still.startswith(
+        "Under none of 4 corruptions ReLU moves more than a different choice of images would"
+    )
     _, single = details(change(), rows(), table[:2])
     assert "corruptions" not in single
 
