@@ -19,6 +19,8 @@ from robustbench_act.evaluation import evaluate
 from robustbench_act.records import load_run
 
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of malloc.h
+TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
+UNITS = 10
 PRELOADED = ["robustbench_act.evaluation", "tests.references.grid"]
 
 
@@ -44,6 +46,14 @@ def run_grid(checkpoints: Path, out: Path, images: int = 300, **options: Any) ->
     torch.set_num_threads(1)
     chosen: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "device": "cpu", **options}
     evaluate([checkpoints], dataset=many_images(images), out=out, **chosen)
+
+
+def assert_alike(found: Path, expected: Path) -> None:
+    """Both runs have the same tables to the byte; nothing half-written is left."""
+    for name in TABLES:
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    assert load_run(found).info["status"] == "complete"
+    assert not [path for path in found.rglob(".*") if path.name != ".lock"]
 
 
 def started(work: Callable[..., None], *arguments: Any, **options: Any) -> BaseProcess:

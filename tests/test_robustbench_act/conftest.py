@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from robustbench_act.cli import main
 from robustbench_act.datasets import load_dataset
 from robustbench_act.training import Recipe, plan_grid, train_checkpoint
+from tests.references.grid import UNITS, finished, run_grid
 
 ARCHITECTURE = "cifar:resnet8?width=4"
 
@@ -28,6 +29,15 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
             recipe=Recipe(epochs=3, batch_size=64),
             device=torch.device("cpu"),
         )
+    return out
+
+
+@pytest.fixture(scope="session")
+def undisturbed(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of the small grid that nothing has stopped; tests read it or change a copy."""
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert finished(run_grid, checkpoints, out) == 0
+    assert len(list(out.glob("parts/*.zip"))) == UNITS
     return out
 
 

@@ -1,11 +1,9 @@
 """A run outlives what ends processes: the final tables are those of an undisturbed run, byte for byte."""
 
 import errno
-import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,38 +15,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robustbench_act.cli import main
-from robustbench_act.errors import InputError
-from robustbench_act.evaluation import evaluate
-from robustbench_act.records import DamagedPartError, Run, load_run
-from robustbench_act.records.parts import unpack
+from robustbench_act.records import Run, load_run
 from tests.references.grid import (
+    UNITS,
+    assert_alike,
     die,
     finished,
-    many_images,
     run_grid,
     started,
     with_bad_disk,
-    with_little_memory,
 )
 
-TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
-UNITS = 10
 KILLS = 30
-
-
-@pytest.fixture(scope="module")
-def undisturbed(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("undisturbed") / "run"
-    assert finished(run_grid, checkpoints, out) == 0
-    assert len(list(out.glob("parts/*.zip"))) == UNITS
-    return out
-
-
-def assert_alike(found: Path, expected: Path) -> None:
-    for name in TABLES:
-        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
-    assert load_run(found).info["status"] == "complete"
-    assert not [path for path in found.rglob(".*") if path.name != ".lock"]
 
 
 @pytest.mark.slow
@@ -254,149 +232,3 @@ def test_workers_end_with_the_process_that_started_them(checkpoints: Path, tmp_p
 def evaluate_grid(checkpoints: Path, out: Path) -> Run:
     run_grid(checkpoints, out)
     return load_run(out)
-
-
-def test_one_process_at_a_time(checkpoints: Path, tmp_path: Path) -> None:
-    """The second one on a directory is refused, and names the first; the lock dies with its process."""
-    out = tmp_path / "run"
-    process = started(run_grid, checkpoints, out, images=3000)
-    deadline = time.monotonic() + 60
-    while not (out / "run.json").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    before = json.loads((out / "run.json").read_text())
-    with pytest.raises(InputError, match=rf"process {process.pid} on \S+ is writing this run"):
-        evaluate([checkpoints], dataset=many_images(3000), suites=["noise"], severities=[1, 4], out=out)
-    assert json.loads((out / "run.json").read_text()) == before
-    process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    with pytest.raises(InputError, match=r"another plan .*dataset.images \(3000 there, 300 here\)"):
-        run_grid(checkpoints, out)
-
-
-@pytest.mark.slow
-def test_a_chunk_that_does_not_fit_is_halved(checkpoints: Path, tmp_path: Path) -> None:
-    path = checkpoints / "relu_1.safetensors"
-    assert finished(with_little_memory, 0, path, tmp_path / "enough", 200) == 0
-    # measured: 200 images need between 150 and 200 MB more than two, one alone less than 20
-    assert finished(with_little_memory, 70_000_000, path, tmp_path / "little", 200) == 0
-    enough, little = load_run(tmp_path / "enough"), load_run(tmp_path / "little")
-    assert enough.info["notes"] == []
-    assert "out of memory; 100 images at a time from here on" in little.info["notes"][0]
-    assert little.cells.equals(enough.cells)
-    assert little.cells["error"].isna().all()
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow(checkpoints: Path, tmp_path: Path) -> None:
-    """Over 220 units: resident memory at the end is that after the first 40."""
-    sizes: list[int] = []
-
-    def counted(*_: object) -> Callable[[int], None]:
-        return lambda images: sizes.append(int(Path("/proc/self/statm").read_text().split()[1]))
-
-    evaluate(
-        [checkpoints / "relu_1.safetensors"],
-        dataset=many_images(256 * 44),
-        suites=["noise"],
-        severities=[1, 4],
-        device="cpu",
-        out=tmp_path / "run",
-        on_start=counted,
-    )
-    assert len(sizes) == 220
-    assert max(sizes[180:]) <= 1.02 * max(sizes[:40])
-
-
-def changed(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 0x40
-    path.write_bytes(data)
-
-
-def test_a_damaged_part_is_found_and_made_anew(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
-    """A byte that has changed, a part that was cut, one that is gone, in a run that was finished."""
-    out = tmp_path / "run"
-    shutil.copytree(undisturbed, out)
-    parts = sorted(out.glob("parts/*.zip"))
-    changed(parts[1], 200)
-    parts[3].write_bytes(parts[3].read_bytes()[:-50])
-    parts[5].unlink()
-    run_grid(checkpoints, out)
-    assert_alike(out, undisturbed)
-    for one, other in zip(sorted(undisturbed.glob("parts/*.zip")), parts, strict=True):
-        assert one.read_bytes() == other.read_bytes()
-
-
-def test_a_damaged_table_is_found_and_made_anew(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    shutil.copytree(undisturbed, out)
-    changed(out / TABLES[0], 300)
-    with pytest.raises(InputError, match=r"part-0000\.parquet: not a complete .* \(its checksum"):
-        load_run(out)
-    run_grid(checkpoints, out)
-    assert_alike(out, undisturbed)
-
-
-def test_a_part_damaged_at_the_last_moment_is_done_again(
-    undisturbed: Path, checkpoints: Path, tmp_path: Path
-) -> None:
-    """After it was written, before it is merged: the run notes it and ends alike."""
-    out = tmp_path / "run"
-    images: list[int] = []
-
-    def start(*_: object) -> Callable[[int], None]:
-        def count(number: int) -> None:
-            images.append(number)
-            first = sorted(out.glob("parts/*.zip"))[:1]
-            if len(images) == 30 and first:
-                changed(first[0], 150)
-
-        return count
-
-    notes: list[str] = []
-    run_grid(checkpoints, out, on_start=start, on_note=notes.append)
-    assert_alike(out, undisturbed)
-    assert len(notes) == 1
-    assert "a damaged part of the run" in notes[0]
-    assert load_run(out).info["notes"] == notes
-
-
-def test_a_complete_run_is_left_as_it_is(undisturbed: Path, checkpoints: Path) -> None:
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in undisturbed.rglob("*.*")}
-    run_grid(checkpoints, undisturbed)
-    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in undisturbed.rglob("*.*")}
-    assert after == before
-
-
-def test_every_byte_of_a_part_counts(undisturbed: Path) -> None:
-    """One that changes is found, or changes nothing that is read."""
-    path = min(undisturbed.glob("parts/*.zip"), key=lambda part: part.stat().st_size)
-    data = path.read_bytes()
-    whole = unpack(data, path)
-    harmless = 0
-    places = [*range(200), *range(200, len(data) - 300, 997), *range(len(data) - 300, len(data))]
-    for place in places:
-        mask = 1 << (place % 8)
-        damaged = data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :]
-        try:
-            found = unpack(damaged, path)
-        except DamagedPartError:
-            continue
-        harmless += 1
-        assert all(one.equals(other) for one, other in zip(found, whole, strict=True)), place
-    assert harmless < 0.2 * len(places)  # dates and versions in the archive's heads
-    for cut in range(0, len(data), 501):
-        with pytest.raises(DamagedPartError):
-            unpack(data[:cut], path)
-
-
-def test_a_provisional_part_counts_where_there_is_no_other(undisturbed: Path, tmp_path: Path) -> None:
-    """Killed between writing a unit's part and taking the provisional one away: histograms are the same."""
-    out = tmp_path / "run"
-    shutil.copytree(undisturbed, out)
-    part = max(out.glob("parts/*-noise-*.zip"))
-    shutil.copy(part, part.with_name(f"{part.stem}.failed.zip"))
-    found, expected = (load_run(path).histograms() for path in (out, undisturbed))
-    assert found.map(str).equals(expected.map(str))

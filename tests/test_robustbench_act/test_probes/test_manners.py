@@ -21,7 +21,7 @@ from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
 from robustbench_act.tally.layer_columns import HISTOGRAMS
 from tests.references.probes import expected_rows, recorded
 from tests.test_corruptions.test_device import fake_cuda
-from tests.test_robustbench_act.test_probes import VERSIONS, assert_equal, batch, make_network
+from tests.test_robustbench_act.test_probes.test_probe import VERSIONS, assert_equal, batch, make_network
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, evaluate, make_plan
 from robustbench_act.models import build_model
 from robustbench_act.records import Run
-from tests.references.grid import many_images
+from tests.references.grid import TABLES, many_images
 
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "processes": {"processes": 2},
@@ -31,7 +31,6 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 EACH = [pytest.param("processes"), pytest.param("ray", marks=pytest.mark.slow)]
 SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE]
 GRID: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "device": "cpu"}
-TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
 
 NETWORK = """
 import os, signal

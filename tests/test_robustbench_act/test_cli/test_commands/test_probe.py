@@ -1,0 +1,110 @@
+"""`actrobust probe`: layers in the terminal and as JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import Result
+
+
+def test_probe_shows_a_line_for_each_layer(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    result = actrobust("probe", checkpoints, "--dataset", "digits", "--limit", 20, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    for name in ("relu_1", "relu_2", "la_silu_1", "la_silu_2"):
+        assert f"{name}: 20 images of digits, shift_gaussian:3" in result.stdout
+    lines = result.stdout.splitlines()
+    assert len({len(line) for line in lines if "layers2.0.act1" in line}) == 1  # nothing wraps
+    assert sum("layers2.0.act1" in line for line in lines) == 4
+    assert "█" in result.stdout
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+def plain(classes, channels):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+class Swallows(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head, self.act = nn.Linear(64, classes), nn.ReLU6()
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.head(torch.nan_to_num(self.act(x / (x - x[:, :1]))))  # the first element is x / 0
+
+def swallows(classes, channels):
+    return Swallows(classes)
+"""
+
+
+def test_networks_that_cannot_be_probed_are_said(
+    actrobust: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("odd_nets.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(Path.cwd())
+    import odd_nets  # type: ignore[import-not-found]
+
+    flags = ("--dataset", "digits", "--mean", "0.3", "--std", "0.3", "--limit", 20, "--device", "cpu")
+    for name in ("plain", "swallows"):
+        torch.save(getattr(odd_nets, name)(10, 1).state_dict(), f"{name}.pth")
+    result = actrobust("probe", "plain.pth", "--model", "odd_nets:plain", *flags)
+    assert result.exit_code == 2
+    assert "expected a network with activation layers" in " ".join(result.stderr.lower().split())
+    result = actrobust("probe", "swallows.pth", "--model", "odd_nets:swallows", *flags)
+    assert result.exit_code == 0, result.output
+    assert "act: NaN or infinite values in 20 images" in result.stdout
+    out = ("--suite", "noise", "--severity", 1, "--report", "none", "--out")
+    result = actrobust("evaluate", "plain.pth", "--model", "odd_nets:plain", *flags, *out, "failed")
+    assert result.exit_code == 1
+    assert "Evaluate it without probes" in " ".join(result.output.split())
+    result = actrobust(
+        "evaluate", "plain.pth", "--model", "odd_nets:plain", *flags, *out, "fine", "--no-probes"
+    )
+    assert result.exit_code == 0, result.output
+
+
+def test_probe_json_has_every_column(actrobust: Callable[..., Result], checkpoints: Path) -> None:
+    file = checkpoints / "la_silu_1.safetensors"
+    flags = ("--dataset", "digits", "--limit", 20, "--device", "cpu", "--gradients", "--json")
+    first, again, injected, training = (
+        json.loads(actrobust("probe", file, *flags, *more).stdout)
+        for more in ([], ["--batch-size", 6], ["--inject", "gaussian:0.1"], ["--train-mode"])
+    )
+    assert [answer["checkpoint"] for answer in first] == ["la_silu_1"]
+    rows = first[0]["layers"]
+    assert [row["version"] for row in rows] == [0] * 7 + [1] * 7
+    assert rows[0]["gradient_variance"] > 0
+    assert rows[7]["gradient_variance"] is None
+    one, other = (pd.DataFrame(answer[0]["layers"]) for answer in (first, again))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+    last = injected[0]["layers"][13]
+    assert last["layer"] == "layers3.0.act2"
+    assert 0 < last["input_fluctuation_mean"] / last["elements"] < 0.1  # 0.1 E|z| = 0.0798
+    assert training[0]["layers"][0]["gradient_variance"] != rows[0]["gradient_variance"]
+    assert training[0]["layers"][0]["rho"] == rows[0]["rho"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shift", "fog"], "expected NAME:SEVERITY, got 'fog'"),
+        (["--shift", "fog:x"], "no number after ':'"),
+        (["--shift", "fog:9"], "got 9.0"),
+        (["--shift", "frog:1"], "'frog'"),
+        (["--inject", "gaussian"], "NAME:SCALE"),
+        (["--train-mode"], "--gradients"),
+        (["--dataset", "nothing"], "'nothing'"),
+    ],
+)
+def test_wrong_probe_is_one_line(
+    arguments: list[str], message: str, actrobust: Callable[..., Result], checkpoints: Path
+) -> None:
+    result = actrobust("probe", checkpoints / "relu_1.safetensors", "--dataset", "digits", *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert result.stdout == ""

@@ -1,0 +1,121 @@
+"""What is evaluated into which folder: a run goes on, another plan and wrong input are refused."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import robustbench_act
+from robustbench_act.checkpoints import Spec, save_checkpoint
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation import evaluate
+from robustbench_act.models import build_model
+from robustbench_act.records import Run, load_run
+
+SUITES = ("c19", "shift")
+
+
+def test_loaded_run_equals_the_returned_one(run: Run) -> None:
+    again = load_run(run.path)
+    pd.testing.assert_frame_equal(again.cells, run.cells, check_dtype=False)
+    pd.testing.assert_frame_equal(again.layers, run.layers, check_dtype=False)
+    assert again.info["status"] == "complete"
+    assert again.info["dataset"]["images"] == 60
+    assert {suite["name"] for suite in again.info["suites"]} == set(SUITES)
+
+
+def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop_after(images: int) -> object:
+        left = [images]
+
+        def count(done: int) -> None:
+            left[0] -= done
+            if left[0] < 0:
+                raise Killed
+
+        return lambda plan, out: count
+
+    options = {
+        "dataset": "digits",
+        "severities": [1, 4],
+        "limit": 60,
+        "device": "cpu",
+        "out": tmp_path / "run",
+    }
+    with pytest.raises(Killed):
+        evaluate([checkpoints], **options, on_start=stop_after(4000))  # type: ignore[arg-type]
+    done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "parts").glob("*.zip")}
+    assert 0 < len(done) < 15
+    with pytest.raises(InputError, match="not finished"):
+        load_run(tmp_path / "run")
+    again = evaluate([checkpoints], **options)  # type: ignore[arg-type]
+    for name, time in done.items():
+        assert (tmp_path / "run" / "parts" / name).stat().st_mtime_ns == time
+    pd.testing.assert_frame_equal(again.cells, run.cells)
+    pd.testing.assert_frame_equal(again.layers, run.layers)
+
+
+def test_another_plan_is_refused_by_name(run: Run, checkpoints: Path) -> None:
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=r"another plan \(different: seed \(0 there, 1 here\)\)"):
+        evaluate(
+            [checkpoints], dataset="digits", severities=[1, 4], limit=60, seed=1, device="cpu", out=run.path
+        )
+    with pytest.raises(InputError, match="holds a run already"):
+        evaluate([checkpoints], dataset="digits", device="cpu", out=run.path, resume=False)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no run directory"):
+        evaluate([checkpoints], dataset="digits", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suites": ["nois"]}, "Unknown suite 'nois'. Did you mean 'noise'?"),
+        (
+            {"severities": [7]},
+            "Expected severities in [1, 5] (the clean images always come too), got 7.",
+        ),
+        ({"severities": [0, 3]}, "got 0."),
+        ({"severities": []}, "at least one checkpoint, one suite and one severity"),
+        ({"dataset": "mnist-1k"}, "dataset 'mnist-1k' has (1, 28, 28)"),
+        ({"batch_size": 0}, "batch size of at least 1, got 0"),
+        ({"limit": 0}, "at least 1 image, got 0"),
+        ({"device": "gpu"}, "Unknown device 'gpu'"),
+        ({"device": "cuda:99"}, "this machine has"),
+    ],
+)
+def test_wrong_input_writes_nothing(
+    change: dict[str, object], message: str, checkpoints: Path, tmp_path: Path
+) -> None:
+    options = {"dataset": "digits", "out": tmp_path / "run", **change}
+    with pytest.raises(InputError) as error:
+        evaluate([checkpoints], **options)  # type: ignore[arg-type]
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_number_of_classes(tmp_path: Path) -> None:
+    spec = Spec("cifar:resnet8?width=2", "relu", 3, (1, 8, 8), (0.3,), (0.3,))
+    save_checkpoint(
+        tmp_path / "three.safetensors", build_model(spec.architecture, classes=3, channels=1), spec
+    )
+    with pytest.raises(InputError, match="has 3 classes, dataset 'digits' has 10"):
+        evaluate([tmp_path], dataset="digits", out=tmp_path / "run")
+
+
+def test_names_are_reachable_from_the_package() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", robustbench_act.__version__)
+    for name in set(robustbench_act.__all__) - {"__version__"}:
+        assert getattr(robustbench_act, name).__name__ == name
+    with pytest.raises(AttributeError, match="attribute evalute"):
+        _ = robustbench_act.evalute  # type: ignore[attr-defined]

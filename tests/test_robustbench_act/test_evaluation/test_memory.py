@@ -1,0 +1,48 @@
+"""Memory: a chunk that does not fit is halved, and units leave nothing behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from robustbench_act.evaluation import evaluate
+from robustbench_act.records import load_run
+from tests.references.grid import (
+    finished,
+    many_images,
+    with_little_memory,
+)
+
+
+@pytest.mark.slow
+def test_a_chunk_that_does_not_fit_is_halved(checkpoints: Path, tmp_path: Path) -> None:
+    path = checkpoints / "relu_1.safetensors"
+    assert finished(with_little_memory, 0, path, tmp_path / "enough", 200) == 0
+    # measured: 200 images need between 150 and 200 MB more than two, one alone less than 20
+    assert finished(with_little_memory, 70_000_000, path, tmp_path / "little", 200) == 0
+    enough, little = load_run(tmp_path / "enough"), load_run(tmp_path / "little")
+    assert enough.info["notes"] == []
+    assert "out of memory; 100 images at a time from here on" in little.info["notes"][0]
+    assert little.cells.equals(enough.cells)
+    assert little.cells["error"].isna().all()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow(checkpoints: Path, tmp_path: Path) -> None:
+    """Over 220 units: resident memory at the end is that after the first 40."""
+    sizes: list[int] = []
+
+    def counted(*_: object) -> Callable[[int], None]:
+        return lambda images: sizes.append(int(Path("/proc/self/statm").read_text().split()[1]))
+
+    evaluate(
+        [checkpoints / "relu_1.safetensors"],
+        dataset=many_images(256 * 44),
+        suites=["noise"],
+        severities=[1, 4],
+        device="cpu",
+        out=tmp_path / "run",
+        on_start=counted,
+    )
+    assert len(sizes) == 220
+    assert max(sizes[180:]) <= 1.02 * max(sizes[:40])
