@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli import main
+from robustbench_act.cli import load_command, main
 
 ROOT = Path(__file__).parent.parent
 _DOCS = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -43,7 +43,7 @@ def commands(page: str) -> list[str]:
 def parse_command(line: str) -> None:
     """Let the parser take a command line, without running it."""
     _, name, *arguments = shlex.split(line, comments=True)
-    command = main.commands[name]
+    command = load_command(name)
     with click.Context(main) as parent, command.make_context(name, arguments, parent=parent):
         pass
 

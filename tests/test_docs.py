@@ -12,7 +12,8 @@ import yaml
 
 from corruptions.__main__ import _conform_parser
 from robustbench_act.checkpoints.reading import BESIDE, EMA_WRAPPERS, PREFIXES, WRAPPERS
-from robustbench_act.cli import main
+from robustbench_act.cli import COMMANDS as NAMES
+from robustbench_act.cli import load_command
 from robustbench_act.datasets import list_datasets
 from robustbench_act.gate import detectable_drop, read_baseline
 from robustbench_act.gate.rules import parse_rules
@@ -52,12 +53,12 @@ def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("page", PAGES)
 def test_everything_named_exists(page: str) -> None:
     """Options, commands, modules and the languages of fenced blocks."""
-    parts = [part for command in main.commands.values() for part in command.params]
+    parts = [part for name in NAMES for part in load_command(name).params]
     options = {option for part in parts for option in (*part.opts, *part.secondary_opts)}
     options |= {"--schema", *re.findall(r"--[a-z-]+", _conform_parser().format_help())}
     text = read_page(page)
     assert set(re.findall(r"`(?:\w+ )?(--[a-z-]+)", text)) <= options
-    assert set(re.findall(r"`actrobust ([a-z]+)", text)) <= set(main.commands)
+    assert set(re.findall(r"`actrobust ([a-z]+)", text)) <= set(NAMES)
     assert set(re.findall(r"^```(\w+)$", text, flags=re.MULTILINE)) <= LANGUAGES
     for module in re.findall(r"python -m ((?:corruptions|reports|robustbench_act|tests)[\w.]*)", text):
         assert importlib.util.find_spec(module)
@@ -134,7 +135,7 @@ def test_data_sets_keys_and_prefixes_are_those_of_the_code() -> None:
     assert set(list_datasets()) <= set(re.findall(r"`([a-z0-9-]+)`", data))
     for key in (*WRAPPERS, *EMA_WRAPPERS, *PREFIXES, *BESIDE):
         assert f"`{key}`" in model
-    options = {option for part in main.commands["evaluate"].params for option in part.opts} | {"--schema"}
+    options = {option for part in load_command("evaluate").params for option in part.opts} | {"--schema"}
     assert set(re.findall(r"`(--[a-z-]+)", data + model)) <= options
 
 

@@ -1,43 +1,67 @@
 """The `actrobust` command: the one place that knows the engine and the reports.
 
 Exit codes: 0 all fine; 1 something failed and is named in the output; 2 wrong usage or input, nothing
-written; 128 + the signal that ended the command (130: Ctrl-C). Commands load what they need when they run, so
-that `--help` is quick.
+written; 128 + the signal that ended the command (130: Ctrl-C). `--help` reads the list below; a command is
+loaded when it is called, and torch when it runs.
 """
 
+from importlib import import_module
 from typing import Any
 
 import click
 
 from reports.errors import SectionError
-from robustbench_act.cli.commands.baseline import baseline
-from robustbench_act.cli.commands.check import check
-from robustbench_act.cli.commands.compare import compare
-from robustbench_act.cli.commands.doctor import doctor
-from robustbench_act.cli.commands.evaluate import evaluate
-from robustbench_act.cli.commands.generate import generate
-from robustbench_act.cli.commands.list import list_names
-from robustbench_act.cli.commands.manifest import manifest
-from robustbench_act.cli.commands.plan import plan
-from robustbench_act.cli.commands.probe import probe
-from robustbench_act.cli.commands.report import report
-from robustbench_act.cli.commands.table import table
-from robustbench_act.cli.commands.train import train
 from robustbench_act.errors import InputError
 from robustbench_act.version import __version__
 
+COMMANDS = {
+    "evaluate": "Show the same corrupted images to each checkpoint; write tables and a report.",
+    "report": "Write the report of a finished RUN again, or one of several runs side by side.",
+    "table": "Show every metric of a RUN, or the tables of the LayerAct paper (mean, spread, significance).",
+    "compare": "Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.",
+    "baseline": "Keep a RUN as the baseline for later runs.",
+    "check": "Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise.",
+    "doctor": "Look for mistakes before hours of compute: normalisation, classes, accuracy, time, space.",
+    "plan": "Estimate what `evaluate` would take with the same arguments: time, memory, disk space.",
+    "probe": "Show what a shift does inside every activation layer of each checkpoint.",
+    "train": "Train a grid of activations x seeds; finished checkpoints are kept and skipped next time.",
+    "generate": "Write a corrupted copy of DATASET, in the layout of CIFAR-C (npy) or ImageNet-C (folders).",
+    "manifest": "Write a manifest that names the checkpoints in FOLDER, for editing.",
+    "list": "List activations, corruptions, suites, data sets and architectures.",
+}
+"""The commands, each in a file of its name in `commands`, with the first line of its help."""
+
+
+def load_command(name: str) -> click.Command:
+    """Return a command by its name."""
+    found: click.Command = import_module(f"robustbench_act.cli.commands.{name}").command
+    return found
+
 
 def printable(text: str) -> str:
-    r"""Return a text whose signs can all be shown: messages quote files, and terminals obey some signs.
+    r"""Escape characters that a terminal would obey or cannot show; messages quote files.
 
     >>> printable("version \x1b[2J")
     'version \\x1b[2J'
     """
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class _Group(click.Group):
-    """Turns input errors, and paths that cannot be written, into one line and exit code 2."""
+    """Loads a command when it is called; turns input errors and unwritable paths into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -56,21 +80,3 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="actrobust")
 def main() -> None:
     """How robust trained image classifiers are to noise, and why."""
-
-
-for command in (
-    evaluate,
-    report,
-    table,
-    compare,
-    baseline,
-    check,
-    doctor,
-    plan,
-    probe,
-    train,
-    generate,
-    manifest,
-    list_names,
-):
-    main.add_command(command)

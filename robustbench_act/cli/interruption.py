@@ -1,4 +1,4 @@
-"""What ends a long command before it is done: Ctrl-C, SIGTERM, a full disk."""
+"""Interruptions of a long command: Ctrl-C, SIGTERM, a full disk."""
 
 import errno
 import signal
@@ -22,10 +22,10 @@ class _StoppedError(BaseException):
 
 
 @contextmanager
-def going_on(kept: Callable[[], str]) -> Iterator[None]:
-    """End a command in order where a signal or a full disk stops it: a line says what was kept.
+def interruptible(kept: Callable[[], str]) -> Iterator[None]:
+    """End a command cleanly if a signal or a full disk stops it: one line says what was kept.
 
-    The exit code is 128 + the signal, as shells have it (130 for Ctrl-C), and 1 for a full disk. A second
+    The exit code is 128 + the signal, as in shells (130 for Ctrl-C), and 1 for a full disk. A second
     signal ends the process at once.
     """
 

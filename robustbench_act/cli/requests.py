@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from robustbench_act.checkpoints import Entry
-from robustbench_act.cli.terminal import count, progress_bar
+from robustbench_act.cli.messages import count
+from robustbench_act.cli.progress import progress_bar
 from robustbench_act.datasets import Dataset
 from robustbench_act.evaluation import Execution, PlanRequest
 from robustbench_act.evaluation.request import leave_out

@@ -1,6 +1,7 @@
 """A table as text, CSV, Markdown or LaTeX."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -19,29 +20,39 @@ def print_blocks(blocks: Sequence[Block]) -> None:
         if frame.empty:
             continue
         for part in _fitting(frame, console.width) if console.is_terminal else [frame]:
-            Console(width=max(_width(part), console.width)).print(_grid(part))
+            table = _grid(part)
+            Console(width=max(width(table), console.width)).print(table)
+
+
+def grid(
+    columns: Mapping[str, Iterable[str]], *, left: Container[str], no_wrap: bool = False, bold: int = 0
+) -> Table:
+    """Return columns of texts as a table, those in `left` to the left, the first `bold` rows in bold."""
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=no_wrap)
+    for number, cells in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*cells, style="bold" if number < bold else "")
+    return table
+
+
+def width(table: Table) -> int:
+    """Return how many characters a table needs for each row to take one line."""
+    console = Console(width=10_000)
+    return table.__rich_measure__(console, console.options).maximum
 
 
 def _grid(frame: pd.DataFrame) -> Table:
-    grid = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
-    for name in _names(frame):
-        grid.add_column(name, justify="left" if _is_text(frame, name) else "right", no_wrap=True)
-    for cells in frame.itertuples(index=False):
-        grid.add_row(*cells)
-    return grid
+    left = [name for name in _names(frame) if _is_text(frame, name)]
+    return grid({name: frame[name] for name in _names(frame)}, left=left, no_wrap=True)
 
 
-def _width(frame: pd.DataFrame) -> int:
-    console = Console(width=10_000)
-    return _grid(frame).__rich_measure__(console, console.options).maximum
-
-
-def _fitting(frame: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+def _fitting(frame: pd.DataFrame, most: int) -> list[pd.DataFrame]:
     """Return the table in parts that fit, the first column in each."""
     first, *others = _names(frame)
     parts: list[list[str]] = [[first]]
     for name in others:
-        if len(parts[-1]) > 1 and _width(frame[[*parts[-1], name]]) > width:
+        if len(parts[-1]) > 1 and width(_grid(frame[[*parts[-1], name]])) > most:
             parts.append([first])
         parts[-1].append(name)
     return [frame[names] for names in parts]
@@ -97,3 +108,12 @@ _ESCAPES = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     ">": "$>$",
     "–": "--",
 }
+
+
+def percent(share: Any) -> str:
+    """Return a share in [0, 1] in percent, a dash for NaN.
+
+    >>> percent(0.8125), percent(float("nan"))
+    ('81.2', '–')
+    """
+    return "–" if pd.isna(share) else f"{100 * share:.1f}"

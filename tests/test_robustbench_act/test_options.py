@@ -9,7 +9,7 @@ import click
 import pytest
 
 import robustbench_act
-from robustbench_act.cli import main
+from robustbench_act.cli import COMMANDS, load_command
 from robustbench_act.cli.options import Value, help_text
 from robustbench_act.evaluation import DataRequest, Execution, PlanRequest
 from robustbench_act.evaluation.executors import EXECUTORS
@@ -22,12 +22,10 @@ from robustbench_act.options import OPTIONS, RENAMED, Option, options_of, refere
 from robustbench_act.training import AUGMENTATIONS, Recipe
 from robustbench_act.view import INTERPOLATIONS
 
-COMMANDS = sorted(main.commands)
-
 
 def taken(command: str) -> dict[str, click.Option]:
     """Return the options that click knows for a command, by their long flags."""
-    parts = main.commands[command].params
+    parts = load_command(command).params
     return {part.opts[-1]: part for part in parts if isinstance(part, click.Option)}
 
 
@@ -42,6 +40,13 @@ def field_defaults(kind: Any) -> dict[str, Any]:
 
 def test_every_command_of_the_table_exists() -> None:
     assert {name for one in OPTIONS for name in one.commands.split()} == {*COMMANDS} - {"list"}
+
+
+@pytest.mark.parametrize(("command", "line"), COMMANDS.items())
+def test_the_list_of_commands_has_the_first_line_of_each(command: str, line: str) -> None:
+    found = load_command(command)
+    assert found.name == command
+    assert str(found.help).split("\n\n")[0].replace("\n", " ") == line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -141,7 +146,7 @@ def test_an_old_flag_names_the_new_one(old: tuple[str, str], new: str) -> None:
     command, flag = old
     assert flag not in [one.flag for one in options_of(command)]
     with pytest.raises(click.UsageError, match=f"{flag} is now {new}"):
-        main.commands[command].make_context(command, ["run", flag, "x"])
+        load_command(command).make_context(command, ["run", flag, "x"])
 
 
 @pytest.mark.parametrize(
@@ -156,4 +161,4 @@ def test_an_old_flag_names_the_new_one(old: tuple[str, str], new: str) -> None:
 )
 def test_wrong_values_are_named(flag: str, text: str, message: str) -> None:
     with pytest.raises(click.BadParameter, match=message):
-        main.commands["evaluate"].make_context("evaluate", [flag, text])
+        load_command("evaluate").make_context("evaluate", [flag, text])

@@ -7,12 +7,12 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("baseline")
 @click.argument("run", type=click.Path(path_type=Path))
 @command_options("baseline")
-def baseline(run: Path, out: Path, rules: Path | None) -> None:
+def command(run: Path, out: Path, rules: Path | None) -> None:
     """Keep a RUN as the baseline for later runs."""
-    from robustbench_act.cli.terminal import say_unlabelled
+    from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.gate import DEFAULT_RULES, make_baseline, read_rules, write_baseline
     from robustbench_act.records import load_run
 

@@ -10,15 +10,14 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("check")
 @click.argument("run", type=click.Path(path_type=Path))
 @command_options("check")
-def check(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_json: bool) -> None:
+def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_json: bool) -> None:
     """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""
     from robustbench_act.atomic_files import write_atomically
-    from robustbench_act.cli.terminal import say_unlabelled
-    from robustbench_act.gate import check as hold
-    from robustbench_act.gate import junit_xml, read_baseline, summary_markdown
+    from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.gate import check, junit_xml, read_baseline, summary_markdown
     from robustbench_act.records import load_run
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -26,7 +25,7 @@ def check(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_jso
         raise click.UsageError("--github: GITHUB_STEP_SUMMARY is not set; is this a step of GitHub Actions?")
     loaded = load_run(run)
     say_unlabelled(loaded, err=True)
-    found = hold(loaded, read_baseline(baseline))
+    found = check(loaded, read_baseline(baseline))
     if junit:
         write_atomically(junit, junit_xml(found))
     if github and summary:

@@ -9,17 +9,17 @@ from robustbench_act.cli.options import command_options
 MOST = 20  # cells that are shown
 
 
-@click.command()
+@click.command("compare")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @command_options("compare")
-def compare(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
+def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
     """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.
 
     Checkpoints are paired by name, or one with one if each run has only one.
     """
     from robustbench_act.cli import result_tables, table_formats
-    from robustbench_act.cli.terminal import say_unlabelled
+    from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.comparison import compare_runs
     from robustbench_act.records import load_run
 

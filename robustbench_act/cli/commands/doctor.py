@@ -1,6 +1,7 @@
 """`actrobust doctor`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,18 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("doctor")
 @click.argument("checkpoints", nargs=-1, metavar="CHECKPOINT|FOLDER|GLOB...")
 @command_options("doctor")
-def doctor(
+def command(
     *, checkpoints: tuple[str, ...], limit: int | None, device: str, out: Path, **options: Any
 ) -> None:
-    """Look for mistakes before hours of compute: normalisation, classes, accuracy, time, disk space.
+    """Look for mistakes before hours of compute: normalisation, classes, accuracy, time, space.
 
     Exits with code 1 if something looks wrong.
     """
     from robustbench_act import doctor as looks
     from robustbench_act.cli.requests import check_if_skipping, study_request
-    from robustbench_act.cli.terminal import print_findings
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import Execution, PlanRequest
 
@@ -34,5 +34,13 @@ def doctor(
     findings = looks.examine_machine() + looks.examine_data(data)
     findings += [finding for checkpoint in loaded for finding in looks.examine(checkpoint, data, where)]
     findings += looks.examine_plan(plan, out, Execution(where))
-    print_findings(findings)
+    _print_findings(findings)
     sys.exit(0 if all(finding.good for finding in findings) else 1)
+
+
+def _print_findings(findings: Sequence[Any]) -> None:
+    """Print findings on stdout, one per line; bad ones stand out."""
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark = click.style("ok   ", fg="green") if finding.good else click.style("WRONG", fg="red", bold=True)
+        click.echo(f"{mark}  {finding.subject:<{width}}  {finding.text}")

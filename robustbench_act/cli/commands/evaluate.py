@@ -12,10 +12,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
 @command_options("evaluate")
-def evaluate(
+def command(
     *,
     checkpoints: tuple[str, ...],
     full: bool,
@@ -32,11 +32,11 @@ def evaluate(
     """
     from reports import make_report
     from robustbench_act.cli import requests
-    from robustbench_act.cli.interruption import going_on
-    from robustbench_act.cli.terminal import EvaluationProgress, saying_what_is_made
+    from robustbench_act.cli.interruption import interruptible
+    from robustbench_act.cli.progress import EvaluationProgress, report_status
     from robustbench_act.evaluation import run_request
 
-    with EvaluationProgress() as progress, going_on(progress.kept):
+    with EvaluationProgress() as progress, interruptible(progress.kept):
         execution = replace(requests.execution(options), on_note=progress.note)
         asked = requests.plan_request(checkpoints, options)
         request, started = requests.quick_unless(full, asked), time.monotonic()
@@ -51,7 +51,7 @@ def evaluate(
             look=requests.check_pictures,
         )
         progress.stop()
-        with saying_what_is_made() as on_part:
+        with report_status() as on_part:
             pages = make_report(run.path, on_part=on_part).write(run.path, report) if report else []
     _show(run, pages, as_json=as_json, seconds=time.monotonic() - started)
     if run.cells["error"].notna().any():
@@ -72,7 +72,7 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Any) -> Any:
 
 def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None:
     from reports.tables import failures
-    from robustbench_act.cli.terminal import print_leaderboard
+    from robustbench_act.cli.leaderboard import print_leaderboard
     from robustbench_act.metrics import labelled, leaderboard
 
     board = leaderboard(run.cells)

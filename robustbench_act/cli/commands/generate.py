@@ -8,10 +8,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("generate")
 @click.argument("dataset", metavar="DATASET[:ROOT]")
 @command_options("generate")
-def generate(
+def command(
     *,
     suite: str,
     severities: tuple[float, ...] | None,
@@ -28,8 +28,9 @@ def generate(
     """
     from corruptions import get_suite
     from robustbench_act import generation
+    from robustbench_act.cli.messages import count
+    from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import pick
-    from robustbench_act.cli.terminal import count, progress_bar
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import DataRequest
 

@@ -3,9 +3,9 @@
 import click
 
 
-@click.command(name="list")
-def list_names() -> None:
-    """List activations, corruptions, suites, datasets and architectures."""
+@click.command("list")
+def command() -> None:
+    """List activations, corruptions, suites, data sets and architectures."""
     from corruptions import GROUPS, get_corruption, get_suite, list_corruptions, list_suites
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets

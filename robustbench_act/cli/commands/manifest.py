@@ -9,10 +9,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("manifest")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @command_options("manifest")
-def manifest(*, folder: Path | None, out: Path | None, schema: bool) -> None:
+def command(*, folder: Path | None, out: Path | None, schema: bool) -> None:
     """Write a manifest that names the checkpoints in FOLDER, for editing.
 
     Facts in a published file name are written out; those that a file itself records are left to the file.

@@ -9,23 +9,22 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("plan")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT|FOLDER|GLOB]...")
 @command_options("plan")
-def plan(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: bool, **options: Any) -> None:
-    """Estimate what `evaluate` would take with the same arguments: units of work, time, memory, disk space.
+def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: bool, **options: Any) -> None:
+    """Estimate what `evaluate` would take with the same arguments: time, memory, disk space.
 
     Time is measured on a few images of each corruption and each kind of network. Nothing is written: --out,
     --resume and --report are accepted, so that you can try the same command line, but have no effect.
     """
     from robustbench_act.cli import requests
-    from robustbench_act.cli.interruption import going_on
-    from robustbench_act.cli.terminal import print_estimate
+    from robustbench_act.cli.interruption import interruptible
     from robustbench_act.evaluation import estimate
 
     execution = requests.execution(options)
     request = requests.quick_unless(full, requests.plan_request(checkpoints, options))
-    with going_on(lambda: "nothing was written."):
+    with interruptible(lambda: "nothing was written."):
         made = request.plan(requests.check_if_skipping)
         found = estimate(made, execution)
     if as_json:
@@ -36,4 +35,36 @@ def plan(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: bool
         return
     for unit in made.units() if units else ():
         click.echo(unit.title)
-    print_estimate(made, found)
+    _print_estimate(made, found)
+
+
+def _print_estimate(plan: Any, estimate: Any) -> None:
+    """Print on stdout what a plan will take."""
+    from robustbench_act.cli.messages import count
+    from robustbench_act.doctor import duration
+
+    corruptions, data = len(plan.corruptions) - 1, plan.dataset
+    probes = " with probes" if plan.probes else ""
+    parts = {
+        "decoding": estimate.decoding,
+        "corruptions": estimate.corrupting,
+        "networks": estimate.networks,
+        "writing": estimate.writing,
+    }
+    shares = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds >= 0.05)
+    alone = duration(estimate.seconds * estimate.processes / plan.unit_count)
+    rows = {
+        "what": f"{count(plan.checkpoints, 'checkpoint')} x {corruptions} corruptions x "
+        f"{len(plan.severities)} severities x {len(data)} images of {data.name}",
+        "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and corruptions) x "
+        f"{count(plan.chunks, 'chunk')} of images x {count(plan.blocks, 'block')} of checkpoints",
+        "passes": f"{plan.passes:,} images through networks{probes}",
+        "time": f"about {duration(estimate.seconds)} here"
+        + (f" in {estimate.processes} processes" if estimate.processes > 1 else "")
+        + f" ({shares} in one process); {alone} per unit",
+        "memory": f"about {estimate.memory / 1e6:,.0f} MB per process, next to Python and its libraries"
+        + (" and the probes' state" if plan.probes else ""),
+        "disk": f"about {estimate.disk / 1e6:,.1f} MB",
+    }
+    for name, text in rows.items():
+        click.echo(f"{name:<7} {text}")

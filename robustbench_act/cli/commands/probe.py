@@ -8,10 +8,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("probe")
 @click.argument("checkpoints", nargs=-1, metavar="CHECKPOINT|FOLDER|GLOB...")
 @command_options("probe")
-def probe(
+def command(
     *,
     checkpoints: tuple[str, ...],
     shift: str,
@@ -24,9 +24,10 @@ def probe(
     seed: int,
     **options: Any,
 ) -> None:
-    """Show what a shift does inside every activation layer of each checkpoint, on 256 images or --limit."""
+    """Show what a shift does inside every activation layer of each checkpoint."""
+    from robustbench_act.cli.layers import print_layers
+    from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import check_pictures, study_request
-    from robustbench_act.cli.terminal import print_layers, progress_bar
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import probe_layers
 

@@ -7,10 +7,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @command_options("report")
-def report(
+def command(
     *, runs: tuple[Path, ...], formats: tuple[str, ...], out: Path | None, figures: Path | None, show: bool
 ) -> None:
     """Write the report of a finished RUN again, or one of several runs side by side.
@@ -18,9 +18,9 @@ def report(
     Several runs must have the same images and corruptions.
     """
     from reports import make_report
-    from robustbench_act.cli.terminal import saying_what_is_made
+    from robustbench_act.cli.progress import report_status
 
-    with saying_what_is_made() as on_part:
+    with report_status() as on_part:
         made = make_report(*runs, on_part=on_part)
         paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
         drawn = made.write_figures(figures) if figures is not None else []

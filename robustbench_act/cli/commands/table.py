@@ -7,10 +7,10 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("table")
 @click.argument("run", type=click.Path(path_type=Path))
 @command_options("table")
-def table(run: Path, style: str, kind: str, reference: str | None, out: Path | None) -> None:
+def command(run: Path, style: str, kind: str, reference: str | None, out: Path | None) -> None:
     """Show every metric of a RUN, or the tables of the LayerAct paper (mean, spread, significance).
 
     --style metrics: means over training seeds; as CSV a row for each checkpoint. --style layeract: the layout
@@ -18,7 +18,7 @@ def table(run: Path, style: str, kind: str, reference: str | None, out: Path | N
     """
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli import result_tables, table_formats
-    from robustbench_act.cli.terminal import say_unlabelled
+    from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.records import load_run
 
     if reference and style == "layeract":

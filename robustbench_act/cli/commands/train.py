@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,67 +12,62 @@ import click
 from robustbench_act.cli.options import command_options
 
 
-@click.command()
+@click.command("train")
 @command_options("train")
-def train(
-    *,
-    arch: str,
-    activation: str,
-    seeds: int,
-    track: str | None,
-    device: str,
-    out: Path | None,
-    **options: Any,
-) -> None:
+def command(*, track: str | None, seeds: int, device: str, out: Path | None, **options: Any) -> None:
     """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
     from robustbench_act import training
-    from robustbench_act.activations import list_activations
+    from robustbench_act.cli.messages import count
     from robustbench_act.cli.requests import pick
-    from robustbench_act.cli.terminal import count, progress_bar
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import DataRequest
 
     recipe = pick(training.Recipe, options)
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
-    names = list_activations() if activation == "all" else [name.strip() for name in activation.split(",")]
     out = out or Path("runs") / f"train-{options['dataset'].partition(':')[0]}"
-    jobs = training.plan_grid(names, range(1, seeds + 1), out)
+    jobs = training.plan_grid(_activations(options["activation"]), range(1, seeds + 1), out)
     where = choose_device(device)
     request = pick(DataRequest, options)
-    training_images = replace(request, train=True)
-    data, test = training_images.choose(training_images.open()), request.open()
-    todo = [
-        job
-        for job in jobs
-        if not training.is_trained(job, architecture=arch, train=data, recipe=recipe, tracked=bool(epochs))
-    ]
+    whole = replace(request, train=True)
+    data, test = whole.choose(whole.open()), request.open()
+    settings = {"architecture": options["arch"], "train": data, "recipe": recipe}
+    todo = [job for job in jobs if not training.is_trained(job, tracked=bool(epochs), **settings)]
     for job in jobs:
         if job not in todo:
             click.echo(f"{job.path.stem:<16} is there already")
-    steps = training.step_count(data, recipe)
     try:
-        with progress_bar() as progress:
-            bar = progress.add_task("training", total=len(todo) * steps * recipe.batch_size)
-            for job in todo:
-                progress.update(bar, description=job.path.stem)
-                started = time.monotonic()
-                spec = training.train_checkpoint(
-                    job,
-                    architecture=arch,
-                    train=data,
-                    test=test,
-                    recipe=recipe,
-                    device=where,
-                    track=epochs,
-                    on_step=lambda: progress.advance(bar, recipe.batch_size),
-                )
-                seconds = time.monotonic() - started
-                click.echo(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")
+        _train_all(todo, test=test, device=where, track=epochs, **settings)
     except KeyboardInterrupt:
         done = sum(job.path.exists() for job in jobs)
-        click.echo(
-            f"Interrupted: {done} of {len(jobs)} checkpoints are complete in {out}; run again to go on.",
-            err=True,
-        )
+        text = f"{done} of {len(jobs)} checkpoints are complete in {out}; repeat the command to continue."
+        click.echo(f"Interrupted: {text}", err=True)
         sys.exit(130)
     click.echo(f"{count(jobs, 'checkpoint')} in {out}")
+
+
+def _activations(text: str) -> list[str]:
+    from robustbench_act.activations import list_activations
+
+    return list_activations() if text == "all" else [name.strip() for name in text.split(",")]
+
+
+def _train_all(jobs: Sequence[Any], *, train: Any, recipe: Any, **settings: Any) -> None:
+    """Train the networks one after the other; one line for each, and progress."""
+    from robustbench_act import training
+    from robustbench_act.cli.progress import progress_bar
+
+    steps = training.step_count(train, recipe)
+    with progress_bar() as progress:
+        bar = progress.add_task("training", total=len(jobs) * steps * recipe.batch_size)
+        for job in jobs:
+            progress.update(bar, description=job.path.stem)
+            started = time.monotonic()
+            spec = training.train_checkpoint(
+                job,
+                train=train,
+                recipe=recipe,
+                on_step=lambda: progress.advance(bar, recipe.batch_size),
+                **settings,
+            )
+            seconds = time.monotonic() - started
+            click.echo(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")

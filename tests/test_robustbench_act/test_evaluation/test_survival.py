@@ -121,7 +121,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(
     line = result.stderr.splitlines()[-1]
     assert re.fullmatch(
         rf"{out}/\S+: No space left on device\. (\d+) of 10 units are kept; the same command with "
-        rf"--out {out} goes on\.",
+        rf"--out {out} continues\.",
         line,
     ), line
     subprocess.run(["mount", "-o", "remount,size=20m", str(folder)], check=True)
@@ -192,7 +192,7 @@ def test_stopped_by_a_signal(
     assert process.returncode in codes
     if process.returncode > 0:
         assert "Traceback" not in errors
-        pattern = rf"Interrupted: \d+ of 10 units are kept; the same command with --out {out} goes on\."
+        pattern = rf"Interrupted: \d+ of 10 units are kept; the same command with --out {out} continues\."
         assert re.fullmatch(pattern, errors.splitlines()[-1])
     while is_there(process.pid):  # of the whole group nobody is left
         assert time.monotonic() < deadline

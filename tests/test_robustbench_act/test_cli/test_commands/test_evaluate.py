@@ -129,7 +129,7 @@ def test_a_killed_evaluation_goes_on(checkpoints: Path, tmp_path: Path) -> None:
             [*command, "--out", str(tmp_path / name)], check=False, capture_output=True, text=True
         )
         assert done.returncode == 0
-        assert bool(re.search(r"Going on: ([3-9]|\d\d) of \d+ units are there\.", done.stderr)) == (
+        assert bool(re.search(r"Continuing: ([3-9]|\d\d) of \d+ units are done\.", done.stderr)) == (
             name == "killed"
         )
     for kind in ("cells", "layers"):

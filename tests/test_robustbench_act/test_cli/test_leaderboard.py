@@ -1,12 +1,10 @@
 """The leaderboard fits where it is shown and leaves out no row."""
 
-import time
-
 import pandas as pd
 import pytest
 from rich.text import Text
 
-from robustbench_act.cli.terminal import MinuteLog, print_leaderboard
+from robustbench_act.cli.leaderboard import print_leaderboard
 
 
 @pytest.fixture
@@ -68,19 +66,3 @@ def test_a_terminal_gets_what_fits(
 def test_architectures_are_told_apart(board: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(board.assign(architecture=["cifar:resnet8", "cifar:resnet20"]), capsys)
     assert "cifar:resnet20" in text
-
-
-def test_a_log_gets_a_line_a_minute(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nobody watches; what was taken back and what is done already counts."""
-    clock = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    count = MinuteLog(1200)
-    for seconds, images in ((59, 100), (2, 100), (30, 100), (1, -100), (28, 200), (10, 100), (60, 700)):
-        clock[0] += seconds
-        count(images)
-    assert capsys.readouterr().err.splitlines() == [
-        "17% of 1,200 images, 5 min left",
-        "42% of 1,200 images, 3 min left",
-    ]

@@ -1,0 +1,69 @@
+"""The layers of a network under a shift, on a terminal."""
+
+import math
+
+import pandas as pd
+from rich.console import Console
+
+from robustbench_act.cli.table_formats import grid, percent, width
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_BAR_WIDTH = 8  # characters
+
+
+def print_layers(table: pd.DataFrame, title: str) -> None:
+    """Print on stdout what a shift does inside a network, one line for each activation layer.
+
+    Parameters
+    ----------
+    table
+        `Probe.to_frame` with two versions, the second one shifted.
+    title
+        Which network, which images, which shift.
+    """
+    clean = table[table["version"] == 0].set_index("index")
+    shifted = table[table["version"] == 1].set_index("index")
+    moved = shifted["output_relative_mean"]
+    top = moved[moved < float("inf")].max()
+    texts = {
+        "layer": shifted["layer"],
+        "D": shifted["elements"].map("{:,}".format),
+        "in": shifted["input_relative_mean"].map(percent),
+        "out": moved.map(percent),
+        " ": moved.map(lambda value: _bar(min(value / top, 1.0) if top else 0.0)),
+        "± sd": shifted["output_relative_var"].pow(0.5).map(percent),
+        "out/in": shifted["amplification_mean"].map(_short),
+        "mean |µ|": clean["activation_abs_mean"].map(_short),
+        "saturated": clean["saturated"].map(percent),
+        "dead": clean["dead"].map(percent),
+        "rho": clean["rho"].map(_short),
+        "rho'": clean["rho_prime"].map(_short),
+    }
+    if "gradient_variance" in table:
+        texts["var grad"] = clean["gradient_variance"].map("{:.1e}".format)
+    shown = grid(texts, left=("layer", " "), no_wrap=True)
+    needed, console = width(shown), Console()
+    print(title)  # noqa: T201
+    (console if console.is_terminal and needed <= console.width else Console(width=needed)).print(shown)
+    print(  # noqa: T201
+        "in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd"
+    )
+    for layer, count in shifted.set_index("layer")["nonfinite"].items():
+        if count:
+            print(f"{layer}: NaN or infinite values in {count} images; ignore its numbers")  # noqa: T201
+
+
+def _bar(share: float) -> str:
+    """Return a bar of a share in [0, 1], to an eighth of a character; empty for NaN.
+
+    >>> _bar(0.53), _bar(float("nan"))
+    ('████▎   ', '')
+    """
+    if math.isnan(share):
+        return ""
+    whole, part = divmod(round(share * _BAR_WIDTH * 8), 8)
+    return ("█" * whole + _BLOCKS[part]).ljust(_BAR_WIDTH)[:_BAR_WIDTH]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"

@@ -1,0 +1,53 @@
+"""The leaderboard on a terminal."""
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from robustbench_act.activations import activation_label
+from robustbench_act.cli.table_formats import grid, percent, width
+
+
+def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
+    """Print the leaderboard on stdout: shares in %, the interval over training seeds.
+
+    On a terminal too narrow for the columns by group they are left out; a file or a pipe gets them all.
+
+    Parameters
+    ----------
+    board
+        `robustbench_act.metrics.leaderboard`: a row for each architecture and activation with rank, seeds,
+        clean, corrupted, low, high, retained and group_<name> (shares).
+    labelled
+        Whether the shares are accuracies, or agreement because the images have no labels.
+    """
+    console = Console()
+    whole = _leaderboard_table(board, groups=True)
+    needed = width(whole)
+    what = "Accuracy in %" if labelled else "No labels: agreement with the prediction on the clean image in %"
+    print(f"{what}: mean over corruptions, severities and training seeds")  # noqa: T201
+    if not console.is_terminal:
+        Console(width=needed).print(whole)
+    elif needed <= console.width:
+        console.print(whole)
+    else:
+        console.print(_leaderboard_table(board, groups=False))
+        console.print(f"By group of corruptions: in the report, or {needed} columns wide.", highlight=False)
+
+
+def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
+    several = len(board["architecture"].unique()) > 1
+    named = [str(name) for name in board if str(name).startswith("group_")] if groups else []
+    texts = {
+        "#": board["rank"].map(str),
+        "activation": board["activation"].map(activation_label),
+        **({"architecture": board["architecture"]} if several else {}),
+        "seeds": board["seeds"].map(str),
+        "clean": board["clean"].map(percent),
+        "corrupted": board["corrupted"].map(percent),
+        "± 95%": ((board["high"] - board["low"]) / 2).map(percent),
+        "retained": board["retained"].map(percent),
+        **{name.removeprefix("group_"): board[name].map(percent) for name in named},
+    }
+    left = ("activation", "architecture")
+    return grid(texts, left=left, bold=int((board["rank"] == 1).sum()))

@@ -1,0 +1,147 @@
+"""Progress, on stderr: bars in a terminal, a line a minute in a log."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from robustbench_act.cli.messages import count
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} images/s" if speed else "")
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar in images, on stderr; hidden unless stderr is a terminal."""
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def report_status() -> Iterator[Callable[[str], None]]:
+    """Show on stderr which part of a report is being made, if stderr is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("report") as status:
+        yield lambda part: status.update(f"report: {escape(part)}")
+
+
+_MINUTE = 60.0
+
+
+class EvaluationProgress:
+    """Messages before and during an evaluation, on stderr."""
+
+    def __init__(self) -> None:
+        self.quick = False  # whether a quick selection is made by default
+        self._bar = progress_bar()
+        self._plan: Any = None
+        self._out = Path()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Hide the progress."""
+        self._bar.stop()
+
+    def start(self, plan: Any, out: Path, *, processes: int | None = None) -> Callable[[int], None]:
+        """Print what will be done; return the function that counts the images."""
+        self._plan, self._out = plan, out
+        data = plan.dataset
+        corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
+        severities = ", ".join(f"{severity:g}" for severity in plan.severities)
+        click.echo(
+            f"{count(plan.checkpoints, 'checkpoint')} x {count(corruptions, 'corruption')} x "
+            f"severities {severities} x {len(data)} of {data.total} images of {data.name}"
+            f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
+            err=True,
+        )
+        if done := self._done():
+            click.echo(f"Continuing: {done} of {plan.unit_count} units are done.", err=True)
+        if data.view is not None:
+            size = " x ".join(map(str, data.shape))
+            click.echo(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
+        if self.quick:
+            click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
+        for checkpoint in plan.checkpoints:
+            if checkpoint.problem:
+                click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
+        if self._bar.disable:
+            return MinuteLog(plan.passes)
+        self._bar.start()
+        task = self._bar.add_task("evaluating", total=plan.passes)
+        return lambda images: self._bar.advance(task, images)
+
+    def note(self, text: str) -> None:
+        """Print what did not go as planned and changes no number."""
+        self._bar.console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def kept(self) -> str:
+        """Return how much of the run is done, and how to continue it."""
+        if self._plan is None:
+            return "nothing was started."
+        done = f"{self._done()} of {self._plan.unit_count}"
+        return f"{done} units are kept; the same command with --out {self._out} continues."
+
+    def _done(self) -> int:
+        parts = (self._out / "parts").glob("*.zip")
+        return sum(not path.name.endswith(".failed.zip") for path in parts)
+
+
+class MinuteLog:
+    """Progress for the log of a job: one line a minute, on stderr.
+
+    Parameters
+    ----------
+    total
+        Number of images.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._started = self._said = time.monotonic()
+
+    def __call__(self, images: int) -> None:
+        """Count images that have gone through networks."""
+        self._done += images
+        now = time.monotonic()
+        if now - self._said < _MINUTE or not 0 < self._done < self._total:
+            return
+        from robustbench_act.doctor import duration
+
+        self._said = now
+        left = (now - self._started) * (self._total - self._done) / self._done
+        click.echo(
+            f"{self._done / self._total:.0%} of {self._total:,} images, {duration(left)} left", err=True
+        )
