@@ -280,7 +280,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
     assert "The images have no labels, so there are no classes to tell apart." in text
     assert "Where agreement is lost" in text
     assert "accuracy" not in text.lower().replace("agreement stands for accuracy", "").replace(
-        "stands where accuracy would stand", ""
+        "takes the place of accuracy", ""
     )
 
 
