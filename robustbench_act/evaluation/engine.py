@@ -14,7 +14,7 @@ from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, WorkUnit, plan_key
 from robustbench_act.evaluation.precision import memory_format
-from robustbench_act.evaluation.worker import Chunk, Job, Result, Task
+from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, Run, RunDirectory
 from robustbench_act.version import __version__
 
@@ -81,7 +81,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
 
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
     """Write what has come out of a unit; of two suites with one corruption the first one's pictures."""
-    for name, png in result.samples.items():
+    for name, png in result.thumbnails.items():
         if result.unit.suite == next(one.suite for one in plan.corruptions if one.corruption == name):
             directory.write(Path("samples") / f"{name}.png", png)
     directory.add_part(result.key, result.part, provisional=result.provisional)

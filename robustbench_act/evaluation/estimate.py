@@ -16,12 +16,14 @@ from robustbench_act.checkpoints.weights_cache import ROOM
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand, cores
 from robustbench_act.evaluation.execution import Execution
-from robustbench_act.evaluation.forward import Row, logits_of, measure
+from robustbench_act.evaluation.forward import logits_of, measure
+from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.evaluation.plan import CHUNK, Plan
 from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
-from robustbench_act.evaluation.worker import metrics_of
+from robustbench_act.evaluation.worker import probe_metrics
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, pack
+from robustbench_act.tally.kinds import Row
 
 FEW = 32
 """Images that are corrupted to see how long it takes."""
@@ -116,9 +118,11 @@ def _preprocessings(plan: Plan, block: range) -> int:
 
 
 def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> float:
-    images = few.images if cell.domain == "pixels" else few.images.float()
-    arguments = {"ids": few.ids.to(execution.device), "seed": plan.seed}
-    return _timed(cell.apply, images.to(execution.device), **arguments)[0]
+    images, ids = few.images.to(execution.device), few.ids.to(execution.device)
+    spec = plan.checkpoints[0].spec
+    preprocessing = spec.mean, spec.std
+    clean = normalise(images, *preprocessing)
+    return _timed(corrupt, cell, images, clean, ids=ids, seed=plan.seed, preprocessing=preprocessing)[0]
 
 
 def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple[float, float]:
@@ -158,7 +162,7 @@ def _shown(
             labels,
             batch_size=execution.batch_size,
             layout=layout,
-            metrics=metrics_of(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
+            metrics=probe_metrics(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
         )
 
 

@@ -14,7 +14,7 @@ from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_processes, run_on_ray
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
-from robustbench_act.evaluation.worker import Job, Result, Task
+from robustbench_act.evaluation.work import Job, Result, Task
 
 _SMALL = 64  # pixels of a side, and
 _MANY = 100_000  # images through networks, from which on several processes pay

@@ -15,8 +15,11 @@ from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
+from robustbench_act.tally.columns import KEYS
+from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
+assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.kinds.ImageBytes)"
 BLOCK = 32  # checkpoints in a unit of work, at most, and
 BLOCK_BYTES = 2**28  # about so much of their weights: large networks make a unit long
 
@@ -54,6 +57,18 @@ class WorkUnit:
     def severities(self) -> tuple[float, ...]:
         """0 for the clean images, then the severities of the cells."""
         return (0.0, *(float(cell.severity) for cell in self.cells))
+
+    def row_keys(self, checkpoint: str) -> dict[int, dict[str, Any]]:
+        """Return the `tally.columns.KEYS` of a checkpoint's rows, by the place of the severity.
+
+        A corruption's pass repeats the clean images only to compare with them: the clean unit has their rows.
+        """
+        own = (checkpoint, self.suite, self.table, self.corruption, self.group)
+        return {
+            place: dict(zip(KEYS, (*own, severity), strict=True))
+            for place, severity in enumerate(self.severities)
+            if place > 0 or self.corruption == CLEAN
+        }
 
 
 @dataclass(frozen=True, eq=False)

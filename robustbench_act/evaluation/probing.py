@@ -10,6 +10,7 @@ from corruptions import Cell
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
+from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe, gradient_variance
 
@@ -63,7 +64,7 @@ def probe_layers(
         with probe, torch.inference_mode():
             for part in dataset.chunks(max(batch_size // 2, 1)):
                 clean = _clean(part, checkpoint, device)
-                other = _shifted(part, checkpoint, cell, seed, device) if shifted else clean
+                other = _shifted(part, clean, checkpoint, cell, seed) if shifted else clean
                 inputs = torch.cat([clean, other])
                 model(inputs)
                 on_images(len(inputs))
@@ -91,9 +92,8 @@ def _clean(part: Dataset, checkpoint: Checkpoint, device: torch.device) -> Tenso
     return normalise(part.images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
 
 
-def _shifted(part: Dataset, checkpoint: Checkpoint, cell: Cell, seed: int, device: torch.device) -> Tensor:
-    ids = part.ids.to(device)
-    if cell.domain == "input":
-        return cell.apply(_clean(part, checkpoint, device), ids=ids, seed=seed)
-    corrupted = cell.apply(part.images.to(device), ids=ids, seed=seed)
-    return normalise(corrupted, checkpoint.spec.mean, checkpoint.spec.std)
+def _shifted(part: Dataset, clean: Tensor, checkpoint: Checkpoint, cell: Cell, seed: int) -> Tensor:
+    images, ids = part.images.to(clean.device), part.ids.to(clean.device)
+    preprocessing = checkpoint.spec.mean, checkpoint.spec.std
+    _, inputs = corrupt(cell, images, clean, ids=ids, seed=seed, preprocessing=preprocessing)
+    return inputs

@@ -7,9 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from robustbench_act.preprocessing import denormalise
-
-SAMPLES = 4
-"""Images in a strip: the first ones of the run."""
+from robustbench_act.tally.cell_quantities import THUMBNAILS
 
 _GAP = 2  # white pixels between images
 
@@ -21,7 +19,7 @@ def strip(inputs: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> by
 
     Input shifts are shown as the image that would give the shifted input, clipped to what can be shown.
     """
-    images = denormalise(inputs[:, :SAMPLES].cpu(), mean, std)
+    images = denormalise(inputs[:, :THUMBNAILS].cpu(), mean, std)
     images = torch.nn.functional.pad(images, (0, _GAP, 0, _GAP), value=255)
     sheet = images.permute(1, 3, 0, 4, 2).flatten(2, 3).flatten(0, 1)  # (rows * H, versions * W, C)
     picture = Image.fromarray(sheet.squeeze(-1).contiguous().numpy())

@@ -16,11 +16,12 @@ from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
 from robustbench_act.metrics import ordered_groups
-from robustbench_act.records import IDENTITY, KEYS, SUMMED, Run
+from robustbench_act.records import Run
+from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
 
 FORMAT = 1
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
-_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", *SUMMED, "ece", "ece_mass", "outcomes", "error"]
+_COLUMNS = [name for name in CELL_COLUMNS if name not in PICTURE_COLUMNS]
 _INFO = ("version", "created", "seed", "severities", "dataset", "suites", "device")
 _CHECKPOINT = ("name", "digest", "architecture", "activation", "classes", "input_size", "mean", "std")
 

@@ -6,7 +6,7 @@ gate read it there.
 
 from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_baseline
 from robustbench_act.metrics.cells import corrupted, labelled, ordered_groups, succeeded
-from robustbench_act.metrics.declared import METRICS, Metric, group_metric
+from robustbench_act.metrics.declared import METRICS, group_metric
 from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
 from robustbench_act.metrics.summary import (
     CELL_METRICS,
@@ -16,6 +16,7 @@ from robustbench_act.metrics.summary import (
     summary,
 )
 from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.metric import Metric
 
 __all__ = [
     "ALEXNET",

@@ -11,8 +11,9 @@ from robustbench_act.metrics.baselines import Baseline
 from robustbench_act.metrics.cells import corrupted, succeeded
 from robustbench_act.metrics.leaderboard import checkpoint_scores
 from robustbench_act.records import outcomes
+from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 
-CELL_METRICS = ("top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips")
+CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not None and one.name != "accuracy")
 """Columns of cells that a summary averages as accuracy is averaged."""
 
 

@@ -14,15 +14,11 @@ from filelock import FileLock, Timeout
 
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
-from robustbench_act.records.merge import (
-    CELL_COLUMNS,
-    IDENTITY,
-    LAYER_COLUMNS,
-    merge_cells,
-    merge_layers,
-)
 from robustbench_act.records.parts import PROVISIONAL, DamagedPartError, Part, check, to_parquet, unpack
 from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
+from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY
+from robustbench_act.tally.layer_columns import LAYER_COLUMNS
+from robustbench_act.tally.merging import merge_cells, merge_layers
 
 _FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.records.merge import LAYER_KEYS, merge_histograms
 from robustbench_act.records.parts import PROVISIONAL, read_parquet, unpack
+from robustbench_act.tally.layer_columns import LAYER_KEYS
+from robustbench_act.tally.merging import merge_histograms
 
 if TYPE_CHECKING:
     from robustbench_act.comparison import RunComparison

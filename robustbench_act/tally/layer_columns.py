@@ -3,6 +3,7 @@
 Loads without torch.
 """
 
+from robustbench_act.tally.columns import IDENTITY, KEYS
 from robustbench_act.tally.mergeable_stats import QUANTILES, quantile_name
 
 QUANTITIES = (
@@ -40,3 +41,20 @@ SIGNAL_COLUMNS = (
     "normalized_rho_prime",
 )
 GRADIENT_COLUMNS = ("gradient_variance",)
+
+PROBE_SAMPLE_COLUMNS = (*MEAN_COLUMNS, *SLOPE_COLUMNS, *SIGNAL_COLUMNS)
+"""Measured on the probe sample, the first chunk; slopes and signals in the clean rows only."""
+
+HISTOGRAM_BYTES = [f"{name}_histogram" for name in HISTOGRAMS]
+"""In parts alone: the bytes of int64 counts."""
+
+LAYER_KEYS = [*KEYS, "layer", "index", "elements"]
+LAYER_COLUMNS = [
+    *IDENTITY,
+    *LAYER_KEYS[1:],
+    "n",
+    "nonfinite",
+    *(f"{name}_{moment}" for name in QUANTITIES for moment in ("mean", "var")),
+    *(f"{name}_{quantile}" for name in HISTOGRAMS for quantile in QUANTILE_NAMES),
+    *PROBE_SAMPLE_COLUMNS,
+]

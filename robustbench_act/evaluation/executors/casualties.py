@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from robustbench_act.evaluation.worker import Job, Result, Task, failed_result
+from robustbench_act.evaluation.work import Job, Result, Task
+from robustbench_act.evaluation.worker import failed_result
 from robustbench_act.records import Part, pack
 from robustbench_act.records.parts import unpack_bytes
 
@@ -90,7 +91,7 @@ def _joined(task: Task, results: list[Result]) -> Result:
         task.unit,
         sum(one.images for one in results),
         pack(Part(cells, layers)),
-        {name: png for one in results for name, png in one.samples.items()},
+        {name: png for one in results for name, png in one.thumbnails.items()},
         tuple(note for one in results for note in one.notes),
         provisional=any(one.provisional for one in results),
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from robustbench_act.evaluation.worker import Job, Progress, Result, Task, Worker
+from robustbench_act.evaluation.work import Job, Progress, Result, Task
+from robustbench_act.evaluation.worker import Worker
 
 
 def run_here(

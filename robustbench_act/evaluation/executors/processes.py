@@ -14,7 +14,8 @@ import torch
 
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
-from robustbench_act.evaluation.worker import Job, Result, Task, Worker
+from robustbench_act.evaluation.work import Job, Result, Task
+from robustbench_act.evaluation.worker import Worker
 
 ATTEMPTS = 3
 """How often a unit is given to a process that dies of it before it is given up."""

@@ -16,7 +16,8 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
 from robustbench_act.evaluation.plan import WorkUnit
-from robustbench_act.evaluation.worker import Chunk, Job, Result, Task, Worker
+from robustbench_act.evaluation.work import Chunk, Job, Result, Task
+from robustbench_act.evaluation.worker import Worker
 
 RETRIES = 3
 """How often a unit is begun again after its worker died, or the system failed it."""

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 from robustbench_act.errors import InputError
 
+IMAGES_PER_BYTE = 8
+
 
 def pack_outcomes(correct: NDArray[np.bool_]) -> list[bytes]:
     r"""Return each row of correct (cells, images) as ceil(images / 8) bytes, the first in the highest bit.

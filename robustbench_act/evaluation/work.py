@@ -1,0 +1,135 @@
+"""What travels between the engine and its workers: the job, its tasks, their results."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset, StoredCell
+from robustbench_act.evaluation.plan import WorkUnit
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What the units of a run share, and how to compute them. Travels to other processes.
+
+    Attributes
+    ----------
+    checkpoints
+        All checkpoints of the plan.
+    seed
+        Seed of the corruptions' random streams.
+    probes
+        Whether the activation layers are watched.
+    device
+        Where corruptions and networks run.
+    batch_size
+        Images, clean and corrupted together, that go through a network at once.
+    precision
+        See `precision.PRECISIONS`.
+    compiled
+        Whether networks are compiled.
+    """
+
+    checkpoints: tuple[Checkpoint, ...]
+    seed: int
+    probes: bool
+    device: torch.device
+    batch_size: int
+    precision: str = "fp32"
+    compiled: bool = False
+
+
+class Chunk:
+    """Images that units share.
+
+    Attributes
+    ----------
+    images : Tensor
+        uint8 (N, C, H, W); pictures are decoded on first use.
+    labels : Tensor or None
+        int64 (N,).
+    ids : Tensor
+        int64 (N,).
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self._pixels = data.pixels
+        self.labels, self.ids = data.labels, data.ids
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The decoded images."""
+        return self._pixels if isinstance(self._pixels, Tensor) else self._pixels.read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        labels = None if self.labels is None else self.labels.clone()  # clones: parts take the whole along
+        return {"_pixels": self.images.clone(), "labels": labels, "ids": self.ids.clone()}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A unit to be done.
+
+    Attributes
+    ----------
+    key
+        Key of its part.
+    unit
+        Its stored cells hold these images alone.
+    chunk
+        The images.
+    """
+
+    key: str
+    unit: WorkUnit
+    chunk: Chunk
+
+    def decoded(self) -> "Task":
+        """Return the task with its pictures in memory; starts no threads of PyTorch.
+
+        Raises
+        ------
+        InputError
+            A picture cannot be read.
+        """
+        size = self.chunk.images.shape[-2:]
+        cells = tuple(
+            cell.decoded(size) if isinstance(cell, StoredCell) else cell for cell in self.unit.cells
+        )
+        return replace(self, unit=replace(self.unit, cells=cells))
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a unit.
+
+    Attributes
+    ----------
+    key, unit
+        As in the task.
+    images
+        Number of images that went through networks, clean and corrupted.
+    part
+        The bytes of its part (`records.parts`).
+    thumbnails
+        A PNG by the corruption's name: one from the first unit of a corruption, none from the others.
+    notes
+        Surprises that change no number.
+    provisional
+        Whether cells failed for reasons that may not recur: a worker died, a file was missing.
+    """
+
+    key: str
+    unit: WorkUnit
+    images: int
+    part: bytes
+    thumbnails: dict[str, bytes]
+    notes: tuple[str, ...] = ()
+    provisional: bool = False

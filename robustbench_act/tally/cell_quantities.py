@@ -1,0 +1,108 @@
+"""The quantities of a cell, each declared once: adding one is an entry here.
+
+Parts, failed cells, tables, summaries, the gate and `robustbench_act.metrics.METRICS` follow. Each is counted
+from a network's `Answers` to all images of a unit of work.
+"""
+
+import math
+from functools import partial
+
+from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.kinds import (
+    Digest,
+    ImageBytes,
+    MeanOverImages,
+    OfFirstChunk,
+    OverAllImages,
+    Quantity,
+    pack_floats,
+    unpack_floats,
+)
+from robustbench_act.tally.metric import SHARE, Metric
+from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
+
+THUMBNAILS = 4
+"""The first images of a run, which are shown with their predictions."""
+
+HENDRYCKS = "Hendrycks & Dietterich 2019, arXiv 1903.12261"
+
+OUTCOMES = ImageBytes("outcomes", of_images=lambda a: a.correct, pack=pack_outcomes, unpack=unpack_outcomes)
+CONFIDENCE = ImageBytes(
+    "confidence",
+    of_images=lambda a: a.probability.amax(-1),
+    pack=pack_floats,
+    unpack=unpack_floats,
+    kept=False,
+)
+
+CELL_QUANTITIES: tuple[Quantity, ...] = (
+    MeanOverImages(
+        "accuracy", needs_labels=True, count_name="correct",
+        of_images=lambda a: a.correct,
+        metric=Metric("Accuracy", "%", "higher", "Share of images with their label on top.", SHARE),
+    ),
+    MeanOverImages(
+        "top5", needs_labels=True,
+        of_images=lambda a: (a.logits > a.of_label(a.logits)[..., None]).sum(-1) < 5,
+        metric=Metric(
+            "Top-5", "%", "higher", "Share of images with under 5 logits above the label's.", SHARE
+        ),
+    ),
+    MeanOverImages(
+        "loss", needs_labels=True,
+        of_images=lambda a: -a.of_label(a.log_probability),
+        metric=Metric(
+            "NLL", "nats", "lower", "Negative log-likelihood: mean of -log p of the label.", (0.0, math.inf)
+        ),
+    ),
+    MeanOverImages(
+        "brier", needs_labels=True,
+        of_images=lambda a: (a.probability - a.one_hot).square().sum(-1),
+        metric=Metric(
+            "Brier", "", "lower", "Mean over images of the sum over classes of (p - [class is label])^2.",
+            (0.0, 2.0), "Brier 1950",
+        ),
+    ),
+    OverAllImages(
+        "ece", needs_labels=True,
+        function=calibration_error, of=(CONFIDENCE, OUTCOMES),
+        metric=Metric(
+            "ECE", "%", "lower",
+            "Calibration error: sum over 15 confidence bins of equal width of "
+            "n_b/n |accuracy_b - confidence_b|.",
+            SHARE, "Guo et al. 2017, arXiv 1706.04599",
+        ),
+    ),
+    OverAllImages(
+        "ece_mass", needs_labels=True,
+        function=partial(calibration_error, equal_mass=True), of=(CONFIDENCE, OUTCOMES),
+        metric=Metric(
+            "ECE, equal mass", "%", "lower", "As ECE, over 15 bins of equally many images.", SHARE,
+            "Nguyen & O'Connor 2015, arXiv 1508.05154",
+        ),
+    ),
+    MeanOverImages(
+        "agreement",
+        of_images=lambda a: a.predicted == a.predicted[:1],
+        metric=Metric(
+            "Agreement", "%", "higher", "Share of images with the prediction that they have clean.", SHARE
+        ),
+    ),
+    MeanOverImages(
+        "flips",
+        of_images=lambda a: a.predicted != a.predicted[[0, *range(len(a.predicted) - 1)]],
+        metric=Metric(
+            "Flip rate", "%", "lower",
+            "Share of images whose prediction differs from the one at the next lower severity of the run.",
+            SHARE, f"{HENDRYCKS}, section 4.3, severities as frames",
+        ),
+    ),
+    OUTCOMES,  # without labels: agreement
+    CONFIDENCE,
+    OfFirstChunk(
+        "predicted",
+        texts=lambda a: [" ".join(map(str, own)) for own in a.predicted[:, :THUMBNAILS].tolist()],
+    ),
+    Digest("pixels"),  # of the corrupted images
+)  # fmt: skip
+"""In the order of summaries."""
