@@ -19,6 +19,7 @@ def test_import_contracts() -> None:
         ("from reports import make_report", "matplotlib"),
         ("import robustbench_act", "torch"),
         ("import robustbench_act.records", "torch"),
+        ("import robustbench_act.tally.counting, robustbench_act.tally.merging", "torch"),
         ("from robustbench_act import load_run", "torch"),
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
         ("from robustbench_act.activations import activation_label", "torch"),
