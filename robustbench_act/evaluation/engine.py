@@ -1,4 +1,4 @@
-"""Corrupt once, evaluate many: from a plan to a run directory, through whoever does the units."""
+"""Corrupt once, evaluate many: from a plan to a run directory, with any executor."""
 
 import platform
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
 _KERNELS = ("torch", "torchvision")  # libraries whose next version may round in another way
-_ROUNDS = 3  # how often parts that were damaged on the disk are made anew before it is the disk's fault
+_ROUNDS = 3  # how often damaged parts are made again before the disk is to blame
 
 
 def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resume: bool = True) -> Run:
-    """Evaluate a plan into the run directory `out`, going on where a killed run of the same plan stopped.
+    """Evaluate a plan into the run directory `out`, continuing a killed run of the same plan.
 
     Raises
     ------
     InputError
-        Where the directory is not this plan's, or is being written; or images cannot be read.
+        The directory belongs to a different plan or is being written, or images cannot be read.
     """
     decisive = {
         "version": __version__,
@@ -80,7 +80,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
 
 
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
-    """Write what has come out of a unit; of two suites with one corruption the first one's pictures."""
+    """Write the result of a unit; if two suites share a corruption, the thumbnails of the first one."""
     for name, png in result.thumbnails.items():
         if result.unit.suite == next(one.suite for one in plan.corruptions if one.corruption == name):
             directory.write(Path("samples") / f"{name}.png", png)
@@ -106,13 +106,13 @@ def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) 
 
 
 def _of(unit: WorkUnit, chunk: Chunk) -> WorkUnit:
-    """Return a unit that holds what is stored of the chunk's images alone."""
+    """Return a unit whose stored cells hold the chunk's images only."""
     cells = tuple(cell.of(chunk.ids) if isinstance(cell, StoredCell) else cell for cell in unit.cells)
     return replace(unit, cells=cells)
 
 
 def _images(data: Dataset) -> pd.DataFrame:
-    """Return id and label of each image; no label where nobody knows it."""
+    """Return id and label of each image; the label is missing if it is unknown."""
     labels = [None] * len(data) if data.labels is None else data.labels.tolist()
     return pd.DataFrame({"id": data.ids.numpy(), "label": pd.array(labels, dtype="Int64")})
 

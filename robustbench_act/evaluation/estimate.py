@@ -1,4 +1,4 @@
-"""What a plan will take: time and memory, from a few of its images, and room on the disk."""
+"""The cost of a plan: time and memory, measured on a few of its images, and disk space."""
 
 import math
 import time
@@ -28,26 +28,26 @@ from robustbench_act.tally.kinds import Row
 FEW = 32
 """Images that are corrupted to see how long it takes."""
 
-_FIRST = 4  # images that a network of each kind is shown first, and
+_FIRST = 4  # images that each architecture with each activation is shown first, and
 _PATIENCE = 0.5  # seconds that it may take with more
 _CELL_ROW, _LAYER_ROW, _CONFIDENCE = 200, 400, 4.2  # bytes in a part: of rows, and for each image of a cell
-_VERSIONS = 3  # of a chunk in float32, beside its inputs: while one is corrupted
+_VERSIONS = 3  # of a chunk in float32, in addition to its inputs: while one is corrupted
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan will take on this machine.
+    """The cost of a plan on this machine.
 
     Attributes
     ----------
     decoding, corrupting, networks, writing
-        Seconds of one process; networks with probes where the plan has them.
+        Seconds of one process; networks with probes if the plan has them.
     memory
-        Bytes of a process beside Python and its libraries, and the state of probes.
+        Bytes of a process, without Python, its libraries and the state of probes.
     disk
         Bytes of a finished run.
     processes
-        That share the work.
+        Number of processes that share the work.
     """
 
     decoding: float
@@ -60,12 +60,12 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All in all, where the processes have a core each."""
+        """The total, if each process has a core."""
         return (self.decoding + self.corrupting + self.networks + self.writing) / self.processes
 
 
 def estimate(plan: Plan, execution: Execution) -> Estimate:
-    """Measure what a few images of a plan take, and return what all of them will.
+    """Measure the cost of a few images of a plan, and return that of all of them.
 
     Each corruption at each severity works on FEW images, a network of each architecture and activation on as
     many as half a second allows. Images are corrupted again for each block of checkpoints.
@@ -93,10 +93,10 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     for checkpoint in plan.checkpoints:
         if checkpoint.problem is not None:
             continue
-        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_name, checkpoint.spec.input_size)
-        if kind not in known:
-            known[kind] = _measured(checkpoint, plan, execution)
-        seconds, packing = known[kind]
+        alike = (checkpoint.spec.architecture, checkpoint.spec.activation_name, checkpoint.spec.input_size)
+        if alike not in known:
+            known[alike] = _measured(checkpoint, plan, execution)
+        seconds, packing = known[alike]
         versions = sum(len(unit.severities) for unit in plan.corruptions)
         networks += seconds * versions * len(plan.dataset)
         writing += packing * versions * len(plan.chunks)
@@ -128,7 +128,7 @@ def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> fl
 def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple[float, float]:
     """Return the seconds of a network for an image, and those of writing its rows for a version.
 
-    A unit's worth of images is shown to it where this takes no longer than `_PATIENCE`, since each unit takes
+    A unit's worth of images is shown to it if this takes no longer than `_PATIENCE`, since each unit takes
     its time whatever the number of images; fewer of slower networks.
     """
     versions = max(len(unit.severities) for unit in plan.corruptions)
@@ -143,14 +143,14 @@ def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple
             break
         count = affordable
     block = len(plan.blocks[0])
-    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(kind * block) for kind in rows))))
+    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(table * block) for table in rows))))
     return seconds / (count * versions), packing / (versions * block)
 
 
 def _shown(
     checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution
 ) -> tuple[float, tuple[list[Row], list[Row]] | None]:
-    """Return the seconds that images in so many versions take, and their rows: None where they fail."""
+    """Return the seconds that images in so many versions take, and their rows: None if they fail."""
     clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
     labels = None if data.labels is None else data.labels.to(execution.device)
     layout = MEMORY_FORMATS[memory_format(plan.dataset.shape, execution.precision, execution.device)]
@@ -167,7 +167,7 @@ def _shown(
 
 
 def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[float, Any]:
-    """Return the seconds that a second call takes, as in the first constants are made, and its answer."""
+    """Return the seconds of a second call, since the first one makes constants, and its answer."""
     answer = None
     try:
         for _ in range(2):
@@ -175,7 +175,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[f
             answer = work(*arguments, **options)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-    except Exception:  # whatever a network does; the doctor says why it cannot run
+    except Exception:  # a network may raise anything; the doctor says why it cannot run
         return 0.0, None
     return time.perf_counter() - started, answer
 
@@ -189,8 +189,8 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
     weights = min(sum(sizes), max(ROOM, *sizes))
     batch = min(max(batch_size, most), most * len(plan.dataset))
     running = [checkpoint for checkpoint in plan.checkpoints if checkpoint.problem is None]
-    kinds = {(one.spec.architecture, one.spec.activation_name): one for one in running}
-    layer = max((_largest_layer(one, plan.dataset) for one in kinds.values()), default=0)
+    unlike = {(one.spec.architecture, one.spec.activation_name): one for one in running}
+    layer = max((_largest_layer(one, plan.dataset) for one in unlike.values()), default=0)
     return inputs + weights + layer * batch
 
 
@@ -201,16 +201,16 @@ def disk_needed(plan: Plan) -> int:
     layers: dict[tuple[str, str], int] = {}
     total = 0.0
     for checkpoint in plan.checkpoints:
-        kind = (checkpoint.spec.architecture, checkpoint.spec.activation_name)
-        if kind not in layers:
-            layers[kind] = len(activation_layers(checkpoint.model)) if plan.probes else 0
-        total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[kind]
+        alike = (checkpoint.spec.architecture, checkpoint.spec.activation_name)
+        if alike not in layers:
+            layers[alike] = len(activation_layers(checkpoint.model)) if plan.probes else 0
+        total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[alike]
     return int(total * versions * len(plan.chunks))
 
 
 @torch.inference_mode()
 def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
-    """Return the bytes that go into and out of the layer that has most of them, for one image."""
+    """Return the bytes of the inputs and outputs of one image in the layer that has the most of them."""
     sizes = [0]
 
     def count(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
@@ -224,7 +224,7 @@ def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
     hooks = [module.register_forward_hook(count) for module in leaves]
     try:
         logits_of(network, image)
-    except Exception:  # likewise
+    except Exception:  # a network may raise anything
         return 0
     finally:
         for hook in hooks:

@@ -16,9 +16,9 @@ from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
 from robustbench_act.evaluation.work import Job, Result, Task
 
-_SMALL = 64  # pixels of a side, and
-_MANY = 100_000  # images through networks, from which on several processes pay
-_MOST = 8  # of them, where nobody says how many
+_SMALL = 64  # pixels of a side at most, and
+_MANY = 100_000  # images through networks at least, for several processes to pay;
+_MOST = 8  # of them at most, if their number is left open
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,25 @@ class Execution:
     precision
         "fp32", "tf32" (CUDA alone), "bf16" or "fp16".
     compiled
-        Whether networks are compiled; without probes alone, which look into every layer.
+        Whether networks are compiled; not together with probes, which look into every layer.
     executor
         "local" or "ray".
     processes
         How many share the work. None: one on this machine, all that a Ray cluster has room for. "auto":
-        several on this machine where it pays, see `for_plan`.
+        several on this machine if it pays, see `for_plan`.
     threads
         CPU cores of a process; None leaves it to PyTorch in one, and is 1 in several.
     ray_address
-        Of a Ray cluster; a local one is started where left out.
+        Address of a Ray cluster; without one a local cluster is started.
     on_images
         Called with the number of images that have gone through a network.
     on_note
-        Called with what did not go as planned and changes no number; a warning in the log where left out.
+        Called with surprises that change no number; a warning in the log by default.
 
     Raises
     ------
     InputError
-        For a value that does not exist, or does not go with another.
+        A value is unknown, or two values exclude each other.
     """
 
     device: torch.device
@@ -71,7 +71,7 @@ class Execution:
             raise InputError(f"Expected a batch size of at least 1, got {self.batch_size}.")
         for name, value in (("processes", self.processes), ("threads", self.threads)):
             if isinstance(value, int) and value < 1:
-                raise InputError(f"Expected at least 1 of {name}, got {value}.")
+                raise InputError(f"Expected {name} of at least 1, got {value}.")
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
         if self.executor == "ray" and find_spec("ray") is None:
@@ -82,14 +82,14 @@ class Execution:
 
     @classmethod
     def of(cls, *, device: str, **others: Any) -> "Execution":
-        """Return the execution on a device by its name; "auto" is CUDA where there is one.
+        """Return the execution on a device by its name; "auto" is CUDA if there is a device.
 
-        Tasks of Ray run on other machines: there "cuda" need not be here.
+        Ray tasks run on other machines, so this one need not have "cuda".
         """
         return cls(choose_device(device, elsewhere=others.get("executor") == "ray"), **others)
 
     def for_plan(self, plan: Plan) -> "Execution":
-        """Return the same, fit for a plan: with a number of processes where it was left open.
+        """Return the execution for a plan: with a number of processes, if it was left open.
 
         On CPUs a pass of a small network is Python as much as kernels, and Python is one thread: a process
         a core does 1.4 times the images of one process with two threads. Starting them takes seconds.
@@ -97,10 +97,10 @@ class Execution:
         Raises
         ------
         InputError
-            Where networks are to be compiled and watched.
+            Networks are to be both compiled and probed.
         """
         if self.compiled and plan.probes:
-            raise InputError("Compiled networks take no probes, which look into every layer: leave one out.")
+            raise InputError("--compile cannot be combined with probes; add --no-probes.")
         if self.processes != "auto":
             return self
         small = max(plan.dataset.shape) <= _SMALL and plan.passes >= _MANY
@@ -108,7 +108,7 @@ class Execution:
         return replace(self, processes=min(cores(), _MOST, plan.unit_count) if pays else None)
 
     def results(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
-        """Yield what comes out of the tasks, in any order; starts nothing where there is none."""
+        """Yield the results of the tasks, in any order; without tasks nothing is started."""
         first = next(tasks, None)
         if first is None:
             return

@@ -1,4 +1,4 @@
-"""One checkpoint before one unit's images: counts, sums and layer moments."""
+"""One network on one unit's images: its cell rows and its layer rows."""
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
@@ -42,14 +42,14 @@ def measure(
     batch_size
         Images, clean and corrupted together, that go through the network at once (k + 1 at least).
     metrics
-        What to measure of the activation layers: see `Probe`; nothing where empty.
+        What to measure in the activation layers: see `Probe`; nothing if empty.
     layout
-        Memory format of what the network is given.
+        Memory format of the network's inputs.
 
     Raises
     ------
     FloatingPointError
-        Where a logit is not finite.
+        A logit is not finite.
     """
     portions = iter(inputs)
     first = next(portions)
@@ -67,7 +67,7 @@ def measure(
 
 
 def _where(probe: Probe) -> str:
-    """Say in which layer it began."""
+    """Name the layer in which it began."""
     for layer in probe.layers:
         if layer.samples is not None and layer.samples.nonfinite.any():
             return f"; the first layer with such values is {layer.name}"
@@ -75,7 +75,7 @@ def _where(probe: Probe) -> str:
 
 
 def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return float32 logits (N, classes); a ValueError where the network returns something else."""
+    """Return float32 logits (N, classes); a ValueError if the network returns anything else."""
     found: Any = model(inputs)
     if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(inputs):
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

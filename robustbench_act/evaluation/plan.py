@@ -1,4 +1,4 @@
-"""What to evaluate, as one plain object: groups of checkpoints x (suite, corruption) x chunks of images."""
+"""What to evaluate, as one plain object: blocks of checkpoints x (suite, corruption) x chunks of images."""
 
 import hashlib
 import json
@@ -37,12 +37,12 @@ class WorkUnit:
     checkpoints: range
 
     def key(self, plan: str) -> str:
-        """Return the name of the unit's part: what a reader wants to know, and a hash of what it depends on.
+        """Return the name of the unit's part: its title, and a hash of everything it depends on.
 
         Parameters
         ----------
         plan
-            The `plan_key` of all that the units share.
+            `plan_key` of everything that the units share.
         """
         depends = f"{plan} {self.title} {self.checkpoints} {self.table} {self.severities}"
         digest = hashlib.sha256(depends.encode()).hexdigest()
@@ -78,15 +78,15 @@ class Plan:
     Attributes
     ----------
     checkpoints
-        In the order of the tables.
+        The checkpoints, in the order of the tables.
     dataset
-        Images in their own order.
+        The images, in their own order.
     suites
-        Names of suites of corruptions on the fly; the data set's stored one comes after them.
+        Names of suites of corruptions on the fly; the data set's files come after them.
     severities
         Severities of every corruption, each in [1, 5].
     seed
-        Of the corruptions' random streams.
+        Seed of the corruptions' random streams.
     probes
         Whether the activation layers are watched.
     """
@@ -124,7 +124,7 @@ class Plan:
 
     @cached_property
     def blocks(self) -> tuple[range, ...]:
-        """The checkpoints, by their places, that share a unit's images: alike in number, in their order."""
+        """Places of the checkpoints that share a unit's images: in order, about equally many each."""
         size = sum(checkpoint.size for checkpoint in self.checkpoints)
         total = len(self.checkpoints)
         count = min(total, max(-(-total // BLOCK), -(-size // BLOCK_BYTES)))

@@ -1,4 +1,4 @@
-"""In which precision networks compute, as asked for, and in which memory format, as is fastest."""
+"""The precision in which networks compute, as requested, and the fastest memory format."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import torch
 from robustbench_act.errors import InputError, unknown_name
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-"""By the name that run.json has."""
+"""By their names in run.json."""
 
 _LARGE = 64  # pixels of a side, above which channels last is faster
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -17,22 +17,22 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_precision(name: str, device: torch.device) -> None:
-    """Raise an InputError where there is no such precision, or the device has not got it.
+    """Raise an InputError if a precision is unknown or the device does not have it.
 
     >>> check_precision("bf16", torch.device("cpu"))
     """
     if name not in PRECISIONS:
         raise unknown_name("precision", name, PRECISIONS)
     if name == "tf32" and device.type != "cuda":
-        raise InputError(f"Precision tf32 is one of CUDA devices, the run is on {device.type}.")
+        raise InputError(f"Precision tf32 needs a CUDA device; this run is on {device.type}.")
 
 
 def memory_format(size: Sequence[int], precision: str, device: torch.device) -> str:
     """Return the name of the format in which networks of this image size (C, H, W) compute.
 
     Channels last for large images: on two CPU cores at 224 pixels without probes ResNet-18 was 1.20 times as
-    fast, VGG-11 1.29, MobileNetV3 1.13; with them 1.18, 1.03 and 0.96. On CUDA it is
-    what half precisions want (PyTorch's "Channels Last Memory Format"). Last digits differ.
+    fast, VGG-11 1.29, MobileNetV3 1.13; with them 1.18, 1.03 and 0.96. On CUDA
+    half precisions want it (PyTorch's "Channels Last Memory Format"). Last digits differ.
 
     >>> memory_format((3, 224, 224), "fp32", torch.device("cpu"))
     'channels_last'
@@ -47,16 +47,16 @@ def memory_format(size: Sequence[int], precision: str, device: torch.device) -> 
 def computing(name: str, device: torch.device) -> Iterator[None]:
     """Let networks compute in a precision; settings of PyTorch are as before afterwards.
 
-    fp32 is that: PyTorch by itself lets cuDNN's convolutions round their inputs to TF32 (10 bits). bf16 and
+    fp32 means fp32: PyTorch's default lets cuDNN round inputs of convolutions to TF32 (10 bits). bf16 and
     fp16 are autocast's, which keeps weights and sums in fp32. On CUDA devices cuDNN is held to deterministic
     algorithms.
 
     Parameters
     ----------
     name
-        Of PRECISIONS.
+        One of PRECISIONS.
     device
-        Where.
+        Where the networks run.
     """
     backends: Any = torch.backends
     before = (

@@ -35,16 +35,16 @@ def probe_layers(
     cell
         How the network's input is shifted.
     inject
-        Shift the input of every activation layer in turn instead, as "gaussian:0.1": a layer's row then tells
-        its own answer, without the layers before it, and later layers see none of it.
+        Shift the input of every activation layer in turn instead, as "gaussian:0.1": a layer's row then shows
+        its own response, without the layers before it, and later layers see none of it.
     gradients
-        Measure gradient_variance too: of the cross-entropy of each clean image with respect to the inputs of
-        the layers.
+        Also measure gradient_variance: of the cross-entropy of each clean image with respect to the inputs
+        of the layers.
     training
         Take the gradients in training mode (batch statistics, dropout under a fixed seed); the network and
         its buffers are as before afterwards.
     seed
-        Of the shift.
+        Seed of the shift.
     batch_size
         Images, clean and shifted together, that go through the network at once.
     on_images
@@ -53,7 +53,7 @@ def probe_layers(
     Raises
     ------
     InputError
-        Where the checkpoint cannot run, or has no activation layer.
+        The checkpoint cannot run, or has no activation layer.
     """
     if checkpoint.problem:
         raise InputError(f"{checkpoint.path}: {checkpoint.problem}")

@@ -19,7 +19,7 @@ class Blocks:
         self._held: list[Tensor] = []
 
     def add(self, values: Tensor) -> list[Tensor]:
-        """Return the blocks that are complete with these values, but for the last one."""
+        """Return the blocks that these values complete, except the last one."""
         self._held.append(values)
         if sum(part.shape[-1] for part in self._held) <= BLOCK:
             return []
@@ -29,5 +29,5 @@ class Blocks:
 
     @property
     def rest(self) -> Tensor:
-        """What was in no block yet: one value at least, 1024 at most."""
+        """The values that are in no block yet: one at least, 1024 at most."""
         return torch.cat(self._held, -1)

@@ -33,26 +33,26 @@ class Call:
 
 
 class Watcher(Protocol):
-    """What is told of every call, in the order of the calls."""
+    """An observer of every call, in the order of the calls."""
 
     def before(self, call: Call, x: Tensor) -> Tensor | None:
-        """Take the input, which the call may overwrite; what is returned, if anything, replaces it."""
+        """Take the input, which the call may overwrite; a returned tensor replaces it."""
 
     def after(self, call: Call, output: Tensor) -> None:
         """Take the output."""
 
 
 class FollowedCalls:
-    """Context manager in which a watcher is told of every activation call in the passes of a network.
+    """Context manager in which a watcher observes every activation call in the passes of a network.
 
     Layers are the modules that `activation_layers` lists and the functions of the same names (F.relu, x.silu,
     torch.tanh, ...) that the forward passes of other modules call; what an activation calls inside is part of
-    it. The hooks are gone when the block ends, also by an exception.
+    it. The hooks are gone when the block ends, also after an exception.
 
     Raises
     ------
     InputError
-        Inside, where an activation takes or returns something else than one tensor.
+        Inside the block: an activation takes or returns anything but one tensor.
     """
 
     def __init__(self, model: nn.Module, watcher: Watcher) -> None:
@@ -97,7 +97,7 @@ class FollowedCalls:
         self._handles.append(module.register_forward_hook(leave, always_call=True))  # after an exception too
 
     def _start_pass(self) -> None:
-        """Count anew where this is the outermost call: of the network, or of a part of it alone."""
+        """Restart the count if this is the outermost call: of the network, or of a part on its own."""
         if not self._within:
             self._counts.clear()
             self._inside = None
@@ -144,7 +144,7 @@ class FollowedCalls:
     def _tell_before(self, call: Call, inputs: Iterable[Any]) -> Tensor | None:
         (x,) = [*inputs][:1] or [None]
         _check_tensor(call, x, "take")
-        with torch._C.DisableTorchFunction():  # the mode need not see what the watcher does
+        with torch._C.DisableTorchFunction():  # hides the watcher's work from the mode
             return self._watcher.before(call, x)
 
     def _tell_after(self, call: Call, output: Any) -> None:
@@ -167,7 +167,7 @@ class _FunctionMode(TorchFunctionMode):
 
 
 def _may_call_functions(module: nn.Module) -> bool:
-    """Tell whether a module may call activation functions: not so the leaves of torch.nn."""
+    """Tell whether a module may call activation functions; the leaves of torch.nn do not."""
     return not type(module).__module__.startswith("torch.nn.") or any(True for _ in module.children())
 
 

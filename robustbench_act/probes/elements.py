@@ -2,10 +2,10 @@
 
 For element i of a layer with input y and output a over M samples (LayerAct, arXiv 2306.04940, section 3):
 
-    activation mean     mu_i = (1 / M) sum_m a_{m,i}       "zero-like" where |mu_i| is small
+    activation mean     mu_i = (1 / M) sum_m a_{m,i}       "zero-like" if |mu_i| is small
     input mean          (1 / M) sum_m y_{m,i}
-    saturated           element i of sample m is where |d a_{m,i} / d y_{m,i}| < 0.1
-    dead                element i is where it is saturated on every sample
+    saturated           element i of sample m is, if |d a_{m,i} / d y_{m,i}| < 0.1
+    dead                element i is, if it is saturated on every sample
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ SATURATED_SLOPE = 0.1
 NEAR_ZERO = 0.1
 """|mu_i| below this counts as near zero."""
 
-_GROUP = 16  # samples summed in float32
+_STRETCH = 16  # samples summed in float32
 
 
 class ElementStatistics:
@@ -54,7 +54,7 @@ class ElementStatistics:
         activation_mean, _abs_mean : mean over elements of mu_i and of |mu_i|
         activation_near_zero : share of the elements with |mu_i| < 0.1
         activation_q05, ... : quantiles of mu_i over the elements
-        activation_input_... : likewise of the input means
+        activation_input_... : the same of the input means
         saturated : share of (sample, element) pairs
         dead : share of the elements
         """
@@ -75,8 +75,8 @@ class ElementStatistics:
 class _Sum:
     """The sum over samples, (versions, D), in an order that does not depend on the batches.
 
-    Groups of 16 consecutive samples are added up in float32 (or the values' own wider dtype), the groups in
-    float64; the samples of a group that is not complete are kept.
+    Stretches of 16 consecutive samples are added up in float32 (or the values' own wider dtype), their sums
+    in float64; the samples of an incomplete stretch are kept.
     """
 
     def __init__(self, like: Tensor) -> None:
@@ -86,16 +86,16 @@ class _Sum:
 
     def add(self, values: Tensor) -> None:
         """Add values (versions, n, D)."""
-        missing = (_GROUP - self._rest.shape[1]) % _GROUP
+        missing = (_STRETCH - self._rest.shape[1]) % _STRETCH
         if missing:
             self._rest = torch.cat([self._rest, values[:, :missing]], 1)
             values = values[:, missing:]
-            if self._rest.shape[1] < _GROUP:
+            if self._rest.shape[1] < _STRETCH:
                 return
             self._total += _add_up(self._rest)
-        whole = values.shape[1] // _GROUP * _GROUP
-        for group in torch.split(values[:, :whole], _GROUP, 1) if whole else ():
-            self._total += _add_up(group)
+        whole = values.shape[1] // _STRETCH * _STRETCH
+        for stretch in torch.split(values[:, :whole], _STRETCH, 1) if whole else ():
+            self._total += _add_up(stretch)
         self._rest = values[:, whole:].clone()  # an activation may work in place
 
     def value(self) -> Tensor:
@@ -103,5 +103,5 @@ class _Sum:
         return self._total + _add_up(self._rest)
 
 
-def _add_up(group: Tensor) -> Tensor:
-    return group.sum(1, dtype=torch.promote_types(group.dtype, torch.float32))
+def _add_up(stretch: Tensor) -> Tensor:
+    return stretch.sum(1, dtype=torch.promote_types(stretch.dtype, torch.float32))

@@ -17,7 +17,7 @@ def gradient_variance(model: nn.Module, batches: Iterable[Batch], *, training: b
     """Return version (0), layer and gradient_variance: of d loss / d y over samples and elements.
 
     The loss is the cross-entropy (nats) of each sample, y the input of the layer. In training mode samples of
-    a batch see each other; buffers, modes and the random state are put back.
+    a batch see each other; buffers, modes and the random state are restored.
     """
     probe = Probe(model, metrics=["gradients"])
     with _training_mode(model) if training else nullcontext(), probe, torch.enable_grad():

@@ -1,4 +1,4 @@
-"""A shift of the input of one activation layer, which leaves out what the layers before it do."""
+"""A shift of the input of one activation layer, without the effect of the layers before it."""
 
 import math
 from dataclasses import dataclass, fields
@@ -15,22 +15,22 @@ _PREFIX = "shift_"
 
 @dataclass(frozen=True)
 class Injection:
-    """A shift of the input of the activation layer `layer`, as the LayerAct paper's analysis has it.
+    """A shift of the input of the activation layer `layer`, as in the LayerAct paper's analysis.
 
     Parameters
     ----------
     layer
-        As `Probe` names it.
+        Its name in `Probe`.
     shift
-        What is done, at what scale: "gaussian:0.1", the name of an input shift without `shift_` and its
-        parameter in units of the layer's input.
+        Name and scale, as "gaussian:0.1": an input shift without `shift_`, and its parameter in units of the
+        layer's input.
     seed
-        Of the random stream, in which the n-th sample of a probe is image n.
+        Seed of the random stream; the n-th sample of a probe counts as image n.
 
     Raises
     ------
     InputError
-        On an unknown shift or a scale that is not a finite number.
+        The shift is unknown, or the scale is not a finite number.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Injection:
     def apply(self, stacked: Tensor, *, start: int) -> Tensor:
         """Return a batch (versions, n, ...) with every version but the clean one shifted alike.
 
-        `start` is how many samples came before.
+        `start` is the number of samples before it.
         """
         kind, scale = self._parsed()
         (field,) = fields(kind)

@@ -31,10 +31,10 @@ class SampleStatistics:
     ----------
     moments : list of Moments
         For each of QUANTITIES, float64 (versions,). Samples for which a quantity is not defined (0 / 0,
-        x / 0) are left out of its count; those with NaN or infinite values are not, so that mean and m2 are
+        x / 0) are left out of its count; those with NaN or infinite values are not, and make mean and m2
         NaN.
     histograms : list of Tensor
-        For each of HISTOGRAMS, int64 (versions, BINS) of fluctuation / D; see `distributions.EDGES`.
+        For each of HISTOGRAMS, int64 (versions, BINS) of fluctuation / D; see `mergeable_stats.EDGES`.
     nonfinite : Tensor
         int64 (versions,): samples with a NaN or an infinite value in the layer's input or output.
     """
@@ -46,7 +46,7 @@ class SampleStatistics:
         self._reduced = self._reduce(torch.zeros(4, versions, 0, dtype=torch.float64, device=device))
 
     def add(self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> None:
-        """Add what `movement` gives for a batch's inputs and outputs."""
+        """Add the `movement` of a batch's inputs and of its outputs."""
         norms = [norm.expand_as(moved) for moved, norm in (before, after)]
         for block in self._blocks.add(torch.stack([before[0], after[0], *norms])):
             self._reduced = self._reduced.merged(self._reduce(block))
@@ -91,7 +91,7 @@ class SampleStatistics:
 
 
 class _Reduced(NamedTuple):
-    """What is known of some samples, see `SampleStatistics`."""
+    """The results of some samples, see `SampleStatistics`."""
 
     moments: list[Moments]
     histograms: list[Tensor]
@@ -106,7 +106,7 @@ class _Reduced(NamedTuple):
 
 
 def _moments_of_ratio(over: Tensor, under: Tensor) -> Moments:
-    """Return the moments along the last axis of over / under, where under is not 0."""
+    """Return the moments along the last axis of over / under, without those whose `under` is 0."""
     defined = (under != 0).to(over.dtype)  # NaN is not 0
     values = torch.where(under != 0, over / under, 0)
     count = defined.sum(-1)
@@ -116,14 +116,14 @@ def _moments_of_ratio(over: Tensor, under: Tensor) -> Moments:
 
 @kernel
 def movement(stacked: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what moves between the versions of a batch (versions, n, ...), the first one clean.
+    """Return how far each sample of a batch (versions, n, ...) is from its clean version, the first.
 
     `corruptions.use_compile` makes it one pass over the values.
 
     Returns
     -------
     moved : Tensor
-        float64 (versions, n): sum_i |x^_i - x_i| of each sample; 0 for the clean version, NaN where that is
+        float64 (versions, n): sum_i |x^_i - x_i| of each sample; 0 for the clean version, NaN if that is
         not finite.
     norm : Tensor
         float64 (1, n): sum_i |x_i| of the clean version.

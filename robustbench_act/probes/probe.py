@@ -34,7 +34,7 @@ class Layer:
     samples : SampleStatistics
     element : ElementStatistics
     signal : SignalStatistics
-        What the probe's metrics ask for; the others are empty.
+        Those that the probe's metrics need are filled, the others empty.
     """
 
     def __init__(self, name: str) -> None:
@@ -52,12 +52,12 @@ class Probe:
     While it is open, every forward pass takes a batch [clean; shifted 1; ...; shifted k] along the first
     dimension: `versions` = k + 1 blocks of equally many samples in equal order. Everything is reduced inside
     the hooks, so memory does not grow with the number of samples; inputs are read before an in-place
-    activation overwrites them. The hooks are gone when the block ends, also by an exception.
+    activation overwrites them. The hooks are gone when the block ends, also after an exception.
 
     Parameters
     ----------
     model
-        The network: any `nn.Module`. In evaluation mode where there is more than one version, since samples
+        The network: any `nn.Module`. In evaluation mode if there is more than one version, since samples
         must not see each other.
     metrics
         Of "fluctuation" (`SampleStatistics`: how much a sample's layer moves), "means" and "slopes"
@@ -73,8 +73,8 @@ class Probe:
     Raises
     ------
     InputError
-        On an unknown metric; in training mode with several versions; inside the block where a batch cannot be
-        split into the versions; from `to_frame` where no activation layer was called.
+        A metric is unknown, or the network is in training mode with several versions; inside the block: a
+        batch cannot be split into the versions; in `to_frame`: no activation layer was called.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Probe:
         Raises
         ------
         InputError
-            Where there is none, or not the one whose input was to be shifted.
+            There is none, or the one whose input was to be shifted is missing.
         """
         if not self._layers:
             raise InputError(
@@ -221,7 +221,7 @@ class Probe:
         Raises
         ------
         InputError
-            Where no activation layer was called.
+            No activation layer was called.
         """
         frames = [self._layer_frame(index, layer) for index, layer in enumerate(self.layers)]
         table = pd.concat(frames, ignore_index=True)
@@ -245,7 +245,7 @@ class Probe:
         return frame
 
     def clean_columns(self, layer: Layer) -> dict[str, float]:
-        """Return what is measured of a layer on clean data alone: "signal" and "gradients"."""
+        """Return the columns that are measured on clean data only: "signal" and "gradients"."""
         columns: dict[str, Tensor] = {}
         if "signal" in self.metrics:
             columns |= layer.signal.columns()

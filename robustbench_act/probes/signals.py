@@ -6,9 +6,9 @@ For an activation f with input x, over all elements of all samples:
     rho'        E[f'(x)^2]
     lambda      sqrt((rho + rho') / (2 rho rho'))
 
-"plain" is f, "normalized" is lambda (f - E[f(x)]): of a `NormalizedActivation` f is the function inside and
-the normalised one the module as it is (with its running averages); of any other activation f is all of it,
-and the normalised one is what ANAct would make of it with the statistics of these very data. For LayerAct f'
+"plain" is f, "normalized" is lambda (f - E[f(x)]). In a `NormalizedActivation`, f is the function inside and
+the normalised one is the module as it is (with its running averages). For any other activation, f is all of
+it, and the normalised one is what ANAct would make of it with the statistics of these data. For LayerAct f'
 is the diagonal of the Jacobian. Variances are of the population (divisor: the number of values).
 """
 

@@ -1,1 +1,1 @@
-"""What a unit of work counts, and how counts of chunks become one. Loads without torch."""
+"""The quantities that a unit of work counts, and how those of chunks merge. Loads without torch."""

@@ -1,4 +1,4 @@
-"""Whether confidences tell how often a network is right."""
+"""Calibration error: whether confidences tell how often a network is right."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +25,7 @@ def calibration_error(
         Number of bins.
     equal_mass
         Bins of equally many images by rank, as even as they divide (Nguyen & O'Connor 2015); images with the
-        same confidence keep their order, so that ties across a border go by it. Otherwise of equal width:
+        same confidence keep their order, which decides ties across a border. Otherwise of equal width:
         (0, 1/bins], (1/bins, 2/bins], ...
 
     Returns
@@ -36,7 +36,7 @@ def calibration_error(
     Raises
     ------
     InputError
-        Where the two do not fit.
+        The two differ in length.
 
     Examples
     --------

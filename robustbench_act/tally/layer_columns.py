@@ -1,4 +1,4 @@
-"""Names of what is measured inside a layer, as tables have them. Definitions: `robustbench_act.probes`.
+"""The columns of a layer's quantities. Definitions: `robustbench_act.probes`.
 
 Loads without torch.
 """
@@ -13,10 +13,10 @@ QUANTITIES = (
     "output_relative",
     "amplification",
 )
-"""Of every sample: tables have mean and variance over samples."""
+"""Measured for every sample: tables have their mean and variance over samples."""
 
 HISTOGRAMS = ("input_fluctuation", "output_fluctuation")
-"""Of these tables have quantiles over samples too."""
+"""Tables also have quantiles of these over samples."""
 
 
 def mean_columns(side: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Distributions in small: moments and histograms that can be merged. Works on NumPy arrays and on tensors.
+"""Moments and histograms, which can be merged. Works on NumPy arrays and on tensors.
 
 Loads without torch.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Shares for which tables have a quantile."""
+"""The quantiles in tables."""
 
 BINS_PER_DECADE = 32
 LOWEST_DECADE, HIGHEST_DECADE = -8, 6
@@ -19,8 +19,8 @@ EDGES: NDArray[np.float64] = 10.0 ** (
 )
 """Edges of the histograms: 32 bins per decade from 1e-8 to 1e6, so a bin is 7.5 % wide.
 
-Bin 0 holds what lies at or below the first edge (0 among it), bin b what lies in (EDGES[b - 1], EDGES[b]],
-the last one all above and what is not a number.
+Bin 0 holds the values at or below the first edge (0 included), bin b those in (EDGES[b - 1], EDGES[b]], the
+last bin those above and NaN.
 """
 
 BINS = len(EDGES) + 1
@@ -38,7 +38,7 @@ class Moments(NamedTuple):
     m2: Any
 
     def merged(self, other: "Moments") -> "Moments":
-        """Return those of both together (Chan, Golub & LeVeque 1983); a count of 0 is nothing."""
+        """Return those of both together (Chan, Golub & LeVeque 1983); a count of 0 changes nothing."""
         count = self.count + other.count
         share = other.count / (count + (count == 0))
         delta = other.mean - self.mean
@@ -47,7 +47,7 @@ class Moments(NamedTuple):
 
 
 def quantiles(counts: NDArray[Any], shares: tuple[float, ...] = QUANTILES) -> NDArray[np.float64]:
-    """Return quantiles of histograms (..., BINS) as (..., shares): right but for one bin.
+    """Return quantiles of histograms (..., BINS) as (..., shares), exact up to one bin.
 
     Within a bin the logarithm is interpolated; in the lowest bin a quantile is 0, in the highest infinite, of
     an empty histogram NaN.
@@ -70,7 +70,7 @@ def quantiles(counts: NDArray[Any], shares: tuple[float, ...] = QUANTILES) -> ND
 
 
 def moment_columns(name: str, moments: Moments) -> dict[str, NDArray[np.float64]]:
-    """Return `<name>_mean` and `<name>_var` (divisor n - 1) of arrays; NaN where there are too few values."""
+    """Return `<name>_mean` and `<name>_var` (divisor n - 1) of arrays; NaN if there are too few values."""
     count = np.asarray(moments.count, dtype=np.float64)
     mean = np.where(count > 0, moments.mean, np.nan)
     variance = np.divide(moments.m2, count - 1, out=np.full_like(count, np.nan), where=count > 1)

@@ -52,7 +52,7 @@ def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Merge the layer rows of one corruption's chunks, in the order given, one chunk at a time in memory.
 
     Returns a row for each LAYER_KEYS with n and nonfinite (samples), mean and variance (divisor n - 1) over
-    samples of each of QUANTITIES, quantiles of HISTOGRAMS, and PROBE_SAMPLE_COLUMNS; no rows where no part
+    samples of each of QUANTITIES, quantiles of HISTOGRAMS, and PROBE_SAMPLE_COLUMNS; no rows if no part
     has any.
     """
     total: _Layers | None = None
@@ -66,8 +66,8 @@ def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Add up the histograms of layer rows of any chunks and corruptions.
 
-    Returns a row for each LAYER_KEYS with a column for each of HISTOGRAMS: int64 arrays (BINS,), the samples
-    of which fluctuation / elements lies in each bin of `robustbench_act.tally.mergeable_stats.EDGES`.
+    Returns a row for each LAYER_KEYS with a column for each of HISTOGRAMS: int64 arrays (BINS,), the number
+    of samples whose fluctuation / elements lies in each bin of `robustbench_act.tally.mergeable_stats.EDGES`.
     """
     total: dict[tuple[Any, ...], NDArray[np.int64]] = {}
     for part in parts:
@@ -79,7 +79,7 @@ def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 class _Layers:
-    """The layer rows of some chunks: their keys, what can be merged, and what the first chunk alone has."""
+    """The layer rows of some chunks: their keys, the mergeable columns, and those of the first chunk only."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
         self.rows = rows.drop(columns=HISTOGRAM_BYTES)

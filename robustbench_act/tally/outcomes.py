@@ -46,7 +46,7 @@ def outcomes(cells: pd.DataFrame) -> NDArray[np.bool_]:
     Raises
     ------
     InputError
-        Where a row failed or has no outcomes, or rows have unlike numbers of images.
+        A row failed or has no outcomes, or the rows differ in their number of images.
     """
     if "outcomes" not in cells:
         raise InputError("Expected cells with outcomes of single images; evaluate again to have them.")

@@ -2,7 +2,7 @@
 
 An executor is a function of a job and its tasks. It takes tasks as it has room for them, yields results in
 any order, and neither reads nor writes the run directory: so numbers are the same whoever does the work, and
-what was not yielded was not done.
+a unit whose result was not yielded was not done.
 """
 
 from robustbench_act.evaluation.executors.here import run_here

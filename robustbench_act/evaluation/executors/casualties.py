@@ -1,4 +1,4 @@
-"""Units whose workers died: done again, then network by network, so that one takes no other with it."""
+"""Units whose workers died: done again, then network by network, so that one takes no others with it."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -21,16 +21,16 @@ class _Split:
 
 @dataclass
 class Casualties:
-    """What is to be done again.
+    """The units to be done again.
 
     Attributes
     ----------
     job
-        Of the units.
+        The job of the units.
     attempts
         How often a unit may kill its worker.
     reason
-        What to say of what is given up.
+        Error of the cells that are given up.
     again
         Units to be given to workers before all others.
     """
@@ -43,7 +43,7 @@ class Casualties:
     _splits: dict[str, _Split] = field(default_factory=dict)  # by the key of each of its networks' units
 
     def died(self, task: Task) -> Result | None:
-        """Take a unit whose worker died; return a result where that was the last that was missing of one."""
+        """Take a unit whose worker died; return a result if this settles the last piece of one."""
         self._deaths[task.key] += 1
         if self._deaths[task.key] < self.attempts:
             self.again.append(task)
@@ -54,7 +54,7 @@ class Casualties:
         return self.lived(failed_result(self.job, task, self.reason))
 
     def lived(self, result: Result) -> Result | None:
-        """Take a result; return it, or that of the whole unit where it was the last of a split one."""
+        """Take a result; return it, or that of the whole unit if it is the last piece of a split one."""
         split = self._splits.pop(result.key, None)
         if split is None:
             return result
@@ -81,10 +81,10 @@ def _joined(task: Task, results: list[Result]) -> Result:
     """Return the result of a unit that was done network by network."""
     parts = [unpack_bytes(one.part) for one in results]
     cells, layers = (
-        pd.concat([part[kind] for part in parts if len(part[kind])], ignore_index=True)
-        if any(len(part[kind]) for part in parts)
+        pd.concat(frames, ignore_index=True)
+        if (frames := [one for one in table if len(one)])
         else pd.DataFrame()
-        for kind in (0, 1)
+        for table in zip(*parts, strict=True)
     )
     return Result(
         task.key,

@@ -10,7 +10,7 @@ from robustbench_act.evaluation.worker import Worker
 def run_here(
     job: Job, tasks: Iterator[Task], *, on_images: Progress = lambda count: None
 ) -> Iterator[Result]:
-    """Yield the results in the order of the tasks; `on_images` is told of images network by network."""
+    """Yield the results in the order of the tasks; `on_images` is called network by network."""
     worker = Worker(job)
     for task in _one_ahead(tasks):
         yield worker.run(task, on_images)

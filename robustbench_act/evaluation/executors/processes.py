@@ -20,7 +20,7 @@ from robustbench_act.evaluation.worker import Worker
 ATTEMPTS = 3
 """How often a unit is given to a process that dies of it before it is given up."""
 
-_worker: Worker | str | None = None  # of this process, where it is one of the pool; or why there is none
+_worker: Worker | str | None = None  # of this process, if it belongs to the pool; or why it has none
 
 
 def run_in_processes(
@@ -37,14 +37,14 @@ def run_in_processes(
     job, tasks
         See `executors`.
     processes
-        How many.
+        Number of processes.
     threads
-        Of PyTorch, in each.
+        Threads of PyTorch in each process.
 
     Raises
     ------
     InputError
-        Where a network cannot be sent to another process, or processes cannot be started.
+        A network cannot be sent to a worker process, or processes cannot be started.
     """
     pool = _Pool(job, tasks, processes, threads)
     try:
@@ -56,7 +56,7 @@ def run_in_processes(
 
 
 class _Pool:
-    """The processes, and what each is at."""
+    """The processes and their current units."""
 
     def __init__(self, job: Job, tasks: Iterator[Task], processes: int, threads: int) -> None:
         self._tasks = tasks
@@ -71,7 +71,7 @@ class _Pool:
             try:
                 problem = answer.result()
             except BrokenProcessPool:
-                problem = "it ended at once; a script must keep what it does under if __name__ == '__main__'"
+                problem = "it ended at once; a script must keep its code under if __name__ == '__main__'"
             if problem is not None:
                 raise InputError(f"A process cannot be started ({problem}).")
         for seat in self._seats:
@@ -87,7 +87,7 @@ class _Pool:
             result = self._casualties.died(task) if result is None else self._casualties.lived(result)
             try:
                 self._give(seat)  # before the result is written: nobody waits for the disk
-            except Exception as error:  # of the next one: this one is done
+            except Exception as error:  # the next unit's: this one is done
                 failure = error
             if result is not None:
                 yield result
@@ -95,7 +95,7 @@ class _Pool:
             raise failure
 
     def close(self) -> None:
-        """End the processes; what they are at is lost, and no matter."""
+        """End the processes; their current units are lost, which does not matter."""
         for seat in self._seats:
             seat.close()
 
@@ -126,7 +126,7 @@ class _Seat:
         with _deaf():
             try:
                 return self._pool.submit(_work, data)
-            except BrokenProcessPool:  # it died of the last unit, or of nothing
+            except BrokenProcessPool:  # it died in the last unit, or between units
                 self._pool.shutdown(wait=True)
                 self._pool = self._new()
                 return self._pool.submit(_work, data)
@@ -151,7 +151,7 @@ def _deaf() -> Iterator[None]:
 
 
 def _result(future: "Future[Result]") -> Result | None:
-    """Return what has come out of a unit, None where its process died."""
+    """Return the result of a unit, or None if its process died."""
     try:
         return future.result()
     except BrokenProcessPool:
@@ -161,10 +161,10 @@ def _result(future: "Future[Result]") -> Result | None:
 def _pickled(job: Job) -> bytes:
     try:
         return pickle.dumps(job)
-    except Exception as error:  # whatever an object of the user's raises
+    except Exception as error:  # a user's object may raise anything
         raise InputError(
-            f"A network cannot be sent to another process ({first_line(error)}); give checkpoint files, or "
-            "one process."
+            f"A network cannot be sent to a worker process ({first_line(error)}); give checkpoint files, or "
+            "use one process."
         ) from error
 
 
@@ -178,7 +178,7 @@ def _start(job: bytes, threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one
-    except Exception as error:  # whatever an object of the user's raises
+    except Exception as error:  # a user's object may raise anything
         _worker = f"{type(error).__name__}: {first_line(error)}"
 
 
@@ -195,4 +195,4 @@ def _problem() -> str | None:
 
 def _work(task: bytes) -> Result:
     assert isinstance(_worker, Worker)
-    return _worker.run(pickle.loads(task))  # noqa: S301 - likewise
+    return _worker.run(pickle.loads(task))  # noqa: S301 - from the process that started this one

@@ -20,13 +20,13 @@ from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.evaluation.worker import Worker
 
 RETRIES = 3
-"""How often a unit is begun again after its worker died, or the system failed it."""
+"""How often a unit starts again after its worker died or the system failed it."""
 
 _QUEUED = 2  # units given to Ray for each that can run: the next one is there when one ends
-_ANSWERS = 10  # seconds until a cluster does, or is not there
-_STORE = 2**29  # bytes of a local cluster's store, beside the weights
+_ANSWERS = 10  # seconds within which a cluster must answer
+_STORE = 2**29  # bytes of a local cluster's store, in addition to the weights
 
-_workers: dict[str, Worker] = {}  # of this process, where it is one of Ray's: that of the job at hand
+_workers: dict[str, Worker] = {}  # in Ray's processes: the current job's
 
 
 def run_on_ray(
@@ -47,17 +47,18 @@ def run_on_ray(
     job, tasks
         See `executors`.
     address
-        Of a cluster, "auto" for the one that this machine belongs to; a local one is started where left out.
+        Address of a cluster, "auto" for the one that this machine belongs to. Without an address a local
+        cluster is started.
     processes
-        Units at a time, at most; as many as the cluster has room for where left out.
+        Most units at a time; by default as many as the cluster has room for.
     threads
-        CPU cores of a unit; on CUDA devices it has one GPU as well.
+        CPU cores for each unit, which also has a GPU on CUDA devices.
 
     Raises
     ------
     InputError
-        Where Ray is not installed, the cluster is not there or has no room for a single unit, or a network
-        cannot be sent to it.
+        Ray is not installed, the cluster is missing or has no room for a single unit, or a network cannot be
+        sent to it.
     """
     ray = _import_ray()
     ours = address is None and not ray.is_initialized()
@@ -75,7 +76,7 @@ def run_on_ray(
 
 
 class _Cluster:
-    """The tasks that Ray has, each with its unit and where the images of that are."""
+    """The tasks in Ray, each with its unit and the reference to its images."""
 
     def __init__(self, ray: Any, job: Job, *, threads: int, most: int | None) -> None:
         self._ray, self._threads, self._most = ray, threads, most
@@ -93,7 +94,7 @@ class _Cluster:
         self.busy[reference] = task, chunk
 
     def is_full(self) -> bool:
-        """Tell whether Ray has as much as it may: one unit waits for each that runs."""
+        """Tell whether Ray has enough units: one waits for each that runs."""
         room = _QUEUED * _room(self._ray, self._threads, self._gpus)
         return len(self.busy) >= (room if self._most is None else min(room, self._most))
 
@@ -114,7 +115,7 @@ class _Cluster:
             yield result
 
     def stop(self) -> None:
-        """Take back what was not finished."""
+        """Cancel the unfinished units."""
         for reference in self.busy:
             self._ray.cancel(reference, force=True)
 
@@ -129,7 +130,7 @@ def _placed(ray: Any, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
 
 
 def _portable(ray: Any, job: Job) -> Job:
-    """Return the job with networks that come out of Ray's store, on machines that have no files of them."""
+    """Return the job with networks from Ray's store, for machines that lack their files."""
     checkpoints = tuple(one if one.problem is not None else _stored(ray, one) for one in job.checkpoints)
     return replace(job, checkpoints=checkpoints)
 
@@ -137,11 +138,11 @@ def _portable(ray: Any, job: Job) -> Job:
 def _stored(ray: Any, checkpoint: Checkpoint) -> Checkpoint:
     try:
         network = checkpoint.model
-    except Exception:  # the worker says what is wrong with it
+    except Exception:  # the worker reports what is wrong
         return checkpoint
     try:
         return replace(checkpoint, load=partial(_fetched, [ray.put(network)]))
-    except Exception as error:  # whatever an object of the user's raises
+    except Exception as error:  # a user's object may raise anything
         raise InputError(f"{checkpoint.path}: cannot be sent to Ray ({first_line(error)}).") from error
 
 
@@ -176,7 +177,7 @@ def _room(ray: Any, threads: int, gpus: int) -> int:
 
 @contextmanager
 def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> Iterator[None]:
-    """Be connected to a cluster; one that was there before is left as it was."""
+    """Connect to a cluster; an existing connection is left as it is."""
     if ray.is_initialized():
         yield
         return
@@ -199,7 +200,7 @@ def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> I
 
 
 def _knock(address: str | None) -> None:
-    """Raise an OSError where nobody answers at HOST:PORT: Ray itself would ask for many minutes."""
+    """Raise an OSError if nobody answers at HOST:PORT: Ray itself would keep asking for many minutes."""
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.rpartition("//")[2], int(port)), timeout=_ANSWERS).close()

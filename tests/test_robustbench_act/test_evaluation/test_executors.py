@@ -166,7 +166,7 @@ def test_processes_that_cannot_start_are_said(checkpoints: Path, tmp_path: Path)
     """
     script.write_text(textwrap.dedent(text))
     for command, reason in (
-        (["script.py"], "a script must keep what it does under if __name__ == '__main__'"),
+        (["script.py"], "a script must keep its code under if __name__ == '__main__'"),
         (["-c", script.read_text()], "AttributeError: Can't get attribute 'Own'"),
     ):
         done = subprocess.run(
@@ -245,7 +245,7 @@ def test_a_network_that_cannot_travel_is_said(checkpoints: Path, tmp_path: Path)
         pass
 
     checkpoint = replace(load_checkpoint(checkpoints / "relu_1.safetensors"), load=Local)
-    with pytest.raises(InputError, match="cannot be sent to another process"):
+    with pytest.raises(InputError, match="cannot be sent to a worker process"):
         evaluate([checkpoint], dataset=many_images(8), processes=2, out=tmp_path / "run", **GRID)
 
 
@@ -275,7 +275,7 @@ def test_processes_where_nobody_says_how_many(
         ({"threads": 0}, "at least 1 of threads, got 0"),
         ({"ray_address": "auto"}, "goes with --executor ray"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
-        ({"precision": "tf32"}, "tf32 is one of CUDA devices"),
+        ({"precision": "tf32"}, "tf32 needs a CUDA device"),
     ],
 )
 def test_wrong_ways_to_compute(change: dict[str, Any], message: str) -> None:

@@ -95,6 +95,6 @@ def test_compiled_networks_give_the_same(checkpoints: Path, tmp_path: Path) -> N
 
 
 def test_compiled_networks_take_no_probes(checkpoints: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Compiled networks take no probes"):
+    with pytest.raises(InputError, match="--compile cannot be combined with probes"):
         evaluate([checkpoints], dataset=many_images(20), compiled=True, out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
