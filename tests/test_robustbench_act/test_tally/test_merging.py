@@ -22,7 +22,7 @@ def chunks(sizes: tuple[int, ...], *, labelled: bool = True) -> list[pd.DataFram
     generator = torch.Generator().manual_seed(3)
     logits = 2 * torch.randn(1, sum(sizes), 10, generator=generator)
     labels = torch.randint(10, (sum(sizes),), generator=generator)
-    parts = zip(logits.split(sizes, 1), labels.split(sizes), strict=True)
+    parts = zip(torch.split(logits, [*sizes], 1), torch.split(labels, [*sizes]), strict=True)
     counted = [Answers(own, known if labelled else None) for own, known in parts]
     return [pd.DataFrame(whole_cells(count_cells(answers), KEY, ["d1635"])) for answers in counted]
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from robustbench_act.errors import InputError
-from robustbench_act.records import outcomes, pack_outcomes
+from robustbench_act.tally.outcomes import outcomes, pack_outcomes
 
 
 def test_outcomes_say_where_there_are_none() -> None:
