@@ -128,12 +128,18 @@ def test_clean_accuracy_is_that_of_training(checkpoints: Path, tmp_path: Path) -
     assert clean.min() > 0.8
 
 
-@pytest.mark.parametrize("batch_size", [16, 64, 100, 256])
+def rows_of(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return table[table["checkpoint"].isin(names)].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("batch_size", [16, 256])
 def test_batch_size_changes_no_pixel_and_no_row(
     batch_size: int, run: Run, checkpoints: Path, tmp_path: Path
 ) -> None:
+    """Of 60 images in three versions, 5 at a time or all at once; by default 42 and the rest."""
+    names = ("la_silu_2", "relu_1")
     again = evaluate(
-        [checkpoints],
+        [checkpoints / f"{name}.safetensors" for name in names],
         dataset="digits",
         severities=[1, 4],
         limit=60,
@@ -141,15 +147,8 @@ def test_batch_size_changes_no_pixel_and_no_row(
         device="cpu",
         out=tmp_path / "run",
     )
-    pd.testing.assert_frame_equal(again.cells, run.cells, check_exact=True)
-    pd.testing.assert_frame_equal(again.layers, run.layers, check_exact=True)
-
-
-def test_twice_the_same_to_the_bit(run: Run, checkpoints: Path, tmp_path: Path) -> None:
-    evaluate([checkpoints], dataset="digits", severities=[1, 4], limit=60, device="cpu", out=tmp_path / "run")
-    for kind in ("cells", "layers"):
-        file = f"{kind}/part-0000.parquet"
-        assert (tmp_path / "run" / file).read_bytes() == (run.path / file).read_bytes()
+    pd.testing.assert_frame_equal(again.cells, rows_of(run.cells, *names), check_exact=True)
+    pd.testing.assert_frame_equal(again.layers, rows_of(run.layers, *names), check_exact=True)
 
 
 def test_pixels_are_those_of_the_whole_set(run: Run, checkpoints: Path, tmp_path: Path) -> None:
@@ -262,7 +261,7 @@ def broken_copy(source: Path, target: Path, value: float) -> None:
 def test_weights_that_are_not_finite_fail_by_name(run: Run, checkpoints: Path, tmp_path: Path) -> None:
     broken_copy(checkpoints / "relu_1.safetensors", tmp_path / "bad.safetensors", float("nan"))
     again = evaluate(
-        [tmp_path / "bad.safetensors", checkpoints],
+        [tmp_path / "bad.safetensors", checkpoints / "la_silu_1.safetensors"],
         dataset="digits",
         severities=[1, 4],
         limit=60,
@@ -277,7 +276,8 @@ def test_weights_that_are_not_finite_fail_by_name(run: Run, checkpoints: Path, t
     assert json.loads((tmp_path / "r" / "run.json").read_text())["checkpoints"][0]["status"] == "failed"
     others = again.cells.query("checkpoint != 'bad'").reset_index(drop=True)
     assert others["error"].isna().all()
-    pd.testing.assert_frame_equal(others.drop(columns="error"), run.cells.drop(columns="error"))
+    expected = rows_of(run.cells, "la_silu_1")
+    pd.testing.assert_frame_equal(others.drop(columns="error"), expected.drop(columns="error"))
 
 
 def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) -> None:
