@@ -1,8 +1,7 @@
 """Records in, tables, figures and pages out: the reports of a robustness run.
 
-A report is made from run directories alone (``run.json``, ``cells/``, ``layers/``, ``images.parquet``,
-``samples/``): nothing here knows the networks or the engine, and importing this package loads neither torch
-nor matplotlib.
+A report is made from a `robustbench_act.Run` alone, which is what a run directory holds: nothing here knows
+the networks or the engine, and importing this package loads neither torch nor matplotlib.
 """
 
 import lazy_loader

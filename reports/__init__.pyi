@@ -7,4 +7,3 @@ from .report import (
     render_html as render_html,
     write_html as write_html,
 )
-from .run import RunData as RunData, load as load

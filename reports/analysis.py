@@ -1,6 +1,6 @@
 """A run with the tables and tests that several sections share, each computed once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from reports import tables
 from reports.grid import Grid, make_grid
 from reports.multi_run import tables as run_tables
+from reports.multi_run.join import Joined
 from reports.names import label, plain_name
 from reports.paired_tests import significance
-from reports.run import RunData
 from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
 from robustbench_act.activations.facts import NATIVE
+from robustbench_act.run import Run
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_PROBED = "Not measured (--no-probes)."
@@ -34,17 +35,26 @@ class Analysis:
     Parameters
     ----------
     run
-        As `reports.load` returns it.
+        One, or several that are joined.
+
+    Attributes
+    ----------
+    members
+        Of several runs each by its name; of one none.
+    unlike
+        The settings in which several runs differ, run by run.
     """
 
-    def __init__(self, run: RunData) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
+        self.members: Mapping[str, Run] = run.members if isinstance(run, Joined) else {}
+        self.unlike = run.unlike if isinstance(run, Joined) else {}
         self.measure = "accuracy" if run.labelled else "agreement"
 
     @cached_property
     def failed(self) -> pd.DataFrame:
         """See `tables.failures`."""
-        return tables.failures(self.run.cells, self.run.info["checkpoints"])
+        return tables.failures(self.run.cells, self.run.info.checkpoints)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -153,7 +163,7 @@ class Analysis:
     @cached_property
     def unpaired(self) -> pd.DataFrame:
         """See `multi_run.tables.unpaired`; no rows for a single run."""
-        return run_tables.unpaired(self.scores, self.run.runs)
+        return run_tables.unpaired(self.scores, self.run.run_of if isinstance(self.run, Joined) else {})
 
     @cached_property
     def class_changes(self) -> pd.DataFrame:

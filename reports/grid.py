@@ -68,7 +68,7 @@ def mean_of(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
 
 
 def make_grid(cells: pd.DataFrame) -> Grid:
-    """Return the grid of `RunData.cells`; checkpoints and corruptions in the order of the run."""
+    """Return the grid of `Run.cells`; checkpoints and corruptions in the order of the run."""
     whole = succeeded(cells)
     bad = corrupted(whole)
     keys = ["checkpoint", "architecture", "activation", "training_seed"]

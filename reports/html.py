@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -46,9 +46,11 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
     )
     environment.filters.update(percent=percent, number=number, breakable=_breakable, label=label)
     environment.filters.update(label_and_run=label_and_run, evenly=_evenly, upper_first=upper_first)
+    infos = [run.info for run in analysis.members.values()] or [analysis.run.info]
     return environment.get_template(template).render(
         info=analysis.run.info,
-        created=_created(analysis.run.info),
+        created=", ".join(dict.fromkeys(info.created[:10] for info in infos if info.created)),
+        version=infos[0].version if len({info.version for info in infos}) == 1 else "",
         architectures=analysis.architectures,
         legend=analysis.legend,
         measure=analysis.measure,
@@ -77,13 +79,6 @@ def _evenly(things: Sequence[object], most: int | None) -> list[tuple[int, int]]
     total = len(things)
     parts = 1 if most is None else max(1, -(-total // most))
     return [(total * place // parts, total * (place + 1) // parts) for place in range(parts)]
-
-
-def _created(info: Mapping[str, Any]) -> str:
-    """Return the day of the run, or the days of several."""
-    found = info.get("created") or ""
-    days = [str(value)[:10] for value in (found.values() if isinstance(found, dict) else [found]) if value]
-    return ", ".join(dict.fromkeys(days))
 
 
 def _breakable(name: object) -> Markup:

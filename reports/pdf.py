@@ -37,7 +37,7 @@ def pdf_document(analysis: Analysis, sections: list[Section], *, engine: str = "
     pages = _targets(layout(page, fonts), [place for _, place in contents])
     printed = {place: number + 1 for place, number in pages.items()}
     final = layout(_page(analysis, sections, contents, printed), fonts)
-    return _finished(final, contents, pages, analysis.run.info)
+    return _finished(final, contents, pages, analysis.run.info.dataset.name)
 
 
 def _contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
@@ -77,9 +77,7 @@ def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _finished(
-    pdf: bytes, contents: Sequence[tuple[str, str]], pages: Mapping[str, int], info: Mapping[str, Any]
-) -> bytes:
+def _finished(pdf: bytes, contents: Sequence[tuple[str, str]], pages: Mapping[str, int], name: str) -> bytes:
     """Add outline, language and metadata; the same input gives the same bytes."""
     from pypdf import PdfWriter  # noqa: PLC0415
     from pypdf.generic import NameObject, TextStringObject  # noqa: PLC0415
@@ -90,7 +88,7 @@ def _finished(
     for title, place in contents:
         writer.add_outline_item(title=title, page_number=pages[place])
     writer.root_object[NameObject("/Lang")] = TextStringObject("en")
-    title = f"Robustness report: {info['dataset']['name']}"
+    title = f"Robustness report: {name}"
     writer.metadata = {"/Title": title, "/Creator": "actrobust", "/Producer": "actrobust"}
     with io.BytesIO() as file:
         writer.write(file)

@@ -15,9 +15,9 @@ from reports.html import html_page
 from reports.layout import Section
 from reports.multi_run.join import join
 from reports.pdf import pdf_document
-from reports.run import RunData, load
 from reports.sections import SECTIONS
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.run import Run, load_run
 
 FORMATS = ("html", "pdf")
 
@@ -28,7 +28,7 @@ class Report:
     Parameters
     ----------
     run
-        As `reports.load` or `reports.join` returns it.
+        One, or several as `reports.join` returns them.
     on_part
         Called with the name of each part before it is made.
 
@@ -38,10 +38,10 @@ class Report:
         Name of its files: "report", or "report-old-new" for several runs.
     """
 
-    def __init__(self, run: RunData, on_part: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, run: Run, on_part: Callable[[str], None] = lambda _: None) -> None:
         self._on_part = on_part
         self.analysis = Analysis(run)
-        runs = [re.sub(r"\W+", "-", name) for name in run.info.get("runs", ())]
+        runs = [re.sub(r"\W+", "-", name) for name in self.analysis.members]
         self.name = "-".join(["report", *runs])[:80]
 
     @cached_property
@@ -154,14 +154,14 @@ def make_report(*runs: str | Path, on_part: Callable[[str], None] = lambda _: No
 
     Raises
     ------
-    ReportError
-        If one cannot be read (see `reports.load`), or they are not comparable (see `reports.join`).
+    InputError
+        If one cannot be read (see `robustbench_act.load_run`), or they are not alike (see `reports.join`).
     """
     on_part("reading")
-    return Report(join([(Path(run), load(run)) for run in runs]), on_part)
+    return Report(join([load_run(run) for run in runs]), on_part)
 
 
-def render_html(run: RunData) -> str:
+def render_html(run: Run) -> str:
     """Return the report of a run as one HTML page."""
     return Report(run).html()
 
@@ -171,8 +171,8 @@ def write_html(run: str | Path) -> Path:
 
     Raises
     ------
-    ReportError
-        If the run cannot be read (see `reports.load`), or the page cannot be written.
+    InputError
+        If the run cannot be read (see `robustbench_act.load_run`), or the page cannot be written.
     """
     (path,) = make_report(run).write(run)
     return path

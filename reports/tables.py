@@ -5,13 +5,13 @@ listed by `failures`. Accuracies are shares (0..1), higher is better. A *cohort*
 checkpoints of one activation in one architecture, which differ in their training seed.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from robustbench_act.metrics import checkpoint_scores, corrupted, ordered_groups, succeeded
+from robustbench_act.records import CheckpointInfo
 from robustbench_act.statistics import moments_interval
 
 _COHORT = ["architecture", "activation"]
@@ -25,14 +25,14 @@ def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted(found, key=lambda pair: groups.index(pair[0]))
 
 
-def failures(cells: pd.DataFrame, checkpoints: Sequence[Mapping[str, Any]] = ()) -> pd.DataFrame:
+def failures(cells: pd.DataFrame, checkpoints: Sequence[CheckpointInfo] = ()) -> pd.DataFrame:
     """Return the failed checkpoints, with their keys, ``failed_cells`` and ``error``.
 
     Parameters
     ----------
     cells : DataFrame
         Result rows; only those with an error are used.
-    checkpoints : sequence of mappings
+    checkpoints : sequence of CheckpointInfo
         ``run.json``'s list: a checkpoint that failed before it had any row is taken from there
         (``failed_cells`` is 0 for it).
     """
@@ -44,8 +44,9 @@ def failures(cells: pd.DataFrame, checkpoints: Sequence[Mapping[str, Any]] = ())
         rows.append([*own.iloc[0][columns[:4]], len(own), reasons])
     listed = {row[0] for row in rows}
     for entry in checkpoints:
-        if entry.get("status") == "failed" and entry["name"] not in listed:
-            rows.append([entry["name"], *(entry.get(key) for key in columns[1:4]), 0, entry.get("error")])
+        if entry.status == "failed" and entry.name not in listed:
+            who = [entry.name, entry.architecture or None, entry.activation or None, entry.training_seed]
+            rows.append([*who, 0, entry.error])
     return pd.DataFrame(rows, columns=columns)
 
 

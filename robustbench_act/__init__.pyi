@@ -12,9 +12,9 @@ from .checkpoints import (
 from .datasets import Dataset as Dataset, list_datasets as list_datasets, load_dataset as load_dataset
 from .errors import InputError as InputError
 from .evaluation import evaluate as evaluate
+from .metrics import layer_correlations as layer_correlations
 from .models import build_model as build_model, list_architectures as list_architectures
-from .records import Run as Run, load_run as load_run
-from .statistics import layer_correlations as layer_correlations
+from .run import Run as Run, load_run as load_run
 from .version import __version__ as __version__
 
 __all__: list[str]

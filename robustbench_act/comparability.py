@@ -1,97 +1,160 @@
-"""Are the numbers of two runs about the same thing? What differs, in words."""
+"""Are the numbers of two runs about the same thing? One verdict, with what differs in words."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
-from robustbench_act.metrics.cells import CELL
+from robustbench_act.records import CELL, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 
-Places = tuple[str, str]
-_PLACES: Places = ("the first", "the second")
 _PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std")
 
 
-def image_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the images of two runs, a phrase each: "60 against 100 images".
+class Measured(Protocol):
+    """What has been measured: a run, or the baseline that was made of one."""
 
-    Parameters
+    @property
+    def info(self) -> RunInfo:
+        """What was run."""
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """Rows as those of `RunData.cells`."""
+
+
+@dataclass(frozen=True)
+class Comparability:
+    """What differs between two runs, a phrase each: "seed 0 against 1".
+
+    Weights, devices and versions may differ: they are what is compared.
+
+    Attributes
     ----------
-    a, b
-        `Run.info`.
+    images
+        Other images cannot be paired: such runs are never compared.
+    sources
+        Of the corruptions: seed, severities and suites.
+    cells
+        Corrupted cells that only one of the two has.
+    networks
+        Architecture and preprocessing of the checkpoints that are paired.
+    unpaired
+        Checkpoints that only one of the two has.
     """
-    first, second = a["dataset"], b["dataset"]
-    if first["images"] != second["images"]:
-        return [f"{first['images']} against {second['images']} images"]
-    if first["digest"] != second["digest"]:
-        return [f"other images, data set {first['name']!r} against {second['name']!r}"]
-    return []
+
+    images: tuple[str, ...]
+    sources: tuple[str, ...]
+    cells: tuple[str, ...]
+    networks: tuple[str, ...]
+    unpaired: tuple[str, ...]
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """What keeps two runs on the same images from being compared, unless they are forced together."""
+        return self.sources + self.cells + self.networks
+
+    def refusal(self, who: str, *, forced: bool = False, whole: bool = False) -> str:
+        """Return why the two must not be compared, as an error has it; "" if they may.
+
+        Parameters
+        ----------
+        who
+            The two, as in "a and b".
+        forced
+            Only other images are a reason.
+        whole
+            Unpaired checkpoints are a reason too.
+        """
+        if self.images:
+            return f"{who}: only the same images can be compared: {self.images[0]}."
+        unlike = () if forced else self.unlike + (self.unpaired if whole else ())
+        return f"{who} are not alike: {'; '.join(unlike)}." if unlike else ""
 
 
-def source_differences(a: Mapping[str, Any], b: Mapping[str, Any], *, places: Places = _PLACES) -> list[str]:
-    """Return what differs between the corruptions of two runs, a phrase each: "seed 0 against 1".
+def compare_sources(
+    a: Measured,
+    b: Measured,
+    *,
+    pairs: Iterable[tuple[str, str]] | None = None,
+    places: tuple[str, str] = ("the first", "the second"),
+) -> Comparability:
+    """Return whether the numbers of two runs are about the same thing.
 
     Parameters
     ----------
     a, b
-        `Run.info`. Weights, devices and versions may differ: they are what is compared.
+        The two.
+    pairs
+        Names of the checkpoints that are compared with each other; those of the same name if left out.
     places
         What the two are called.
     """
+    ours, theirs = ({entry.name: entry for entry in one.info.checkpoints} for one in (a, b))
+    paired = [(name, name) for name in ours if name in theirs] if pairs is None else list(pairs)
+    firsts, seconds = ({pair[place] for pair in paired} for place in (0, 1))
+    unpaired = [
+        [name for name in ours if name not in firsts],
+        [name for name in theirs if name not in seconds],
+    ]
+    networks = [phrase for one, other in paired for phrase in _networks(ours[one], theirs[other])]
+    return Comparability(
+        images=tuple(_images(a.info.dataset, b.info.dataset)),
+        sources=tuple(_sources(a.info, b.info, places)),
+        cells=tuple(_one_sided("cell", _cells(a.cells), _cells(b.cells), places)),
+        networks=tuple(networks),
+        unpaired=tuple(_one_sided("checkpoint", unpaired[0], unpaired[1], places)),
+    )
+
+
+def _images(first: DatasetInfo, second: DatasetInfo) -> list[str]:
+    if first.images != second.images:
+        return [f"{first.images} against {second.images} images"]
+    if first.digest != second.digest:
+        return [f"other images, data set {first.name!r} against {second.name!r}"]
+    return []
+
+
+def _sources(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:
     found = []
-    if a["seed"] != b["seed"]:
-        found.append(f"seed {a['seed']} against {b['seed']}")
-    if a["severities"] != b["severities"]:
-        found.append(f"severities {_numbers(a['severities'])} against {_numbers(b['severities'])}")
-    return found + _suite_differences(a["suites"], b["suites"], places)
+    if a.seed != b.seed:
+        found.append(f"seed {a.seed} against {b.seed}")
+    if a.severities != b.severities:
+        found.append(f"severities {_numbers(a.severities)} against {_numbers(b.severities)}")
+    return found + _suites(a.suites, b.suites, places)
 
 
-def checkpoint_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two checkpoints' networks and preprocessing, weights and training aside.
-
-    Parameters
-    ----------
-    a, b
-        Entries of `Run.info["checkpoints"]`.
-    """
-    pairs = [(key, _plain(a[key]), _plain(b[key])) for key in _PREPROCESSING]
-    return [f"{a['name']}: {key} {one!r} against {other!r}" for key, one, other in pairs if one != other]
-
-
-def cell_differences(a: pd.DataFrame, b: pd.DataFrame, *, places: Places = _PLACES) -> list[str]:
-    """Return which corrupted cells only one of two runs has."""
-    return one_sided("cell", _cells(a), _cells(b), places=places)
+def _suites(a: Iterable[SuiteInfo], b: Iterable[SuiteInfo], places: tuple[str, str]) -> list[str]:
+    ours, theirs = ({suite.name: suite for suite in suites} for suites in (a, b))
+    found = _one_sided("suite", list(ours), list(theirs), places)
+    for name in [name for name in ours if name in theirs]:
+        one, other = ours[name], theirs[name]
+        if one.table != other.table:
+            found.append(f"suite {name!r} with constants {one.table} against {other.table}")
+        elif one.hash != other.hash:
+            hashes = f"hash {one.hash[:8]} against {other.hash[:8]}"
+            found.append(f"suite {name!r} of another content ({hashes})")
+    return found
 
 
-def one_sided(what: str, a: Iterable[str], b: Iterable[str], *, places: Places = _PLACES) -> list[str]:
+def _networks(a: CheckpointInfo, b: CheckpointInfo) -> list[str]:
+    pairs = [(key, getattr(a, key), getattr(b, key)) for key in _PREPROCESSING]
+    return [f"{a.name}: {key} {_shown(x)} against {_shown(y)}" for key, x, y in pairs if x != y]
+
+
+def _one_sided(what: str, a: Sequence[str], b: Sequence[str], places: tuple[str, str]) -> list[str]:
     """Return which names only one of two collections has, a phrase for each side.
 
-    >>> one_sided("checkpoint", ["relu", "elu"], ["relu"])
+    >>> _one_sided("checkpoint", ["relu", "elu"], ["relu"], ("the first", "the second"))
     ["checkpoint 'elu' only in the first"]
     """
-    first, second = list(a), list(b)
     found = []
-    for own, other, place in ((first, second, places[0]), (second, first, places[1])):
+    for own, other, place in ((a, b, places[0]), (b, a, places[1])):
         alone = [name for name in own if name not in set(other)]
         if alone:
             shown = ", ".join(repr(name) for name in alone[:3])
             more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
             found.append(f"{what}{'s' if len(alone) > 1 else ''} {shown}{more} only in {place}")
-    return found
-
-
-def _suite_differences(
-    a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]], places: Places
-) -> list[str]:
-    ours, theirs = ({suite["name"]: suite for suite in suites} for suites in (a, b))
-    found = one_sided("suite", ours, theirs, places=places)
-    for name in [name for name in ours if name in theirs]:
-        one, other = ours[name], theirs[name]
-        if one["table"] != other["table"]:
-            found.append(f"suite {name!r} with constants {one['table']} against {other['table']}")
-        elif one["hash"] != other["hash"]:
-            hashes = f"hash {one['hash'][:8]} against {other['hash'][:8]}"
-            found.append(f"suite {name!r} of another content ({hashes})")
     return found
 
 
@@ -104,6 +167,5 @@ def _numbers(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _plain(value: Any) -> Any:
-    """Return a list for a tuple, as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value
+def _shown(value: object) -> str:
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)

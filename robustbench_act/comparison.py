@@ -7,16 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from robustbench_act.comparability import (
-    cell_differences,
-    checkpoint_differences,
-    image_differences,
-    one_sided,
-    source_differences,
-)
+from robustbench_act.comparability import compare_sources
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import checkpoint_scores, corrupted, image_accuracy, succeeded
-from robustbench_act.records import Run, outcomes
+from robustbench_act.metrics import checkpoint_scores, image_accuracy
+from robustbench_act.records import RunData, corrupted, outcomes, succeeded
 from robustbench_act.statistics import Comparison, compare_images, compare_outcomes, compare_seeds, holm
 
 LEVEL = 0.05
@@ -41,7 +35,7 @@ class RunComparison:
         severity, a, b, then McNemar's test, as above, Holm over all rows; ranked: the surest first, of equals
         the largest.
     notes
-        What was left out, and what differs where unlike runs were forced together.
+        What was left out, and what differs if unlike runs were forced together.
     """
 
     checkpoints: pd.DataFrame
@@ -60,10 +54,10 @@ class RunComparison:
         return f"{notes}{tables}<h4>cells beyond noise</h4>{self.moved().to_html()}"
 
 
-def compare_runs(a: Run, b: Run, *, force: bool = False) -> RunComparison:
+def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunComparison:
     """Compare two runs on the same images and corruptions.
 
-    Checkpoints are paired by name, or, where each run has a single one, with each other.
+    Checkpoints are paired by name, or with each other if each run has a single one.
 
     Parameters
     ----------
@@ -75,22 +69,17 @@ def compare_runs(a: Run, b: Run, *, force: bool = False) -> RunComparison:
     Raises
     ------
     InputError
-        Where the runs differ in their corruptions, severities, seed or preprocessing (the difference is
-        named), or no checkpoint is in both. Other images cannot be paired: they are never compared.
+        The runs differ in their corruptions, severities, seed or preprocessing (the difference is named), or
+        no checkpoint is in both. Other images cannot be paired: they are never compared.
     """
-    images = image_differences(a.info, b.info)
-    if images:
-        raise InputError(f"{a.path} and {b.path}: only the same images can be compared: {images[0]}.")
     pairs = _pairs(a, b)
-    entries = [{entry["name"]: entry for entry in run.info["checkpoints"]} for run in (a, b)]
-    unlike = source_differences(a.info, b.info) + cell_differences(a.cells, b.cells)
-    for one, other in pairs:
-        unlike += checkpoint_differences(entries[0][one], entries[1][other])
-    if unlike and not force:
-        raise InputError(f"{a.path} and {b.path} are not alike: {'; '.join(unlike)}. --force compares them.")
-    notes = [f"unlike runs: {difference}" for difference in unlike]
-    if all(one == other for one, other in pairs):
-        notes += [f"not compared: {phrase}" for phrase in one_sided("checkpoint", *entries)]
+    verdict = compare_sources(a, b, pairs=pairs)
+    if refusal := verdict.refusal(f"{a.path} and {b.path}", forced=force):
+        raise InputError(refusal if verdict.images else f"{refusal} --force compares them.")
+    if not pairs:
+        raise InputError(f"{a.path} and {b.path}: no checkpoint has the same name in both.")
+    notes = [f"unlike runs: {difference}" for difference in verdict.unlike]
+    notes += [f"not compared: {phrase}" for phrase in verdict.unpaired]
     good = [succeeded(run.cells) for run in (a, b)]
     whole = [set(cells["checkpoint"]) for cells in good]
     kept = [(one, other) for one, other in pairs if one in whole[0] and other in whole[1]]
@@ -131,14 +120,11 @@ class _Pair:
             yield {**self.names, **facts, "a": x.mean(), "b": y.mean(), **_columns(compare_outcomes(y, x))}
 
 
-def _pairs(a: Run, b: Run) -> list[tuple[str, str]]:
-    ours, theirs = ([entry["name"] for entry in run.info["checkpoints"]] for run in (a, b))
+def _pairs(a: RunData, b: RunData) -> list[tuple[str, str]]:
+    ours, theirs = ([entry.name for entry in run.info.checkpoints] for run in (a, b))
     if len(ours) == len(theirs) == 1:
         return [(ours[0], theirs[0])]
-    pairs = [(name, name) for name in ours if name in theirs]
-    if not pairs:
-        raise InputError(f"{a.path} and {b.path}: no checkpoint has the same name in both.")
-    return pairs
+    return [(name, name) for name in ours if name in theirs]
 
 
 def _by_activation(

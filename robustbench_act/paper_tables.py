@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustbench_act.metrics import corrupted, succeeded
-from robustbench_act.records import Run
+from robustbench_act.records import RunData, corrupted, succeeded
 from robustbench_act.statistics import compare_seeds
 
 GROUPS = ("noise", "blur", "digital", "weather", "extra")
@@ -19,7 +18,7 @@ _TABLE = [*_KEYS, "source", "statistic", "seeds", *COLUMNS, "note"]
 _PUBLISHED_WIDTH = "16"
 
 
-def layeract_table(run: Run) -> pd.DataFrame:
+def layeract_table(run: RunData) -> pd.DataFrame:
     """Return a run as in the paper: mean, standard deviation and significance over training seeds.
 
     Parameters
@@ -41,7 +40,7 @@ def layeract_table(run: Run) -> pd.DataFrame:
     return pd.concat([ours, _published(ours)], ignore_index=True)
 
 
-def _scores(run: Run) -> pd.DataFrame:
+def _scores(run: RunData) -> pd.DataFrame:
     """Return accuracy in % in COLUMNS, by (dataset, architecture, activation, training seed)."""
     keys = [*_KEYS, "training_seed"]
     whole = succeeded(run.cells)

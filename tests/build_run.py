@@ -1,19 +1,21 @@
-"""A small run directory with known numbers, made without the engine."""
+"""Runs with known numbers, in memory or as a directory, made without the engine."""
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
-from robustbench_act.records import pack_outcomes
+from robustbench_act.records import RunInfo, pack_outcomes
+from robustbench_act.run import Run
 
 CORRUPTIONS = (("gaussian_noise", "noise"), ("impulse_noise", "noise"), ("fog", "weather"))
 SEVERITIES = (1.0, 5.0)
@@ -37,25 +39,37 @@ SHARES = {key: [count / N for count in counts] for key, counts in CORRECT.items(
 
 @dataclass
 class Builder:
-    """The rows of a run; change them, then `write`."""
+    """The rows of a run; change them, then `write` it, or take it as a `run`.
 
-    correct: Mapping[tuple[str, int], Sequence[int]] = field(default_factory=lambda: dict(CORRECT))
+    `correct` has for each checkpoint either how many of N images are right in each cell, the clean one first,
+    or which: bool (cells, images). A checkpoint is an (activation, training seed), or a name for one of
+    `activation`.
+    """
+
+    correct: Mapping[Any, Any] = field(default_factory=lambda: dict(CORRECT))
     architecture: str = "net"
+    activation: str = "relu"
     info: dict[str, Any] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     probes: bool = True
     corruptions: Sequence[tuple[str, str]] = CORRUPTIONS
     layer_names: Sequence[tuple[str, int]] = LAYERS
-    severities: ClassVar[tuple[float, ...]] = SEVERITIES
+    severities: Sequence[float] = SEVERITIES
 
-    def keys(self, activation: str, seed: int) -> dict[str, Any]:
-        return {
-            "checkpoint": f"{activation}-{seed}",
-            "architecture": self.architecture,
-            "activation": activation,
-            "training_seed": seed,
-            "dataset": "toy",
-        }
+    def checkpoints(self) -> Iterator[tuple[dict[str, Any], NDArray[np.bool_]]]:
+        """Yield who each checkpoint is, and which images it has right in each cell."""
+        for place, (key, own) in enumerate(self.correct.items(), start=1):
+            activation, seed = key if isinstance(key, tuple) else (self.activation, place)
+            name = f"{activation}-{seed}" if isinstance(key, tuple) else key
+            facts = {"checkpoint": name, "architecture": self.architecture, "activation": activation}
+            right = np.asarray(own)
+            outcomes = right if right.dtype == bool else right[:, None] > ORDER
+            yield {**facts, "training_seed": seed, "dataset": "toy"}, outcomes
+
+    @property
+    def images(self) -> pd.DataFrame:
+        count = max(right.shape[1] for _, right in self.checkpoints())
+        return pd.DataFrame({"id": range(count), "label": pd.array(np.resize(LABELS, count), dtype="Int64")})
 
     def grid(self) -> list[dict[str, Any]]:
         cell = {"suite": "core", "table": "32"}
@@ -68,36 +82,15 @@ class Builder:
 
     def cells(self) -> pd.DataFrame:
         rows = []
-        for (activation, seed), counts in self.correct.items():
-            keys = self.keys(activation, seed)
+        for keys, outcomes in self.checkpoints():
             error = self.failed.get(keys["checkpoint"])
-            for cell, correct in zip(self.grid(), counts, strict=True):
-                good: dict[str, Any] = {
-                    "n": N,
-                    "correct": correct,
-                    "accuracy": correct / N,
-                    "loss": 1.5,
-                    "agreement": 0.5,
-                }
-                good |= {"top5": 0.9, "brier": 0.4, "ece": 0.1, "ece_mass": 0.1, "flips": 0.2}
-                right = correct > ORDER
-                shown = [label if right[place] else 3 - label for place, label in enumerate(LABELS[:4])]
-                good |= {"outcomes": pack_outcomes(right[None])[0], "predicted": " ".join(map(str, shown))}
-                bad: dict[str, Any] = {
-                    "n": 0,
-                    "correct": 0,
-                    "accuracy": None,
-                    "loss": None,
-                    "agreement": None,
-                }
-                bad |= {"outcomes": b"", "predicted": ""}
-                rows.append({**keys, **cell, **(bad if error else good), "error": error})
+            for cell, right in zip(self.grid(), outcomes, strict=True):
+                rows.append({**keys, **cell, **(_FAILED if error else _measured(right)), "error": error})
         return pd.DataFrame(rows)
 
     def layers(self) -> pd.DataFrame:
         rows = []
-        for place, (activation, seed) in enumerate(self.correct):
-            keys = self.keys(activation, seed)
+        for place, (keys, _) in enumerate(self.checkpoints()):
             if not self.probes or keys["checkpoint"] in self.failed:
                 continue
             for cell, (index, (layer, elements)) in product(self.grid(), enumerate(self.layer_names)):
@@ -115,13 +108,15 @@ class Builder:
 
     def run_json(self) -> dict[str, Any]:
         checkpoints = []
-        for activation, seed in self.correct:
-            keys = self.keys(activation, seed)
-            error = self.failed.get(keys["checkpoint"])
-            facts = {"name": keys["checkpoint"], "digest": f"d1635{activation}{seed}", "recipe": {"lr": 0.1}}
-            status = {"status": "failed" if error else "ok", "error": error}
-            checkpoints.append({**keys, **facts, **status})
-        suite = {"name": "core", "hash": "5ea1ed", "table": "32", "corruptions": ["gaussian_noise", "fog"]}
+        for keys, _ in self.checkpoints():
+            name, error = keys["checkpoint"], self.failed.get(keys["checkpoint"])
+            facts = {"name": name, "digest": f"d1635{name.replace('-', '')}", "recipe": {"lr": 0.1}}
+            view = {"classes": len(CLASSES), "input_size": [1, 8, 8], "mean": [0.5], "std": [0.5]}
+            checkpoints.append(
+                {**keys, **facts, **view, "status": "failed" if error else "ok", "error": error}
+            )
+        suite = {"name": "core", "hash": "5ea1ed00", "table": "32", "corruptions": ["gaussian_noise", "fog"]}
+        images = {"name": "toy", "images": len(self.images), "digest": "0ddba11", "classes": list(CLASSES)}
         return {
             "schema_version": 1,
             "product": "actrobust",
@@ -129,15 +124,21 @@ class Builder:
             "created": "2025-01-02T03:04:05+00:00",
             "command": "actrobust evaluate --suite 'core' --severity 1,5",
             "seed": 42,
-            "dataset": {"name": "toy", "images": N, "digest": "0ddba11", "classes": list(CLASSES)},
+            "dataset": images,
             "suites": [suite],
-            "severities": [1, 5],
+            "severities": list(self.severities),
             "checkpoints": checkpoints,
             "probe": {"images": 256} if self.probes else None,
+            "device": "cpu",
             "libraries": {"torch": "2.9.0"},
             "unheard_of": {"deep": [1, {"er": None}]},
             **self.info,
         }
+
+    def run(self, path: str = "simulated") -> Run:
+        """Return the run without a directory."""
+        info = RunInfo.from_json(self.run_json(), where=path)
+        return Run(Path(path), info, self.cells(), self.layers(), self.images)
 
     def write(self, folder: Path) -> Path:
         for name in ("cells", "layers", "samples"):
@@ -147,14 +148,60 @@ class Builder:
         half = len(cells) // 2  # two parts: a run may be written in several
         cells[:half].to_parquet(folder / "cells" / "part-0.parquet")
         cells[half:].to_parquet(folder / "cells" / "part-1.parquet")
-        images = pd.DataFrame({"id": range(N), "label": pd.array(LABELS, dtype="Int64")})
-        images.to_parquet(folder / "images.parquet")
+        self.images.to_parquet(folder / "images.parquet")
         layers = self.layers()
         if not layers.empty:
             layers.to_parquet(folder / "layers" / "part-0.parquet")
         for name in ("gaussian_noise", "clean"):
             (folder / "samples" / f"{name}.png").write_bytes(png(12, 8))
         return folder
+
+
+_RATES = {"loss": 1.5, "agreement": 0.5, "top5": 0.9, "brier": 0.4, "ece": 0.1, "ece_mass": 0.1, "flips": 0.2}
+_FAILED: Mapping[str, Any] = {
+    **{"n": 0, "correct": 0, "accuracy": None, "outcomes": b"", "predicted": ""},
+    **dict.fromkeys(_RATES),
+}
+
+
+def _measured(right: NDArray[np.bool_]) -> dict[str, Any]:
+    shown = [label if own else 3 - label for label, own in zip(LABELS[:4], right[:4], strict=False)]
+    return {
+        "n": len(right),
+        "correct": int(right.sum()),
+        "accuracy": float(right.mean()),
+        **_RATES,
+        "outcomes": pack_outcomes(right[None])[0],
+        "predicted": " ".join(map(str, shown)),
+    }
+
+
+def simulated_run(
+    right: Mapping[str, NDArray[np.bool_]],
+    *,
+    corruptions: Sequence[tuple[str, str]] = (("shot_noise", "noise"), ("fog", "weather")),
+    severities: Sequence[float] = (1.0, 3.0),
+    activation: str = "relu",
+    path: str = "simulated",
+) -> Run:
+    """Return a run of checkpoints with these outcomes, bool (1 + cells, images), the clean cell first."""
+    builder = Builder(right, activation=activation, corruptions=corruptions, severities=severities)
+    builder.probes = False
+    return builder.run(path)
+
+
+def with_error(run: Run, checkpoint: str, error: str) -> Run:
+    """Return the run with one cell of a checkpoint failed."""
+    cells = run.cells.copy()
+    row = cells.index[cells["checkpoint"] == checkpoint][-1]
+    for name, value in {"error": error, "accuracy": np.nan, "outcomes": b"", "n": 0, "correct": 0}.items():
+        cells.loc[row, name] = value  # type: ignore[call-overload]
+    return replace(run, cells=cells)
+
+
+def with_info(run: Run, **changes: Any) -> Run:
+    """Return the run with other values in its info."""
+    return replace(run, info=replace(run.info, **changes))
 
 
 def png(width: int, height: int) -> bytes:

@@ -141,5 +141,5 @@ def test_data_sets_keys_and_prefixes_are_those_of_the_code() -> None:
 
 def test_the_baseline_of_the_embedded_default_is_whole() -> None:
     baseline = read_baseline(ROOT / ".ci" / "embedded-default.parquet")
-    assert len(baseline.info["checkpoints"]) == 39
-    assert baseline.info["dataset"]["name"] == "mnist-1k"
+    assert len(baseline.info.checkpoints) == 39
+    assert baseline.info.dataset.name == "mnist-1k"

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 
 from corruptions import corrupt
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 from tests.pages import block
 
 

@@ -70,7 +70,7 @@ def _moved(analysis: Analysis, runs: Any, own: Any) -> str:
 
 
 def _name(analysis: Analysis, place: Any) -> str:
-    names = analysis.run.info["dataset"].get("classes") or []
+    names = analysis.run.info.dataset.classes
     return str(names[place]) if 0 <= place < len(names) else str(place)
 
 

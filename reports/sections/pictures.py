@@ -38,13 +38,13 @@ def pictures(analysis: Analysis) -> Section:
         for _, name in order
         if _raw(name) in run.samples
     ]
-    classes = [str(name) for name in run.info["dataset"].get("classes") or []]
+    classes = [str(name) for name in run.info.dataset.classes]
     lengthy = len(classes) <= LISTED and any(len(name) > SHORT for name in classes)
     content = {
         "short": SHORT,
         "strips": strips,
         "absent": [name for _, name in order if _raw(name) not in run.samples],
-        "columns": ["clean", *(f"{float(severity):g}" for severity in run.info["severities"])],
+        "columns": ["clean", *(f"{severity:g}" for severity in run.info.severities)],
         "labels": _labels(analysis),
         "classes": classes,
         "key": ", ".join(f"{place} {name}" for place, name in enumerate(classes)) if lengthy else "",
@@ -64,7 +64,7 @@ def _predictions(analysis: Analysis, corruption: str) -> list[dict[str, Any]]:
         return []
     firsts = analysis.scores.drop_duplicates(["architecture", "activation"])
     order = analysis.board.merge(firsts[["architecture", "activation", "checkpoint"]])
-    severities = [0.0, *(float(severity) for severity in analysis.run.info["severities"])]
+    severities = [0.0, *map(float, analysis.run.info.severities)]
     rows = []
     for row in order.itertuples():
         own = analysis.cells[analysis.cells["checkpoint"] == row.checkpoint]

@@ -6,14 +6,16 @@ Empty entries are left out, and those that do not concern the numbers (writer, c
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from reports.analysis import Analysis
 from reports.layout import Section, Table
+from robustbench_act.records import RunInfo
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "checkpoints")  # have a place of their own
-_LOCAL = ("status", "tables", "unlike", "writer")
+_LOCAL = ("status", "tables", "writer")
 _CHECKPOINT = ("architecture", "activation", "training_seed", "clean_accuracy", "status", "error")
 _NOTHING = "–"
 _SUITE = ("name", "table", "hash", "corruptions")
@@ -35,25 +37,36 @@ class RecordedSettings:
 
 def provenance(analysis: Analysis) -> Section:
     """Return the section of ``run.json``."""
-    found = recorded_settings(analysis.run.info)
+    folders = {name: str(run.path) for name, run in analysis.members.items()}
+    found = recorded_settings(analysis.run.info, {**analysis.unlike, "runs": folders})
     return Section(
         "provenance", "Provenance", "Provenance", {"provenance": found}, tables=[found.checkpoints]
     )
 
 
-def recorded_settings(info: Mapping[str, Any]) -> RecordedSettings:
+def recorded_settings(info: RunInfo, unlike: Mapping[str, Any] = MappingProxyType({})) -> RecordedSettings:
     """Return ``run.json`` as text: known keys first, then whatever else is there.
 
-    >>> recorded_settings({"suites": [], "checkpoints": [], "seed": 0, "mine": {"a": [1, 2]}}).settings
+    Parameters
+    ----------
+    info
+        Of the run.
+    unlike
+        Settings that stand in place of those of `info`.
+
+    >>> data = {"dataset": {"name": "toy"}, "suites": [], "checkpoints": [], "severities": [1, 5]}
+    >>> info = RunInfo.from_json({**data, "seed": 0, "mine": {"a": [1, 2]}}, where="run.json")
+    >>> [pair for pair in recorded_settings(info).settings if "mine" in pair[0] or pair[0] == "seed"]
     [('seed', '0'), ('mine: a', '1, 2')]
     """
-    settings = _entry({key: value for key, value in info.items() if key not in _APART + _LOCAL}, _KNOWN)
-    facts = [_facts(checkpoint) for checkpoint in info["checkpoints"]]
+    content = {**info.to_json(), **unlike}
+    settings = _entry({key: value for key, value in content.items() if key not in _APART + _LOCAL}, _KNOWN)
+    facts = [_facts(checkpoint) for checkpoint in content["checkpoints"]]
     shared = [pair for pair in facts[0] if all(pair in own for own in facts)] if len(facts) > 1 else []
     return RecordedSettings(
-        command=str(info.get("command", "not recorded")),
+        command=info.command or "not recorded",
         settings=settings,
-        suites=[_entry(suite, _SUITE) for suite in info["suites"]],
+        suites=[_entry(suite, _SUITE) for suite in content["suites"]],
         shared=shared,
         checkpoints=Table(
             caption="Checkpoints as run.json records them",
@@ -64,7 +77,7 @@ def recorded_settings(info: Mapping[str, Any]) -> RecordedSettings:
                     _text(checkpoint.get("digest")),
                     "; ".join(f"{name} {value}" for name, value in own if (name, value) not in shared),
                 ]
-                for checkpoint, own in zip(info["checkpoints"], facts, strict=True)
+                for checkpoint, own in zip(content["checkpoints"], facts, strict=True)
             ],
         ),
     )
@@ -93,7 +106,7 @@ def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return _NOTHING
     if isinstance(value, list):
         return ", ".join(_text(entry) for entry in value) or _NOTHING

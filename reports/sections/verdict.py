@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from reports.multi_run import sentences
 from reports.names import label, split_run
 from reports.number_formats import p_text, percent, points
 from robustbench_act.comparison import LEVEL
+from robustbench_act.records import CheckpointInfo
 
 NO_LABELS = (
     "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
@@ -42,9 +42,10 @@ def verdict(analysis: Analysis) -> Section:
             if analysis.nothing
             else fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
             "notes": notes(
-                run.info,
+                run.info.checkpoints,
                 analysis.scores,
                 labelled=run.labelled,
+                unlike=analysis.unlike,
                 probed=analysis.layers["checkpoint"].nunique(),
             ),
             "facts": _facts(analysis),
@@ -66,7 +67,7 @@ def _leads(analysis: Analysis) -> list[str]:
 
 def _chance(analysis: Analysis) -> float | None:
     """Return the accuracy of guessing: 1 / classes; None without labels."""
-    classes = analysis.run.info["dataset"].get("classes")
+    classes = analysis.run.info.dataset.classes
     return 1 / len(classes) if classes and analysis.run.labelled else None
 
 
@@ -77,9 +78,9 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     corruptions = bad["corruption"].nunique() if analysis.nothing else len(analysis.grid.corruptions)
     severities = joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
     activations = {split_run(name)[0] for name in analysis.activations}
-    runs = len(analysis.run.info.get("runs", ()))
+    runs = len(analysis.members)
     compared = count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
-    name = analysis.run.info["dataset"]["name"]
+    name = analysis.run.info.dataset.name
     facts = [
         (count(cells["checkpoint"].nunique(), "checkpoint"), compared),
         (count(corruptions, "corruption"), f"severity {severities}"),
@@ -153,20 +154,27 @@ def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
 
 
 def notes(
-    info: Mapping[str, Any], scores: pd.DataFrame, *, labelled: bool = True, probed: int | None = None
+    checkpoints: Iterable[CheckpointInfo],
+    scores: pd.DataFrame,
+    *,
+    labelled: bool = True,
+    unlike: Iterable[str] = (),
+    probed: int | None = None,
 ) -> list[str]:
     """Return what a reader must know before comparing: no labels, unlike recipes, repeated seeds, gaps.
 
     Parameters
     ----------
-    info, scores
-        ``run.json``, and the scores of its checkpoints.
+    checkpoints, scores
+        Those of ``run.json``, and their scores.
     labelled
         Whether the images have labels.
+    unlike
+        Settings in which several runs differ.
     probed
         Number of checkpoints whose layers were measured; None to leave it out.
     """
-    good = [entry for entry in info["checkpoints"] if entry["name"] in set(scores["checkpoint"])]
+    good = [entry for entry in checkpoints if entry.name in set(scores["checkpoint"])]
     found = [""] if labelled else [NO_LABELS]
     found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
     keys = ["architecture", "activation", "training_seed"]
@@ -178,16 +186,17 @@ def notes(
             f"Several checkpoints of {whose} share a training seed "
             f"(first: {row['training_seed']}); their row averages over whatever else differs between them."
         )
-    if info.get("unlike"):
-        differ = joined([key.replace("_", " ") for key in info["unlike"]])
+    telling = [key.replace("_", " ") for key in unlike if key not in ("created", "version")]
+    if telling:
+        differ = joined(telling)
         found.append(f"The runs differ in {differ} (see provenance), which may be what changed the numbers.")
     if probed and probed < len(scores):
         found.append(f"Layers were measured for {probed} of the {len(scores)} checkpoints only.")
     return [note for note in found if note]
 
 
-def _unlike(checkpoints: Sequence[Mapping[str, Any]], key: str, what: str) -> str:
-    values = {json.dumps(entry.get(key), sort_keys=True, default=str) for entry in checkpoints}
+def _unlike(checkpoints: Sequence[CheckpointInfo], key: str, what: str) -> str:
+    values = {json.dumps(getattr(entry, key), sort_keys=True, default=str) for entry in checkpoints}
     if len(values) < 2:
         return ""
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."

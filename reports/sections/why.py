@@ -11,7 +11,8 @@ from reports.figures.scatter import COST_SIZE, fluctuation_cost
 from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
 from reports.number_formats import number, p_text, percent
-from robustbench_act.statistics import correlate_layers, spearman
+from robustbench_act.metrics import correlate_layers
+from robustbench_act.statistics import spearman
 
 NO_RELATIVE = "This run does not have the relative fluctuation of its layers."
 

@@ -10,9 +10,9 @@ from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import Block
 from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import METRICS, Baseline, alexnet, run_baseline, summary
+from robustbench_act.metrics import METRICS, Reference, alexnet, run_reference, summary
 from robustbench_act.paper_tables import COLUMNS, layeract_table
-from robustbench_act.records import Run, load_run
+from robustbench_act.run import Run, load_run
 
 SHOWN = (
     "clean", "corrupted", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
@@ -24,7 +24,7 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
     """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
     _refuse_empty(run)
     base = _reference(run, reference) if reference else None
-    frame = summary(run.cells, labels=run.labels, baseline=base)
+    frame = summary(run.cells, labels=run.labels, reference=base)
     groups = frame.groupby(["architecture", "activation"], sort=False)
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
     means = means.assign(seeds=groups.size()).sort_values("corrupted", ascending=False, kind="stable")
@@ -125,18 +125,18 @@ def _refuse_empty(run: Run) -> None:
         raise InputError(f"{run.path}: has no checkpoint without an error to show.")
 
 
-def _reference(run: Run, text: str) -> Baseline:
+def _reference(run: Run, text: str) -> Reference:
     if text.lower() == "alexnet":
         return alexnet(run.info)
     own = run.cells[run.cells["activation"] == text]
     if len(own):
-        return run_baseline(own, activation_label(text))
+        return run_reference(own, activation_label(text))
     if not Path(text).is_dir():
         names = ", ".join(sorted(run.cells["activation"].unique()))
         raise InputError(
             f"--reference: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
         )
-    return run_baseline(load_run(text).cells, text)
+    return run_reference(load_run(text).cells, text)
 
 
 def _number(value: float, digits: int) -> str:

@@ -11,7 +11,7 @@ from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.request import Look, Named, PlanRequest, leave_out
-from robustbench_act.records import Run
+from robustbench_act.run import Run
 
 
 def evaluate(

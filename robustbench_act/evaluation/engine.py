@@ -15,7 +15,8 @@ from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, WorkUnit, plan_key
 from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
-from robustbench_act.records import DamagedPartError, Run, RunDirectory
+from robustbench_act.records import DamagedPartError, RunDirectory, RunInfo
+from robustbench_act.run import Run, load_run
 from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
@@ -31,23 +32,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
     InputError
         The directory belongs to a different plan or is being written, or images cannot be read.
     """
-    decisive = {
-        "version": __version__,
-        **plan.describe(),
-        "device": execution.device.type,
-        "precision": execution.precision,
-        "memory_format": memory_format(plan.dataset.shape, execution.precision, execution.device),
-        "compiled": execution.compiled,
-        "kernels": {name: version(name) for name in _KERNELS},
-    }
-    info: dict[str, Any] = {
-        "product": "actrobust",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        **decisive,
-        "batch_size": execution.batch_size,
-        "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-    }
+    info = _info(plan, execution, command)
     job = Job(
         tuple(plan.checkpoints),
         plan.seed,
@@ -57,26 +42,45 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         execution.precision,
         execution.compiled,
     )
-    key = plan_key(decisive)
-    with RunDirectory.open(out, info, decisive=decisive, resume=resume) as directory:
-        info["created"] = directory.info.get("created", info["created"])
-        info["notes"] = list(directory.info.get("notes", []))
+    key = plan_key(info)
+    with RunDirectory.open(out, info, resume=resume) as directory:
+        if directory.found is not None:
+            info = replace(info, created=directory.found.created or info.created, notes=directory.found.notes)
         for _ in range(_ROUNDS):
             for result in execution.results(job, _tasks(plan, key, directory, execution)):
                 for text in result.notes:
-                    _note(text, info, execution)
+                    info = _noted(text, info, execution)
                 directory.begin(info)
                 _keep(result, directory, plan)
-            if (run := directory.finished()) is not None:
-                return run
+            if (found := directory.finished()) is not None:
+                return Run.of(found)
             keys = (((unit.key(key) for unit in units) for units in block) for block in plan.merge_order())
             try:
-                return directory.finish(keys, _identity(plan), _images(plan.ordered), info)
+                directory.finish(keys, _identity(plan), _images(plan.ordered), info)
             except DamagedPartError as error:
-                _note(str(error), info, execution)
+                info = _noted(str(error), info, execution)
                 directory.discard(error.path)
                 damaged = error
+            else:
+                return load_run(out)
         raise damaged
+
+
+def _info(plan: Plan, execution: Execution, command: str) -> RunInfo:
+    return replace(
+        plan.describe(),
+        product="actrobust",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        version=__version__,
+        device=execution.device.type,
+        precision=execution.precision,
+        memory_format=memory_format(plan.dataset.shape, execution.precision, execution.device),
+        compiled=execution.compiled,
+        kernels={name: version(name) for name in _KERNELS},
+        batch_size=execution.batch_size,
+        libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+    )
 
 
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
@@ -87,9 +91,9 @@ def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
     directory.add_part(result.key, result.part, provisional=result.provisional)
 
 
-def _note(text: str, info: dict[str, Any], execution: Execution) -> None:
-    info["notes"].append(text)
+def _noted(text: str, info: RunInfo, execution: Execution) -> RunInfo:
     execution.on_note(text)
+    return replace(info, notes=(*info.notes, text))
 
 
 def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) -> Iterator[Task]:

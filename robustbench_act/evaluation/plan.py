@@ -15,6 +15,7 @@ from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
+from robustbench_act.records import CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
 
@@ -195,32 +196,32 @@ class Plan:
         running = sum(checkpoint.problem is None for checkpoint in self.checkpoints)
         return versions * len(self.dataset) * running
 
-    def describe(self) -> dict[str, Any]:
-        """Return everything the numbers depend on, as plain values for run.json."""
+    def describe(self) -> RunInfo:
+        """Return the plan as run.json has it."""
         _, height, width = self.dataset.shape
-        return {
-            "seed": self.seed,
-            "severities": [float(severity) for severity in self.severities],
-            "dataset": _describe_data(self.dataset),
-            "suites": [
-                {
-                    "name": suite.name,
-                    "source": "files" if isinstance(suite, StoredSuite) else "on the fly",
-                    "codec": suite.codec if isinstance(suite, StoredSuite) else "none",
-                    "hash": suite.hash,
-                    "table": suite.resolve_table(height, width),
-                    "corruptions": list(suite.corruptions),
-                }
+        return RunInfo(
+            seed=self.seed,
+            severities=tuple(float(severity) for severity in self.severities),
+            dataset=_describe_data(self.dataset),
+            suites=tuple(
+                SuiteInfo(
+                    name=suite.name,
+                    source="files" if isinstance(suite, StoredSuite) else "on the fly",
+                    codec=suite.codec if isinstance(suite, StoredSuite) else "none",
+                    hash=suite.hash,
+                    table=suite.resolve_table(height, width),
+                    corruptions=tuple(suite.corruptions),
+                )
                 for suite in self.chosen_suites()
-            ],
-            "checkpoints": [_describe(checkpoint) for checkpoint in self.checkpoints],
-            "probe": {"images": min(CHUNK, len(self.dataset))} if self.probes else None,
-        }
+            ),
+            checkpoints=tuple(_describe(checkpoint) for checkpoint in self.checkpoints),
+            probe={"images": min(CHUNK, len(self.dataset))} if self.probes else None,
+        )
 
 
-def plan_key(description: dict[str, Any]) -> str:
-    """Return the SHA-256 of a plan's description."""
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+def plan_key(info: RunInfo) -> str:
+    """Return the SHA-256 of what the numbers depend on."""
+    return hashlib.sha256(json.dumps(info.decisive(), sort_keys=True).encode()).hexdigest()
 
 
 def probe_sample_first(dataset: Dataset) -> Dataset:
@@ -245,28 +246,28 @@ def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def _describe_data(data: Dataset) -> dict[str, Any]:
+def _describe_data(data: Dataset) -> DatasetInfo:
     view = data.view
-    return {
-        "name": data.name,
-        "images": len(data),
-        "total": data.total,
-        "labelled": data.labels is not None,
-        "classes": list(data.classes),
-        "size": list(data.shape),
-        "view": None if view is None else {"what": str(view), **asdict(view)},
-        "unreadable": list(data.unreadable),
-        "digest": data.digest,
-    }
+    return DatasetInfo(
+        name=data.name,
+        images=len(data),
+        total=data.total,
+        labelled=data.labels is not None,
+        classes=tuple(data.classes),
+        size=tuple(data.shape),
+        view=None if view is None else {"what": str(view), **asdict(view)},
+        unreadable=tuple(data.unreadable),
+        digest=data.digest,
+    )
 
 
-def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "name": checkpoint.name,
-        "digest": checkpoint.digest,
-        "status": "failed" if checkpoint.problem else "ok",
-        "error": checkpoint.problem,
-        **asdict(checkpoint.spec),
-        "activation": checkpoint.spec.activation_name,
-        "read": list(checkpoint.notes),
-    }
+def _describe(checkpoint: Checkpoint) -> CheckpointInfo:
+    spec = {**asdict(checkpoint.spec), "activation": checkpoint.spec.activation_name}
+    return CheckpointInfo(
+        name=checkpoint.name,
+        digest=checkpoint.digest,
+        status="failed" if checkpoint.problem else "ok",
+        error=checkpoint.problem,
+        **spec,
+        read=tuple(checkpoint.notes),
+    )

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import pyarrow.parquet as pq
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
-from robustbench_act.metrics import ordered_groups
-from robustbench_act.records import Run
+from robustbench_act.records import RunData, RunInfo, ordered_groups
 from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
 
 FORMAT = 1
@@ -33,49 +31,55 @@ class Baseline:
     Attributes
     ----------
     info
-        Of `Run.info`: what the numbers depend on.
+        Of the run's: what the numbers depend on.
     cells
-        `Run.cells`, without the digests of the pixels.
+        The run's, without the digests of the pixels.
     rules
         Declared when the baseline was made.
     """
 
-    info: Mapping[str, Any]
+    info: RunInfo
     cells: pd.DataFrame
     rules: Rules
 
 
-def make_baseline(run: Run, rules: Rules = DEFAULT_RULES) -> Baseline:
+def make_baseline(run: RunData, rules: Rules = DEFAULT_RULES) -> Baseline:
     """Return a finished run as a baseline.
 
     Raises
     ------
     InputError
-        Where the run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not
-        in the run.
+        The run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not in
+        the run.
     """
     if run.cells.empty:
         raise InputError(f"{run.path}: has no cell to make a baseline of.")
     failed = run.cells.loc[run.cells["error"].notna(), "checkpoint"]
     if len(failed):
         raise InputError(f"{run.path}: checkpoint {failed.iloc[0]!r} failed; a baseline must be whole.")
-    if run.info["dataset"]["images"] < 2:
-        raise InputError(f"{run.path}: expected at least 2 images, got {run.info['dataset']['images']}.")
+    if run.info.dataset.images < 2:
+        raise InputError(f"{run.path}: expected at least 2 images, got {run.info.dataset.images}.")
     groups = ["all", "clean", *ordered_groups(run.cells.loc[run.cells["severity"] > 0, "group"])]
     for rule in rules.rules:
         if rule.group not in groups:
             raise InputError(
                 f"{run.path}: has no group {rule.group!r} for a rule; it has {', '.join(groups)}."
             )
-    info = {key: run.info[key] for key in _INFO}
-    info["checkpoints"] = [{key: entry[key] for key in _CHECKPOINT} for entry in run.info["checkpoints"]]
-    return Baseline(json.loads(json.dumps(info)), run.cells[_COLUMNS], rules)
+    info = RunInfo.from_json(_kept(run.info), where=str(run.path))
+    return Baseline(info, run.cells[_COLUMNS], rules)
+
+
+def _kept(info: RunInfo) -> dict[str, Any]:
+    """Return what a baseline's file has of run.json."""
+    whole = info.to_json()
+    checkpoints = [{key: entry[key] for key in _CHECKPOINT} for entry in whole["checkpoints"]]
+    return {**{key: whole[key] for key in _INFO}, "checkpoints": checkpoints}
 
 
 def write_baseline(baseline: Baseline, path: str | Path) -> None:
     """Write a baseline: a Parquet file, there whole or not at all, the same bytes for the same run."""
     rules = {"level": baseline.rules.level, "rule": [asdict(rule) for rule in baseline.rules.rules]}
-    facts = json.dumps({"format": FORMAT, "info": baseline.info, "rules": rules}).encode()
+    facts = json.dumps({"format": FORMAT, "info": _kept(baseline.info), "rules": rules}).encode()
     table = pa.Table.from_pandas(baseline.cells, preserve_index=False)
     digest = _digest(facts, baseline.cells)
     buffer = io.BytesIO()
@@ -91,7 +95,7 @@ def read_baseline(path: str | Path) -> Baseline:
     Raises
     ------
     InputError
-        Where the file is missing, damaged (its checksum is wrong), no baseline, or of another format.
+        The file is missing, damaged (its checksum is wrong), no baseline, or of another format.
     """
     try:
         table = pq.read_table(Path(path))
@@ -107,7 +111,8 @@ def read_baseline(path: str | Path) -> Baseline:
     found = json.loads(facts)
     if found["format"] != FORMAT:
         raise InputError(f"{path}: expected format {FORMAT}, got {found['format']}; make it again.")
-    return Baseline(found["info"], cells, parse_rules(found["rules"]))
+    info = RunInfo.from_json(found["info"], where=str(path))
+    return Baseline(info, cells, parse_rules(found["rules"]))
 
 
 def _digest(facts: bytes, cells: pd.DataFrame) -> bytes:

@@ -8,22 +8,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from robustbench_act.comparability import (
-    cell_differences,
-    checkpoint_differences,
-    image_differences,
-    one_sided,
-    source_differences,
-)
+from robustbench_act.comparability import compare_sources
 from robustbench_act.errors import InputError
 from robustbench_act.gate.baseline import Baseline
 from robustbench_act.gate.rules import Rule
-from robustbench_act.metrics import corrupted, image_accuracy, succeeded
-from robustbench_act.records import Run
+from robustbench_act.metrics import image_accuracy
+from robustbench_act.records import RunData, corrupted, succeeded
 from robustbench_act.statistics import drop_test, holm
 
 _MOST = 3  # corruptions that a reason names
-_PLACES = ("the run", "the baseline")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +69,7 @@ class Check:
         return f"{text} A measured drop of accuracy beyond {range_} points would have failed."
 
 
-def check(run: Run, baseline: Baseline) -> Check:
+def check(run: RunData, baseline: Baseline) -> Check:
     """Hold a run to a baseline: the same images, paired.
 
     A rule on accuracy fails where the mean drop is larger than its tolerance and the paired, one-sided t-test
@@ -87,10 +80,12 @@ def check(run: Run, baseline: Baseline) -> Check:
     Raises
     ------
     InputError
-        Where run and baseline are not about the same thing: images, suites, severities, seed,
-        checkpoints, their networks or preprocessing; every difference is named.
+        Run and baseline are not about the same thing: images, suites, severities, seed, checkpoints, their
+        networks or preprocessing; the differences are named.
     """
-    _refuse_unlike(run, baseline)
+    verdict = compare_sources(run, baseline, places=("the run", "the baseline"))
+    if refusal := verdict.refusal(f"{run.path} and the baseline", whole=True):
+        raise InputError(refusal)
     failed = run.cells[run.cells["error"].notna()].drop_duplicates("checkpoint")
     broken = dict(zip(failed["checkpoint"], failed["error"], strict=True))
     before, after = _by_checkpoint(baseline.cells), _by_checkpoint(succeeded(run.cells))
@@ -104,7 +99,7 @@ def check(run: Run, baseline: Baseline) -> Check:
     table = pd.DataFrame(rows)
     table["adjusted"] = holm(table["p"])
     tests = int(table["p"].notna().sum())
-    level, images = baseline.rules.level, int(run.info["dataset"]["images"])
+    level, images = baseline.rules.level, run.info.dataset.images
     table["detectable"] = np.maximum(
         table["tolerance"], stdtrit(images - 1, 1 - level / max(tests, 1)) * table["error"]
     )
@@ -121,21 +116,6 @@ def _checks(number: int) -> str:
 
 def _by_checkpoint(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): rows for name, rows in cells.groupby("checkpoint", sort=False)}
-
-
-def _refuse_unlike(run: Run, baseline: Baseline) -> None:
-    ours = {entry["name"]: entry for entry in run.info["checkpoints"]}
-    theirs = {entry["name"]: entry for entry in baseline.info["checkpoints"]}
-    found = image_differences(run.info, baseline.info)
-    found += source_differences(run.info, baseline.info, places=_PLACES)
-    found += one_sided("checkpoint", ours, theirs, places=_PLACES)
-    for name in [name for name in ours if name in theirs]:
-        found += checkpoint_differences(ours[name], theirs[name])
-    found += cell_differences(run.cells, baseline.cells, places=_PLACES)
-    if found:
-        raise InputError(
-            f"{run.path}: is not what the baseline is of (run against baseline): {'; '.join(found)}."
-        )
 
 
 def _measure(name: str, rule: Rule, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:

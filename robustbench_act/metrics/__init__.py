@@ -4,10 +4,10 @@ Every metric is declared once (`METRICS`: unit, direction, bounds, formula, sour
 gate read it there.
 """
 
-from robustbench_act.metrics.baselines import ALEXNET, Baseline, alexnet, run_baseline
-from robustbench_act.metrics.cells import corrupted, labelled, ordered_groups, succeeded
+from robustbench_act.metrics.correlations import correlate_layers, layer_correlations
 from robustbench_act.metrics.declared import METRICS, group_metric
 from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
+from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
 from robustbench_act.metrics.summary import (
     CELL_METRICS,
     class_accuracy,
@@ -15,6 +15,7 @@ from robustbench_act.metrics.summary import (
     image_accuracy_by_corruption,
     summary,
 )
+from robustbench_act.records import corrupted, labelled, ordered_groups, succeeded
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.metric import Metric
 
@@ -23,21 +24,23 @@ __all__ = [
     "CELL_METRICS",
     "LEADERBOARD",
     "METRICS",
-    "Baseline",
     "Metric",
+    "Reference",
     "alexnet",
     "calibration_error",
     "checkpoint_scores",
     "class_accuracy",
+    "correlate_layers",
     "corrupted",
     "group_columns",
     "group_metric",
     "image_accuracy",
     "image_accuracy_by_corruption",
     "labelled",
+    "layer_correlations",
     "leaderboard",
     "ordered_groups",
-    "run_baseline",
+    "run_reference",
     "succeeded",
     "summary",
 ]

@@ -1,15 +1,15 @@
 """Who is most robust: activations of one architecture, ranked over their training seeds.
 
-A *group* of checkpoints is one activation in one architecture; its checkpoints differ in their training seed.
+A *cohort* is the checkpoints of one activation in one architecture; they differ in their training seed.
 """
 
 import pandas as pd
 
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.cells import corrupted, ordered_groups, succeeded
+from robustbench_act.records import corrupted, ordered_groups, succeeded
 from robustbench_act.statistics import mean_interval
 
-_GROUP = ["architecture", "activation"]
+_COHORT = ["architecture", "activation"]
 LEADERBOARD = (
     "rank",
     "activation",
@@ -61,18 +61,18 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     """
     scores = checkpoint_scores(cells)
     measures = ["clean", "corrupted", *group_columns(scores)]
-    groups = scores.groupby(_GROUP)
-    board = groups[measures].mean()
-    board["seeds"] = groups.size()
-    board["spread"] = groups["corrupted"].std(ddof=1)
-    intervals = [mean_interval(values) for _, values in groups["corrupted"]]
+    cohorts = scores.groupby(_COHORT)
+    board = cohorts[measures].mean()
+    board["seeds"] = cohorts.size()
+    board["spread"] = cohorts["corrupted"].std(ddof=1)
+    intervals = [mean_interval(values) for _, values in cohorts["corrupted"]]
     board["low"] = [interval.low for interval in intervals]
     board["high"] = [interval.high for interval in intervals]
     board["retained"] = board["corrupted"] / board["clean"].where(board["clean"] > 0)
     board = board.reset_index()
     ranks = board.groupby("architecture")["corrupted"].rank(method="min", ascending=False)
     board["rank"] = ranks.astype("int64")
-    order = ["corrupted", *_GROUP]
+    order = ["corrupted", *_COHORT]
     board = board.sort_values(order, ascending=[False, True, True], ignore_index=True)
     return board[[*LEADERBOARD, *group_columns(board)]]
 
@@ -80,7 +80,7 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
 def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row per checkpoint: its keys, `clean`, `corrupted` and `group_<name>` (shares)."""
     whole = succeeded(cells)
-    keys = [*_GROUP, "checkpoint"]
+    keys = [*_COHORT, "checkpoint"]
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index(keys)["accuracy"]
     bad = corrupted(whole)
     by_corruption = bad.groupby([*keys, "group", "corruption"])["accuracy"].mean()

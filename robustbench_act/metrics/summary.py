@@ -7,10 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.baselines import Baseline
-from robustbench_act.metrics.cells import corrupted, succeeded
 from robustbench_act.metrics.leaderboard import checkpoint_scores
-from robustbench_act.records import outcomes
+from robustbench_act.metrics.reference import Reference
+from robustbench_act.records import corrupted, outcomes, succeeded
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 
 CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not None and one.name != "accuracy")
@@ -18,7 +17,7 @@ CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not No
 
 
 def summary(
-    cells: pd.DataFrame, *, labels: ArrayLike | None = None, baseline: Baseline | None = None
+    cells: pd.DataFrame, *, labels: ArrayLike | None = None, reference: Reference | None = None
 ) -> pd.DataFrame:
     """Return one row per checkpoint with every metric; what each means is in `METRICS`.
 
@@ -28,7 +27,7 @@ def summary(
         `Run.cells`.
     labels
         Of the run's images (`Run.images`), for the worst class.
-    baseline
+    reference
         For mce, relative_mce and effective; NaN without.
 
     Returns
@@ -41,7 +40,7 @@ def summary(
     Raises
     ------
     InputError
-        Where the baseline has other severities, or a corruption that the run lacks.
+        The reference has other severities, or a corruption that the run lacks.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)
@@ -56,8 +55,8 @@ def summary(
         by_class = class_accuracy(cells, labels)
         table["worst_class"] = by_class.groupby("checkpoint")["corrupted"].min()
     table[["mce", "relative_mce", "effective"]] = np.nan
-    if baseline is not None:
-        _relate(table, bad, baseline)
+    if reference is not None:
+        _relate(table, bad, reference)
     return table.reset_index()[["architecture", "activation", "checkpoint", *table.columns[2:]]]
 
 
@@ -130,20 +129,20 @@ def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[f
     return pd.Series(area, index=means.index).groupby("checkpoint").mean()
 
 
-def _relate(table: pd.DataFrame, bad: pd.DataFrame, baseline: Baseline) -> None:
+def _relate(table: pd.DataFrame, bad: pd.DataFrame, reference: Reference) -> None:
     """Fill mce, relative_mce and effective."""
     severities = tuple(sorted(bad["severity"].unique().tolist()))
-    if severities != baseline.severities:
+    if severities != reference.severities:
         raise InputError(
-            f"Baseline {baseline.name}: has severities {baseline.severities}, the run {severities}."
+            f"Reference {reference.name}: has severities {reference.severities}, the run {severities}."
         )
     error = 1 - bad.pivot_table(index="checkpoint", columns="corruption", values="accuracy")
-    missing = [name for name in baseline.errors if name not in error]
+    missing = [name for name in reference.errors if name not in error]
     if missing:
-        raise InputError(f"Baseline {baseline.name}: the run lacks {', '.join(missing)}.")
-    base = pd.Series(baseline.errors, dtype=float)
+        raise InputError(f"Reference {reference.name}: the run lacks {', '.join(missing)}.")
+    base = pd.Series(reference.errors, dtype=float)
     error = error[base.index]
     table["mce"] = error.div(base.where(base > 0)).mean(axis=1, skipna=False)
-    lost, base_lost = error.sub(1 - table["clean"], axis=0), base - baseline.clean_error
+    lost, base_lost = error.sub(1 - table["clean"], axis=0), base - reference.clean_error
     table["relative_mce"] = lost.div(base_lost.where(base_lost > 0)).mean(axis=1, skipna=False)
-    table["effective"] = table["corrupted"] - baseline.expected(table["clean"])
+    table["effective"] = table["corrupted"] - reference.expected(table["clean"])

@@ -1,25 +1,38 @@
 """Results on disk: run directories and their tables. Loads without torch."""
 
+from robustbench_act.records.cells import CELL, corrupted, labelled, ordered_groups, scored, succeeded
+from robustbench_act.records.data import RunData
 from robustbench_act.records.directory import RunDirectory
+from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.records.parts import DamagedPartError, Part, pack
-from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run
+from robustbench_act.records.reader import read_run
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY, KEYS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, LAYER_KEYS
 from robustbench_act.tally.outcomes import outcomes, pack_outcomes
 
 __all__ = [
+    "CELL",
     "CELL_COLUMNS",
     "IDENTITY",
     "KEYS",
     "LAYER_COLUMNS",
     "LAYER_KEYS",
     "SCHEMA_VERSION",
+    "CheckpointInfo",
     "DamagedPartError",
+    "DatasetInfo",
     "Part",
-    "Run",
+    "RunData",
     "RunDirectory",
-    "load_run",
+    "RunInfo",
+    "SuiteInfo",
+    "corrupted",
+    "labelled",
+    "ordered_groups",
     "outcomes",
     "pack",
     "pack_outcomes",
+    "read_run",
+    "scored",
+    "succeeded",
 ]

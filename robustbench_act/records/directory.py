@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,19 @@ from filelock import FileLock, Timeout
 
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
+from robustbench_act.records.data import RunData
+from robustbench_act.records.info import RunInfo
 from robustbench_act.records.parts import PROVISIONAL, DamagedPartError, Part, check, to_parquet, unpack
-from robustbench_act.records.run import SCHEMA_VERSION, Run, load_run, read_info
+from robustbench_act.records.reader import read_json, read_run
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS
 from robustbench_act.tally.merging import merge_cells, merge_layers
 
 _FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"
-_WRITER = "writer"  # in run.json: who writes, or wrote last
 
 Keys = Iterable[Iterable[Iterable[str]]]
-"""Units of a run: for each group of checkpoints, for each corruption, the keys in the order of the chunks."""
+"""Units of a run: for each block of checkpoints, for each corruption, the keys in the order of the chunks."""
 
 
 class RunDirectory:
@@ -33,34 +35,30 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.info: Mapping[str, Any] = {}  # of the run that was there
+        self.found: RunInfo | None = None  # of the run that was there
         self._begun = False  # whether it is marked as running
 
     @classmethod
     @contextmanager
-    def open(
-        cls, path: Path, info: Mapping[str, Any], *, decisive: Mapping[str, Any], resume: bool
-    ) -> Iterator["RunDirectory"]:
-        """Start a run in `path`, or go on with the one that is there; others are kept out until the end.
+    def open(cls, path: Path, info: RunInfo, *, resume: bool) -> Iterator["RunDirectory"]:
+        """Start a run in `path`, or continue the one that is there; others are kept out until the end.
 
         The lock is the operating system's: it goes with the process, however that ends.
 
         Parameters
         ----------
         path
-            The run directory; made where it is missing.
+            The run directory; made if it is missing.
         info
-            For run.json.
-        decisive
-            What the numbers depend on, a part of `info`: a run that differs in it is another run.
+            For run.json. A run that differs in `RunInfo.decisive` is a different one.
         resume
-            Whether to go on with a run that is there.
+            Whether to continue a run that is there.
 
         Raises
         ------
         InputError
-            Where the folder holds something else, a run with another plan (the difference is named), or
-            a run that another process is writing.
+            The folder holds something else, a run with a different plan (the difference is named), or a run
+            that another process is writing.
         """
         _check_holds_run(path, resume=resume)
         path.mkdir(parents=True, exist_ok=True)
@@ -68,35 +66,36 @@ class RunDirectory:
             with FileLock(path / _LOCK, blocking=False):
                 directory = cls(path)
                 if (path / "run.json").is_file():
-                    directory.info = read_info(path)
-                    _refuse_other_plan(path, directory.info, decisive)
+                    content = read_json(path)
+                    _refuse_other_plan(path, content, info.decisive())
+                    directory.found = RunInfo.from_json(content, where=str(path / "run.json"))
                 directory._clean()
-                if directory.info.get("status") != "complete":
+                if directory.found is None or directory.found.status != "complete":
                     directory.begin(info)
                 yield directory
         except Timeout:
             raise InputError(f"{path}: {_writer(path)} is writing this run; choose another --out.") from None
 
-    def begin(self, info: Mapping[str, Any]) -> None:
+    def begin(self, info: RunInfo) -> None:
         """Mark the run as running, once: before the first part of a new one, or one to be mended."""
         if not self._begun:
-            self.write_info({**info, "status": "running"})
+            self.write_info(replace(info, status="running"))
             self._begun = True
 
-    def finished(self) -> Run | None:
-        """Return the run that is there where it is complete and nothing was to be done; None otherwise."""
+    def finished(self) -> RunData | None:
+        """Return the run that is there if it is complete and nothing was to be done; None otherwise."""
         if self._begun:
             return None
         try:
-            return load_run(self.path)
-        except InputError:  # a table is damaged, and is merged anew
+            return read_run(self.path)
+        except InputError:  # a table is damaged, and is merged again
             return None
 
-    def write_info(self, info: Mapping[str, Any]) -> None:
+    def write_info(self, info: RunInfo) -> None:
         """Replace run.json."""
         writer = {"process": os.getpid(), "host": socket.gethostname()}
-        whole = {"schema_version": SCHEMA_VERSION, **info, _WRITER: writer}
-        self.write(Path("run.json"), json.dumps(whole, indent=1).encode())
+        content = replace(info, writer=writer).to_json()
+        self.write(Path("run.json"), json.dumps(content, indent=1).encode())
 
     def write(self, name: Path, data: bytes) -> None:
         """Write one file of the run."""
@@ -128,17 +127,15 @@ class RunDirectory:
         """Take a damaged part away, so that its unit is done again."""
         path.unlink(missing_ok=True)
 
-    def finish(
-        self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: Mapping[str, Any]
-    ) -> Run:
+    def finish(self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: RunInfo) -> None:
         """Merge the parts into the final tables and mark the run complete.
 
-        One group of checkpoints is in memory at a time, until all are read for what is returned.
+        One block of checkpoints is in memory at a time.
 
         Parameters
         ----------
         keys
-            Of the units: see `Keys`; the groups in the order of the checkpoints.
+            Of the units: see `Keys`; the blocks in the order of the checkpoints.
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
         images
@@ -149,7 +146,7 @@ class RunDirectory:
         Raises
         ------
         DamagedPartError
-            Where a part is missing or not as it was written: to be discarded and made anew.
+            A part is missing or not as it was written: to be discarded and made again.
         """
         sums: dict[str, str] = {}
 
@@ -158,14 +155,13 @@ class RunDirectory:
             self.write(Path(name), data)
             sums[name] = hashlib.sha256(data).hexdigest()
 
-        for number, group in enumerate(keys):
-            merged = [self._merged(chunks) for chunks in group]
+        for number, block in enumerate(keys):
+            merged = [self._merged(chunks) for chunks in block]
             cells, layers = ([part[place] for part in merged] for place in (0, 1))
             write(f"cells/part-{number:04d}.parquet", _final(cells, identity, CELL_COLUMNS))
             write(f"layers/part-{number:04d}.parquet", _final(layers, identity, LAYER_COLUMNS))
         write("images.parquet", images)
-        self.write_info({**info, "tables": sums, "status": "complete"})
-        return load_run(self.path)
+        self.write_info(replace(info, tables=sums, status="complete"))
 
     def _part(self, key: str, *, provisional: bool = False) -> Path:
         return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
@@ -214,7 +210,7 @@ def _check_holds_run(path: Path, *, resume: bool) -> None:
 
 def _writer(path: Path) -> str:
     try:
-        writer = read_info(path)[_WRITER]
+        writer = read_json(path)["writer"]
         return f"process {writer['process']} on {writer['host']}"
     except (InputError, KeyError, TypeError):
         return "another process"

@@ -1,11 +1,10 @@
-"""Intervals, paired tests and correlations over the numbers of a run. Loads without torch.
+"""Intervals and paired tests over the numbers of a run. Loads without torch.
 
 Three kinds of chance are kept apart: which images were taken (intervals of shares, McNemar's test, bootstrap
 over images), which training seeds (intervals of means, the paper's rule over seeds) and both (bootstrap over
 both).
 """
 
-from robustbench_act.statistics.correlations import correlate_layers, layer_correlations
 from robustbench_act.statistics.intervals import (
     Interval,
     bootstrap_interval,
@@ -30,10 +29,8 @@ __all__ = [
     "compare_images",
     "compare_outcomes",
     "compare_seeds",
-    "correlate_layers",
     "drop_test",
     "holm",
-    "layer_correlations",
     "mean_interval",
     "moments_interval",
     "share_interval",

@@ -17,6 +17,16 @@ CELL_COLUMNS = [
     "error",
 ]
 
+REQUIRED_CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agreement", "error"]
+"""What older runs have too."""
+
+TEXT_COLUMNS = {
+    *IDENTITY,
+    *(key for key in KEYS if key != "severity"),
+    *("layer", "outcomes", "predicted", "pixels", "error"),
+}
+"""Columns, also of layers, that hold no measured number."""
+
 PICTURE_COLUMNS = [
     column
     for quantity in CELL_QUANTITIES

@@ -58,3 +58,12 @@ LAYER_COLUMNS = [
     *(f"{name}_{quantile}" for name in HISTOGRAMS for quantile in QUANTILE_NAMES),
     *PROBE_SAMPLE_COLUMNS,
 ]
+
+REQUIRED_LAYER_COLUMNS = [
+    *IDENTITY,
+    *LAYER_KEYS[1:],
+    *(f"{side}_fluctuation_{moment}" for side in ("input", "output") for moment in ("mean", "var")),
+    "activation_mean",
+    "activation_abs_mean",
+]
+"""What older runs have too."""

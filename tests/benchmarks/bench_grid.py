@@ -184,7 +184,7 @@ def overhead(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
     for wanted in (100, 1000, 10_000):
         plan = _plan_of(wanted, checkpoints, data)
         started = time.perf_counter()
-        with RunDirectory.open(out / f"units-{wanted}", {}, decisive={}, resume=True) as directory:
+        with RunDirectory.open(out / f"units-{wanted}", plan.describe(), resume=True) as directory:
             units = 0
             for unit in plan.units():
                 key = unit.key("0" * 64)

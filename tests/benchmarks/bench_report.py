@@ -10,16 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from corruptions import get_suite
-from robustbench_act.records import pack_outcomes
-from tests.build_run import LABELS, Builder
+from tests.build_run import Builder
 
 IMAGES = 10_000
+SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 KNOWN = ("relu", "silu", "gelu", "mish", "elu", "prelu", "relu6", "la_silu", "la_hardsilu", "nrelu")
 
 
@@ -28,31 +28,13 @@ def make_run(folder: Path, activations: int, seeds: int) -> Path:
     random = np.random.default_rng(3)
     names = [*KNOWN, *(f"mine_{place}" for place in range(activations))][:activations]
     cells = [(cell.corruption, cell.group) for cell in get_suite("c19").with_severities([1.0]).cells]
-    builder = Grid(
-        correct={(name, seed): [0] * (1 + 5 * len(cells)) for name in names for seed in range(seeds)},
-        corruptions=cells,
-        layer_names=tuple((f"block{place}.act", 1000) for place in range(7)),
-    )
-    builder.info = {"severities": [1, 2, 3, 4, 5]}
-    frame = builder.cells()
-    shares = 0.97 - 0.14 * frame["severity"].to_numpy() * random.uniform(0.6, 1.2, len(frame))
-    right = random.random((len(frame), IMAGES)) < shares[:, None]
-    frame = frame.assign(
-        n=IMAGES, correct=right.sum(1), accuracy=right.mean(1), outcomes=pack_outcomes(right)
-    )
-    builder.write(folder)
-    for path in (folder / "cells").iterdir():
-        path.unlink()
-    frame.to_parquet(folder / "cells" / "part-0000.parquet")
-    labels = pd.array(np.resize(LABELS, IMAGES), dtype="Int64")
-    pd.DataFrame({"id": range(IMAGES), "label": labels}).to_parquet(folder / "images.parquet")
-    return folder
-
-
-class Grid(Builder):
-    """A builder with five severities."""
-
-    severities = (1.0, 2.0, 3.0, 4.0, 5.0)
+    grid = [0, *(severity for _ in cells for severity in SEVERITIES)]
+    correct = {}
+    for name, seed in product(names, range(seeds)):
+        shares = 0.97 - 0.14 * np.array(grid) * random.uniform(0.6, 1.2, len(grid))
+        correct[name, seed] = random.random((len(grid), IMAGES)) < shares[:, None]
+    layers = tuple((f"block{place}.act", 1000) for place in range(7))
+    return Builder(correct, corruptions=cells, layer_names=layers, severities=SEVERITIES).write(folder)
 
 
 def main() -> None:

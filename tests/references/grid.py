@@ -16,7 +16,7 @@ import torch
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, load_dataset
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of malloc.h
 TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
@@ -52,7 +52,7 @@ def assert_alike(found: Path, expected: Path) -> None:
     """Both runs have the same tables to the byte; nothing half-written is left."""
     for name in TABLES:
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
-    assert load_run(found).info["status"] == "complete"
+    assert load_run(found).info.status == "complete"
     assert not [path for path in found.rglob(".*") if path.name != ".lock"]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import reports
-from reports import Report, RunData
+from reports import Report
+from robustbench_act.run import Run, load_run
 from tests.build_run import Builder
 
 
@@ -15,12 +15,12 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(run_dir: Path) -> RunData:
-    return reports.load(run_dir)
+def run(run_dir: Path) -> Run:
+    return load_run(run_dir)
 
 
 @pytest.fixture(scope="session")
-def report(run: RunData) -> Report:
+def report(run: Run) -> Report:
     return Report(run)
 
 

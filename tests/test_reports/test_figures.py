@@ -12,16 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from reports import Report, RunData, tables
+from reports import Report, tables
 from reports.canvas import _legend, to_file, to_svg
 from reports.figures.depth import correlations, depth_lines, mean_boxes
 from reports.figures.scatter import fluctuation_cost, trade_off
 from reports.figures.severity import CURVE_SIZE, severity_curves
+from robustbench_act.run import Run
 
 from .pieces import section_of
 
 
-def test_severity_curves_draw_the_table(run: RunData) -> None:
+def test_severity_curves_draw_the_table(run: Run) -> None:
     data = tables.curves(run.cells)
     fog = data[data["corruption"] == "fog"]
     ax = Figure().add_subplot()
@@ -35,7 +36,7 @@ def test_severity_curves_draw_the_table(run: RunData) -> None:
     assert ax.get_ylim() == (0, 101.5)
 
 
-def test_depth_lines_draw_the_table_and_a_reference(run: RunData) -> None:
+def test_depth_lines_draw_the_table_and_a_reference(run: Run) -> None:
     data = tables.layer_profile(run.layers)
     ax = depth_lines(data, Figure().add_subplot(), value="amplification", reference=1.0)
     drawn = [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()]
@@ -46,7 +47,7 @@ def test_depth_lines_draw_the_table_and_a_reference(run: RunData) -> None:
     assert depth_lines(means, Figure().add_subplot(), value="clean_mean").get_ylim()[0] < 0
 
 
-def test_many_layers_get_few_ticks(run: RunData) -> None:
+def test_many_layers_get_few_ticks(run: Run) -> None:
     data = tables.layer_profile(run.layers)
     deep = data[data["index"] == 0].merge(data[["activation"]].drop_duplicates().assign(key=0))
     deep = deep.loc[deep.index.repeat(50)].assign(index=lambda rows: range(len(rows)))
@@ -54,13 +55,13 @@ def test_many_layers_get_few_ticks(run: RunData) -> None:
     assert len(ax.get_xticks()) <= 11
 
 
-def svg(run: RunData, name: str = "one", title: str = "t") -> str:
+def svg(run: Run, name: str = "one", title: str = "t") -> str:
     data = tables.curves(run.cells)
     draw = partial(severity_curves, data[data["corruption"] == "fog"])
     return str(to_svg(draw, size=CURVE_SIZE, name=name, title=title))
 
 
-def test_svg_is_well_formed_accessible_and_has_text(run: RunData) -> None:
+def test_svg_is_well_formed_accessible_and_has_text(run: Run) -> None:
     markup = svg(run, title='<b> & "fog"')
     root = ElementTree.fromstring(markup.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
     assert root.attrib["role"] == "img"
@@ -73,14 +74,14 @@ def test_svg_is_well_formed_accessible_and_has_text(run: RunData) -> None:
     assert "<style" not in markup
 
 
-def test_identifiers_resolve_and_never_clash(run: RunData) -> None:
+def test_identifiers_resolve_and_never_clash(run: Run) -> None:
     first, second = (set(re.findall(r' id="([^"]*)"', svg(run, name=name))) for name in ("one", "two"))
     assert first
     assert not first & second
     assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg(run))) == first
 
 
-def test_drawing_is_repeatable_and_ignores_and_keeps_global_settings(run: RunData) -> None:
+def test_drawing_is_repeatable_and_ignores_and_keeps_global_settings(run: Run) -> None:
     before = svg(run)
     with matplotlib.rc_context(
         {"axes.xmargin": 0.4, "xtick.direction": "in", "font.size": 20, "svg.fonttype": "path"}
@@ -90,7 +91,7 @@ def test_drawing_is_repeatable_and_ignores_and_keeps_global_settings(run: RunDat
         assert dict(matplotlib.rcParams) == settings
 
 
-def test_bands_are_the_intervals_cut_at_what_is_possible(run: RunData) -> None:
+def test_bands_are_the_intervals_cut_at_what_is_possible(run: Run) -> None:
     data = tables.curves(run.cells)
     fog = data[data["corruption"] == "fog"]
     ax = severity_curves(fog, Figure().add_subplot())
@@ -103,7 +104,7 @@ def test_bands_are_the_intervals_cut_at_what_is_possible(run: RunData) -> None:
     assert 0 <= drawn.min() < drawn.max() <= 100
 
 
-def test_of_many_lines_only_the_highlighted_have_bands(run: RunData) -> None:
+def test_of_many_lines_only_the_highlighted_have_bands(run: Run) -> None:
     data = tables.curves(run.cells)
     fog = data[(data["corruption"] == "fog") & (data["activation"] == "relu")]
     names = ["relu", "elu", "gelu", "mish", "nrelu"]
@@ -112,7 +113,7 @@ def test_of_many_lines_only_the_highlighted_have_bands(run: RunData) -> None:
     assert [band.get_gid() for band in ax.collections] == ["activation:nrelu"]
 
 
-def test_one_seed_has_no_band(run: RunData) -> None:
+def test_one_seed_has_no_band(run: Run) -> None:
     data = tables.curves(run.cells[run.cells["training_seed"] == 11])
     assert not severity_curves(data[data["corruption"] == "fog"], Figure().add_subplot()).collections
 
@@ -138,7 +139,7 @@ def test_names_beside_points_do_not_cover_each_other(report: Report) -> None:
     assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
 
 
-def test_boxes_draw_the_quantiles(run: RunData) -> None:
+def test_boxes_draw_the_quantiles(run: Run) -> None:
     data = tables.mean_quantiles(run.layers)
     own = data[data["activation"] == "relu"]
     ax = mean_boxes(own, Figure().add_subplot(), ends=(0.0, 2.0))
@@ -149,7 +150,7 @@ def test_boxes_draw_the_quantiles(run: RunData) -> None:
     assert ax.get_ylim() == pytest.approx((-0.1, 2.1))
 
 
-def test_spread_is_drawn_to_both_sides(run: RunData) -> None:
+def test_spread_is_drawn_to_both_sides(run: Run) -> None:
     data = tables.layer_profile(run.layers)
     ax = depth_lines(data, Figure().add_subplot(), value="output_fluctuation", spread="output_spread")
     own = data[data["activation"] == "relu"]
@@ -159,12 +160,12 @@ def test_spread_is_drawn_to_both_sides(run: RunData) -> None:
     assert drawn.min() == pytest.approx((own["output_fluctuation"] - own["output_spread"]).clip(0).min())
 
 
-def test_lines_carry_their_activation_for_the_filter(run: RunData) -> None:
+def test_lines_carry_their_activation_for_the_filter(run: Run) -> None:
     """Line, band and name."""
     assert svg(run).count('data-activation="relu"') == svg(run).count('data-activation="la_silu"') == 3
 
 
-def test_files_are_whole(run: RunData) -> None:
+def test_files_are_whole(run: Run) -> None:
     data = tables.curves(run.cells)
     draw = partial(severity_curves, data[data["corruption"] == "fog"])
     assert to_file(draw, size=CURVE_SIZE, kind="png").startswith(b"\x89PNG")

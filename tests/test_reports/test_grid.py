@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import RunData
 from reports.grid import make_grid
+from robustbench_act.run import Run
 from tests.build_run import CORRUPTIONS, SEVERITIES, SHARES, corruption_means
 
 
-def test_every_cell_is_where_it_belongs(run: RunData) -> None:
+def test_every_cell_is_where_it_belongs(run: Run) -> None:
     grid = make_grid(run.cells.sample(frac=1, random_state=3))  # whatever the order of the rows
     assert set(zip(grid.corruptions["group"], grid.corruptions["corruption"], strict=True)) == {
         (group, name) for name, group in CORRUPTIONS
@@ -26,7 +26,7 @@ def test_every_cell_is_where_it_belongs(run: RunData) -> None:
             assert grid.shares[place, names.index(name)].tolist() == list(own)
 
 
-def test_means_come_first_and_groups_are_found(run: RunData) -> None:
+def test_means_come_first_and_groups_are_found(run: Run) -> None:
     grid = make_grid(run.cells)
     assert grid.groups == ["noise", "weather"]
     assert grid.places("noise").tolist() == [0, 1]
@@ -37,7 +37,7 @@ def test_means_come_first_and_groups_are_found(run: RunData) -> None:
     assert (grid.means[:, :, 1:] == grid.shares).all()
 
 
-def test_a_severity_that_a_corruption_lacks_is_missing_and_in_no_mean(run: RunData) -> None:
+def test_a_severity_that_a_corruption_lacks_is_missing_and_in_no_mean(run: Run) -> None:
     cells = run.cells[~((run.cells["corruption"] == "fog") & (run.cells["severity"] == 5))]
     grid = make_grid(pd.DataFrame(cells))
     fog = list(grid.corruptions["corruption"]).index("fog")

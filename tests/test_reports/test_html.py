@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import Report, ReportError, RunData, tables
+from reports import Report, ReportError, tables
 from reports.grid import make_grid
 from reports.names import label
 from robustbench_act.metrics import leaderboard
-from tests.build_run import CORRECT, Builder
+from robustbench_act.run import Run
+from tests.build_run import CORRECT, Builder, with_info
 
 from .pieces import page_of
 
@@ -81,7 +82,7 @@ def test_sections_are_all_there_in_order(page: str) -> None:
     assert len(set(identifiers)) == len(identifiers)
 
 
-def test_every_leaderboard_value_is_on_the_page(run: RunData, page: str) -> None:
+def test_every_leaderboard_value_is_on_the_page(run: Run, page: str) -> None:
     board = leaderboard(run.cells)
     text = section(page, "leaderboard")
     for _, row in board.iterrows():
@@ -104,7 +105,7 @@ def test_every_leaderboard_value_is_on_the_page(run: RunData, page: str) -> None
     assert "net" in Page(page).text
 
 
-def test_every_number_of_the_other_tables_is_on_the_page(run: RunData, page: str) -> None:
+def test_every_number_of_the_other_tables_is_on_the_page(run: Run, page: str) -> None:
     for value in make_grid(run.cells).means.mean(axis=1).ravel():
         assert f"{100 * value:.1f}" in page
     for value in tables.curves(run.cells)["accuracy"]:
@@ -160,12 +161,12 @@ def test_accessible(page: str) -> None:
     assert ("html", {"lang": "en"}) in parsed.elements
 
 
-def test_samples_are_embedded_and_missing_ones_named(page: str, run: RunData) -> None:
+def test_samples_are_embedded_and_missing_ones_named(page: str, run: Run) -> None:
     (image,) = [attributes for tag, attributes in Page(page).elements if tag == "img"]
     assert (image["width"], image["height"]) == ("12", "8")
     assert base64.b64decode(str(image["src"]).split(",")[1]) == run.samples["gaussian_noise"]
     assert "No strip in this run for: impulse_noise, fog." in section(page, "samples")
-    bare = page_of(Report(replace(run, samples={})), "pictures")
+    bare = page_of(Report(replace(run, path=run.path / "cells")), "pictures")
     assert "This run holds no sample images" in section(bare, "samples")
 
 
@@ -185,9 +186,9 @@ def test_provenance_shows_what_run_json_says(page: str) -> None:
     assert "activation relu; training seed 22" in text
 
 
-def test_provenance_leaves_out_who_wrote_and_what_is_empty(run: RunData) -> None:
-    more = {"writer": {"host": "somewhere"}, "tables": {"cells/part-0.parquet": "c0ffee"}, "notes": []}
-    text = section(page_of(Report(replace(run, info={**run.info, **more})), "provenance"), "provenance")
+def test_provenance_leaves_out_who_wrote_and_what_is_empty(run: Run) -> None:
+    told = with_info(run, writer={"host": "somewhere"}, tables={"cells/part-0.parquet": "c0ffee"}, notes=())
+    text = section(page_of(Report(told), "provenance"), "provenance")
     assert not re.search("somewhere|c0ffee|notes|error", text)
 
 
@@ -264,7 +265,7 @@ def test_a_failed_checkpoint_is_listed_and_in_no_average(tmp_path: Path) -> None
     assert '<a href="#failed">' in markup
 
 
-def test_layers_of_a_half_failed_checkpoint_are_in_no_average(run: RunData) -> None:
+def test_layers_of_a_half_failed_checkpoint_are_in_no_average(run: Run) -> None:
     cells = run.cells.copy()
     row = cells.index[(cells["checkpoint"] == "la_silu-11") & (cells["severity"] == 5)][0]
     cells.loc[row, "error"] = "out of memory"
@@ -282,7 +283,7 @@ def test_all_failed(tmp_path: Path) -> None:
     assert section(markup, "failed").count("broken 11") == 2
 
 
-def test_architectures_have_figures_of_their_own(run: RunData) -> None:
+def test_architectures_have_figures_of_their_own(run: Run) -> None:
     frames = {}
     for kind, rows in (("cells", run.cells), ("layers", run.layers)):
         other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])

@@ -20,6 +20,7 @@ import reports
 from reports import Report, ReportError, SectionError, make_report
 from reports.fonts import font_rules
 from reports.pdf import ENGINES
+from robustbench_act.run import load_run
 from tests.build_run import CORRECT, Builder
 
 TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
@@ -151,7 +152,7 @@ def test_a_machine_without_fonts_writes_the_same(run_dir: Path, pdf: bytes, tmp_
 
 def test_table_heads_are_repeated(tmp_path: Path) -> None:
     correct = {(f"act{place:02}", seed): CORRECT["relu", 11] for place, seed in product(range(40), range(1))}
-    run = reports.load(Builder(correct=correct).write(tmp_path))
+    run = load_run(Builder(correct=correct).write(tmp_path))
     pages = [page.extract_text() for page in PdfReader(io.BytesIO(Report(run).pdf())).pages]
     severities = [page for page in pages if page.count("gaussian_noise") + page.count("impulse_noise") > 12]
     assert len(severities) > 1
@@ -189,7 +190,7 @@ def test_a_digest_stands_on_one_line(tmp_path: Path) -> None:
 def test_no_heading_of_a_table_stands_alone(amount: int, tmp_path: Path) -> None:
     """Whatever stands before it, no page ends with a table's title or head."""
     correct = {(f"act{place:02}", 1): CORRECT["relu", 11] for place in range(amount)}
-    report = Report(reports.load(Builder(correct=correct).write(tmp_path)))
+    report = Report(load_run(Builder(correct=correct).write(tmp_path)))
     pages = PdfReader(io.BytesIO(report.pdf())).pages
     first = max(at for at, page in enumerate(pages) if "Appendix: the numbers" in page.extract_text())
     tables = [table for section in report.sections for table in section.tables]

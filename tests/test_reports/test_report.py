@@ -1,6 +1,7 @@
 """Reports of several runs, and figures as files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -11,10 +12,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import reports
-from reports import Report, ReportError, RunData, SectionError, make_report
+from reports import Report, ReportError, SectionError, make_report
 from reports.figures.severity import CURVE_SIZE
 from robustbench_act.cli import main
+from robustbench_act.errors import InputError
 from robustbench_act.metrics import leaderboard
+from robustbench_act.run import Run
 from tests.build_run import CORRECT, CORRUPTIONS, Builder, score
 
 from .pieces import page_of
@@ -151,16 +154,15 @@ def test_one_run_has_nothing_to_say_between_runs(report: Report) -> None:
     assert report.name == "report"
 
 
-def test_a_single_run_is_as_it_is(run_dir: Path, run: RunData) -> None:
-    joined = reports.join([(run_dir, run)])
-    assert joined is run
-    with pytest.raises(ReportError, match="expected at least one run"):
+def test_a_single_run_is_as_it_is(run: Run) -> None:
+    assert reports.join([run]) is run
+    with pytest.raises(InputError, match="Expected at least one run"):
         reports.join([])
 
 
-def test_a_run_beside_itself_is_refused(run_dir: Path, run: RunData) -> None:
-    with pytest.raises(ReportError, match=rf"expected different runs, got {run_dir} 2 times"):
-        reports.join([(run_dir, run), (run_dir / "cells" / "..", run)])
+def test_a_run_beside_itself_is_refused(run_dir: Path, run: Run) -> None:
+    with pytest.raises(InputError, match=rf"Expected different runs, got {run_dir} 2 times"):
+        reports.join([run, replace(run, path=run_dir / "cells" / "..")])
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
 )
 def test_unlike_runs_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     old, new = two(tmp_path, **changes)
-    with pytest.raises(ReportError, match=rf"{old} and {new} are not alike: .*{message}"):
+    with pytest.raises(InputError, match=rf"{old} and {new}.*: .*{message}"):
         make_report(old, new)
 
 
@@ -187,7 +189,7 @@ def test_runs_with_other_cells_are_refused(tmp_path: Path) -> None:
     for path in (new / "cells").glob("*.parquet"):
         cells = pd.read_parquet(path)
         cells[cells["corruption"] != "fog"].to_parquet(path)
-    with pytest.raises(ReportError, match=r"fog.*only in the first"):
+    with pytest.raises(InputError, match=r"are not alike: .*fog.*only in the first"):
         make_report(old, new)
 
 
@@ -201,13 +203,13 @@ class Figures(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def figures(run: RunData, tmp_path_factory: pytest.TempPathFactory) -> Figures:
+def figures(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Figures:
     parts: list[str] = []
     report, folder = Report(run, parts.append), tmp_path_factory.mktemp("figures")
     return Figures(report, folder, report.write_figures(folder), parts)
 
 
-def test_figures_are_files_with_their_numbers(run: RunData, figures: Figures) -> None:
+def test_figures_are_files_with_their_numbers(run: Run, figures: Figures) -> None:
     assert {path.name for path in figures.folder.iterdir()} == {path.name for path in figures.paths}
     drawings = [drawing for section in figures.report.sections for drawing in section.drawings]
     assert len(drawings) == 15
@@ -273,7 +275,7 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
     assert not list(tmp_path.glob("curves-0-noise*"))
 
 
-def test_figures_are_the_same_every_time(run: RunData, figures: Figures, tmp_path: Path) -> None:
+def test_figures_are_the_same_every_time(run: Run, figures: Figures, tmp_path: Path) -> None:
     again = Report(run).write_figures(tmp_path)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in figures.paths]
 
@@ -307,10 +309,10 @@ def test_joined_provenance_has_both_commands(tmp_path: Path) -> None:
     old, new = two(tmp_path, command="actrobust evaluate again")
     info = make_report(old, new).analysis.run.info
     assert (
-        info["command"]
+        info.command
         == "# old\nactrobust evaluate --suite 'core' --severity 1,5\n# new\nactrobust evaluate again"
     )
-    assert json.dumps(info)
+    assert json.dumps(info.to_json())
 
 
 def test_a_run_without_outcomes_beside_one_with_them(tmp_path: Path) -> None:
@@ -338,8 +340,8 @@ def test_dollars_and_underscores_are_letters(tmp_path: Path) -> None:
     assert report.write_figures(tmp_path / "figures")
 
 
-def test_what_cannot_be_laid_out_is_said_in_a_line(run: RunData) -> None:
-    broken = RunData({**run.info, "suites": [3]}, run.cells, run.layers, run.samples, labels=run.labels)
+def test_what_cannot_be_laid_out_is_said_in_a_line(run: Run) -> None:
+    broken = replace(run, cells=run.cells.drop(columns="suite"))
     with pytest.raises(SectionError, match="cannot be made: "):
         Report(broken).html()
 

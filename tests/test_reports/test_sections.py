@@ -11,27 +11,27 @@ import pytest
 from scipy import stats
 
 import reports
-from reports import RunData
 from reports.analysis import Analysis
 from reports.layout import Section
 from reports.sections import SECTIONS
 from reports.sections.curves import curve_finding
 from reports.sections.heat import FOLDED, heat
 from reports.sections.layers import depth_finding
+from robustbench_act.run import Run, load_run
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
 
 from .pieces import section_of
 
 
-def section(run: RunData, name: str) -> Section:
+def section(run: Run, name: str) -> Section:
     return section_of(Analysis(run), name)
 
 
-def made(tmp_path: Path, **options: Any) -> RunData:
-    return reports.load(Builder(**options).write(tmp_path))
+def made(tmp_path: Path, **options: Any) -> Run:
+    return load_run(Builder(**options).write(tmp_path))
 
 
-def test_few_checkpoints_have_a_column_each(run: RunData) -> None:
+def test_few_checkpoints_have_a_column_each(run: Run) -> None:
     content = heat(Analysis(run)).content
     assert not content["folded"]
     assert [(column["activation"], column["seed"]) for column in content["columns"]] == [
@@ -84,7 +84,7 @@ def test_folded_checkpoints_are_listed_one_by_one(tmp_path: Path) -> None:
         assert row == [f"relu-{seed}", "95.0", f"{35 + seed / 2:.1f}", "40.0"]
 
 
-def test_classes_of_the_lowest_accuracy_come_first(run: RunData) -> None:
+def test_classes_of_the_lowest_accuracy_come_first(run: Run) -> None:
     content = section(run, "classes").content
     found = {row["name"]: (row["images"], [cell["text"] for cell in row["cells"]]) for row in content["rows"]}
     own: dict[str, list[float]] = {}
@@ -102,7 +102,7 @@ def test_classes_of_the_lowest_accuracy_come_first(run: RunData) -> None:
     assert order == sorted(order)
 
 
-def test_predictions_of_the_first_network_of_each_activation(run: RunData) -> None:
+def test_predictions_of_the_first_network_of_each_activation(run: Run) -> None:
     """The builder's networks take image i, of label i, for 3 - i where they are wrong."""
     (strip,) = section(run, "pictures").content["strips"]
     assert [row["activation"] for row in strip["predictions"]] == ["la_silu", "relu"]
@@ -113,20 +113,20 @@ def test_predictions_of_the_first_network_of_each_activation(run: RunData) -> No
         assert row["versions"] == shown
 
 
-def test_a_run_of_old_says_what_it_lacks(run: RunData) -> None:
-    old = replace(run, cells=run.cells.drop(columns=["outcomes", "predicted"]), labels=None)
+def test_a_run_of_old_says_what_it_lacks(run: Run) -> None:
+    old = replace(run, cells=run.cells.drop(columns=["outcomes", "predicted"]), images=run.images[:0])
     (matrix,) = section(old, "significance").content["matrices"]
     above = matrix["rows"][0]["cells"][1]
     assert above == {"text": "–", "kind": "unknown", "said": "this run does not say which images were right"}
     assert section(old, "classes").nothing.startswith("The images have no labels")
-    with_labels = replace(old, labels=run.labels)
+    with_labels = replace(old, images=run.images)
     assert section(with_labels, "classes").nothing.startswith("This run does not say which images")
     assert section(old, "pictures").content["strips"][0]["predictions"] == []
     layers = run.layers.drop(columns=["rho", "rho_prime"])
     assert section(replace(run, layers=layers), "signals").nothing == "Not measured in this run."
 
 
-def test_the_line_of_equal_retention_is_relus_mean_share(run: RunData) -> None:
+def test_the_line_of_equal_retention_is_relus_mean_share(run: Run) -> None:
     (drawing,) = section(run, "tradeoff").drawings
     kept = fmean(score("relu", seed) for seed in (11, 22)) / fmean(
         SHARES["relu", seed][0] for seed in (11, 22)
@@ -143,7 +143,7 @@ def test_without_an_anchor_there_is_no_line(tmp_path: Path) -> None:
     assert "others keep" not in drawing.finding
 
 
-def test_the_matrix_has_images_above_and_seeds_below(run: RunData) -> None:
+def test_the_matrix_has_images_above_and_seeds_below(run: Run) -> None:
     (matrix,) = section(run, "significance").content["matrices"]
     assert [head["label"] for head in matrix["names"]] == ["LA-SiLU", "ReLU"]
     (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
@@ -169,7 +169,7 @@ def test_one_seed_has_a_dash_below(tmp_path: Path) -> None:
     }
 
 
-def test_what_fell_is_said(run: RunData) -> None:
+def test_what_fell_is_said(run: Run) -> None:
     content = section(run, "verdict").content
     impulse = [SHARES[key][3:5] for key in CORRECT]
     clean = fmean(SHARES[key][0] for key in CORRECT)
@@ -194,13 +194,13 @@ def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:
     )
 
 
-def test_curves_are_in_their_group(run: RunData) -> None:
+def test_curves_are_in_their_group(run: Run) -> None:
     panels = section(run, "curves").panels
     found = {(drawing.heading, panel.heading) for panel in panels for drawing in panel.drawings}
     assert found == {(name, group.capitalize()) for name, group in CORRUPTIONS}
 
 
-def test_every_drawing_has_its_own_name(run: RunData) -> None:
+def test_every_drawing_has_its_own_name(run: Run) -> None:
     frames = {}
     for kind, rows in (("cells", run.cells), ("layers", run.layers)):
         other = rows.assign(architecture="big", checkpoint="big " + rows["checkpoint"])
@@ -210,7 +210,7 @@ def test_every_drawing_has_its_own_name(run: RunData) -> None:
     assert len(set(names)) == len(names) == 30
 
 
-def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: RunData) -> None:
+def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Run) -> None:
     """Spearman's correlation by scipy over the cells, corruption by corruption, of all checkpoints."""
     found = section(run, "why")
     (panel,) = found.panels
@@ -231,7 +231,7 @@ def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Ru
     ]
 
 
-def test_what_is_missing_is_not_skipped_in_why(run: RunData) -> None:
+def test_what_is_missing_is_not_skipped_in_why(run: Run) -> None:
     """A layer without a number leaves its checkpoint out; so does one that is not finite."""
     for bad in (np.nan, np.inf):
         layers = run.layers.copy()
@@ -240,19 +240,19 @@ def test_what_is_missing_is_not_skipped_in_why(run: RunData) -> None:
         assert sorted(cost["checkpoint"]) == ["la_silu-11", "la_silu-22", "relu-22"]
 
 
-def test_why_says_what_is_missing(tmp_path: Path, run: RunData) -> None:
+def test_why_says_what_is_missing(tmp_path: Path, run: Run) -> None:
     without = replace(run, layers=run.layers.drop(columns="output_relative_mean"))
     assert section(without, "why").nothing == "This run does not have the relative fluctuation of its layers."
     assert section(made(tmp_path, probes=False), "why").nothing == "Not measured (--no-probes)."
 
 
-def test_layers_are_named_below_their_figures_where_they_are_few(run: RunData, tmp_path: Path) -> None:
+def test_layers_are_named_below_their_figures_where_they_are_few(run: Run, tmp_path: Path) -> None:
     assert section(run, "profile").panels[0].note == "Layers: 0 act1, 1 block.act2."
     many = made(tmp_path, layer_names=[(f"act{place}", 8) for place in range(21)])
     assert section(many, "profile").panels[0].note == ""
 
 
-def test_seeds_are_dots_on_the_ruler(run: RunData, tmp_path: Path) -> None:
+def test_seeds_are_dots_on_the_ruler(run: Run, tmp_path: Path) -> None:
     board = section(run, "leaderboard").content["board"]
     first, last = board["ruler"]
     for row, activation in zip(board["rows"], ("la_silu", "relu"), strict=True):

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports import RunData, tables
+from reports import tables
 from reports.grid import make_grid
 from reports.paired_tests import significance
 from robustbench_act import metrics
+from robustbench_act.records import CheckpointInfo
+from robustbench_act.run import Run
 from robustbench_act.statistics import mean_interval
 from tests.build_run import CORRECT, CORRUPTIONS, LAYERS, ORDER, SEVERITIES, SHARES, Builder, by, score
 
 
-def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run: RunData) -> None:
+def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run: Run) -> None:
     board = metrics.leaderboard(run.cells)
     again = run.cells[run.cells["corruption"] == "fog"].assign(suite="another")
     twice = pd.concat([run.cells, again[again["severity"] == 5]])  # would weigh more, if it counted
@@ -27,7 +29,7 @@ def test_a_cell_of_two_suites_counts_once_and_two_tables_are_two_corruptions(run
     assert list(found["group"]) == ["noise", "noise", "weather", "weather"]
 
 
-def test_curves(run: RunData) -> None:
+def test_curves(run: Run) -> None:
     table = by(tables.curves(run.cells), "activation", "corruption", "severity")
     assert len(table) == 2 * len(CORRUPTIONS) * (1 + len(SEVERITIES))
     for activation in ("relu", "la_silu"):
@@ -41,7 +43,7 @@ def test_curves(run: RunData) -> None:
                 assert (row["seeds"], row["group"]) == (2, group)
 
 
-def test_layer_profile(run: RunData) -> None:
+def test_layer_profile(run: Run) -> None:
     table = by(tables.layer_profile(run.layers), "activation", "index")
     mean_severity = fmean(SEVERITIES)
     for first_place, activation in ((0, "relu"), (2, "la_silu")):  # places of the two seeds: 0, 1 and 2, 3
@@ -57,7 +59,7 @@ def test_layer_profile(run: RunData) -> None:
             assert row["output_spread"] == pytest.approx((4 * size) ** 0.5 / elements)
 
 
-def test_layer_profile_shows_missing_values_and_still_inputs_as_nan(run: RunData) -> None:
+def test_layer_profile_shows_missing_values_and_still_inputs_as_nan(run: Run) -> None:
     layers = run.layers.copy()
     row = layers.index[(layers["severity"] > 0) & (layers["activation"] == "relu") & (layers["index"] == 0)][
         0
@@ -70,7 +72,7 @@ def test_layer_profile_shows_missing_values_and_still_inputs_as_nan(run: RunData
     assert np.isnan(table["la_silu", 0]["amplification"])
 
 
-def test_activation_means(run: RunData) -> None:
+def test_activation_means(run: Run) -> None:
     layers = run.layers.copy()
     layers.loc[layers["severity"] > 0, ["activation_mean", "activation_abs_mean"]] += 1
     table = by(tables.activation_means(layers), "activation", "index")
@@ -86,8 +88,8 @@ def test_activation_means(run: RunData) -> None:
 
 def test_failures_name_rows_and_checkpoints_without_rows() -> None:
     builder = Builder(failed={"relu-11": "NaN in the weights"})
-    listed = [{"name": "gone", "status": "failed", "error": "truncated", "activation": "elu"}]
-    listed += builder.run_json()["checkpoints"]
+    listed = [CheckpointInfo(name="gone", status="failed", error="truncated", activation="elu")]
+    listed += builder.run().info.checkpoints
     table = by(tables.failures(builder.cells(), listed), "checkpoint")
     assert list(table) == ["relu-11", "gone"]
     assert (table["relu-11"]["failed_cells"], table["relu-11"]["error"]) == (7, "NaN in the weights")
@@ -95,7 +97,7 @@ def test_failures_name_rows_and_checkpoints_without_rows() -> None:
     assert (gone["activation"], gone["failed_cells"], gone["error"]) == ("elu", 0, "truncated")
 
 
-def test_inputs_are_not_written_to(run: RunData) -> None:
+def test_inputs_are_not_written_to(run: Run) -> None:
     before = replace(run, cells=run.cells.copy(), layers=run.layers.copy())
     for table in (metrics.leaderboard, make_grid, tables.curves, metrics.checkpoint_scores):
         table(run.cells)
@@ -105,7 +107,7 @@ def test_inputs_are_not_written_to(run: RunData) -> None:
     pd.testing.assert_frame_equal(run.layers, before.layers)
 
 
-def test_intervals_of_curves_are_students(run: RunData) -> None:
+def test_intervals_of_curves_are_students(run: Run) -> None:
     table = by(tables.curves(run.cells), "activation", "corruption", "severity")
     for activation in ("relu", "la_silu"):
         expected = mean_interval([SHARES[activation, seed][1] for seed in (11, 22)])
@@ -115,7 +117,7 @@ def test_intervals_of_curves_are_students(run: RunData) -> None:
     assert single[["low", "high", "spread"]].isna().all(axis=None)
 
 
-def test_significance_over_images_and_seeds(run: RunData) -> None:
+def test_significance_over_images_and_seeds(run: Run) -> None:
     """Against scipy, on differences written out by hand."""
     scores = metrics.checkpoint_scores(run.cells)
     right = {
@@ -144,7 +146,7 @@ def test_significance_over_images_and_seeds(run: RunData) -> None:
         assert row[f"{over}_pairs"] == len(values)
 
 
-def test_activations_without_a_common_seed_have_no_test_over_seeds(run: RunData) -> None:
+def test_activations_without_a_common_seed_have_no_test_over_seeds(run: Run) -> None:
     scores = metrics.checkpoint_scores(run.cells)
     scores.loc[scores["activation"] == "relu", "training_seed"] += 100
     right = {name: np.zeros(4) for name in scores["checkpoint"]}
@@ -166,7 +168,7 @@ def test_many_pairs_are_corrected_for_their_number() -> None:
     assert (table["images_adjusted"] >= p).all()
 
 
-def test_signals_and_distributions_are_those_of_clean_images(run: RunData) -> None:
+def test_signals_and_distributions_are_those_of_clean_images(run: Run) -> None:
     signals = by(tables.signals(run.layers), "activation", "index")
     boxes = by(tables.mean_quantiles(run.layers), "activation", "index")
     for first_place, activation in ((0, "relu"), (2, "la_silu")):
@@ -179,7 +181,7 @@ def test_signals_and_distributions_are_those_of_clean_images(run: RunData) -> No
     assert tables.mean_quantiles(bare).empty
 
 
-def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: RunData) -> None:
+def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: Run) -> None:
     scores = metrics.checkpoint_scores(run.cells)
     for seed, note in ((11, "a training seed comes twice"), (None, "not all training seeds are known")):
         table = significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
@@ -187,7 +189,7 @@ def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: RunData) -> None
         assert table["images_note"].tolist() == ["this run does not say which images were right"]
 
 
-def test_fluctuation_cost(run: RunData) -> None:
+def test_fluctuation_cost(run: Run) -> None:
     """Layers move by 0.1 (5 - place) s (index + 1): places in the order of CORRECT, severities 1 and 5."""
     found = by(tables.fluctuation_cost(run.cells, run.layers), "checkpoint")
     assert len(found) == len(CORRECT)

@@ -1,11 +1,13 @@
 """The verdict says what the numbers say, and no more."""
 
+from dataclasses import replace
+
 import pandas as pd
 
-from reports import RunData
 from reports.paired_tests import significance
 from reports.sections.verdict import beyond_noise, notes, ranking, standing
 from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
+from robustbench_act.run import Run
 from tests.build_run import Builder
 
 
@@ -101,13 +103,13 @@ def test_architectures_are_judged_apart() -> None:
     assert "LA-SiLU comes first among the net networks" in second
 
 
-def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: RunData) -> None:
+def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: Run) -> None:
     scores = checkpoint_scores(run.cells)
-    assert notes(run.info, scores) == []
-    listed = [dict(entry) for entry in run.info["checkpoints"]]
-    listed[0]["recipe"] = {"lr": 0.2}
-    listed[1]["dataset"] = "other"
-    found = notes({"checkpoints": listed}, scores.assign(training_seed=11))
+    assert notes(run.info.checkpoints, scores) == []
+    listed = list(run.info.checkpoints)
+    listed[0] = replace(listed[0], recipe={"lr": 0.2})
+    listed[1] = replace(listed[1], dataset="other")
+    found = notes(listed, scores.assign(training_seed=11))
     assert [note.split(" (")[0] for note in found] == [
         "The checkpoints differ in their training recipes",
         "The checkpoints differ in their training data",

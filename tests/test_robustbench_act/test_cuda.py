@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import Run
+from robustbench_act.run import Run
 from tests.references.grid import many_images
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -60,7 +60,7 @@ def test_precisions(precision: str, both: tuple[Run, Run], checkpoints: Path, tm
     run = evaluate(
         [checkpoints], dataset=many_images(IMAGES), device="cuda", precision=precision, out=out, **GRID
     )
-    assert run.info["precision"] == precision
+    assert run.info.precision == precision
     assert run.cells["error"].isna().all()
     assert (run.cells["pixels"] == both[1].cells["pixels"]).all()
     assert (run.cells["accuracy"] - both[1].cells["accuracy"]).abs().mean() < 0.01

@@ -14,7 +14,7 @@ from click.testing import Result
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import manifest_schema, read_manifest
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 
 MANIFEST = """
 dataset = "digits"
@@ -61,17 +61,17 @@ def test_a_manifest_is_the_whole_command(actrobust: Callable[..., Result], study
     result = actrobust("evaluate", "--manifest", study)
     assert result.exit_code == 0, result.output
     run = load_run(study.parent / "out")
-    assert run.info["severities"] == [1, 2.5]
+    assert run.info.severities == (1, 2.5)
     assert len(run.images) == 30
     assert run.layers.empty
-    rows = {entry["name"]: entry for entry in run.info["checkpoints"]}
+    rows = {entry.name: entry for entry in run.info.checkpoints}
     assert list(rows) == ["a", "c", "mine"]
-    assert rows["mine"]["activation"] == "la_silu"
-    assert rows["mine"]["training_seed"] == 7
-    assert rows["mine"]["std"] == [0.5]
-    assert rows["a"]["std"] == [0.3762]
-    assert rows["mine"]["clean_accuracy"] == 0.25
-    assert "architecture, classes" not in str(rows["a"]["read"])
+    assert rows["mine"].activation == "la_silu"
+    assert rows["mine"].training_seed == 7
+    assert rows["mine"].std == (0.5,)
+    assert rows["a"].std == (0.3762,)
+    assert rows["mine"].clean_accuracy == 0.25
+    assert "architecture, classes" not in str(rows["a"].read)
 
 
 def test_flags_come_first(actrobust: Callable[..., Result], study: Path) -> None:
@@ -81,12 +81,12 @@ def test_flags_come_first(actrobust: Callable[..., Result], study: Path) -> None
     )
     assert result.exit_code == 0, result.output
     run = load_run("mine")
-    assert [entry["name"] for entry in run.info["checkpoints"]] == ["a"]
-    assert run.info["checkpoints"][0]["std"] == [0.4]
-    assert run.info["checkpoints"][0]["mean"] == [0.3053]
+    assert [entry.name for entry in run.info.checkpoints] == ["a"]
+    assert run.info.checkpoints[0].std == (0.4,)
+    assert run.info.checkpoints[0].mean == (0.3053,)
     assert len(run.images) == 20
-    assert run.info["severities"] == [3]
-    assert [suite["name"] for suite in run.info["suites"]] == ["noise"]
+    assert run.info.severities == (3,)
+    assert [suite.name for suite in run.info.suites] == ["noise"]
     assert len(run.layers)
 
 

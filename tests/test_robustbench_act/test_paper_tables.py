@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from scipy import stats
 
 from robustbench_act.paper_tables import COLUMNS, layeract_table
-from robustbench_act.records import Run
-from tests.simulate import simulated_run
+from robustbench_act.run import Run
+from tests.build_run import simulated_run
 
 SEEDS = 4
 
@@ -28,7 +29,7 @@ def run() -> Run:
         right = {f"{activation}_{seed}": random.random((7, 200)) < accuracy for seed in range(SEEDS)}
         runs.append(simulated_run(right, corruptions=corruptions, activation=activation))
     cells = pd.concat([run.cells for run in runs], ignore_index=True)
-    return Run(Path("x"), runs[0].info, cells, pd.DataFrame(), runs[0].images)
+    return replace(runs[0], cells=cells)
 
 
 def scores(run: Run, activation: str, *, corruption: str) -> list[float]:
@@ -66,7 +67,7 @@ def test_equal_to_hand_made_sums(run: Run) -> None:
 
 def test_published_figures_stand_beside_ours(run: Run, shared: Callable[[str], Path]) -> None:
     cells = run.cells.assign(architecture="cifar:resnet32?width=16", dataset="cifar-10")
-    named = Run(run.path, run.info, cells, run.layers, run.images)
+    named = replace(run, cells=cells)
     table = layeract_table(named)
     published = table[table["source"] == "published"]
     assert (published["architecture"] == "cifar:resnet32?width=16").all()
@@ -87,7 +88,7 @@ def test_published_figures_stand_beside_ours(run: Run, shared: Callable[[str], P
 def test_seeds_that_do_not_match_have_no_test(run: Run) -> None:
     cells = run.cells.copy()
     cells.loc[cells["activation"] == "elu", "training_seed"] += 100
-    table = layeract_table(Run(run.path, run.info, cells, run.layers, run.images))
+    table = layeract_table(replace(run, cells=cells))
     row = find(table, "elu", "p vs la_silu")
     assert (row["seeds"], row["note"]) == (0, "no training seed in both")
     assert all(np.isnan(row[name]) for name in COLUMNS)
@@ -95,7 +96,7 @@ def test_seeds_that_do_not_match_have_no_test(run: Run) -> None:
 
 def test_one_seed_has_no_spread_and_no_test(run: Run) -> None:
     cells = run.cells[run.cells["training_seed"] == 1]
-    table = layeract_table(Run(run.path, run.info, cells, run.layers, run.images))
+    table = layeract_table(replace(run, cells=cells))
     assert table[table["statistic"] == "std"][list(COLUMNS)].isna().all(axis=None)
     row = find(table, "relu", "p vs la_silu")
     assert row["note"] == "one training seed has no test"

@@ -19,7 +19,8 @@ from robustbench_act.doctor import check_accuracy, examine, examine_data
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.metrics import labelled, leaderboard
-from robustbench_act.records import Run, outcomes
+from robustbench_act.records import outcomes
+from robustbench_act.run import Run
 
 CPU = torch.device("cpu")
 NEED_LABELS = ["correct", "accuracy", "top5", "loss", "brier", "ece", "ece_mass"]
@@ -54,7 +55,7 @@ def test_outcomes_are_agreement(pair: tuple[Run, Run]) -> None:
     assert bare.labels is None
     assert bare.images["label"].isna().all()
     assert pair[0].labels is not None
-    assert not bare.info["dataset"]["labelled"]
+    assert not bare.info.dataset.labelled
 
 
 def test_the_leaderboard_ranks_agreement(pair: tuple[Run, Run]) -> None:
@@ -74,7 +75,7 @@ def test_the_leaderboard_ranks_agreement(pair: tuple[Run, Run]) -> None:
 def test_missing_accuracies_of_a_labelled_run_are_still_a_fault(pair: tuple[Run, Run]) -> None:
     cells = pair[0].cells.assign(accuracy=None)
     assert labelled(cells)
-    with pytest.raises(InputError, match="has no accuracy and no error"):
+    with pytest.raises(InputError, match="has neither an accuracy nor an error"):
         leaderboard(cells)
     assert not labelled(pair[1].cells)
     assert labelled(pair[1].cells.assign(error="x"))

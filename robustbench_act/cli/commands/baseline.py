@@ -14,7 +14,7 @@ def command(run: Path, out: Path, rules: Path | None) -> None:
     """Keep a RUN as the baseline for later runs."""
     from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.gate import DEFAULT_RULES, make_baseline, read_rules, write_baseline
-    from robustbench_act.records import load_run
+    from robustbench_act.run import load_run
 
     loaded = load_run(run)
     say_unlabelled(loaded)
@@ -22,5 +22,5 @@ def command(run: Path, out: Path, rules: Path | None) -> None:
     write_baseline(found, out)
     for rule in found.rules.rules:
         click.echo(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}")
-    checkpoints, images = len(found.info["checkpoints"]), found.info["dataset"]["images"]
+    checkpoints, images = len(found.info.checkpoints), found.info.dataset.images
     click.echo(f"{out}  ({checkpoints} checkpoints, {images:,} images, {out.stat().st_size / 1e3:,.0f} kB)")

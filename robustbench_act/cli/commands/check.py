@@ -18,7 +18,7 @@ def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_j
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.gate import check, junit_xml, read_baseline, summary_markdown
-    from robustbench_act.records import load_run
+    from robustbench_act.run import load_run
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if github and not summary:

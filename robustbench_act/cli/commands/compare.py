@@ -21,7 +21,7 @@ def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.messages import say_unlabelled
     from robustbench_act.comparison import compare_runs
-    from robustbench_act.records import load_run
+    from robustbench_act.run import load_run
 
     first = load_run(a)
     found = compare_runs(first, load_run(b), force=force)

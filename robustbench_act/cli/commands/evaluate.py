@@ -73,9 +73,8 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Any) -> Any:
 def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None:
     from reports.tables import failures
     from robustbench_act.cli.leaderboard import print_leaderboard
-    from robustbench_act.metrics import labelled, leaderboard
 
-    board = leaderboard(run.cells)
+    board = run.leaderboard()
     failed = failures(run.cells)
     if as_json:
         answer = {
@@ -87,7 +86,7 @@ def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None
         click.echo(json.dumps(answer, indent=1))
         return
     if len(board):
-        print_leaderboard(board, labelled=labelled(run.cells))
+        print_leaderboard(board, labelled=run.labelled)
     for row in failed.to_dict("records"):
         click.echo(f"failed: {row['checkpoint']}: {row['error']}")
     click.echo(f"{'  '.join(map(str, pages)) or run.path}  ({seconds:.0f} s)")

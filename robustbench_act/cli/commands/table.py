@@ -19,7 +19,7 @@ def command(run: Path, style: str, kind: str, reference: str | None, out: Path |
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.messages import say_unlabelled
-    from robustbench_act.records import load_run
+    from robustbench_act.run import load_run
 
     if reference and style == "layeract":
         raise click.UsageError("--reference goes with --style metrics.")

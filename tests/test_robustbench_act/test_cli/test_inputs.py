@@ -10,7 +10,7 @@ from click.testing import Result
 
 from robustbench_act.datasets import load_dataset
 from robustbench_act.models import build_model
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 from tests.references.layouts import picture
 
 from .conftest import NETWORK
@@ -27,12 +27,12 @@ def test_a_network_of_torchvision_tells_its_own_preprocessing(
     result = actrobust("evaluate", "squeezenet1_1-b8a52dc0.pth", *flags, *model)
     assert result.exit_code == 0, result.output
     info = load_run("a").info
-    assert info["dataset"]["view"]["source"] == "torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1"
-    assert info["checkpoints"][0]["mean"] == [0.485, 0.456, 0.406]
-    assert info["checkpoints"][0]["read"] == [
+    assert (info.dataset.view or {})["source"] == "torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1"
+    assert info.checkpoints[0].mean == (0.485, 0.456, 0.406)
+    assert info.checkpoints[0].read == (
         "architecture as given",
         "mean, std as torchvision's SqueezeNet1_1_Weights.IMAGENET1K_V1 has them",
-    ]
+    )
 
 
 def test_a_function_gives_data(
@@ -46,7 +46,7 @@ def test_a_function_gives_data(
     result = actrobust("evaluate", checkpoints, "--dataset", "data_by_function:some", *flags)
     assert result.exit_code == 0, result.output
     assert len(json.loads(result.stdout)["leaderboard"]) == 2
-    assert load_run("a").info["dataset"]["digest"] == load_dataset("digits").subset(30).digest
+    assert load_run("a").info.dataset.digest == load_dataset("digits").subset(30).digest
 
 
 def test_a_published_tree_is_read_as_activations_and_training_seeds(
@@ -133,7 +133,7 @@ def test_flags_decide_between_networks_of_different_sizes(
     assert "all are shown the same: set --resize and --crop" in refused.stderr
     result = actrobust("evaluate", "--manifest", "m.toml", "--out", "a", "--resize", 64, "--crop", 64)
     assert result.exit_code == 0, result.output
-    assert load_run("a").info["dataset"]["size"] == [3, 64, 64]
+    assert load_run("a").info.dataset.size == (3, 64, 64)
 
 
 def test_the_last_that_a_manifest_says_of_a_file_holds(
@@ -179,10 +179,10 @@ def test_the_last_that_a_manifest_says_of_a_file_holds(
     )
     result = actrobust("evaluate", "--manifest", folder / "m.toml", *flags)
     assert result.exit_code == 0, result.output
-    rows = {entry["name"]: entry for entry in load_run("o").info["checkpoints"]}
-    assert {name: row["training_seed"] for name, row in rows.items()} == {"both": 2, "averaged": 0}
-    assert rows["averaged"]["read"][0] == "weights under 'ema', as asked"
-    assert rows["averaged"]["digest"] != rows["both"]["digest"]
+    rows = {entry.name: entry for entry in load_run("o").info.checkpoints}
+    assert {name: row.training_seed for name, row in rows.items()} == {"both": 2, "averaged": 0}
+    assert rows["averaged"].read[0] == "weights under 'ema', as asked"
+    assert rows["averaged"].digest != rows["both"].digest
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lxml import etree
 import robustbench_act
 from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import Run, load_run
+from robustbench_act.run import Run, load_run
 
 Command = Callable[..., Result]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import Result
 
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 from tests.references.layouts import picture
 
 from .conftest import FLAGS
@@ -16,10 +16,11 @@ def test_imagenet_c_end_to_end(actrobust: Callable[..., Result], network: Path, 
     result = actrobust("evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "a")
     assert result.exit_code == 0, result.output
     run = load_run("a")
-    assert run.info["dataset"]["view"]["what"] == "resized to 256, centre of 224 x 224, bilinear"
-    assert run.info["dataset"]["view"]["source"] == "usual for ImageNet"
-    assert run.info["dataset"]["size"] == [3, 224, 224]
-    assert [(suite["source"], suite["codec"]) for suite in run.info["suites"]] == [("files", "jpeg")]
+    view = run.info.dataset.view or {}
+    assert view["what"] == "resized to 256, centre of 224 x 224, bilinear"
+    assert view["source"] == "usual for ImageNet"
+    assert run.info.dataset.size == (3, 224, 224)
+    assert [(suite.source, suite.codec) for suite in run.info.suites] == [("files", "jpeg")]
     assert set(run.cells["table"]) == {"", "jpeg files"}
     assert "jpeg files" not in set(run.cells.query("severity == 0")["table"])
     both = ("--suite", "noise", "--severity", 2)
@@ -40,14 +41,14 @@ def test_sizes_by_flags(actrobust: Callable[..., Result], network: Path, imagene
     result = actrobust("evaluate", network, *FLAGS, *flags, *sized, "--out", "a")
     assert result.exit_code == 0, result.output
     info = load_run("a").info
-    assert info["dataset"]["view"] == {
+    assert info.dataset.view == {
         "what": "resized to 40, centre of 32 x 32, bicubic",
         "resize": 40,
         "crop": 32,
         "interpolation": "bicubic",
         "source": "as given",
     }
-    assert info["checkpoints"][0]["input_size"] == [3, 32, 32]
+    assert info.checkpoints[0].input_size == (3, 32, 32)
     other = actrobust("evaluate", network, *FLAGS, *flags, "--out", "a")
     assert other.exit_code == 2
     assert "holds a run with another plan (different: dataset" in other.stderr
@@ -99,9 +100,9 @@ def test_unreadable_pictures(actrobust: Callable[..., Result], network: Path, im
     assert result.exit_code == 0, result.output
     assert f"warning: 1 picture cannot be read, 1 of 6 images left out: {bad}" in result.stderr
     run = load_run("a")
-    assert run.info["dataset"]["unreadable"] == [str(bad)]
-    assert run.info["dataset"]["images"] == 5
-    assert run.info["dataset"]["total"] == 6
+    assert run.info.dataset.unreadable == (str(bad),)
+    assert run.info.dataset.images == 5
+    assert run.info.dataset.total == 6
     assert (run.cells["n"] == 5).all()
 
 
@@ -118,7 +119,7 @@ def test_half_of_a_view_leaves_the_other_half(
     ):
         result = actrobust("evaluate", network, *flags, *flag, "--out", number)
         assert result.exit_code == 0, result.output
-        assert load_run(str(number)).info["dataset"]["view"]["what"] == what
+        assert (load_run(str(number)).info.dataset.view or {})["what"] == what
         assert f"{what} (as given)" in result.stderr
 
 
@@ -137,7 +138,7 @@ def test_stored_pictures_are_looked_at_before_anything_is_written(
     assert not Path("a").exists()
     result = actrobust(*flags, "--skip-unreadable")
     assert result.exit_code == 0, result.output
-    assert load_run("a").info["dataset"]["images"] == 5
+    assert load_run("a").info.dataset.images == 5
 
 
 def test_networks_trained_on_pictures_are_shown_them_alike(

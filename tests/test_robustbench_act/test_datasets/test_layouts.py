@@ -105,9 +105,9 @@ def test_what_generate_writes_as_folders_gives_the_numbers_of_corruptions_on_the
     columns = ["checkpoint", "corruption", "severity", "accuracy", "loss", "pixels"]
     ours, theirs = (run.cells.sort_values(columns[:3], ignore_index=True)[columns] for run in (files, live))
     assert ours.equals(theirs)
-    assert files.info["suites"][0]["source"] == "files"
-    assert files.info["suites"][0]["codec"] == "png"
-    assert live.info["suites"][0]["source"] == "on the fly"
+    assert files.info.suites[0].source == "files"
+    assert files.info.suites[0].codec == "png"
+    assert live.info.suites[0].source == "on the fly"
     with pytest.raises(InputError, match="suite 'files:digits-c' only in the first"):
         files.compare(live)
     with pytest.raises(InputError, match="no corrupted cell is in both runs"):

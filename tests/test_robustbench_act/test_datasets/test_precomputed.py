@@ -52,7 +52,7 @@ def test_equal_to_corruptions_on_the_fly(
     assert ours[COLUMNS].equals(theirs[COLUMNS])
     assert ours["group"].equals(theirs["group"])
     assert len(stored.layers) == len(live.layers)
-    assert stored.info["suites"][0]["corruptions"] == sorted(get_suite("noise").corruptions)
+    assert stored.info.suites[0].corruptions == tuple(sorted(get_suite("noise").corruptions))
     with pytest.raises(InputError, match="suite 'files:digits-c' only in the first"):
         stored.compare(live)
 

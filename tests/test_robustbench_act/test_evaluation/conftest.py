@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import Run
+from robustbench_act.run import Run
 
 
 @pytest.fixture(scope="session")

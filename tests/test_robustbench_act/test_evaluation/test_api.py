@@ -1,5 +1,6 @@
 """What is evaluated into which folder: a run goes on, another plan and wrong input are refused."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from robustbench_act.checkpoints import Spec, save_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.models import build_model
-from robustbench_act.records import Run, load_run
+from robustbench_act.run import Run, load_run
 from tests.references.grid import assert_alike
 
 SUITES = ("c19", "shift")
@@ -19,11 +20,12 @@ SUITES = ("c19", "shift")
 
 def test_loaded_run_equals_the_returned_one(run: Run) -> None:
     again = load_run(run.path)
+    assert json.dumps(again.info.to_json(), indent=1) == (run.path / "run.json").read_text()
     pd.testing.assert_frame_equal(again.cells, run.cells, check_dtype=False)
     pd.testing.assert_frame_equal(again.layers, run.layers, check_dtype=False)
-    assert again.info["status"] == "complete"
-    assert again.info["dataset"]["images"] == 60
-    assert {suite["name"] for suite in again.info["suites"]} == set(SUITES)
+    assert again.info.status == "complete"
+    assert again.info.dataset.images == 60
+    assert {suite.name for suite in again.info.suites} == set(SUITES)
 
 
 def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
 from robustbench_act.datasets import load_dataset
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.preprocessing import normalise
-from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, Run, load_run, outcomes
+from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, outcomes
 from robustbench_act.records.parts import unpack
+from robustbench_act.run import Run, load_run
 from robustbench_act.tally.layer_columns import QUANTILE_NAMES
 from robustbench_act.tally.mergeable_stats import EDGES, quantiles
 from tests.references.brute_force import brute_force
@@ -248,7 +249,7 @@ def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:
     front = plan.ordered[:CHUNK]
     assert front.digest == data.subset(CHUNK).digest
     assert sorted(plan.ordered.ids.tolist()) == data.ids.tolist()
-    assert plan.describe()["dataset"]["digest"] == data.digest
+    assert plan.describe().dataset.digest == data.digest
 
 
 def broken_copy(source: Path, target: Path, value: float) -> None:

@@ -21,7 +21,7 @@ from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, evaluate, make_plan
 from robustbench_act.models import build_model
-from robustbench_act.records import Run
+from robustbench_act.run import Run
 from tests.references.grid import TABLES, many_images
 
 ELSEWHERE: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 from tests.references.grid import (
     finished,
     many_images,
@@ -21,8 +21,8 @@ def test_a_chunk_that_does_not_fit_is_halved(checkpoints: Path, tmp_path: Path) 
     # measured: 200 images need between 150 and 200 MB more than two, one alone less than 20
     assert finished(with_little_memory, 70_000_000, path, tmp_path / "little", 200) == 0
     enough, little = load_run(tmp_path / "enough"), load_run(tmp_path / "little")
-    assert enough.info["notes"] == []
-    assert "out of memory; 100 images at a time from here on" in little.info["notes"][0]
+    assert enough.info.notes == ()
+    assert "out of memory; 100 images at a time from here on" in little.info.notes[0]
     assert little.cells.equals(enough.cells)
     assert little.cells["error"].isna().all()
 

@@ -48,7 +48,7 @@ def test_half_precision_is_recorded_and_near(name: str, checkpoints: Path, tmp_p
     options: dict[str, Any] = {"dataset": many_images(40), "suites": ["light"], "device": "cpu"}
     exact = evaluate([checkpoints], out=tmp_path / "exact", **options)
     half = evaluate([checkpoints], out=tmp_path / "half", precision=name, **options)
-    assert half.info["precision"] == name
+    assert half.info.precision == name
     assert (half.cells["pixels"] == exact.cells["pixels"]).all()
     assert (half.cells["loss"] - exact.cells["loss"]).abs().max() < 0.2
     assert (half.cells["loss"] != exact.cells["loss"]).any()
@@ -69,12 +69,12 @@ def test_large_images_are_laid_out_channels_last(
         lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
     ):
         fast = evaluate([network], out=tmp_path / "fast", **options)
-    assert fast.info["memory_format"] == "channels_last"
+    assert fast.info.memory_format == "channels_last"
     assert seen
     assert all(seen)
     monkeypatch.setattr(precision, "_LARGE", 80)
     plain = evaluate([network], out=tmp_path / "plain", **options)
-    assert plain.info["memory_format"] == "contiguous"
+    assert plain.info.memory_format == "contiguous"
     for name in ("correct", "outcomes", "pixels"):
         assert (fast.cells[name] == plain.cells[name]).all()
     assert np.allclose(fast.cells["loss"], plain.cells["loss"], rtol=1e-5)
@@ -89,7 +89,7 @@ def test_compiled_networks_give_the_same(checkpoints: Path, tmp_path: Path) -> N
     path = checkpoints / "relu_1.safetensors"
     eager = evaluate([path], out=tmp_path / "eager", **options)
     compiled = evaluate([path], compiled=True, out=tmp_path / "compiled", **options)
-    assert compiled.info["compiled"] is True
+    assert compiled.info.compiled is True
     assert compiled.cells["error"].isna().all()
     assert (compiled.cells["loss"] - eager.cells["loss"]).abs().max() < 1e-4
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robustbench_act.cli import main
-from robustbench_act.records import Run, load_run
+from robustbench_act.run import Run, load_run
 from tests.references.grid import (
     UNITS,
     assert_alike,
@@ -226,7 +226,7 @@ def test_workers_end_with_the_process_that_started_them(checkpoints: Path, tmp_p
         assert time.monotonic() < deadline
         time.sleep(0.05)
     run = evaluate_grid(checkpoints, tmp_path / "run")  # nobody holds the lock
-    assert run.info["status"] == "complete"
+    assert run.info.status == "complete"
 
 
 def evaluate_grid(checkpoints: Path, out: Path) -> Run:

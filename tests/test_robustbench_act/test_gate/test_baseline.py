@@ -1,5 +1,6 @@
 """A baseline file is a faithful copy, or it is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from robustbench_act.errors import InputError
 from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
-from robustbench_act.records import Run
-from tests.simulate import simulated_run, with_error
+from robustbench_act.run import Run
+from tests.build_run import simulated_run, with_error
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_round_trip(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_a_baseline(run: Run) -> None:
     with pytest.raises(InputError, match="checkpoint 'c' failed; a baseline must be whole"):
         make_baseline(with_error(run, "c", "broken"))
-    empty = Run(run.path, run.info, run.cells.iloc[:0], run.layers, run.images)
+    empty = replace(run, cells=run.cells.iloc[:0])
     with pytest.raises(InputError, match="has no cell to make a baseline of"):
         make_baseline(empty)
     with pytest.raises(InputError, match="has no group 'blur' for a rule; it has all, clean, noise, weather"):

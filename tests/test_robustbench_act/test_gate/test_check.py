@@ -1,6 +1,7 @@
 """The gate lets equal models pass, catches a drop, and refuses what it cannot compare."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from scipy import stats
 from robustbench_act.errors import InputError
 from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
 from robustbench_act.gate.rules import LEVEL, TOLERANCE
-from robustbench_act.records import Run
+from robustbench_act.run import Run
 from robustbench_act.statistics import drop_test
-from tests.simulate import simulated_run, with_error, with_info
+from tests.build_run import simulated_run, with_error, with_info
 
 Outcomes = NDArray[np.bool_]
 
@@ -92,10 +93,10 @@ def test_rules_on_groups_and_other_metrics(run: Run) -> None:
     baseline = make_baseline(run, rules)
     cells = run.cells.copy()
     fog = (cells["corruption"] == "fog") & (cells["checkpoint"] == "b")
-    cells.loc[fog, "loss"] = 1.2
-    found = check(Run(run.path, run.info, cells, run.layers, run.images), baseline)
+    cells.loc[fog, "loss"] = 1.7
+    found = check(replace(run, cells=cells), baseline)
     assert found.reasons == [
-        "b: loss on weather got worse by 0.20 nats (1.00 nats to 1.20 nats), tolerance 0.05"
+        "b: loss on weather got worse by 0.20 nats (1.50 nats to 1.70 nats), tolerance 0.05"
     ]
     table = found.table.set_index(["checkpoint", "rule"])
     assert table["p"].isna().tolist() == [False, False, True] * 2
@@ -107,17 +108,17 @@ def test_rules_on_groups_and_other_metrics(run: Run) -> None:
 def test_better_is_not_worse(metric: str, better: float, run: Run) -> None:
     baseline = make_baseline(run, Rules((Rule(metric),)))
     cells = run.cells.assign(**{metric: better})
-    found = check(Run(run.path, run.info, cells, run.layers, run.images), baseline)
+    found = check(replace(run, cells=cells), baseline)
     assert found.passed
     assert (found.table["worse"] < -0.3).all()
     cells = run.cells.assign(**{metric: 1 - better})
-    assert not check(Run(run.path, run.info, cells, run.layers, run.images), baseline).passed
+    assert not check(replace(run, cells=cells), baseline).passed
 
 
 def test_a_metric_that_is_no_number_fails(run: Run) -> None:
     baseline = make_baseline(run, Rules((Rule("loss"),)))
     cells = run.cells.assign(loss=np.nan)
-    found = check(Run(run.path, run.info, cells, run.layers, run.images), baseline)
+    found = check(replace(run, cells=cells), baseline)
     assert len(found.reasons) == 2
 
 
@@ -131,33 +132,33 @@ def test_a_failed_checkpoint_fails(run: Run) -> None:
 
 
 def other_suite(run: Run) -> Run:
-    return with_info(run, suites=[{**run.info["suites"][0], "hash": "badbadba"}])
+    return with_info(run, suites=(replace(run.info.suites[0], hash="badbadba"),))
 
 
 def other_mean(run: Run) -> Run:
-    first, second = run.info["checkpoints"]
-    return with_info(run, checkpoints=[first, {**second, "mean": (0.4,)}])
+    first, second = run.info.checkpoints
+    return with_info(run, checkpoints=(first, replace(second, mean=(0.4,))))
 
 
 def other_images(run: Run) -> Run:
-    return with_info(run, dataset={**run.info["dataset"], "digest": "x"})
+    return with_info(run, dataset=replace(run.info.dataset, digest="x"))
 
 
 def fewer_cells(run: Run) -> Run:
     cells = run.cells[~((run.cells["corruption"] == "fog") & (run.cells["severity"] == 3))]
-    return Run(run.path, run.info, cells, run.layers, run.images)
+    return replace(run, cells=cells)
 
 
 DIFFERENCES: list[tuple[Callable[[Run], Run], str]] = [
-    (lambda run: with_info(run, seed=4), "seed 4 against 0"),
-    (lambda run: with_info(run, severities=[1, 5]), "severities 1,5 against 1,3"),
-    (lambda run: with_info(run, suites=[]), "suite 'core' only in the baseline"),
+    (lambda run: with_info(run, seed=4), "seed 4 against 42"),
+    (lambda run: with_info(run, severities=(1, 5)), "severities 1,5 against 1,3"),
+    (lambda run: with_info(run, suites=()), "suite 'core' only in the baseline"),
     (other_suite, "suite 'core' of another content (hash badbadba against 5ea1ed00)"),
     (other_mean, "b: mean [0.4] against [0.5]"),
     (fewer_cells, "cell 'fog:3 [32]' only in the baseline"),
-    (lambda run: with_info(run, dataset={**run.info["dataset"], "images": 60}), "60 against 400 images"),
+    (lambda run: with_info(run, dataset=replace(run.info.dataset, images=60)), "60 against 400 images"),
     (
-        lambda run: with_info(run, dataset={**run.info["dataset"], "digest": "x"}),
+        lambda run: with_info(run, dataset=replace(run.info.dataset, digest="x")),
         "other images, data set 'toy'",
     ),
     (lambda run: simulated_run({"a": draw(0.8)}), "checkpoint 'b' only in the baseline"),

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from robustbench_act.gate import Check, Rule, Rules, check, junit_xml, make_baseline, summary_markdown
-from tests.simulate import simulated_run
+from tests.build_run import simulated_run
 
 NAME = "a|<b>&*\x07_"
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,13 +21,22 @@ from robustbench_act.metrics import (
     image_accuracy,
     image_accuracy_by_corruption,
     leaderboard,
-    run_baseline,
+    run_reference,
     summary,
 )
-from robustbench_act.metrics.baselines import ALEXNET_CLEAN_ERROR
-from robustbench_act.records import pack_outcomes
-from tests.build_run import CORRUPTIONS, SEVERITIES, SHARES, Builder, N, by, corruption_means, score
-from tests.simulate import simulated_run
+from robustbench_act.metrics.reference import ALEXNET_CLEAN_ERROR
+from robustbench_act.records import DatasetInfo, RunInfo, SuiteInfo, pack_outcomes
+from tests.build_run import (
+    CORRUPTIONS,
+    SEVERITIES,
+    SHARES,
+    Builder,
+    N,
+    by,
+    corruption_means,
+    score,
+    simulated_run,
+)
 
 
 @pytest.fixture
@@ -51,8 +61,8 @@ def test_declarations_are_whole(name: str) -> None:
 
 
 def test_relative_metrics_equal_a_hand_computation(cells: pd.DataFrame) -> None:
-    baseline = run_baseline(cells[cells["activation"] == "relu"], "ReLU")
-    table = by(summary(cells, baseline=baseline), "checkpoint")
+    reference = run_reference(cells[cells["activation"] == "relu"], "ReLU")
+    table = by(summary(cells, reference=reference), "checkpoint")
     errors = {key: [1 - mean for mean in corruption_means(*key)] for key in SHARES}
     base = [fmean(pair) for pair in zip(errors["relu", 11], errors["relu", 22], strict=True)]
     clean = {key: SHARES[key][0] for key in SHARES}
@@ -71,7 +81,7 @@ def test_relative_metrics_equal_a_hand_computation(cells: pd.DataFrame) -> None:
 
 
 def test_effective_robustness_is_the_distance_to_the_line(cells: pd.DataFrame) -> None:
-    table = summary(cells, baseline=run_baseline(cells, "all"))
+    table = summary(cells, reference=run_reference(cells, "all"))
     clean, corrupted = table["clean"].to_numpy(), table["corrupted"].to_numpy()
     x, y = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
     slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
@@ -139,12 +149,13 @@ def test_images_by_corruption_count_a_cell_once_and_tell_tables_apart() -> None:
 
 
 def test_alexnet_is_for_imagenet_c_alone() -> None:
-    info: dict[str, Any] = {
-        "dataset": {"classes": list(range(1000))},
-        "severities": [1, 2, 3, 4, 5],
-        "suites": [{"table": "224"}],
-    }
-    baseline = alexnet(info)
+    info = RunInfo(
+        dataset=DatasetInfo(name="imagenet", classes=tuple(map(str, range(1000)))),
+        severities=(1, 2, 3, 4, 5),
+        suites=(SuiteInfo(name="c15", table="224"),),
+        checkpoints=(),
+    )
+    reference = alexnet(info)
     assert len(ALEXNET) == 15
     rows = [
         {"corruption": name, "group": "g", "severity": float(s), "accuracy": 1 - error / 2}
@@ -158,13 +169,13 @@ def test_alexnet_is_for_imagenet_c_alone() -> None:
         **dict.fromkeys(("top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips"), 0.0),
     }
     cells = pd.DataFrame(rows).assign(**facts)
-    (row,) = summary(cells, baseline=baseline).to_dict("records")
+    (row,) = summary(cells, reference=reference).to_dict("records")
     assert row["mce"] == pytest.approx(0.5)
     assert row["relative_mce"] == pytest.approx(0.5)
     with pytest.raises(InputError, match="the run lacks fog"):
-        summary(cells[cells["corruption"] != "fog"], baseline=baseline)
+        summary(cells[cells["corruption"] != "fog"], reference=reference)
     with pytest.raises(InputError, match=r"1,000 classes, table 224 .*, got 1000, 32 and"):
-        alexnet({**info, "suites": [{"table": "32"}]})
+        alexnet(replace(info, suites=(SuiteInfo(name="c15", table="32"),)))
 
 
 def test_alexnet_has_the_published_errors(shared: Callable[[str], Path]) -> None:
@@ -176,21 +187,21 @@ def test_alexnet_has_the_published_errors(shared: Callable[[str], Path]) -> None
     }
 
 
-def test_baselines_that_do_not_fit_are_errors(cells: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="Baseline x: has no checkpoint without an error"):
-        run_baseline(cells.assign(error="broken"), "x")
-    baseline = run_baseline(cells[cells["severity"] < 5], "low")
-    with pytest.raises(InputError, match=r"Baseline low: has severities \(1.0,\), the run \(1.0, 5.0\)"):
-        summary(cells, baseline=baseline)
+def test_references_that_do_not_fit_are_errors(cells: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="Reference x: has no checkpoint without an error"):
+        run_reference(cells.assign(error="broken"), "x")
+    reference = run_reference(cells[cells["severity"] < 5], "low")
+    with pytest.raises(InputError, match=r"Reference low: has severities \(1.0,\), the run \(1.0, 5.0\)"):
+        summary(cells, reference=reference)
 
 
-def test_a_baseline_without_errors_gives_no_ratio() -> None:
+def test_a_reference_without_errors_gives_no_ratio() -> None:
     perfect = Builder(correct={("relu", 1): [N] * 7}).cells()
-    (row,) = summary(perfect, baseline=run_baseline(perfect, "perfect")).to_dict("records")
+    (row,) = summary(perfect, reference=run_reference(perfect, "perfect")).to_dict("records")
     assert np.isnan(row["mce"])
     assert np.isnan(row["relative_mce"])
 
 
 def test_shifts_are_no_corruption_errors(cells: pd.DataFrame) -> None:
     shifted = cells.assign(group=cells["group"].replace("weather", "shift"))
-    assert list(run_baseline(shifted, "x").errors) == [name for name, _ in CORRUPTIONS[:2]]
+    assert list(run_reference(shifted, "x").errors) == [name for name, _ in CORRUPTIONS[:2]]

@@ -11,7 +11,7 @@ import pytest
 
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate
-from robustbench_act.records import load_run
+from robustbench_act.run import load_run
 from tests.references.grid import (
     TABLES,
     assert_alike,
@@ -91,7 +91,7 @@ def test_a_part_damaged_at_the_last_moment_is_done_again(
     assert_alike(out, undisturbed)
     assert len(notes) == 1
     assert "a damaged part of the run" in notes[0]
-    assert load_run(out).info["notes"] == notes
+    assert load_run(out).info.notes == tuple(notes)
 
 
 def test_a_complete_run_is_left_as_it_is(undisturbed: Path, checkpoints: Path) -> None:

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from robustbench_act.errors import InputError
-from robustbench_act.records import Run
+from robustbench_act.records import RunData, scored
 
 _RESAMPLES = 2000
 
 
-def layer_correlations(run: Run, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
+def layer_correlations(run: RunData, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
     """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
 
     Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and
@@ -40,7 +40,7 @@ def layer_correlations(run: Run, *, within_cells: bool = False, seed: int = 0) -
     Raises
     ------
     InputError
-        Where the run has no layers.
+        The run has no layers.
     """
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")
@@ -52,8 +52,7 @@ def correlate_layers(
 ) -> pd.DataFrame:
     """Return what `layer_correlations` returns, from the tables of a run."""
     keys = ["checkpoint", "table", "corruption", "severity"]
-    right = cells["accuracy"].fillna(cells["agreement"])  # where images have no labels
-    cells = cells[keys].assign(accuracy=right)
+    cells = scored(cells)[[*keys, "accuracy"]]
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
     lost = (cells["checkpoint"].map(clean) - cells["accuracy"]).round(12)  # equal losses are ties
     drop = cells.assign(drop=lost).drop_duplicates(keys)

@@ -1,5 +1,6 @@
 """Statistics against scipy and against what is known by construction."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import spearmanr
 
 from robustbench_act import Run, evaluate, layer_correlations
 from robustbench_act.errors import InputError
-from robustbench_act.statistics.correlations import _block_correlation
+from robustbench_act.metrics.correlations import _block_correlation
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_layer_correlations_equal_those_of_scipy(run: Run) -> None:
 
 
 def test_without_probes_it_is_an_error(run: Run) -> None:
-    empty = Run(run.path, run.info, run.cells, run.layers.iloc[:0], run.images)
+    empty = replace(run, layers=run.layers.iloc[:0])
     with pytest.raises(InputError, match="without probes"):
         layer_correlations(empty)
 

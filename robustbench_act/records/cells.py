@@ -1,6 +1,7 @@
 """Which rows of a run count: checkpoints that were measured whole, each corrupted cell once."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -14,24 +15,18 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the checkpoints that have no error in any cell.
 
     A checkpoint with one failed cell is left out as a whole: an average over fewer cells would not be
-    comparable with the others. Where images have no labels, each network's own prediction on the clean image
-    is the label: accuracy is agreement with it.
+    comparable with the others. Accuracy is as `scored` has it.
 
     Raises
     ------
     InputError
-        Where an accuracy is missing without an error.
+        An accuracy is missing without an error.
     """
     failed = cells.loc[cells["error"].notna(), "checkpoint"]
-    whole = cells[~cells["checkpoint"].isin(failed)]
-    if not labelled(whole):
-        whole = whole.assign(accuracy=whole["agreement"])
+    whole = scored(cells[~cells["checkpoint"].isin(failed)])
     if whole["accuracy"].isna().any():
-        row = whole[whole["accuracy"].isna()].iloc[0]
-        raise InputError(
-            f"checkpoint {row['checkpoint']!r} has no accuracy and no error for {row['corruption']!r} "
-            f"at severity {row['severity']:g}"
-        )
+        cell = cell_name(whole[whole["accuracy"].isna()].iloc[0])
+        raise InputError(f"{cell} has neither an accuracy nor an error.")
     return whole
 
 
@@ -39,6 +34,19 @@ def labelled(cells: pd.DataFrame) -> bool:
     """Tell whether the images of a run have labels: without them `correct` is missing, not 0."""
     good = cells["error"].isna()
     return "correct" not in cells or not good.any() or bool(cells.loc[good, "correct"].notna().any())
+
+
+def scored(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return cells whose accuracy is agreement if the images have no labels.
+
+    Each network's own prediction on the clean image is the label then.
+    """
+    return cells if labelled(cells) else cells.assign(accuracy=cells["agreement"])
+
+
+def cell_name(row: "pd.Series[Any]") -> str:
+    """Return what an error calls a cell of a checkpoint."""
+    return f"{row['corruption']} at severity {row['severity']:g} of checkpoint {row['checkpoint']!r}"
 
 
 def corrupted(cells: pd.DataFrame) -> pd.DataFrame:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.cells import corrupted, succeeded
 from robustbench_act.metrics.leaderboard import checkpoint_scores
+from robustbench_act.records import RunInfo, corrupted, succeeded
 
 ALEXNET_CLEAN_ERROR = 0.435
 ALEXNET: Mapping[str, float] = {
@@ -38,7 +37,7 @@ alibaba/easyrobust have them, alike.
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Reference:
     """What mCE and effective robustness are relative to.
 
     Attributes
@@ -52,7 +51,7 @@ class Baseline:
     severities
         That the means are over.
     line
-        (a, b) of logit(corrupted) = a + b logit(clean), the least squares line of its checkpoints; None where
+        (a, b) of logit(corrupted) = a + b logit(clean), the least squares line of its checkpoints; None if
         it has fewer than three of different clean accuracy.
     """
 
@@ -70,8 +69,8 @@ class Baseline:
         return pd.Series(expit(intercept + slope * _logit(clean)), index=clean.index)
 
 
-def alexnet(info: Mapping[str, Any]) -> Baseline:
-    """Return AlexNet's errors on ImageNet-C as the baseline of a run.
+def alexnet(info: RunInfo) -> Reference:
+    """Return AlexNet's errors on ImageNet-C as the reference of a run.
 
     Parameters
     ----------
@@ -81,41 +80,41 @@ def alexnet(info: Mapping[str, Any]) -> Baseline:
     Raises
     ------
     InputError
-        Where the run is no ImageNet-C: 1,000 classes, the constants of 224 pixels, severities 1 to 5.
+        The run is not on ImageNet-C: 1,000 classes, the constants of 224 pixels, severities 1 to 5.
     """
-    classes, severities = len(info["dataset"]["classes"]), tuple(info["severities"])
-    tables = sorted({suite["table"] for suite in info["suites"]})
+    classes, severities = len(info.dataset.classes), info.severities
+    tables = sorted({suite.table for suite in info.suites})
     if classes != 1000 or tables != ["224"] or severities != (1, 2, 3, 4, 5):
         raise InputError(
             "AlexNet's errors are those on ImageNet-C: expected 1,000 classes, table 224 and severities "
             f"1,2,3,4,5, got {classes}, {', '.join(tables)} and {','.join(f'{s:g}' for s in severities)}. "
-            "Take a run or an activation as baseline."
+            "Take a run or an activation as reference."
         )
-    return Baseline("AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, (1.0, 2.0, 3.0, 4.0, 5.0))
+    return Reference("AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, (1.0, 2.0, 3.0, 4.0, 5.0))
 
 
-def run_baseline(cells: pd.DataFrame, name: str) -> Baseline:
-    """Return the mean of some checkpoints as the baseline, over all their corruptions of pixels.
+def run_reference(cells: pd.DataFrame, name: str) -> Reference:
+    """Return the mean of some checkpoints as the reference, over all their corruptions of pixels.
 
     Parameters
     ----------
     cells
-        Rows of `Run.cells`: those of the checkpoints that make the baseline.
+        Rows of `Run.cells`: those of the checkpoints that make the reference.
     name
         What it is called.
 
     Raises
     ------
     InputError
-        Where none of them was measured whole.
+        None of them was measured whole.
     """
     scores = checkpoint_scores(cells)
     if scores.empty:
-        raise InputError(f"Baseline {name}: has no checkpoint without an error.")
+        raise InputError(f"Reference {name}: has no checkpoint without an error.")
     bad = corrupted(succeeded(cells))
     pixels = bad[bad["group"] != "shift"]
     accuracy = pixels.groupby("corruption", sort=False)["accuracy"].mean()
-    return Baseline(
+    return Reference(
         name,
         {str(corruption): 1 - float(value) for corruption, value in accuracy.items()},
         1 - float(scores["clean"].mean()),

@@ -10,42 +10,66 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import ReportError, RunData
-from reports.run import LAYER_COLUMNS
-from tests.build_run import CORRECT, Builder, png
+from robustbench_act.errors import InputError
+from robustbench_act.records import LAYER_COLUMNS, RunInfo
+from robustbench_act.run import load_run
+from tests.build_run import CORRECT, LABELS, Builder, png
 
 Damage = Callable[[Path], object]
 
 
-def test_load_returns_everything(run: RunData) -> None:
+def test_load_returns_everything(tmp_path: Path) -> None:
     builder = Builder()
+    run = load_run(builder.write(tmp_path))
     columns = ["checkpoint", "corruption", "severity", "correct", "accuracy"]
     pd.testing.assert_frame_equal(
         run.cells[columns].astype({"correct": int, "checkpoint": str, "corruption": str}),
         builder.cells()[columns].astype({"checkpoint": str, "corruption": str}),
     )
     assert len(run.layers) == len(builder.layers())
-    assert run.info == json.loads(json.dumps(builder.run_json()))
+    assert run.info == RunInfo.from_json(builder.run_json(), where="here")
+    assert run.labels is not None
+    assert run.labels.tolist() == list(LABELS)
     assert run.samples == {"clean": png(12, 8), "gaussian_noise": png(12, 8)}
 
 
 def test_unknown_columns_are_welcome(tmp_path: Path) -> None:
     folder = Builder().write(tmp_path)
     edit(folder, "cells", lambda cells: cells.assign(pixels="abc"))
-    assert set(reports.load(folder).cells) == {*Builder().cells(), "pixels"}
+    assert set(load_run(folder).cells) == {*Builder().cells(), "pixels"}
 
 
 def test_a_part_full_of_failures_joins_the_others(tmp_path: Path) -> None:
     folder = Builder(failed={"relu-11": "x", "relu-22": "x"}).write(tmp_path)  # the first part has no number
-    cells = reports.load(folder).cells
+    cells = load_run(folder).cells
     assert cells["accuracy"].dtype == "float64"
     assert cells["error"].notna().sum() == 14
 
 
 def test_no_probes_gives_an_empty_table_with_its_columns(tmp_path: Path) -> None:
-    layers = reports.load(Builder(probes=False).write(tmp_path)).layers
+    layers = load_run(Builder(probes=False).write(tmp_path)).layers
     assert layers.empty
     assert list(layers) == list(LAYER_COLUMNS)
+
+
+def test_an_older_run_has_fewer_columns_and_no_images(tmp_path: Path) -> None:
+    folder = Builder().write(tmp_path)
+    (folder / "images.parquet").unlink()
+    new = ["top5", "brier", "ece", "ece_mass", "flips", "outcomes", "predicted"]
+    edit(folder, "cells", lambda cells: cells.drop(columns=new))
+    run = load_run(folder)
+    assert run.labels is None
+    assert run.labelled
+    assert len(run.leaderboard()) == 2
+
+
+def test_pictures_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    folder = Builder().write(tmp_path)
+    truncate(folder / "samples" / "clean.png")
+    run = load_run(folder)
+    assert len(run.leaderboard()) == 2
+    with pytest.raises(InputError, match=r"clean\.png: is not a complete PNG file"):
+        _ = run.samples
 
 
 def edit(folder: Path, kind: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -81,41 +105,71 @@ def without(**values: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return drop
 
 
+def lose_images(run: Path) -> None:
+    change_info(run, tables={"images.parquet": "0" * 64})
+    (run / "images.parquet").unlink()
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no run.json": (lambda run: (run / "run.json").unlink(), r"run.json is missing"),
-    "broken json": (lambda run: (run / "run.json").write_text("{"), r"run.json is not readable JSON"),
-    "not an object": (lambda run: (run / "run.json").write_text("[]"), r"must hold a JSON object, not list"),
+    "broken json": (lambda run: (run / "run.json").write_text("{"), r"run.json: is not readable JSON"),
+    "not an object": (
+        lambda run: (run / "run.json").write_text("[]"),
+        r"run.json: expected a JSON object, got a list",
+    ),
+    "no name": (
+        lambda run: change_info(run, checkpoints=[{"digest": "d"}]),
+        r"run.json: checkpoints: missing name\.",
+    ),
+    "a number for a text": (
+        lambda run: change_info(run, command=3),
+        r"run.json: expected 'command' to be a text, got 3\.",
+    ),
+    "a lost table": (
+        lambda run: change_info(run, tables={"cells/part-2.parquet": "0" * 64}),
+        r"cells/part-2.parquet: not a complete Parquet file of this run \(.*No such file",
+    ),
+    "lost images": (
+        lose_images,
+        r"images.parquet: not a complete Parquet file",
+    ),
     "schema": (lambda run: change_info(run, schema_version=2), r"expected schema_version 1, got 2"),
-    "no suites": (lambda run: drop_info(run, "suites"), r"run.json: missing suites"),
-    "suites": (lambda run: change_info(run, suites=["a"]), r"'suites' must be a list of objects"),
-    "checkpoints": (lambda run: change_info(run, checkpoints={}), r"'checkpoints' must be a list of objects"),
+    "no suites": (lambda run: drop_info(run, "suites"), r"run.json: missing suites\."),
+    "suites": (lambda run: change_info(run, suites=["a"]), r"run.json: suites: expected an object, got 'a'"),
+    "checkpoints": (
+        lambda run: change_info(run, checkpoints={}),
+        r"expected 'checkpoints' to be a list, got \{\}",
+    ),
     "dataset": (
         lambda run: change_info(run, dataset="toy"),
-        r"'dataset' must be an object with a 'name', not 'toy'",
+        r"run.json: dataset: expected an object, got 'toy'",
     ),
-    "severities": (lambda run: change_info(run, severities=3), r"'severities' must be a list, not int"),
-    "texts": (lambda run: change_info(run, severities=["1", "5"]), r"must be numbers in rising order, got"),
+    "severities": (lambda run: change_info(run, severities=3), r"expected 'severities' to be a list, got 3"),
+    "texts": (
+        lambda run: change_info(run, severities=["1", "5"]),
+        r"expected 'severities' to be numbers in rising order, got \['1', '5'\]",
+    ),
     "order": (lambda run: change_info(run, severities=[5, 1]), r"in rising order, got \[5, 1\]"),
     "checksum": (
         lambda run: change_info(run, tables={"layers/part-0.parquet": "0" * 64}),
-        r"layers/part-0.parquet is damaged: its checksum in run.json is another",
+        r"layers/part-0.parquet: not a complete Parquet file of this run \(its checksum differs",
     ),
     "unfinished": (lambda run: change_info(run, status="running"), r"the run is not finished"),
     "no cells": (
         lambda run: shutil.rmtree(run / "cells"),
-        r"expected result rows in .*cells",
+        r"cells: expected Parquet files with rows, found none",
     ),
     "empty cells": (
         lambda run: edit(run, "cells", lambda cells: cells[:0]),
-        r"expected result rows in .*cells",
+        r"cells: expected Parquet files with rows, found none",
     ),
     "truncated": (
         lambda run: truncate(run / "cells" / "part-1.parquet"),
-        r"part-1.parquet is not a readable Parquet",
+        r"part-1.parquet: not a complete Parquet file",
     ),
     "not parquet": (
         lambda run: (run / "layers" / "part-0.parquet").write_text("no"),
-        r"part-0.parquet is not a read",
+        r"part-0.parquet: not a complete Parquet file",
     ),
     "no column": (
         lambda run: edit(run, "cells", lambda cells: cells.drop(columns=["n", "group"])),
@@ -143,21 +197,21 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "no layers": (
         lambda run: (run / "layers" / "part-0.parquet").unlink(),
-        r"no clean layer rows for la_silu-11, la_silu-22, relu-11 and relu-22",
+        r"layers: expected clean layer rows for la_silu-11, la_silu-22, relu-11, relu-22, found none",
     ),
     "no corrupted layers": (
         lambda run: edit(
             run, "layers", lambda rows: rows[(rows["severity"] == 0) | (rows["activation"] == "relu")]
         ),
-        r"no corrupted layer rows for la_silu-11 and la_silu-22",
+        r"expected corrupted layer rows for la_silu-11, la_silu-22, found none",
     ),
     "not a picture": (
         lambda run: (run / "samples" / "fog.png").write_bytes(b"GIF89a"),
-        r"fog.png is not a complete PNG file",
+        r"fog.png: is not a complete PNG file",
     ),
     "half a picture": (
         lambda run: truncate(run / "samples" / "clean.png"),
-        r"clean.png is not a complete PNG file",
+        r"clean.png: is not a complete PNG file",
     ),
 }
 
@@ -166,9 +220,9 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 def test_damage_is_named_in_one_line(tmp_path: Path, name: str) -> None:
     damage, message = DAMAGES[name]
     folder = Builder().write(tmp_path)
-    reports.load(folder)
+    load_run(folder)
     damage(folder)
-    with pytest.raises(ReportError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         reports.write_html(folder)
     assert "\n" not in str(caught.value)
     assert not (folder / "report.html").exists()
@@ -177,10 +231,10 @@ def test_damage_is_named_in_one_line(tmp_path: Path, name: str) -> None:
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
-    with pytest.raises(ReportError, match="is not a folder"):
-        reports.load(path)
+    with pytest.raises(InputError, match="expected a run directory, found a file"):
+        load_run(path)
 
 
 def test_failed_checkpoints_need_no_layers_and_no_numbers(tmp_path: Path) -> None:
     failed = {f"{activation}-{seed}": "broken" for activation, seed in CORRECT}
-    assert reports.load(Builder(failed=failed).write(tmp_path)).layers.empty
+    assert load_run(Builder(failed=failed).write(tmp_path)).layers.empty

@@ -1,0 +1,62 @@
+"""A finished run with all that can be asked of it."""
+
+import html
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from robustbench_act.comparison import RunComparison, compare_runs
+from robustbench_act.metrics import Reference, layer_correlations, leaderboard, summary
+from robustbench_act.records import RunData, read_run
+
+
+class Run(RunData):
+    """A finished run: its data (see `RunData`) and what is made of them."""
+
+    @classmethod
+    def of(cls, data: RunData) -> Self:
+        """Return plain data as a run."""
+        return cls(data.path, data.info, data.cells, data.layers, data.images)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
+        return leaderboard(self.cells)
+
+    def summary(self, reference: Reference | None = None) -> pd.DataFrame:
+        """Return every metric of each checkpoint: see `robustbench_act.metrics.summary`."""
+        return summary(self.cells, labels=self.labels, reference=reference)
+
+    def compare(self, other: RunData, *, force: bool = False) -> RunComparison:
+        """Return what moved from this run to `other`: see `robustbench_act.comparison.compare_runs`."""
+        return compare_runs(self, other, force=force)
+
+    def layer_correlations(self, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
+        """Return how layers and lost accuracy go together: see `robustbench_act.layer_correlations`."""
+        return layer_correlations(self, within_cells=within_cells, seed=seed)
+
+    def __repr__(self) -> str:
+        data, suites = self.info.dataset, ", ".join(suite.name for suite in self.info.suites)
+        checkpoints = self.cells["checkpoint"].nunique()
+        severities = ", ".join(f"{value:g}" for value in self.info.severities)
+        return (
+            f"<Run {self.path}: {checkpoints} checkpoints x {suites} x severities {severities} on "
+            f"{data.images} images of {data.name}>"
+        )
+
+    def _repr_html_(self) -> str:
+        board = self.leaderboard()
+        shares = [name for name in board if name not in ("rank", "activation", "architecture", "seeds")]
+        board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
+        return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a finished run directory.
+
+    Raises
+    ------
+    InputError
+        It is not one, is not finished, lacks something, or a file is damaged.
+    """
+    return Run.of(read_run(path))
