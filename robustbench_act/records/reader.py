@@ -38,12 +38,9 @@ def read_run(path: str | Path) -> RunData:
 
     >>> read_run("no/such/run")
     Traceback (most recent call last):
-    corruptions.errors.InputError: no/such/run: expected a run directory, found nothing.
+    corruptions.errors.InputError: no/such/run: is not a run directory (run.json is missing).
     """
     path = Path(path)
-    if not path.is_dir():
-        found = "a file" if path.exists() else "nothing"
-        raise InputError(f"{path}: expected a run directory, found {found}.")
     content = read_json(path)
     info = RunInfo.from_json(content, where=str(path / "run.json"))
     if info.status not in ("complete", ""):
@@ -59,10 +56,10 @@ def read_run(path: str | Path) -> RunData:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the content of run.json; an InputError if it is not ours."""
     file = path / "run.json"
+    if not file.is_file():
+        raise InputError(f"{path}: is not a run directory (run.json is missing).")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: is not a run directory (run.json is missing).") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{file}: is not readable JSON ({first_line(error)}).") from error
     if not isinstance(content, dict):

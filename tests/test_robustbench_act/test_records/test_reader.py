@@ -231,7 +231,7 @@ def test_damage_is_named_in_one_line(tmp_path: Path, name: str) -> None:
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
-    with pytest.raises(InputError, match="expected a run directory, found a file"):
+    with pytest.raises(InputError, match="is not a run directory"):
         load_run(path)
 
 
