@@ -98,11 +98,11 @@ def test_compare_and_gate(pair: tuple[Run, Run], actrobust: Callable[..., Result
     for command in (("table", path), ("compare", path, path), ("baseline", path, "-o", "b.parquet")):
         result = actrobust(*command)
         assert result.exit_code == 0, result.output
-        assert "No labels: what is called accuracy is agreement" in result.stdout
+        assert "No labels: accuracy means agreement" in result.stdout
     result = actrobust("check", path, "--baseline", "b.parquet")
     assert result.exit_code == 0, result.output
     assert "Robustness kept" in result.stdout
-    assert "No labels: what is called accuracy is agreement" in result.stderr
+    assert "No labels: accuracy means agreement" in result.stderr
 
 
 @pytest.fixture
