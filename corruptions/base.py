@@ -70,29 +70,10 @@ class Corruption(ABC):
         ids: Tensor | None = None,
         validate: bool = False,
     ) -> Tensor:
-        """Return the corrupted images: same shape, dtype and device; the input is not written to.
+        """Return the corrupted images; arguments and errors are those of `corruptions.corrupt`.
 
-        Parameters
-        ----------
-        images : Tensor
-            Images of the corruption's domain.
-        severity : float
-            0 (a copy is returned) or in [1, 5]. It chooses the random stream; the
-            strength is in the parameters.
-        seed : int
-            Any 64-bit integer.
-        ids : Tensor, optional
-            int64 (N,), the id of the image in each row; by default 0, 1, 2, ...
-        validate : bool
-            Also check the values of float images that are not on the CPU; this synchronises.
+        The strength is in the parameters: `severity` only chooses the random stream, or, if 0, a plain copy.
 
-        Raises
-        ------
-        InputError
-            If any of these is not as described.
-
-        Examples
-        --------
         >>> from corruptions import get_corruption
         >>> contrast = get_corruption("contrast")(factor=0.5)
         >>> images = torch.tensor([0, 100] * 32, dtype=torch.uint8).view(1, 1, 8, 8)
@@ -108,6 +89,8 @@ class Corruption(ABC):
     def check(cls, images: Tensor, *, ids: Tensor | None, seed: int, validate: bool = False) -> Tensor:
         """Check everything but the severity, and return the ids on the device of the images."""
         where = f"corruption {cls.name!r}"
+        if not isinstance(images, Tensor):
+            raise InputError(f"Expected images as a torch.Tensor, got {type(images).__name__} ({where}).")
         if cls.domain == "pixels":
             _check_pixels(images, where=where, values=validate)
         else:
@@ -214,13 +197,7 @@ def _to_levels(images: Tensor) -> Tensor:
     return (images * 255).add_(2.0**-12).clamp_(0, 255).to(torch.uint8)
 
 
-def _check_tensor(images: object, *, where: str) -> None:
-    if not isinstance(images, Tensor):
-        raise InputError(f"Expected images as a torch.Tensor, got {type(images).__name__} ({where}).")
-
-
 def _check_pixels(images: Tensor, *, where: str, values: bool) -> None:
-    _check_tensor(images, where=where)
     shape = tuple(images.shape)
     if images.ndim != 4:
         raise InputError(f"Expected images of shape (N, C, H, W), got {shape} ({where}).")
@@ -245,7 +222,6 @@ def _check_range(images: Tensor, *, where: str) -> None:
 
 
 def _check_input(images: Tensor, *, where: str) -> None:
-    _check_tensor(images, where=where)
     if not images.is_floating_point():
         raise InputError(
             f"Expected floats of the normalised network input, got {images.dtype}: "

@@ -18,13 +18,7 @@ from .registry import register
 @register
 @dataclass(frozen=True)
 class GaussianBlur(Corruption):
-    """Gaussian filter, edges replicated, ending at 4 standard deviations.
-
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation in pixels.
-    """
+    """Gaussian filter of standard deviation `sigma` pixels, ending at 4 sigma, edges replicated."""
 
     name: ClassVar[str] = "gaussian_blur"
 

@@ -1,4 +1,4 @@
-"""Digital corruptions: what processing and storage do to an image."""
+"""Digital corruptions: what processing and storage do to an image (Hendrycks & Dietterich 2019)."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -19,13 +19,7 @@ from .registry import register
 @register
 @dataclass(frozen=True)
 class Contrast(Corruption):
-    """Less contrast: y = m + factor * (x - m), m the mean of the channel (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    factor : float
-        Ratio of the deviations from the mean, after to before.
-    """
+    """Less contrast: y = m + factor * (x - m), m the mean of the channel."""
 
     name: ClassVar[str] = "contrast"
     fused: ClassVar[bool] = True
@@ -40,15 +34,10 @@ class Contrast(Corruption):
 @register
 @dataclass(frozen=True)
 class JpegCompression(Corruption):
-    """Stored as JPEG and read again (Hendrycks & Dietterich 2019), equal to Pillow's result.
+    """Stored as JPEG of an IJG `quality`, 1 to 100, lower is worse, and read again; equal to Pillow's result.
 
     Only the lossy steps are done: 8-bit levels, BT.601 colours, chroma halved both ways, 8 x 8 DCT,
     quantisation, and back. A grey image has only luminance (Pillow's mode L).
-
-    Parameters
-    ----------
-    quality : int
-        IJG quality, 1 to 100; lower is worse.
     """
 
     name: ClassVar[str] = "jpeg_compression"
@@ -63,15 +52,10 @@ class JpegCompression(Corruption):
 @register
 @dataclass(frozen=True)
 class Pixelate(Corruption):
-    """Larger pixels: reduced and enlarged again, both with Pillow's BOX filter (Hendrycks & Dietterich 2019).
+    """Larger pixels: sides reduced by the factor `scale` and enlarged again, both with Pillow's BOX filter.
 
     Reduced to int(H * scale) x int(W * scale) pixels, at least 1 x 1, in 8-bit levels: means are rounded
     along the rows, then along the columns.
-
-    Parameters
-    ----------
-    scale : float
-        Ratio of the reduced side to the side.
     """
 
     name: ClassVar[str] = "pixelate"
@@ -88,7 +72,7 @@ class Pixelate(Corruption):
 @register
 @dataclass(frozen=True)
 class ElasticTransform(Corruption):
-    """A random affine map, then a smooth random displacement of every pixel (Hendrycks & Dietterich 2019).
+    """A random affine map, then a smooth random displacement of every pixel.
 
     Affine: the anchors (c + q, c + q), (c + q, c - q), (c - q, c - q) move by U(-j, j) per coordinate, with c
     the middle (W // 2, H // 2), q = min(H, W) // 3 and j = `affine_jitter`; places are rounded to 1/32 pixel
@@ -139,16 +123,9 @@ class ElasticTransform(Corruption):
 @register
 @dataclass(frozen=True)
 class Saturate(Corruption):
-    """Changed colourfulness: S of HSV becomes clip(factor * S + shift, 0, 1) (Hendrycks & Dietterich 2019).
+    """Changed colourfulness: S of HSV becomes clip(factor * S + shift, 0, 1).
 
     Grey pixels, whose hue counts as red, turn reddish if `shift` > 0; a grey image gets the luma of that.
-
-    Parameters
-    ----------
-    factor : float
-        Multiplies S.
-    shift : float
-        Then added to S.
     """
 
     name: ClassVar[str] = "saturate"

@@ -63,15 +63,8 @@ SHEET = {facts.name: facts for facts in CORRUPTIONS}
 
 
 def corruption_facts(name: str) -> CorruptionFacts:
-    """Return the facts of a corruption.
+    """Return the facts of a corruption; an unknown name raises InputError, which suggests the nearest one.
 
-    Raises
-    ------
-    InputError
-        If there is no corruption of that name; the error suggests the nearest name.
-
-    Examples
-    --------
     >>> corruption_facts("shift_gain_up").label
     'Shift: gain up'
     """

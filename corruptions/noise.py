@@ -1,4 +1,4 @@
-"""Noise: every channel value of every pixel is changed independently of all others."""
+"""Noise: every channel value of every pixel is changed independently (Hendrycks & Dietterich 2019)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,13 +14,7 @@ from .registry import register
 @register
 @dataclass(frozen=True)
 class GaussianNoise(Corruption):
-    """Additive normal noise: y = x + std * z, z ~ N(0, 1) (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    std : float
-        Standard deviation on the image scale [0, 1].
-    """
+    """Additive normal noise: y = x + std * z, z ~ N(0, 1), `std` on the image scale [0, 1]."""
 
     name: ClassVar[str] = "gaussian_noise"
     fused: ClassVar[bool] = True
@@ -39,13 +33,7 @@ class GaussianNoise(Corruption):
 @register
 @dataclass(frozen=True)
 class ShotNoise(Corruption):
-    """Photon noise: y = Poisson(x * rate) / rate (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    rate : float
-        Expected counts at value 1; lower is noisier.
-    """
+    """Photon noise: y = Poisson(x * rate) / rate, `rate` the expected counts at value 1; lower is noisier."""
 
     name: ClassVar[str] = "shot_noise"
     fused: ClassVar[bool] = True
@@ -66,12 +54,7 @@ class ShotNoise(Corruption):
 class ImpulseNoise(Corruption):
     """Salt and pepper: a value becomes 0 or 1, equally likely, with probability `amount`.
 
-    Values are replaced one by one, not all channels of a pixel together (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    amount : float
-        Probability that a channel value is replaced.
+    Values are replaced one by one, not all channels of a pixel together.
     """
 
     name: ClassVar[str] = "impulse_noise"
@@ -92,13 +75,7 @@ class ImpulseNoise(Corruption):
 @register
 @dataclass(frozen=True)
 class SpeckleNoise(Corruption):
-    """Multiplicative normal noise: y = x + x * std * z, z ~ N(0, 1) (Hendrycks & Dietterich 2019).
-
-    Parameters
-    ----------
-    std : float
-        Standard deviation as a share of the value.
-    """
+    """Multiplicative normal noise: y = x + x * std * z, z ~ N(0, 1), `std` as a share of the value."""
 
     name: ClassVar[str] = "speckle_noise"
     fused: ClassVar[bool] = True

@@ -25,9 +25,10 @@ def list_reference_corruptions() -> list[str]:
 
 
 def corrupt_reference(images: Tensor, name: str, *, severity: int, seed: int = 0) -> Tensor:
-    """Return the images under a corruption of the imagecorruptions package.
+    """Return uint8 images (N, C, H, W) under a corruption of the imagecorruptions package.
 
-    A grey image comes back with the first of the three channels that the package makes of it.
+    A grey image comes back with the first of the three channels that the package makes of it. Arguments that
+    are not as described raise InputError.
 
     Parameters
     ----------
@@ -40,16 +41,6 @@ def corrupt_reference(images: Tensor, name: str, *, severity: int, seed: int = 0
     seed : int
         Seed of NumPy's global generator for this call; its state is restored. The package draws
         impulse_noise and glass_blur from generators of its own, which this does not reach.
-
-    Returns
-    -------
-    Tensor
-        uint8 (N, C, H, W).
-
-    Raises
-    ------
-    InputError
-        If the images, the name or the severity are not as described.
     """
     from imagecorruptions import corrupt  # noqa: PLC0415 - see above
 

@@ -16,11 +16,7 @@ def register(cls: C) -> C:
     """Class decorator: make a corruption known under its `name`, with group and domain from `facts.SHEET`.
 
     A class whose name is not on the sheet declares its own `group` and `domain`; they are added to the sheet.
-
-    Raises
-    ------
-    ValueError
-        If the name is taken or the group is not one of `GROUPS`.
+    A name that is taken, or a group that is not one of `GROUPS`, raises ValueError.
     """
     if cls.name in _REGISTRY:
         raise ValueError(f"Corruption {cls.name!r} is registered already, as {_REGISTRY[cls.name].__name__}.")
@@ -36,13 +32,8 @@ def register(cls: C) -> C:
 def get_corruption(name: str) -> type[Corruption]:
     """Return the class of a corruption; its `.at(severity, table=...)` has the published constants.
 
-    Raises
-    ------
-    InputError
-        If there is no corruption of that name; the error suggests the nearest name.
+    An unknown name raises InputError, which suggests the nearest one.
 
-    Examples
-    --------
     >>> import corruptions
     >>> corruptions.get_corruption("shot_noise").group
     'noise'

@@ -43,13 +43,8 @@ def list_tables() -> tuple[str, ...]:
 def check_severity(severity: object) -> float:
     """Return `severity` as a float: 0 (the identity) or a number in [1, 5].
 
-    Raises
-    ------
-    InputError
-        For anything else: a number between 0 and 1, above 5, NaN, a bool, a string.
+    Anything else raises InputError: a number between 0 and 1, above 5, NaN, a bool, a string.
 
-    Examples
-    --------
     >>> check_severity(3)
     3.0
     """
@@ -93,32 +88,13 @@ def choose_table(*, height: int, width: int) -> str:
 
 
 def get_constants(name: str, *, severity: float, table: str) -> dict[str, Constant]:
-    """Return the constants of the corruption `name` at `severity` in [1, 5].
+    """Return the constants of the corruption `name` at `severity` in [1, 5]: field name to value.
 
     Between integer severities numbers are interpolated linearly, integer ones then rounded, and
-    categorical ones taken from the nearest integer severity (halves go up).
+    categorical ones taken from the nearest integer severity (halves go up). Units are in `severities.toml`.
+    `table` is one of `list_tables()`, or "any" for the input shifts. InputError is raised if the severity is
+    out of range, or if the table does not exist or lacks the corruption.
 
-    Parameters
-    ----------
-    name : str
-        The corruption.
-    severity : float
-        In [1, 5].
-    table : str
-        "32", "64", "224", "299", "imagecorruptions", or "any" for the input shifts.
-
-    Returns
-    -------
-    dict
-        Field name to value; the units are in `severities.toml`.
-
-    Raises
-    ------
-    InputError
-        If the severity is out of range, or if the table does not exist or lacks the corruption.
-
-    Examples
-    --------
     >>> get_constants("gaussian_noise", severity=1.5, table="32")
     {'std': 0.05}
     """

@@ -18,13 +18,7 @@ from .registry import register
 
 @dataclass(frozen=True)
 class _AdditiveShift(Corruption):
-    """y = x + std * e with independent e of mean 0 and variance 1.
-
-    Parameters
-    ----------
-    std : float
-        Standard deviation in units of the normalised input.
-    """
+    """y = x + std * e, e independent of mean 0 and variance 1; `std` in units of the normalised input."""
 
     std: float
 
@@ -84,13 +78,7 @@ class ShiftChannel(_AdditiveShift):
 @register
 @dataclass(frozen=True)
 class ShiftUp(Corruption):
-    """A constant added to every element: y = x + offset.
-
-    Parameters
-    ----------
-    offset : float
-        In units of the normalised input.
-    """
+    """A constant added to every element: y = x + offset, in units of the normalised input."""
 
     name: ClassVar[str] = "shift_up"
 
@@ -104,13 +92,7 @@ class ShiftUp(Corruption):
 @register
 @dataclass(frozen=True)
 class ShiftDown(Corruption):
-    """A constant subtracted from every element: y = x - offset.
-
-    Parameters
-    ----------
-    offset : float
-        In units of the normalised input.
-    """
+    """A constant subtracted from every element: y = x - offset, in units of the normalised input."""
 
     name: ClassVar[str] = "shift_down"
 
@@ -124,13 +106,7 @@ class ShiftDown(Corruption):
 @register
 @dataclass(frozen=True)
 class ShiftGainUp(Corruption):
-    """Every element grows: y = (1 + gain) * x.
-
-    Parameters
-    ----------
-    gain : float
-        As a share of the element.
-    """
+    """Every element grows by the share `gain`: y = (1 + gain) * x."""
 
     name: ClassVar[str] = "shift_gain_up"
 
@@ -144,13 +120,7 @@ class ShiftGainUp(Corruption):
 @register
 @dataclass(frozen=True)
 class ShiftGainDown(Corruption):
-    """Every element shrinks: y = (1 - gain) * x.
-
-    Parameters
-    ----------
-    gain : float
-        As a share of the element.
-    """
+    """Every element shrinks by the share `gain`: y = (1 - gain) * x."""
 
     name: ClassVar[str] = "shift_gain_down"
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from torch import Tensor
@@ -26,7 +26,7 @@ from .severity import (
 
 @dataclass(frozen=True)
 class Cell:
-    """One corruption at one severity.
+    """One corruption at one severity; InputError if one of the arguments does not exist or is out of range.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ class Cell:
         0 (the identity) or in [1, 5].
     table : str, optional
         The severity table; None chooses by image size.
-
-    Raises
-    ------
-    InputError
-        If one of them does not exist or is out of range.
 
     Examples
     --------
@@ -157,9 +152,7 @@ class Suite:
         >>> [cell.severity for cell in get_suite("light").with_severities([0, 3]).cells]
         [0.0, 3.0, 0.0, 3.0]
         """
-        levels = tuple(severities)
-        cells = tuple(Cell(each, level, self.table) for each in self.corruptions for level in levels)
-        return replace(self, cells=cells)
+        return self.build(self.name, self.corruptions, severities=severities, table=self.table)
 
     def resolve_table(self, height: int, width: int) -> str:
         """Return the severity table used for images of `height` x `width` pixels.
@@ -219,19 +212,12 @@ def list_suites() -> list[str]:
 
 
 def get_suite(name: str) -> Suite:
-    """Return a suite at severities 1 to 5.
+    """Return a suite at severities 1 to 5; an unknown name raises InputError, which suggests the nearest one.
 
     A published suite ("cifar-c", "tiny-imagenet-c", "imagenet-c", "inception-c") has the 15 common
     corruptions with the constants of its own image size, whatever the images' size; a part can follow
     after a colon: "cifar-c:c19" has all 19, "cifar-c:extra4" the 4 that are not common.
 
-    Raises
-    ------
-    InputError
-        If there is no suite of that name; the error suggests the nearest name.
-
-    Examples
-    --------
     >>> len(get_suite("shift").cells), len(get_suite("imagenet-c").cells)
     (40, 75)
     >>> get_suite("cifar-c:extra4").corruptions, get_suite("cifar-c").table

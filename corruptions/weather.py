@@ -270,13 +270,7 @@ def _add_fog(images: Tensor, fog: Tensor, strength: float) -> Tensor:
 @register
 @dataclass(frozen=True)
 class Brightness(Corruption):
-    """More light: V of HSV becomes clip(V + value_shift, 0, 1).
-
-    Parameters
-    ----------
-    value_shift : float
-        Added to V, on the image scale [0, 1].
-    """
+    """More light: V of HSV, on the image scale [0, 1], becomes clip(V + value_shift, 0, 1)."""
 
     name: ClassVar[str] = "brightness"
     fused: ClassVar[bool] = True
