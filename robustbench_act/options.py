@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from robustbench_act.kinds import (
+from robustbench_act.option_kinds import (
     FILE,
     FLAG,
     FOLDER,

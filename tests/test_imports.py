@@ -1,14 +1,36 @@
 """Imports are architecture: the contracts hold, and light things stay light."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
 
+import grimp
 import pytest
 from importlinter import cli
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_import_contracts() -> None:
     assert cli.lint_imports(config_filename="pyproject.toml") == 0
+
+
+def test_no_circle_between_files() -> None:
+    """Imports inside functions, and those for types alone, count too."""
+    graph = grimp.build_graph("corruptions", "robustbench_act", "reports", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # a CycleError names the files
+
+
+def test_the_picture_of_the_house_is_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    house = next(contract for contract in contracts if contract.get("containers") == ["robustbench_act"])
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().split("```text\n")[1].split("```")[0]
+    rooms = re.findall(r"^(\w+) +\S", drawn, flags=re.MULTILINE)
+    assert rooms == [room for floor in house["layers"] for room in floor.split(" | ")]
 
 
 @pytest.mark.parametrize(

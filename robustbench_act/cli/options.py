@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from robustbench_act.kinds import FLAG, TEXTS, Kind
+from robustbench_act.option_kinds import FLAG, TEXTS, Kind
 from robustbench_act.options import RENAMED, Option, options_of
 
 Command: TypeAlias = Callable[..., None]

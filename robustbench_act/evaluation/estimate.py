@@ -23,7 +23,7 @@ from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memo
 from robustbench_act.evaluation.worker import probe_metrics
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, pack
-from robustbench_act.tally.kinds import Row
+from robustbench_act.tally.quantity_kinds import Row
 
 FEW = 32
 """Images that are corrupted to see how long it takes."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robustbench_act.probes import Layer, Probe
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.counting import count_cells, rows_of
-from robustbench_act.tally.kinds import Columns, Row
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
+from robustbench_act.tally.quantity_kinds import Columns, Row
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
-assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.kinds.ImageBytes)"
+assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.quantity_kinds.ImageBytes)"
 BLOCK = 32  # checkpoints in a unit of work, at most, and
 BLOCK_BYTES = 2**28  # about so much of their weights: large networks make a unit long
 

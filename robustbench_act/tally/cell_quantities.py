@@ -8,7 +8,9 @@ import math
 from functools import partial
 
 from robustbench_act.tally.calibration import calibration_error
-from robustbench_act.tally.kinds import (
+from robustbench_act.tally.metric import SHARE, Metric
+from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
+from robustbench_act.tally.quantity_kinds import (
     Digest,
     ImageBytes,
     MeanOverImages,
@@ -18,8 +20,6 @@ from robustbench_act.tally.kinds import (
     pack_floats,
     unpack_floats,
 )
-from robustbench_act.tally.metric import SHARE, Metric
-from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
 
 THUMBNAILS = 4
 """The first images of a run, which are shown with their predictions."""

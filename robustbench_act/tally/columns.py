@@ -1,7 +1,7 @@
 """The columns of parts and tables of cells, as the declarations have them."""
 
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
-from robustbench_act.tally.kinds import COLUMN_ORDER, Digest, OfFirstChunk, Row
+from robustbench_act.tally.quantity_kinds import COLUMN_ORDER, Digest, OfFirstChunk, Row
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
 IDENTITY = ["checkpoint", "architecture", "activation", "training_seed", "dataset"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.columns import FAILED_CELL, QUANTITIES_BY_KIND
-from robustbench_act.tally.kinds import Columns, Row
+from robustbench_act.tally.quantity_kinds import Columns, Row
 
 Keys = Mapping[int, Row]
 """The KEYS of each version that a unit has rows of."""

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 from robustbench_act.tally.columns import CELL_COLUMNS, KEYS
-from robustbench_act.tally.kinds import OverAllImages
 from robustbench_act.tally.layer_columns import (
     HISTOGRAM_BYTES,
     HISTOGRAMS,
@@ -19,6 +18,7 @@ from robustbench_act.tally.layer_columns import (
 )
 from robustbench_act.tally.mergeable_stats import BINS, Moments, moment_columns, quantile_columns
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
+from robustbench_act.tally.quantity_kinds import OverAllImages
 
 
 def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

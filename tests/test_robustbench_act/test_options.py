@@ -15,9 +15,9 @@ from robustbench_act.evaluation import DataRequest, Execution, PlanRequest
 from robustbench_act.evaluation.executors import EXECUTORS
 from robustbench_act.evaluation.precision import PRECISIONS
 from robustbench_act.generation import Generation
-from robustbench_act.kinds import FLAG, TEXTS
 from robustbench_act.manifest import CHECKPOINT, SPEC, manifest_schema
 from robustbench_act.manifest import OPTIONS as TOP
+from robustbench_act.option_kinds import FLAG, TEXTS
 from robustbench_act.options import OPTIONS, RENAMED, Option, options_of, reference_page
 from robustbench_act.training import AUGMENTATIONS, Recipe
 from robustbench_act.view import INTERPOLATIONS

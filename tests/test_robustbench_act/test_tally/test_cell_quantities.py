@@ -10,8 +10,8 @@ from robustbench_act.errors import InputError
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.counting import count_cells
-from robustbench_act.tally.kinds import Row, unpack_floats
 from robustbench_act.tally.outcomes import unpack_outcomes
+from robustbench_act.tally.quantity_kinds import Row, unpack_floats
 
 N, CLASSES = 503, 12
 

@@ -17,7 +17,7 @@ import sys
 from dataclasses import replace
 
 from robustbench_act.tally import cell_quantities
-from robustbench_act.tally.kinds import MeanOverImages
+from robustbench_act.tally.quantity_kinds import MeanOverImages
 from robustbench_act.tally.metric import SHARE, Metric
 
 cell_quantities.CELL_QUANTITIES += (
