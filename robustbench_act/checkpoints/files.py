@@ -71,10 +71,7 @@ class Checkpoint:
     def model(self) -> nn.Module:
         """The network: held in memory while there is room (`weights_cache.ROOM`), otherwise read again.
 
-        Raises
-        ------
-        InputError
-            If the file has gone or changed since it was first read.
+        An InputError if the file has gone or changed since it was first read.
         """
         network = self._network
         _CACHE.take(self)
@@ -121,16 +118,14 @@ def _expand(item: str) -> list[Path]:
         if not path.name.endswith((*SUFFIXES, _PROGRAM)):
             raise InputError(f"{path}: expected a checkpoint ({', '.join(SUFFIXES)}).")
         return [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
-        if not files:
-            raise InputError(f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)}).")
-        return files
-    anchor = Path(path.anchor)
-    files = sorted(anchor.glob(str(path.relative_to(anchor))))  # unlike glob.glob, ** follows no links
-    files = [file for file in files if file.name.endswith(SUFFIXES) and file.is_file()]
+    anchor, problem = Path(path.anchor), f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)})."
+    found = path.rglob("*")
+    if not path.is_dir():
+        found = anchor.glob(str(path.relative_to(anchor)))  # unlike glob.glob, ** follows no links
+        problem = f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there."
+    files = sorted(file for file in found if file.name.endswith(SUFFIXES) and file.is_file())
     if not files:
-        raise InputError(f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there.")
+        raise InputError(problem)
     return files
 
 
@@ -187,8 +182,11 @@ def load_checkpoint(
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
     state, stored, unwrapped = _read(path, weights)
-    if stored is not None and model is None:
-        _refuse_code(stored, path)
+    if stored is not None and model is None and Architecture.parse(stored.architecture).is_factory:
+        raise InputError(  # a spec is data, and must run nothing
+            f"{path}: its spec names the function {stored.architecture}, which would be run; pass --model "
+            f"{stored.architecture} yourself if you trust it."
+        )
     spec, sources = complete_spec(stored or published_spec(path), path, data, architecture=model, **overrides)
     network, fitted, renamed = _built(spec, state, path)
     digest = weights_digest(fitted)
@@ -251,15 +249,6 @@ def _as_published(network: nn.Module, spec: Spec, path: Path) -> list[str]:
         return []
     setattr(network, "transform_input", True)  # noqa: B010 - its type is not declared
     return [f"transform_input on, as for {known.source}"]
-
-
-def _refuse_code(spec: Spec, path: Path) -> None:
-    """Refuse a file whose spec names a function: a spec is data, and must run nothing."""
-    if Architecture.parse(spec.architecture).is_factory:
-        raise InputError(
-            f"{path}: its spec names the function {spec.architecture}, which would be run; pass --model "
-            f"{spec.architecture} yourself if you trust it."
-        )
 
 
 def save_checkpoint(path: Path, model: nn.Module, spec: Spec) -> None:

@@ -60,19 +60,11 @@ def _opened(path: Path, take: Callable[[Any], _Taken]) -> tuple[_Taken, Spec | N
 def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
     """Return the state_dict of a file that torch.save wrote, and notes on how it was found.
 
-    Apart from tensors the pickle may hold argparse.Namespace, a script's options: it has only attributes.
+    PyTorch's unpickler of plain tensors reads it (`weights_only`); in addition, the pickle may hold
+    argparse.Namespace, a script's options: it has only attributes. `weights` is the key that holds the
+    weights; by default the first found of WRAPPERS, then of EMA_WRAPPERS.
 
-    Parameters
-    ----------
-    path
-        Read by PyTorch's unpickler of plain tensors (`weights_only`).
-    weights
-        The key that holds the weights; by default the first found of WRAPPERS, then of EMA_WRAPPERS.
-
-    Raises
-    ------
-    InputError
-        For a damaged file, code in a pickle, a TorchScript or torch.export file, or no state_dict.
+    An InputError for a damaged file, code in a pickle, a TorchScript or torch.export file, or no state_dict.
     """
     _refuse_programs(path)
     try:
@@ -126,20 +118,12 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         if own[key].shape != state[key].shape
         or (own[key].is_floating_point() and not state[key].is_floating_point())
     ]
-    parts = [
-        f"{label} {_some(keys)}"
-        for label, keys in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("other shapes", sorted(shapes)),
-        )
-        if keys
-    ]
+    differing = {"missing": missing, "unexpected": unexpected, "other shapes": sorted(shapes)}
+    parts = [f"{label} {_some(keys)}" for label, keys in differing.items() if keys]
     if parts:
         raise InputError(f"{path}: the weights do not fit the network; {'; '.join(parts)}.")
     content = OrderedDict(state)
-    versions = network.state_dict()._metadata  # type: ignore[attr-defined]
-    content._metadata = versions  # type: ignore[attr-defined]
+    content._metadata = own._metadata  # type: ignore[attr-defined]
     network.load_state_dict(content, strict=True)
 
 
@@ -166,18 +150,13 @@ def _refuse_programs(path: Path) -> None:
         names = [name.partition("/")[2] for name in member_names(path)]
     except ValueError as error:
         raise InputError(f"{path}: not a complete PyTorch checkpoint ({error}).") from error
-    kinds = {
-        "a TorchScript program": any(name.startswith("code/") for name in names),
-        "a program of torch.export": any(
-            name in ("archive_format", "serialized_exported_program.json") for name in names
-        ),
-    }
-    for kind, is_one in kinds.items():
-        if is_one:
-            raise InputError(
-                f"{path}: is {kind}: its loader executes pickles, and no layer in it can be watched; "
-                "save the network's state_dict instead."
-            )
+    is_script = any(name.startswith("code/") for name in names)
+    if is_script or {"archive_format", "serialized_exported_program.json"} & set(names):
+        kind = "a TorchScript program" if is_script else "a program of torch.export"
+        raise InputError(
+            f"{path}: is {kind}: its loader executes pickles, and no layer in it can be watched; "
+            "save the network's state_dict instead."
+        )
 
 
 def _unwrapped(data: Any, path: Path, weights: str | None) -> tuple[dict[str, Tensor], list[str]]:

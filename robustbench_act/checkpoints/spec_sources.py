@@ -9,7 +9,7 @@ from robustbench_act.checkpoints.reading import stored_spec
 from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
-from robustbench_act.models import native
+from robustbench_act.models import Native, native
 from robustbench_act.view import View
 
 _NEEDED = {
@@ -26,34 +26,23 @@ def complete_spec(
 ) -> tuple[Spec, tuple[str, ...]]:
     """Return the whole spec of a checkpoint, and the source of its fields.
 
-    Parameters
-    ----------
-    spec
-        The file's own, or the one that the published layout spells out; None if there is none.
-    path
-        The file, for messages and to recognise torchvision's published files.
-    data
-        The images that the network will be shown.
-    given
-        Fields of `Spec` that the user set; None means not set.
-
-    Raises
-    ------
-    InputError
-        If something is missing; the message names the flags that supply it.
+    `spec` is the file's own, or the one that the published layout spells out; `data` the images that the
+    network will be shown; `given` the fields of `Spec` that the user set, None if not set. If something is
+    missing, an InputError names the flags that supply it.
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
         return spec.override(**given), _grouped(dict.fromkeys(given, "as given"))
     sources: dict[str, str] = dict.fromkeys(given, "as given")
-    known = _library(given, path, data)
+    classes = given.get("classes", None if data is None else data.class_count)
+    known = _library(given.get("architecture"), path, classes)
     fields: dict[str, Any] = {"activation": NATIVE}
     if data is not None:
         fields["input_size"] = data.shape
         if data.class_count is not None:
             fields["classes"] = data.class_count
     if known is not None:
-        own = {"classes": known.classes, "mean": known.mean, "std": known.std}
+        own: dict[str, Any] = {"classes": known.classes, "mean": known.mean, "std": known.std}
         if known.view is not None:
             own |= {"resize": known.view.resize, "interpolation": known.view.interpolation}
         if data is None:
@@ -73,29 +62,16 @@ def complete_spec(
 def wanted_view(path: Path, model: str | None = None, classes: int | None = None) -> View | None:
     """Return how a checkpoint wants pictures resized and cropped; None if nothing says so.
 
-    Our own files say it in their specs; for networks of torchvision and timm, these libraries do.
-
-    Parameters
-    ----------
-    path
-        The checkpoint's file.
-    model
-        Its architecture, if given.
-    classes
-        The number of classes, if known: a library describes only networks with its own number.
-
-    Raises
-    ------
-    InputError
-        If a `View` cannot express the library's preprocessing.
+    Our own files say it in their specs; for networks of torchvision and timm, these libraries do, but only
+    for their own number of `classes` (None: unknown). `model` is the architecture, if given. An InputError
+    if a `View` cannot express the library's preprocessing.
     """
     own = stored_spec(path) if path.suffix == ".safetensors" else None
     if own is not None:
         return own.view
     spec = published_spec(path)
-    architecture = model or (spec.architecture if spec else None)
-    known = None if architecture is None else native(architecture, path)
-    if known is None or classes not in (None, known.classes):
+    known = _library(model or (spec.architecture if spec else None), path, classes)
+    if known is None:
         return None
     if known.view is None:
         raise InputError(f"{path}: {known.source} does not use a centre crop; set --resize and --crop.")
@@ -105,10 +81,7 @@ def wanted_view(path: Path, model: str | None = None, classes: int | None = None
 def common_view(wanted: Iterable[tuple[str | Path, View | None]]) -> View | None:
     """Return the one view that checkpoints want; None if none wants one.
 
-    Raises
-    ------
-    InputError
-        If two of them differ: the same images are shown to all.
+    An InputError if two of them differ: the same images are shown to all.
     """
     found: dict[View, str | Path] = {}
     for name, view in wanted:
@@ -123,12 +96,9 @@ def common_view(wanted: Iterable[tuple[str | Path, View | None]]) -> View | None
     return next(iter(found), None)
 
 
-def _library(given: dict[str, Any], path: Path, data: Dataset | None) -> Any:
+def _library(architecture: str | None, path: Path, classes: int | None) -> Native | None:
     """Return the configuration of the network's library; None if that has a different number of classes."""
-    if "architecture" not in given:
-        return None
-    known = native(given["architecture"], path)
-    classes = given.get("classes", None if data is None else data.class_count)
+    known = None if architecture is None else native(architecture, path)
     return known if known is not None and classes in (None, known.classes) else None
 
 

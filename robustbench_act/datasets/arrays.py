@@ -15,13 +15,7 @@ _MOST_CLASSES = 1_000_000
 
 
 def open_npy(path: Path) -> NDArray[Any]:
-    """Return the array of an .npy file, mapped.
-
-    Raises
-    ------
-    InputError
-        For a file that is missing or damaged, or that holds objects.
-    """
+    """Return the array of an .npy file, mapped; an InputError if it is missing, damaged or holds objects."""
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     try:
@@ -36,10 +30,7 @@ def open_npy(path: Path) -> NDArray[Any]:
 def open_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file by name.
 
-    Raises
-    ------
-    InputError
-        For a file that is missing or damaged, holds objects, or unpacks to far more than its size.
+    An InputError for a file that is missing or damaged, holds objects, or unpacks to far more than its size.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
@@ -56,10 +47,7 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
 def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
     """Return images as uint8 (N, C, H, W), from that shape, (N, H, W, C) or grey (N, H, W).
 
-    Raises
-    ------
-    InputError
-        For any other type or shape.
+    An InputError for any other type or shape.
     """
     images = array if isinstance(array, Tensor) else _tensor(array)
     if images is not None and images.dtype == torch.uint8:
@@ -76,13 +64,7 @@ def as_images(array: NDArray[Any] | Tensor, *, where: str) -> Tensor:
 
 
 def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor:
-    """Return labels as int64 (count,), each 0 or more.
-
-    Raises
-    ------
-    InputError
-        For any other type, shape or sign.
-    """
+    """Return labels as int64 (count,), each 0 or more; an InputError for any other type, shape or sign."""
     labels = array if isinstance(array, Tensor) else _tensor(array)
     whole = labels is not None and not labels.is_floating_point() and labels.dtype != torch.bool
     if labels is None or not whole or labels.numel() != count or labels.shape[:1] != (count,):

@@ -55,16 +55,10 @@ def load_folder(request: Request) -> Dataset:
     grey = all(head.mode in ("1", "L") for head in read_heads(files, request.workers) if head is not None)
     channels = 1 if grey else 3
     mean, std = usual_of_pictures(channels)
-    return Dataset(
-        name=root.resolve().name,
-        pixels=Pictures(files, View(source="as it is"), channels, request.workers),
-        labels=_labels(found, list(found)) if found else None,
-        ids=torch.arange(len(names)),
-        classes=tuple(found),
-        mean=mean,
-        std=std,
-        total=len(names),
-    )
+    pictures = Pictures(files, View(source="as it is"), channels, request.workers)
+    labels = _labels(found, list(found)) if found else None
+    ids = torch.arange(len(names))
+    return Dataset(root.resolve().name, pictures, labels, ids, tuple(found), mean, std, total=len(names))
 
 
 def load_imagenet(request: Request) -> Dataset:
@@ -103,17 +97,10 @@ def _synset_folders(
             f"got {what}."
         )
     files = Files(folder, [file for members in found.values() for file in members])
+    pictures = Pictures(files, _VIEWS[name], workers=request.workers)
+    labels, ids = _labels(found, synsets), _ids(files.names)
     mean, std = USUAL[name]
-    return Dataset(
-        name=name,
-        pixels=Pictures(files, _VIEWS[name], workers=request.workers),
-        labels=_labels(found, synsets),
-        ids=_ids(files.names),
-        classes=tuple(synsets),
-        mean=mean,
-        std=std,
-        total=len(files),
-    )
+    return Dataset(name, pictures, labels, ids, tuple(synsets), mean, std, total=len(files))
 
 
 def _labels(found: dict[str, list[str]], classes: Sequence[str]) -> Tensor:

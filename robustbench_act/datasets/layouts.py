@@ -40,7 +40,7 @@ UNLABELLED = "unlabelled"
 
 GENERATED = "generated.json"
 LABELS = "labels.npy"
-_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
+_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)  # of arrays without such a file
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
@@ -52,26 +52,13 @@ def pair_corrupted(clean: Dataset, folder: str | Path) -> Dataset:
     Raises
     ------
     InputError
-        If the files do not pair with the clean images.
+        For a missing or damaged file, a wrong shape or number of images, or labels that do not pair.
     """
     return replace(clean, stored=open_stored(Path(folder), clean))
 
 
 def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
-    """Open the corrupted versions of a data set.
-
-    Parameters
-    ----------
-    folder
-        In one of the layouts above.
-    clean
-        The whole clean set: images and labels must pair with it.
-
-    Raises
-    ------
-    InputError
-        For a missing or damaged file, a wrong shape or number of images, or labels that do not pair.
-    """
+    """Open the corrupted versions of a whole data set; see `pair_corrupted`."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(f"{folder}: expected a folder of corrupted images, such as CIFAR-10-C; it {what}.")
@@ -95,7 +82,7 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
 
 
 def _open_arrays(folder: Path, files: Sequence[Path], clean: Dataset) -> StoredSuite:
-    severities = _severities(folder)
+    severities = tuple(_generated(folder).get("severities", _SEVERITIES))
     _check_labels(folder / LABELS, clean, len(severities))
     cells = []
     for path in files:
@@ -126,11 +113,6 @@ def _open_images(path: Path, clean: Dataset, severities: int) -> NDArray[np.uint
             f"{clean.name}), got {images.dtype} {images.shape}."
         )
     return images
-
-
-def _severities(folder: Path) -> tuple[float, ...]:
-    """Return the severities in generated.json, or 1 to 5."""
-    return tuple(_generated(folder).get("severities", _SEVERITIES))
 
 
 def _generated(folder: Path) -> dict[str, Any]:
@@ -242,12 +224,7 @@ def stored_names(clean: Dataset) -> list[tuple[str, str]]:
     """Return the class folder and the name, without suffix, of each image's corrupted versions.
 
     The folder is the class name, `unlabelled` without labels; the name is that of the clean file, else the
-    id.
-
-    Raises
-    ------
-    InputError
-        If two images have the same folder and name.
+    id. An InputError if two images have the same folder and name.
     """
     if clean.labels is None:
         of = [UNLABELLED] * len(clean)

@@ -85,10 +85,7 @@ class _Reader(pickle.Unpickler):
 def read_pickle(path: Path) -> dict[str, Any]:
     """Return the dictionary in a pickle of plain containers and arrays, with its keys as text.
 
-    Raises
-    ------
-    InputError
-        For a file that is missing or damaged, or that asks for anything but arrays.
+    An InputError for a file that is missing or damaged, or that asks for anything but arrays.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
@@ -97,9 +94,8 @@ def read_pickle(path: Path) -> dict[str, Any]:
         _check(data)
         found = _Reader(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle makes the reader raise almost anything
-        reason = first_line(error)
         raise InputError(
-            f"{path}: not a pickle of plain arrays ({reason}); nothing in it was run."
+            f"{path}: not a pickle of plain arrays ({first_line(error)}); nothing in it was run."
         ) from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected a dictionary, got {type(found).__name__}.")

@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -100,30 +99,19 @@ class Pictures:
             return replace(self, sources=self.sources[index])
         if isinstance(index, slice):
             return replace(self, sources=self.sources[index])
-        return replace(self, sources=[self.sources[row] for row in _rows(index)])
+        rows = index.nonzero().flatten() if index.dtype == torch.bool else index
+        return replace(self, sources=[self.sources[row] for row in rows.tolist()])
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W).
-
-        Raises
-        ------
-        InputError
-            If the view leaves pictures of several sizes, or a file is not a picture.
-        """
+        """(N, C, H, W); an InputError if the view leaves several sizes, or a file is not a picture."""
         return len(self), self.channels, *self._size()
 
     def read(self) -> Tensor:
-        """Return the images, uint8 (N, C, H, W).
-
-        Raises
-        ------
-        InputError
-            If a file cannot be read; it is named.
-        """
+        """Return the images, uint8 (N, C, H, W); an InputError names files that cannot be read."""
         if not len(self):
             return torch.zeros((0, *self.shape[1:]), dtype=torch.uint8)
-        found = list(self._map(self._decode, self.sources))
+        found = list(_in_threads(self._decode, self.sources, self.workers))
         problems = [
             (path, answer)
             for path, answer in zip(self.sources, found, strict=True)
@@ -145,20 +133,14 @@ class Pictures:
         new = [path for path in self.sources if path not in self._checked]
         if len(new) < len(self):
             on_images(len(self) - len(new))
-        for path, answer in zip(new, self._map(self._digest, new), strict=True):
+        for path, answer in zip(new, _in_threads(self._digest, new, self.workers), strict=True):
             self._checked[path] = answer
             on_images(1)
         answers = ((path, self._checked[path]) for path in self.sources)
         return {path: answer for path, answer in answers if isinstance(answer, str)}
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of the view and the bytes of all pictures, in order.
-
-        Raises
-        ------
-        InputError
-            If a file cannot be read.
-        """
+        """Return the SHA-256 of the view and the bytes of all pictures, in order; errors as in `read`."""
         digest = hashlib.sha256(f"{self.view.resize} {self.view.crop} {self.view.interpolation}".encode())
         if isinstance(self.sources, Tensor):
             digest.update(self.sources.contiguous().numpy().tobytes())
@@ -192,9 +174,6 @@ class Pictures:
                 f"{other[1]}; set a common size, e.g. --resize 256 --crop 224."
             )
         return next(iter(sizes), (0, 0))
-
-    def _map(self, work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> Iterator[_Answer]:
-        return _in_threads(work, items, self.workers)
 
     def _decode(self, source: Path | Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
         """Return uint8 (H, W, C), or why it cannot be decoded."""
@@ -262,20 +241,8 @@ def _open(source: Path | Tensor) -> Image.Image:
 
 def _in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item], workers: int) -> Iterator[_Answer]:
     """Yield the answers in the order of the items. Threads pay off: decoders release the interpreter lock."""
-    with _bombs_are_errors(), ThreadPoolExecutor(max(workers, 1)) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(max(workers, 1)) as pool:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than Pillow thinks safe
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):  # the pool holds everything it is given
             yield from pool.map(work, block)
-
-
-@contextmanager
-def _bombs_are_errors() -> Iterator[None]:
-    """Refuse pictures with more pixels than Pillow considers safe, instead of warning about them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _rows(index: Tensor) -> list[int]:
-    rows = index.nonzero().flatten() if index.dtype == torch.bool else index
-    return [int(row) for row in rows.tolist()]

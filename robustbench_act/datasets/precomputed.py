@@ -53,10 +53,7 @@ class StoredCell:
     def apply(self, images: Tensor, *, ids: Tensor, seed: int) -> Tensor:
         """Return the stored images with these ids, on the device of `images`; the seed is ignored.
 
-        Raises
-        ------
-        InputError
-            If a picture cannot be read, or differs in size from the clean images.
+        An InputError if a picture cannot be read, or differs in size from the clean images.
         """
         rows = self._rows(ids)
         if isinstance(self.images, Pictures):
@@ -169,13 +166,7 @@ class StoredSuite:
         return tuple(sorted({cell.severity for cell in self.cells}))
 
     def with_severities(self, severities: Iterable[float]) -> "StoredSuite":
-        """Return the cells at these severities.
-
-        Raises
-        ------
-        InputError
-            If the files lack one of them.
-        """
+        """Return the cells at these severities; an InputError if the files lack one of them."""
         chosen = tuple(severities)
         for severity in chosen:
             if severity not in self.severities:

@@ -11,16 +11,7 @@ from robustbench_act.errors import InputError
 class Request:
     """Which part of a set, from where, and how to read it.
 
-    Attributes
-    ----------
-    root
-        The folder or file that was named, or None.
-    train
-        The training part instead of the test part.
-    download
-        Let torchvision download what is missing.
-    workers
-        Threads that decode pictures.
+    `root` is the folder or file that was named, or None; for the other fields see `load_dataset`.
     """
 
     root: Path | None = None

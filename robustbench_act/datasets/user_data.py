@@ -42,13 +42,8 @@ def load_npy(request: Request) -> Dataset:
 def load_factory(text: str, *, train: bool = False, names: Iterable[str] = ()) -> Dataset:
     """Load the data that your own function returns: a `Dataset`, or images and labels (labels may be None).
 
-    It is called without arguments, or with train=True for the training part. Its module may be in the
-    working folder.
-
-    Raises
-    ------
-    InputError
-        If the function is not found or returns something else.
+    It is called without arguments, or with train=True for the training part. An InputError if it is not
+    found (see `find_factory`) or returns something else.
     """
     what = f"Dataset {text!r}"
     factory = find_factory(text, what="Dataset", names=names)
@@ -88,14 +83,6 @@ def _from_arrays(
     pixels = as_images(images, where=where)
     known = None if labels is None else as_labels(labels, count=len(pixels), where=where)
     mean, std = usual_of_pictures(pixels.shape[1])
-    return Dataset(
-        name=name,
-        pixels=pixels,
-        labels=known,
-        ids=torch.arange(len(pixels)),
-        classes=() if known is None else tuple(map(str, range(int(known.max()) + 1))),
-        mean=mean,
-        std=std,
-        total=len(pixels),
-        open_ended=True,
-    )
+    ids = torch.arange(len(pixels))
+    classes = () if known is None else tuple(map(str, range(int(known.max()) + 1)))
+    return Dataset(name, pixels, known, ids, classes, mean, std, total=len(pixels), open_ended=True)
