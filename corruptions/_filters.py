@@ -278,17 +278,8 @@ def motion_blur(
 
     y[h, w] = sum_i k_i x[h + dy_i, w + dx_i] for i = 0, ..., 2 * radius, with k_i ~ exp(-i^2 / (2 sigma^2))
     of sum 1, dx_i = ceil(i cos a - 0.5), dy_i = ceil(i sin a - 0.5); edges replicated, nothing rounded.
-
-    Parameters
-    ----------
-    images : Tensor
-        Floats (N, C, H, W).
-    angles : Tensor
-        (N,), in degrees.
-    radius, sigma
-        In pixels.
-    forward : bool
-        Whether all angles lie within -90 to 90, so that nothing left of a pixel is needed: faster.
+    `angles` (N,) are in degrees. If all lie within -90 to 90, nothing left of a pixel is needed: `forward` is
+    then faster.
     """
     if len(images) == 0:
         return images.clone()

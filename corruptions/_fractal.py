@@ -20,15 +20,9 @@ def plasma(u: Tensor, side: int, decay: float) -> Tensor:
     noise, first of the squares, then of the diamonds between. The noise is w * U(-w, w); w is 100 at first
     and divided by `decay` at each level. In the end the map is shifted and scaled to [0, 1].
 
-    Parameters
-    ----------
-    u : Tensor
-        (N, side**2 - 1) in [0, 1], in the order of use: for k = 1, 2, 4, ..., side / 2 three arrays (k, k),
-        for the middles of the squares, of the horizontal and of the vertical edges.
-    side : int
-        A power of two.
-    decay : float
-        Ratio of w from level to level.
+    U is made of u (N, side**2 - 1) in [0, 1], in the order of use: for k = 1, 2, 4, ..., side / 2 three
+    arrays (k, k), for the middles of the squares, of the horizontal and of the vertical edges. `side` is a
+    power of two.
     """
     grid = torch.zeros((len(u), 1, 1), dtype=u.dtype, device=u.device)
     width, used, count = 100.0, 0, 1

@@ -29,10 +29,7 @@ CHROMINANCE = (
     (18, 21, 26, 66, 99, 99, 99, 99),
     (24, 26, 56, 99, 99, 99, 99, 99),
     (47, 66, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
+    *[(99, 99, 99, 99, 99, 99, 99, 99)] * 4,
 )
 """The same for Cb and Cr (table K.2)."""
 
@@ -65,7 +62,7 @@ _ODD = (
 """From the four differences of odd symmetry to the frequencies 1, 3, 5 and 7; and back."""
 
 
-def quantisation_steps(quality: int, *, chroma: bool) -> NDArray[np.float32]:
+def quantisation_steps(quality: int, chroma: bool) -> NDArray[np.float32]:
     """Return the steps of an IJG `quality` from 1 to 100, (8, 8).
 
     >>> quantisation_steps(25, chroma=False)[0, :4]
@@ -83,30 +80,15 @@ def jpeg(images: Tensor, *, quality: int) -> Tensor:
     Three channels: YCbCr with the chroma halved both ways (4:2:0); one channel: Y alone. Values are first
     rounded to 256 levels; the result is in levels / 255.
     """
-    steps = [_steps(quality, chroma, images.device) for chroma in (False, True)]
+    luma_steps, chroma_steps = (
+        device_constant(quantisation_steps, quality, chroma, device=images.device)[:, :, None]
+        for chroma in (False, True)
+    )
     if images.shape[1] == 1:
-        return _code_grey(images, steps[0])
-    return _code_colour(images, *steps)
-
-
-def _steps(quality: int, chroma: bool, device: torch.device) -> Tensor:
-    return device_constant(_build_steps, quality, chroma, device=device)
-
-
-def _build_steps(quality: int, chroma: bool) -> NDArray[np.float32]:
-    return quantisation_steps(quality, chroma=chroma)[:, :, None]
-
-
-def _code_grey(images: Tensor, steps: Tensor) -> Tensor:
-    levels = _to_levels(images)[:, 0] - 128
-    plane = _code_planes(levels, steps) + 128
-    return (plane[:, None] / 255).to(images.dtype)
-
-
-def _code_colour(images: Tensor, luma_steps: Tensor, chroma_steps: Tensor) -> Tensor:
+        plane = _code_planes(_to_levels(images)[:, 0] - 128, luma_steps) + 128
+        return (plane[:, None] / 255).to(images.dtype)
     luma, chroma = _to_ycc(images)
-    luma, chroma = _code_planes(luma, luma_steps), _code_planes(chroma, chroma_steps)
-    return _to_rgb(luma, chroma).to(images.dtype)
+    return _to_rgb(_code_planes(luma, luma_steps), _code_planes(chroma, chroma_steps)).to(images.dtype)
 
 
 def _code_planes(planes: Tensor, steps: Tensor) -> Tensor:
@@ -139,9 +121,7 @@ def _to_ycc(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weighted(values: tuple[Tensor, ...], weights: tuple[int, ...], offset: int) -> Tensor:
     """Return floor((sum of weights * values + offset) / 2**16), exact while all sums are below 2**24."""
-    total = values[0] * (weights[0] * 2.0**-16)
-    for weight, value in zip(weights[1:], values[1:], strict=True):
-        total.add_(value, alpha=weight * 2.0**-16)
+    total = _combine(tuple(weight * 2.0**-16 for weight in weights), values)
     return total.add_(offset * 2.0**-16).floor_()
 
 
@@ -208,7 +188,7 @@ def _from_blocks(blocks: Tensor, shape: torch.Size) -> Tensor:
     return planes.reshape(-1, 8 * rows, 8 * columns)[:, : shape[1], : shape[2]]
 
 
-def _combine(weights: tuple[int, ...], values: tuple[Tensor, ...]) -> Tensor:
+def _combine(weights: tuple[float, ...], values: tuple[Tensor, ...]) -> Tensor:
     total = values[0] * weights[0]
     for weight, value in zip(weights[1:], values[1:], strict=True):
         total.add_(value, alpha=weight)

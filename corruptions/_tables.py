@@ -32,9 +32,10 @@ def _quantile(distribution: Distribution) -> Callable[[float], float]:
 
 
 @cache
-def _quantile_cells(distribution: Distribution) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return left ends and slopes of the cells, for random integers k read as float32.
+def quantile_lines(distribution: Distribution) -> NDArray[np.int64]:
+    """Return the quantile at the left end of each cell and its rise per unit of offset: (QUANTILE_CELLS,).
 
+    Two float32 in one int64, in the order of memory; cells are those of random integers k read as float32.
     A positive k stands for the probability k / 2**32 of the lower half (so it is a *negative* number
     of the distribution), a negative k mirrors it. The slopes keep 8 significant bits: their product
     with an offset of 15 bits is then exact in float32, and it does not matter whether hardware fuses it
@@ -53,21 +54,13 @@ def _quantile_cells(distribution: Distribution) -> tuple[NDArray[np.float32], ND
             step = (quantile(min(upper, 0.5)) - start) / 2**OFFSET_BITS
             left[cell], slope[cell] = start, _round_significant(step, bits=8)
     left[mirror:], slope[mirror:] = -left[:mirror], -slope[:mirror]
-    return left, slope
+    lines: NDArray[np.int64] = np.stack([left, slope], axis=1).view(np.int64)[:, 0]
+    return lines
 
 
 def _round_significant(value: float, *, bits: int) -> float:
     fraction, exponent = math.frexp(value)
     return math.ldexp(round(math.ldexp(fraction, bits)), exponent - bits)
-
-
-def quantile_lines(distribution: Distribution) -> NDArray[np.int64]:
-    """Return the quantile at the left end of each cell and its rise per unit of offset: (QUANTILE_CELLS,).
-
-    Two float32 in one int64, in the order of memory.
-    """
-    lines: NDArray[np.int64] = np.stack(_quantile_cells(distribution), axis=1).view(np.int64)[:, 0]
-    return lines
 
 
 def _poisson_support(mean_per_unit: float, digit_bits: int) -> tuple[NDArray[np.int64], int]:

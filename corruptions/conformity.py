@@ -13,6 +13,7 @@ against two references: "golden", arrays made with the published scripts, if a f
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -225,16 +226,9 @@ def _check_pinned(path: Path, name: str, table: str) -> Iterator[Conformity]:
 def check_package(names: Sequence[str], *, side: int = 224, draws: int = 20) -> Iterator[Conformity]:
     """Compare with the imagecorruptions package on photographs; yield the lines one by one.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Corruptions.
-    side : int
-        Side of the photographs, in pixels; at least 32.
-    draws : int
-        Draws per photograph and severity of random corruptions, at severities 1, 3 and 5; the others run
-        at every severity. (The package's impulse_noise and glass_blur cannot be seeded: their lines differ
-        from run to run.)
+    The photographs have `side` pixels, at least 32. Random corruptions run at severities 1, 3 and 5, with
+    `draws` draws per photograph and severity; the others run once, at every severity. (The package's
+    impulse_noise and glass_blur cannot be seeded: their lines differ from run to run.)
     """
     images = load_photographs(side)
     for name in names:
@@ -255,11 +249,8 @@ def _package_distances(images: Tensor, name: str, draws: int) -> Distances:
     severities = (1, 3, 5)
     ours = _own_scalars(images, name, severities, table=_PACKAGE, draws=draws)
 
-    def theirs(image: Tensor, severity: int) -> Array:
-        repeated = image[None].expand(draws, -1, -1, -1)
-        return output_scalars(image, corrupt_reference(repeated, name, severity=severity))
-
-    return Distances.of(_judged(name, z_statistics(ours, _each_cell(images, severities, theirs))))
+    theirs = _each_cell(images, severities, draws, partial(corrupt_reference, name=name))
+    return Distances.of(_judged(name, z_statistics(ours, theirs)))
 
 
 def _judged(name: str, z: Array) -> Array:
@@ -270,15 +261,17 @@ def _judged(name: str, z: Array) -> Array:
 
 
 def _own_scalars(images: Tensor, name: str, severities: Sequence[int], *, table: str, draws: int) -> Array:
-    def ours(image: Tensor, severity: int) -> Array:
-        repeated = image[None].expand(draws, -1, -1, -1)
-        return output_scalars(image, corrupt(repeated, name, severity=severity, table=table))
-
-    return _each_cell(images, severities, ours)
+    return _each_cell(images, severities, draws, partial(corrupt, name=name, table=table))
 
 
-def _each_cell(images: Tensor, severities: Sequence[int], scalars: Callable[[Tensor, int], Array]) -> Array:
-    """Return scalars (images, severities, draws, K)."""
+def _each_cell(
+    images: Tensor, severities: Sequence[int], draws: int, corrupted: Callable[..., Tensor]
+) -> Array:
+    """Return the scalars of corrupted copies of each image, (images, severities, draws, K)."""
+
+    def scalars(image: Tensor, severity: int) -> Array:
+        return output_scalars(image, corrupted(image[None].expand(draws, -1, -1, -1), severity=severity))
+
     return np.stack([[scalars(image, severity) for severity in severities] for image in images])
 
 
@@ -360,21 +353,8 @@ def check(
 ) -> Iterator[Conformity]:
     """Yield the report line by line: against the golden arrays, if a folder is given, then the package.
 
-    Parameters
-    ----------
-    names : sequence of str, optional
-        Pixel corruptions; by default all, group by group.
-    golden : Path, optional
-        A folder of golden arrays.
-    package : bool
-        Whether to run the imagecorruptions package, which takes minutes.
-    draws : int
-        See `check_package`.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no golden arrays.
+    `names` are pixel corruptions; by default all, group by group. A folder `golden` without golden arrays
+    raises InputError. The imagecorruptions package takes minutes, with `draws` as in `check_package`.
     """
     if names is None:
         names = [facts.name for facts in CORRUPTIONS if facts.domain == "pixels"]

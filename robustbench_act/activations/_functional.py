@@ -41,13 +41,7 @@ def is_activation_function(function: object) -> bool:
 
 
 def check_modules_only(model: nn.Module) -> None:
-    """Raise if an activation in a network's forward passes is a function instead of a module.
-
-    Raises
-    ------
-    InputError
-        Names the class, the function, the file and the line.
-    """
+    """Raise InputError if an activation in a network's forward passes is a function instead of a module."""
     seen: set[object] = set()
     for path, module in model.named_modules():
         held = frozenset(name for name, value in vars(module).items() if _is_function(value))

@@ -162,8 +162,6 @@ class NormalizedActivation(nn.Module):
 class NReLU(NormalizedActivation):
     """ANAct with ReLU; parameters and behaviour of `NormalizedActivation`.
 
-    Examples
-    --------
     >>> NReLU().eval()(torch.tensor([-1.0, 2.0])).tolist()  # no batch seen yet: ReLU itself
     [0.0, 2.0]
     """
@@ -182,8 +180,6 @@ class NReLU(NormalizedActivation):
 class NSwish(NormalizedActivation):
     """ANAct with Swish (SiLU); parameters and behaviour of `NormalizedActivation`.
 
-    Examples
-    --------
     >>> round(NSwish().eval()(torch.tensor(1.0)).item(), 4)  # no batch seen yet: SiLU itself
     0.7311
     """

@@ -137,15 +137,8 @@ def list_activations(pattern: str = "*") -> list[str]:
 
 
 def activation_facts(name: str) -> ActivationFacts:
-    """Return what is known of an activation: label, family, formula, default parameters, line.
+    """Return the facts of an activation; an unknown name raises InputError, which suggests the nearest one.
 
-    Raises
-    ------
-    InputError
-        If there is no activation of that name; the error suggests the nearest name.
-
-    Examples
-    --------
     >>> facts = activation_facts("la_silu")
     >>> facts.label, facts.family, dict(facts.parameters)
     ('LA-SiLU', 'LayerAct', {'alpha': 1e-05})

@@ -211,8 +211,6 @@ class LAHardSiLU(LayerAct):
     As `LASiLU`, with the piecewise linear gate; its derivative at n = -3 and n = 3 is taken as 0. (The
     authors' published class raises a TypeError; this is the formula of the paper.)
 
-    Examples
-    --------
     >>> LAHardSiLU()(torch.tensor([[-1.0, 0.0, 1.0], [9.0, 10.0, 11.0]]))
     tensor([[-0.3333,  0.0000,  0.6667],
             [ 3.0000,  5.0000,  7.3333]])

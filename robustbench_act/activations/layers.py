@@ -78,13 +78,11 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (path, module) of each activation layer of a network, in module order, each module once.
 
-    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates (Sigmoid,
-    Hardsigmoid, Softmax, GLU, ...) do not count, so in a squeeze-and-excitation block the inner ReLU or SiLU
-    counts and its sigmoid does not; nor does the function inside a `NormalizedActivation`. The modules of a
-    `PerCall` count one by one.
+    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates and normalisers
+    (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU, ...) do not count, so in a squeeze-and-excitation block
+    the inner ReLU or SiLU counts and its sigmoid does not; nor does the function inside a
+    `NormalizedActivation`. The modules of a `PerCall` count one by one.
 
-    Examples
-    --------
     >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.SiLU(), nn.Sigmoid()))
     >>> activation_layers(network)
     [('1', ReLU()), ('2.0', SiLU())]
@@ -108,15 +106,8 @@ class PerCall(nn.ModuleList):
 
     Replaces a module that its owner calls several times in a forward pass, when each call has to learn and
     average on its own. `RestartCalls`, a hook on the owner, restarts the count at each of the owner's passes,
-    so a pass cut short by an exception leaves no trace.
+    so a pass cut short by an exception leaves no trace. A call too many in one pass raises InputError.
 
-    Raises
-    ------
-    InputError
-        In `forward`, when called more often in one pass of the owner than there are activations.
-
-    Examples
-    --------
     >>> import torch
     >>> act = PerCall([nn.ReLU(), nn.Tanh()])
     >>> x = torch.tensor([-1.0, 1.0])

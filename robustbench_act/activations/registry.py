@@ -10,32 +10,21 @@ from robustbench_act.activations.facts import activation_facts
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
 from robustbench_act.errors import InputError, unknown_name
 
-_FACTORIES: dict[str, Callable[..., nn.Module]] = {}
-
-
-def _register(name: str, factory: Callable[..., nn.Module]) -> None:
-    """Enter what makes the module from the parameters."""
-    if name in _FACTORIES:
-        raise ValueError(f"activation {name!r} is registered twice")
-    _FACTORIES[name] = factory
-
-
-for _name, _factory in (
-    ("relu", nn.ReLU),
-    ("relu6", nn.ReLU6),
-    ("leakyrelu", nn.LeakyReLU),
-    ("prelu", nn.PReLU),
-    ("elu", nn.ELU),
-    ("gelu", nn.GELU),
-    ("mish", nn.Mish),
-    ("silu", nn.SiLU),
-    ("hardsilu", nn.Hardswish),
-    ("la_silu", LASiLU),
-    ("la_hardsilu", LAHardSiLU),
-    ("nrelu", NReLU),
-    ("nswish", NSwish),
-):
-    _register(_name, _factory)
+_FACTORIES: dict[str, Callable[..., nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leakyrelu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "mish": nn.Mish,
+    "silu": nn.SiLU,
+    "hardsilu": nn.Hardswish,
+    "la_silu": LASiLU,
+    "la_hardsilu": LAHardSiLU,
+    "nrelu": NReLU,
+    "nswish": NSwish,
+}
 
 
 def get_activation(name: str, **parameters: object) -> nn.Module:

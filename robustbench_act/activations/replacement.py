@@ -36,9 +36,7 @@ class _Place:
 def replace_activations(model: nn.Module, name: str, /, **parameters: object) -> nn.Module:
     """Replace every activation layer of a network with a fresh one, and return the network.
 
-    Activation layers are those that `activation_layers` lists: the hidden nonlinearities of torch.nn and of
-    this package. Gates and normalisers (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU) stay, so in a
-    squeeze-and-excitation block the inner ReLU or SiLU is replaced and the sigmoid is not. Activations of
+    Activation layers are those that `activation_layers` lists; gates and normalisers stay. Activations of
     your own classes are not recognised and stay; those that call a function such as F.relu are an error.
 
     The network itself is changed; training mode, device and dtype stay as they are. The new layers never work
@@ -122,13 +120,7 @@ def _has_forward(module: nn.Module) -> bool:
 
 
 def _modules_needed(place: _Place) -> int | None:
-    """Return how many modules a `PerCall` must hold for a stateful activation; None if it needs none.
-
-    Raises
-    ------
-    InputError
-        If the number of calls may change, or hides in a loop or behind an alias.
-    """
+    """Return how many modules a `PerCall` must hold for a stateful activation; None if it needs none."""
     owner = place.owner
     if not _has_forward(owner):
         return None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_facts, get_activation, list_activations
 from robustbench_act.activations.facts import FAMILIES, NATIVE, SHEET, ActivationFacts
-from robustbench_act.activations.registry import _FACTORIES, _register
+from robustbench_act.activations.registry import _FACTORIES
 from robustbench_act.errors import InputError
 from tests.pairwise import each_pair
 from tests.references import activations as reference
@@ -200,11 +200,6 @@ def test_bad_input(name: str, parameters: dict[str, object], message: str) -> No
         get_activation(name, **parameters)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_duplicate_name_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'relu' is registered twice"):
-        _register("relu", nn.ReLU)
 
 
 def test_sheet_and_factories_have_the_same_names() -> None:
