@@ -42,19 +42,8 @@ def corrupt(
 ) -> tuple[Tensor, Tensor]:
     """Apply a cell where it acts: to the pixels before preprocessing, or to the normalised input.
 
-    Parameters
-    ----------
-    cell
-        `domain` is "pixels" or "input".
-    images
-        uint8 (N, C, H, W).
-    clean
-        The same images, normalised.
-
-    Returns
-    -------
-    corrupted, inputs
-        The images or inputs as the cell returns them, and the network's inputs.
+    Takes uint8 images (N, C, H, W), and the same normalised; returns the images or inputs as the cell makes
+    them, and the network's inputs.
     """
     if cell.domain == "pixels":
         corrupted = cell.apply(images, ids=ids, seed=seed)
@@ -66,24 +55,14 @@ def corrupt(
 class Inputs:
     """The inputs of a unit: (k + 1, n, C, H, W), normalised, the clean version first.
 
-    Iterating yields them in portions along n. A single portion is made once and kept; several are made again
-    each time, since they do not fit into memory together.
-
-    Parameters
-    ----------
-    portion
-        Most images whose versions are in memory at once.
-
-    Attributes
-    ----------
-    digests
-        SHA-256 of the pixels of each version, once they have been made.
+    Iterating yields them in portions of at most `portion` images along n. A single portion is made once and
+    kept; several are made again each time, since they do not fit into memory together.
     """
 
     def __init__(self, task: Task, preprocessing: Preprocessing, job: Job, portion: int) -> None:
         self._task, self._preprocessing, self._job, self._portion = task, preprocessing, job, portion
         self._kept: Tensor | None = None
-        self.digests: list[str] = []
+        self.digests: list[str] = []  # SHA-256 of the pixels of each version, once they have been made
 
     def __len__(self) -> int:
         return len(self._task.chunk.ids)

@@ -7,6 +7,8 @@ from a network's `Answers` to all images of a unit of work.
 import math
 from functools import partial
 
+import numpy as np
+
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.metric import SHARE, Metric
 from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
@@ -17,8 +19,6 @@ from robustbench_act.tally.quantity_kinds import (
     OfFirstChunk,
     OverAllImages,
     Quantity,
-    pack_floats,
-    unpack_floats,
 )
 
 THUMBNAILS = 4
@@ -30,8 +30,8 @@ OUTCOMES = ImageBytes("outcomes", of_images=lambda a: a.correct, pack=pack_outco
 CONFIDENCE = ImageBytes(
     "confidence",
     of_images=lambda a: a.probability.amax(-1),
-    pack=pack_floats,
-    unpack=unpack_floats,
+    pack=lambda rows: [row.tobytes() for row in rows],
+    unpack=lambda packed, count: np.frombuffer(packed, np.float32, count),
     kept=False,
 )
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -24,23 +23,13 @@ Chunks = Any  # the rows of all chunks in their order, grouped by cell
 
 @dataclass(frozen=True)
 class Quantity(ABC):
-    """A quantity of a cell.
-
-    Attributes
-    ----------
-    name
-        Column of the final tables.
-    needs_labels
-        Whether it is missing if the images have no labels.
-    metric
-        Its meaning. Summaries average the quantities that have one.
-    """
+    """A quantity of a cell; its name is its column in final tables."""
 
     name: str
-    needs_labels: bool = False
-    metric: Metric | None = None
+    needs_labels: bool = False  # missing if the images have no labels
+    metric: Metric | None = None  # its meaning; summaries average the quantities that have one
 
-    empty: ClassVar[Any] = ""  # what a failed cell has
+    empty: ClassVar[Any] = ""  # in failed cells
 
     @property
     def failed(self) -> Row:
@@ -58,31 +47,18 @@ class Quantity(ABC):
 
     @abstractmethod
     def merge(self, chunks: Chunks, cells: pd.DataFrame) -> Columns:
-        """Return the final columns, which may include some that tables do not keep.
+        """Return the final columns, and perhaps some that tables do not keep.
 
-        Parameters
-        ----------
-        chunks
-            The rows of the chunks, grouped by cell.
-        cells
-            The merged cells so far: n (0 in failed cells), failed, and other quantities.
+        `cells` are the merged cells so far: n (0 in failed cells), failed, and other quantities.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOverImages(Quantity):
-    """A mean over images. Parts have the sum: an integer, or a float64.
+    """A mean over images. Parts have the sum: an integer, or a float64."""
 
-    Attributes
-    ----------
-    of_images
-        Gives the values, (versions, images).
-    count_name
-        Name of the sum, if final tables keep it: a number of images.
-    """
-
-    of_images: Callable[[Answers], "Tensor"]
-    count_name: str = ""
+    of_images: Callable[[Answers], "Tensor"]  # (versions, images)
+    count_name: str = ""  # of the sum, if it is a number of images that final tables keep
 
     @property
     def _sum(self) -> str:
@@ -90,7 +66,7 @@ class MeanOverImages(Quantity):
 
     @property
     def failed(self) -> Row:
-        """An integer in the column of a number of images."""
+        """An integer for a number of images."""
         return {self._sum: 0 if self.count_name else 0.0}
 
     @property
@@ -107,30 +83,17 @@ class MeanOverImages(Quantity):
         """Add up the sums and divide by n; NaN in failed cells."""
         total = chunks[self._sum].sum(min_count=1)  # missing, not 0, without labels
         total[cells["failed"]] = 0
-        mean = total / cells["n"].where(cells["n"] > 0).astype(float)
-        return {self._sum: total, self.name: mean}
+        return {self._sum: total, self.name: total / cells["n"].where(cells["n"] > 0).astype(float)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBytes(Quantity):
-    """A value of each image, packed. Chunks are joined byte by byte: each but the last fills whole bytes.
+    """A value of each image, packed. Chunks are joined byte by byte: each but the last fills whole bytes."""
 
-    Attributes
-    ----------
-    of_images
-        Gives the values, (versions, images).
-    pack
-        Makes the bytes of each version.
-    unpack
-        Returns the values of a cell's n images.
-    kept
-        Whether final tables have it.
-    """
-
-    of_images: Callable[[Answers], "Tensor"]
-    pack: Callable[[NDArray[Any]], list[bytes]]
-    unpack: Callable[[bytes, int], NDArray[Any]]
-    kept: bool = True
+    of_images: Callable[[Answers], "Tensor"]  # (versions, images)
+    pack: Callable[[NDArray[Any]], list[bytes]]  # the bytes of each version
+    unpack: Callable[[bytes, int], NDArray[Any]]  # the values of a cell's n images
+    kept: bool = True  # in final tables
 
     empty = b""
 
@@ -152,22 +115,14 @@ class ImageBytes(Quantity):
 
 @dataclass(frozen=True, kw_only=True)
 class OverAllImages(Quantity):
-    """A number that is made of the values of all images, once the chunks are merged.
+    """A number made of the values of all images, once the chunks are merged; parts have no column."""
 
-    Attributes
-    ----------
-    function
-        Makes it of the arrays of `of`, each (n,); n is 0 in a failed cell.
-    of
-        The values.
-    """
-
-    function: Callable[..., float]
+    function: Callable[..., float]  # of the arrays of `of`, each (n,); n is 0 in a failed cell
     of: tuple[ImageBytes, ...]
 
     @property
     def failed(self) -> Row:
-        """Parts have no column."""
+        """No column."""
         return {}
 
     def merge(self, chunks: Chunks, cells: pd.DataFrame) -> Columns:
@@ -182,15 +137,9 @@ class OverAllImages(Quantity):
 
 @dataclass(frozen=True, kw_only=True)
 class OfFirstChunk(Quantity):
-    """A text about the first images of the run.
+    """A text about the first images of the run."""
 
-    Attributes
-    ----------
-    texts
-        Makes one for each version.
-    """
-
-    texts: Callable[[Answers], list[str]]
+    texts: Callable[[Answers], list[str]]  # one for each version
 
     def count(self, answers: Answers) -> Columns:
         """Make the texts."""
@@ -208,26 +157,9 @@ class Digest(Quantity):
 
     def merge(self, chunks: Chunks, cells: pd.DataFrame) -> Columns:
         """Return the digest of the chunks' digests."""
-        return {self.name: chunks[self.name].agg(_join_digests)}
+        joined = chunks[self.name].agg("".join)
+        return {self.name: [hashlib.sha256(text.encode()).hexdigest() for text in joined]}
 
 
 COLUMN_ORDER = (MeanOverImages, OverAllImages, ImageBytes, OfFirstChunk, Digest)
 """The kinds in the order of the columns."""
-
-
-def pack_floats(values: NDArray[np.float32]) -> list[bytes]:
-    """Return each row as the bytes of its float32."""
-    return [row.tobytes() for row in values]
-
-
-def unpack_floats(packed: bytes, count: int) -> NDArray[np.float32]:
-    """Return float32 (count,).
-
-    >>> unpack_floats(pack_floats(np.ones((1, 2), np.float32))[0], 2)
-    array([1., 1.], dtype=float32)
-    """
-    return np.frombuffer(packed, dtype=np.float32, count=count)
-
-
-def _join_digests(digests: "pd.Series[str]") -> str:
-    return hashlib.sha256("".join(digests).encode()).hexdigest()

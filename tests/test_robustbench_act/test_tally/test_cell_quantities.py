@@ -9,9 +9,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from robustbench_act.errors import InputError
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.cell_quantities import CONFIDENCE, OUTCOMES
 from robustbench_act.tally.counting import count_cells
-from robustbench_act.tally.outcomes import unpack_outcomes
-from robustbench_act.tally.quantity_kinds import Row, unpack_floats
+from robustbench_act.tally.quantity_kinds import Row
 
 N, CLASSES = 503, 12
 
@@ -48,7 +48,7 @@ def test_calibration_error_is_that_of_torchmetrics(
     row: Row, logits: torch.Tensor, labels: torch.Tensor, bins: int
 ) -> None:
     expected = multiclass_calibration_error(logits.softmax(1), labels, CLASSES, n_bins=bins, norm="l1")
-    confidence, correct = unpack_floats(row["confidence"], N), unpack_outcomes(row["outcomes"], N)
+    confidence, correct = (each.unpack(row[each.name], N) for each in (CONFIDENCE, OUTCOMES))
     assert calibration_error(confidence, correct, bins=bins) == pytest.approx(float(expected), rel=1e-5)
 
 
