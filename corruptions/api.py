@@ -23,6 +23,8 @@ def corrupt(
 ) -> Tensor:
     """Return the images under one corruption: same shape, dtype and device; the input is not written to.
 
+    Any argument that is not as described raises InputError.
+
     Parameters
     ----------
     images : Tensor
@@ -41,11 +43,6 @@ def corrupt(
         Severity constants: "32", "64", "224", "299" or "imagecorruptions"; by default by image size.
     validate : bool
         Also check the values of float images that are not on the CPU; this synchronises.
-
-    Raises
-    ------
-    InputError
-        If any of these is not as described.
 
     Examples
     --------

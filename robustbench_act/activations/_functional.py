@@ -46,7 +46,8 @@ def check_modules_only(model: nn.Module) -> None:
     for path, module in model.named_modules():
         held = frozenset(name for name, value in vars(module).items() if _is_function(value))
         key = (type(module), getattr(module.forward, "__func__", module.forward), held)
-        if key in seen or is_activation(module) or (_of_torch(module) and not held):
+        of_torch = type(module).__module__.startswith("torch.nn.")
+        if key in seen or is_activation(module) or (of_torch and not held):
             continue
         seen.add(key)
         for code, node in _functional(module):
@@ -55,10 +56,6 @@ def check_modules_only(model: nn.Module) -> None:
                 f"Expected activations that are modules, but {where} uses {ast.unparse(node)} as a function: "
                 f"{code.file}, line {node.lineno}. Make it a module, for example self.act = nn.ReLU()."
             )
-
-
-def _of_torch(module: nn.Module) -> bool:
-    return type(module).__module__.startswith("torch.nn.")
 
 
 def _is_function(value: object) -> bool:

@@ -58,14 +58,10 @@ class NormalizedActivation(nn.Module):
     scale : nn.Parameter
         The learnable scalar a.
 
-    Raises
-    ------
-    InputError
-        On a parameter outside its range.
-
     Notes
     -----
     Input of any shape and floating dtype; output of the same. Statistics are computed in float32 at least.
+    A parameter outside its range raises InputError.
 
     Examples
     --------

@@ -182,16 +182,12 @@ class LASiLU(LayerAct):
     Parameters
     ----------
     alpha : float
-        Positive; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
-
-    Raises
-    ------
-    InputError
-        On an alpha that is not positive and finite; in `forward` on fewer than 2 elements per sample.
+        Positive and finite; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
 
     Notes
     -----
-    Input (N, ...) of any floating dtype and memory format; output of the same. Narrow dtypes are widened to
+    Input (N, ...) of any floating dtype and memory format; output of the same. Any other alpha, and an input
+    of fewer than 2 elements per sample, raise InputError. Narrow dtypes are widened to
     float32 inside. Works under autocast, torch.compile and vmap; no forward-mode derivative.
 
     Examples
