@@ -99,10 +99,10 @@ def test_versions_are_counted_each(logits: torch.Tensor, labels: torch.Tensor, r
 
 
 def test_flips_are_from_one_version_to_the_next() -> None:
-    logits = torch.nn.functional.one_hot(torch.tensor([[0, 0, 0], [0, 1, 1], [0, 0, 1]]), 2).float()
+    logits = torch.nn.functional.one_hot(torch.tensor([[0, 0, 0], [0, 1, 1], [1, 1, 1]]), 2).float()
     rows = count_cells(Answers(logits, torch.zeros(3, dtype=torch.int64)))
     assert [row["flips_sum"] for row in rows] == [0, 2, 1]
-    assert [row["agreement_sum"] for row in rows] == [3, 1, 2]
+    assert [row["agreement_sum"] for row in rows] == [3, 1, 0]
 
 
 def test_without_labels_the_clean_predictions_are_the_outcomes(logits: torch.Tensor) -> None:
