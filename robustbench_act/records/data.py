@@ -30,7 +30,7 @@ class RunData:
         Tables, one row for each key; columns as `CELL_COLUMNS` and `LAYER_COLUMNS` name them. An older run
         has some of them.
     images
-        id and label of each image, in the order of `records.outcomes`; no rows in an older run.
+        id and label of each image, in the order of the outcomes; no rows in an older run.
     """
 
     path: Path
