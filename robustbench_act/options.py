@@ -158,17 +158,18 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Corruptions": (
         Option("--suite NAME", TEXTS, "evaluate plan doctor", "Suite of corruptions; repeatable.",
-               otherwise=", ".join(DEFAULT_SUITES), at="top", keyword="suites"),
+               otherwise=" and ".join(DEFAULT_SUITES), at="top", keyword="suites"),
         Option("--suite NAME", TEXT, "generate", "Suite of corruptions that act on pixels.", "c15"),
-        Option("--severity 1,3,5", NUMBERS, "evaluate plan doctor generate",
+        Option("--severity S,...", NUMBERS, "evaluate plan doctor generate",
                "Severities from 1 to 5; fractions are allowed.",
                otherwise=",".join(f"{each:g}" for each in ALL_SEVERITIES), at="top", keyword="severities"),
-        Option("--full", FLAG, _RUN, "Evaluate the embedded networks on every image and severity."),
+        Option("--full", FLAG, _RUN, "Evaluate the embedded networks on every image and severity; "
+               "without it, on a few of both."),
         Option("--seed N", whole(), "evaluate plan probe generate", "Seed of the corruptions.", 0, at="top"),
         Option("--shift NAME:SEVERITY", TEXT, "probe", "Corruption or input shift of the images.",
                "shift_gaussian:3"),
         Option("--inject NAME:SCALE", TEXT, "probe",
-               "Instead shift the input of each activation layer in turn, for example gaussian:0.1."),
+               "In place of --shift: shift the input of each activation layer in turn, as in gaussian:0.1."),
     ),
     "Layers": (
         Option("--probes/--no-probes", FLAG, _RUN, "Measure the activation layers.", True, at="top"),
@@ -218,7 +219,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--out DIR", FOLDER, "generate", "Folder to write.", required=True),
         Option("-o, --out DIR", FOLDER, "report", "Folder of the report.",
                otherwise="the run's own; . for several runs"),
-        Option("-o, --out FILE", FILE, "table", "Write the table to a file."),
+        Option("-o, --out FILE", FILE, "table", "Write the table to a file.", otherwise="the terminal"),
         Option("-o, --out FILE", FILE, "baseline", "File to write; replaces an older baseline.",
                required=True),
         Option("-o, --out FILE", FILE, "manifest", "File to write.", otherwise="FOLDER/manifest.toml"),
@@ -288,7 +289,8 @@ def manifest_keys(*tables: str) -> dict[str, Option]:
 _HEAD = """# Options
 
 Made from the table in `robustbench_act/options.py`; `actrobust COMMAND --help` prints the same. The last
-column tells where a [manifest](data.md) may hold the option, under the flag's name with `_` for `-`.
+column tells where a [manifest](data.md) may hold the option, under the flag's name with `_` for `-`: at the
+top (before the first table), in `[spec]` (for all checkpoints) or in `[[checkpoint]]` (for one).
 """
 _TABLE_HEAD = ("| option | meaning | default | commands | manifest |", "|---|---|---|---|---|")
 _PLACES = {"": "", "top": "top", "spec": "`[spec]`, `[[checkpoint]]`", "checkpoint": "`[[checkpoint]]`"}

@@ -29,8 +29,8 @@ def test_the_picture_of_the_house_is_the_contract() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     house = next(contract for contract in contracts if contract.get("containers") == ["robustbench_act"])
     drawn = (ROOT / "CONTRIBUTING.md").read_text().split("```text\n")[1].split("```")[0]
-    rooms = re.findall(r"^(\w+) +\S", drawn, flags=re.MULTILINE)
-    assert rooms == [room for floor in house["layers"] for room in floor.split(" | ")]
+    floors = [re.findall(r"^(\w+) +\S", floor, flags=re.MULTILINE) for floor in drawn.split("\n\n")]
+    assert floors == [floor.split(" | ") for floor in house["layers"]]
 
 
 @pytest.mark.parametrize(

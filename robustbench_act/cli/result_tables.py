@@ -10,13 +10,13 @@ from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import Block
 from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import METRICS, Reference, alexnet, run_reference, summary
+from robustbench_act.metrics import CELL_METRICS, METRICS, Reference, alexnet, run_reference, summary
 from robustbench_act.paper_tables import COLUMNS, layeract_table
 from robustbench_act.run import Run, load_run
 
 SHOWN = (
     "clean", "corrupted", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
-    "top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips",
+    *CELL_METRICS,
 )  # fmt: skip
 
 

@@ -20,17 +20,17 @@ METRICS: Mapping[str, Metric] = {
     ),
     "mce": Metric(
         "mCE", "%", "lower",
-        "Mean corruption error: mean over corruptions of sum_s error / sum_s error of the baseline.",
+        "Mean corruption error: mean over corruptions of sum_s error / sum_s error of the reference.",
         (0.0, math.inf), f"{HENDRYCKS}, section 4.3",
     ),
     "relative_mce": Metric(
         "Relative mCE", "%", "lower",
-        "Mean over corruptions of sum_s (error - clean error) / sum_s the same of the baseline.",
+        "Mean over corruptions of sum_s (error - clean error) / sum_s the same of the reference.",
         source=f"{HENDRYCKS}, section 4.3",
     ),
     "effective": Metric(
         "Effective robustness", "points", "higher",
-        "Corrupted accuracy above the line logit(corrupted) = a + b logit(clean) of the baseline.",
+        "Corrupted accuracy above the line logit(corrupted) = a + b logit(clean) of the reference.",
         (-1.0, 1.0), "Taori et al. 2020, arXiv 2007.00644",
     ),
     "worst_class": Metric(
@@ -42,7 +42,7 @@ METRICS: Mapping[str, Metric] = {
         SHARE,
     ),
     # of several training seeds
-    "rank": Metric("Rank", "", None, "Place by corrupted accuracy among the groups of one architecture."),
+    "rank": Metric("Rank", "", None, "Place by corrupted accuracy among the activations of an architecture."),
     "activation": Metric("Activation", "", None, "Activation function of the networks."),
     "architecture": Metric("Architecture", "", None, "Network; unlike ones are not ranked together."),
     "seeds": Metric("Seeds", "", None, "Number of checkpoints (training seeds) averaged."),

@@ -67,7 +67,7 @@ class DatasetInfo(Entry):
     size
         (C, H, W).
     view
-        What pictures went through before a network: see `robustbench_act.preprocessing.View`.
+        What pictures went through before a network: see `robustbench_act.view.View`.
     unreadable
         Pictures that were left out.
     digest
