@@ -23,7 +23,7 @@ from tests.pages import PAGES, ROOT, anchors, block, blocks, commands, parse_com
 COMMANDS = [line for page in PAGES for line in commands(page)]
 LISTINGS = [text for page in PAGES for text in blocks(page, "python") if ">>>" not in text]
 EXAMPLES = [page for page in PAGES if ">>>" in read_page(page) and page != "README.md"]
-LANGUAGES = {"bibtex", "python", "toml", "yaml"}
+LANGUAGES = {"bibtex", "python", "text", "toml", "yaml"}
 GENERATED = {"docs/options.md"}  # made from the table of options
 
 
