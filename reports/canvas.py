@@ -38,7 +38,18 @@ def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: s
     title : str
         What the figure shows, for readers who cannot see it.
     """
-    return _embedded(to_file(draw, size=size, kind="svg").decode(), name=name, title=title)
+    svg = to_file(draw, size=size, kind="svg").decode()
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
+    body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", body)
+    body = re.sub(r'(url\(#|href="#)', rf"\1{name}-", body)
+    view_box = re.search(r'viewBox="[^"]*"', body)
+    assert view_box is not None, "matplotlib's SVG has a viewBox"
+    label = escape(title)
+    head = f'<svg class="plot" role="img" aria-label="{label}" {view_box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
+    body = re.sub(r"<svg.*?>", lambda _: f"{head}<title>{label}</title>", body, count=1, flags=re.S)
+    return Markup(body.strip())  # noqa: S704 -- matplotlib and escape() have escaped what came from outside
 
 
 def to_file(
@@ -55,7 +66,14 @@ def to_file(
     title : str
         Set above a drawing that stands alone; if it has lines, a legend is set beside it.
     """
-    return _drawn(lambda figure: _alone(figure, draw(figure.add_subplot()), title), size=size, kind=kind)
+
+    def draw_alone(figure: "Figure") -> None:
+        ax = draw(figure.add_subplot())
+        if title:
+            ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
+            _legend(figure, ax)
+
+    return _drawn(draw_alone, size=size, kind=kind)
 
 
 def to_sheet(
@@ -107,14 +125,6 @@ def _drawn(draw: "Callable[[Figure], None]", *, size: tuple[float, float], kind:
         return file.getvalue()
 
 
-def _alone(figure: "Figure", ax: "Axes", title: str) -> None:
-    """Give a drawing that stands alone its title, and a legend."""
-    if not title:
-        return
-    ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
-    _legend(figure, ax)
-
-
 def _legend(figure: "Figure", ax: "Axes") -> None:
     """Set a legend beside a figure that has lines, and widen the figure by as much."""
     handles, names = ax.get_legend_handles_labels()
@@ -132,18 +142,3 @@ def _legend(figure: "Figure", ax: "Axes") -> None:
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
-
-
-def _embedded(svg: str, *, name: str, title: str) -> Markup:
-    """Turn a whole SVG document into an element: accessible, without identifiers that could clash."""
-    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
-    body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    body = re.sub(r' id="([^"]*)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", body)
-    body = re.sub(r'(url\(#|href="#)', rf"\1{name}-", body)
-    view_box = re.search(r'viewBox="[^"]*"', body)
-    assert view_box is not None, "matplotlib's SVG has a viewBox"
-    label = escape(title)
-    head = f'<svg class="plot" role="img" aria-label="{label}" {view_box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
-    body = re.sub(r"<svg.*?>", lambda _: f"{head}<title>{label}</title>", body, count=1, flags=re.S)
-    return Markup(body.strip())  # noqa: S704 -- matplotlib and escape() have escaped what came from outside

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from robustbench_act.metrics import corrupted, ordered_groups, succeeded
+from reports.tables import corruption_order
+from robustbench_act.metrics import corrupted, succeeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,11 @@ class Grid:
             shares=self.shares[chosen],
         )
 
+    @property
+    def suites(self) -> dict[str, str]:
+        """The suites of each corruption, a line each."""
+        return dict(zip(self.corruptions["corruption"], self.corruptions["suite"], strict=True))
+
     def places(self, group: str) -> NDArray[np.intp]:
         """Return which corruptions belong to a group."""
         return np.flatnonzero(self.corruptions["group"] == group)
@@ -73,11 +79,9 @@ def make_grid(cells: pd.DataFrame) -> Grid:
     bad = corrupted(whole)
     keys = ["checkpoint", "architecture", "activation", "training_seed"]
     checkpoints = whole.drop_duplicates("checkpoint")[keys].reset_index(drop=True)
-    found = bad.drop_duplicates(["group", "corruption"])[["group", "corruption", "table"]]
-    found = found.assign(suite=[_suites(whole, row) for row in found.itertuples()])
-    rank = {name: place for place, name in enumerate(ordered_groups(found["group"]))}
-    order = found["group"].map(rank).argsort(kind="stable")
-    corruptions = found.iloc[order].reset_index(drop=True)
+    tables = bad.drop_duplicates(["group", "corruption"]).set_index(["group", "corruption"])["table"]
+    corruptions = tables.loc[corruption_order(whole)].reset_index()
+    corruptions = corruptions.assign(suite=[_suites(whole, row) for row in corruptions.itertuples()])
     severities = tuple(sorted(bad["severity"].unique().tolist()))
     wide = bad.pivot_table(index="checkpoint", columns=["corruption", "severity"], values="accuracy")
     wanted = pd.MultiIndex.from_product([corruptions["corruption"], severities])

@@ -15,7 +15,7 @@ from reports.english import upper_first
 from reports.layout import Section
 from reports.names import label, label_and_run
 from reports.number_formats import number, percent
-from reports.style import change_rules, heat_rules
+from reports.style import shade_rules
 
 
 def html_page(analysis: Analysis, sections: list[Section]) -> str:
@@ -61,7 +61,7 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
 
 def style_rules(*more: str) -> Markup:
     """Return the style sheet: rules for screen and paper, our shades, and further files."""
-    shades = Markup("\n".join([heat_rules(), change_rules()]))  # noqa: S704 -- our own colours
+    shades = Markup(shade_rules())  # noqa: S704 -- our own colours
     return Markup("\n").join([asset("report.css"), shades, *map(asset, more)])
 
 

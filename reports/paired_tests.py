@@ -46,7 +46,11 @@ def paired_tests(
     own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
 ) -> dict[str, Any]:
     """Return the columns of both tests, over images and over training seeds."""
-    found = {"images": _over_images(own, other, outcomes), "seeds": _over_seeds(own, other)}
+    images = untested(NO_OUTCOMES)
+    if outcomes is not None:
+        x, y = (image_means(part, outcomes) for part in (own, other))
+        images = columns_of(compare_images(x, y, bootstrap=False))
+    found = {"images": images, "seeds": _over_seeds(own, other)}
     return {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
 
 
@@ -55,15 +59,6 @@ def with_holm(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     return table.assign(**{f"{over}_adjusted": holm(table[f"{over}_p"]) for over in ("images", "seeds")})
-
-
-def _over_images(
-    own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
-) -> dict[str, Any]:
-    if outcomes is None:
-        return untested(NO_OUTCOMES)
-    x, y = (image_means(part, outcomes) for part in (own, other))
-    return columns_of(compare_images(x, y, bootstrap=False))
 
 
 def image_means(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

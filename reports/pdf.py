@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,37 +32,16 @@ def pdf_document(analysis: Analysis, sections: list[Section], *, engine: str = "
         If there is no such engine, or it is not installed.
     """
     layout = _engine(engine)
-    contents = _contents(sections)
-    page = _page(analysis, sections, contents, {})
-    fonts = font_rules(page)
-    pages = _targets(layout(page, fonts), [place for _, place in contents])
-    printed = {place: number + 1 for place, number in pages.items()}
-    final = layout(_page(analysis, sections, contents, printed), fonts)
+    contents = [(section.title, section.name) for section in sections if section.name != "verdict"]
+    appendix = any(section.tables for section in sections)
+    contents += [("Appendix: the numbers", "appendix")] if appendix else []
+    facts = {"style": style_rules("print.css"), "contents": contents, "appendix": appendix}
+    page = partial(render, analysis, sections, "print.html.j2", **facts)
+    first = page(pages={})
+    fonts = font_rules(first)
+    pages = _targets(layout(first, fonts), [place for _, place in contents])
+    final = layout(page(pages={place: number + 1 for place, number in pages.items()}), fonts)
     return _finished(final, contents, pages, analysis.run.info.dataset.name)
-
-
-def _contents(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """Return title and address of each entry in the list of contents."""
-    found = [(section.title, section.name) for section in sections if section.name != "verdict"]
-    return [*found, ("Appendix: the numbers", "appendix")] if _appendix(sections) else found
-
-
-def _appendix(sections: Sequence[Section]) -> bool:
-    return any(section.tables for section in sections)
-
-
-def _page(
-    analysis: Analysis, sections: list[Section], contents: Sequence[tuple[str, str]], pages: Mapping[str, int]
-) -> str:
-    return render(
-        analysis,
-        sections,
-        "print.html.j2",
-        style=style_rules("print.css"),
-        contents=contents,
-        pages=pages,
-        appendix=_appendix(sections),
-    )
 
 
 def _targets(pdf: bytes, places: Sequence[str]) -> dict[str, int]:

@@ -79,15 +79,12 @@ def activation_line(name: str) -> Line:
     facts = SHEET.get(plain)
     if facts is not None and facts.colour:
         dash = _VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)] if parameters else facts.dash
-        return _of_place(Line(facts.colour, facts.width, dash, facts.family), place)
-    number = crc32(whole.encode())  # hash() differs from process to process
-    colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
-    dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
-    return _of_place(Line(colour, 1.4, dash, "other" if facts is None else facts.family), place)
-
-
-def _of_place(line: Line, place: int) -> Line:
-    """Return the line of an activation's first, second, ... run."""
+        line = Line(facts.colour, facts.width, dash, facts.family)
+    else:
+        number = crc32(whole.encode())  # hash() differs from process to process
+        colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
+        dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
+        line = Line(colour, 1.4, dash, "other" if facts is None else facts.family)
     return replace(line, dash=_VARIANTS[(place - 2) % len(_VARIANTS)]) if place > 1 else line
 
 
@@ -128,14 +125,6 @@ def heat_step(value: float) -> int:
     return round(min(max(value, 0.0), 1.0) * HEAT_STEPS)
 
 
-def heat_rules() -> str:
-    """Return the style sheet's rules of the shades: .h0 to .h40."""
-    shades = (heat_colours(step / HEAT_STEPS) for step in range(HEAT_STEPS + 1))
-    return "\n".join(
-        f".h{step} {{ background: {back}; color: {ink}; }}" for step, (back, ink) in enumerate(shades)
-    )
-
-
 CHANGE_STEPS = 10
 _MOST_CHANGE = 0.2  # of the strongest colour
 _GAINED, _LOST = (126, 184, 219), (240, 163, 102)
@@ -167,12 +156,6 @@ def change_colours(step: int) -> tuple[str, str]:
     return "#" + "".join(f"{round(255 + (channel - 255) * share):02x}" for channel in full), INK
 
 
-def change_rules() -> str:
-    """Return the style sheet's rules of these shades: .lost1 to .lost10, .gained1 to .gained10."""
-    steps = [step for step in range(-CHANGE_STEPS, CHANGE_STEPS + 1) if step]
-    return "\n".join(f".{change_class(step)} {{ background: {change_colours(step)[0]}; }}" for step in steps)
-
-
 def change_class(step: int) -> str:
     """Return the style sheet's name of a shade; "" for no change.
 
@@ -194,6 +177,15 @@ def heat_colours(value: float) -> tuple[str, str]:
     rgb = tuple(round(low + (high - low) * (position - step)) for low, high in pairs)
     background = "#" + "".join(f"{channel:02x}" for channel in rgb)
     return background, max(("#000000", "#ffffff"), key=lambda text: contrast(background, text))
+
+
+def shade_rules() -> str:
+    """Return the style sheet's rules of the shades: .h0 to .h40, .lost1 to .lost10, .gained1 to .gained10."""
+    heat = (heat_colours(step / HEAT_STEPS) for step in range(HEAT_STEPS + 1))
+    rules = [f".h{step} {{ background: {back}; color: {ink}; }}" for step, (back, ink) in enumerate(heat)]
+    steps = [step for step in range(-CHANGE_STEPS, CHANGE_STEPS + 1) if step]
+    rules += [f".{change_class(step)} {{ background: {change_colours(step)[0]}; }}" for step in steps]
+    return "\n".join(rules)
 
 
 def contrast(first: str, second: str) -> float:

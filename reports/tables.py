@@ -15,6 +15,7 @@ from robustbench_act.records import CheckpointInfo
 from robustbench_act.statistics import moments_interval
 
 _COHORT = ["architecture", "activation"]
+_LAYER = [*_COHORT, "index", "layer"]
 
 
 def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -79,13 +80,13 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     did not change). A NaN in any row shows as NaN: it is not skipped.
     """
     bad = layers[layers["severity"] > 0]
-    scaled = bad[[*_COHORT, "index", "layer", "elements"]].assign(
+    scaled = bad[[*_LAYER, "elements"]].assign(
         input_fluctuation=bad["input_fluctuation_mean"] / bad["elements"],
         output_fluctuation=bad["output_fluctuation_mean"] / bad["elements"],
         input_spread=bad["input_fluctuation_var"] / bad["elements"] ** 2,
         output_spread=bad["output_fluctuation_var"] / bad["elements"] ** 2,
     )
-    table = _strict_mean(scaled, [*_COHORT, "index", "layer", "elements"])
+    table = _strict_mean(scaled, [*_LAYER, "elements"])
     table = table.astype({"index": "int64", "elements": "int64"})
     for name in ("input_spread", "output_spread"):
         table[name] = np.sqrt(table[name])
@@ -100,11 +101,10 @@ def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
     corrupted_abs_mean. With mu_i the mean output of element i over the probe images, ``mean`` is
     the mean of mu_i and ``abs_mean`` the mean of ``|mu_i|`` over the layer's elements.
     """
-    keys = [*_COHORT, "index", "layer"]
     names = ["activation_mean", "activation_abs_mean"]
     parts = []
     for kind, rows in (("clean", layers["severity"] == 0), ("corrupted", layers["severity"] > 0)):
-        part = _strict_mean(layers.loc[rows, [*keys, *names]], keys).set_index(keys)
+        part = _strict_mean(layers.loc[rows, [*_LAYER, *names]], _LAYER).set_index(_LAYER)
         parts.append(part.rename(columns={name: name.replace("activation", kind) for name in names}))
     return pd.concat(parts, axis=1).sort_index().reset_index().astype({"index": "int64"})
 
@@ -117,10 +117,9 @@ def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
     """
     clean = layers[layers["severity"] == 0]
     names = [f"activation_q{share}" for share in ("05", "25", "50", "75", "95")]
-    keys = [*_COHORT, "index", "layer"]
     if not set(names) <= set(layers) or clean[names].isna().all(axis=None):
-        return pd.DataFrame(columns=[*keys, *names])
-    return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
+        return pd.DataFrame(columns=[*_LAYER, *names])
+    return _strict_mean(clean[[*_LAYER, *names]], _LAYER).astype({"index": "int64"})
 
 
 def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
@@ -152,8 +151,7 @@ def signals(layers: pd.DataFrame) -> pd.DataFrame:
     """
     clean = layers[layers["severity"] == 0]
     names = [name for name in SIGNALS if name in layers and clean[name].notna().any()]
-    keys = [*_COHORT, "index", "layer"]
-    return _strict_mean(clean[[*keys, *names]], keys).astype({"index": "int64"})
+    return _strict_mean(clean[[*_LAYER, *names]], _LAYER).astype({"index": "int64"})
 
 
 def _strict_mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

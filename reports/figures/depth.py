@@ -49,27 +49,23 @@ def depth_lines(
         Where to draw a dotted line across (1 for an amplification, 0 for a mean).
     """
     if reference is not None:
-        ax.axhline(reference, color=REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+        _line_across(ax, reference)
     names = back_to_front(data)
+    ends = data.assign(low=data[value], high=data[value])
     for name in names:
         own = data[data["activation"] == name].sort_values("index")
         if spread is not None and has_band(name, names):
-            draw_band(
-                ax, own["index"], (own[value] - own[spread]).clip(0), own[value] + own[spread], name=name
-            )
+            low, high = (own[value] - own[spread]).clip(0), own[value] + own[spread]
+            draw_band(ax, own["index"], low, high, name=name)
+            ends.loc[own.index, "low"], ends.loc[own.index, "high"] = low, high
         draw_line(ax, own["index"], own[value], name=name)
     if data[value].min() >= 0:
         ax.set_ylim(bottom=0)
-    banded = data if spread is None else data[data["activation"].map(lambda name: has_band(name, names))]
-    ends = data.assign(low=data[value], high=data[value])
-    if spread is not None:
-        ends.loc[banded.index, "high"] += banded[spread]
-        ends.loc[banded.index, "low"] = (banded[value] - banded[spread]).clip(lower=0)
     _leave_out(ax, ends, low="low", high="high")
     if reference is not None:
-        low, high = ax.get_ylim()
-        room = (max(high, reference) - min(low, reference)) * 0.03
-        ax.set_ylim(min(low, reference - room), max(high, reference + room))
+        bottom, top = ax.get_ylim()
+        room = (max(top, reference) - min(bottom, reference)) * 0.03
+        ax.set_ylim(min(bottom, reference - room), max(top, reference + room))
     ax.set_ylabel(axis, labelpad=2)
     _depth_axis(ax, data)
     name_ends(ax, data, "index", value)
@@ -85,7 +81,7 @@ def correlations(data: pd.DataFrame, ax: "Axes") -> "Axes":
         Rows of `robustbench_act.statistics.layer_correlations` of one architecture, of both kinds, with a
         column within_cells.
     """
-    ax.axhline(0, color=REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+    _line_across(ax, 0)
     for within, colour, face, aside in ((False, MUTED, "#ffffff", -0.09), (True, INK, INK, 0.09)):
         own = data[data["within_cells"] == within]
         ax.vlines(own["index"] + aside, own["low"], own["high"], color=colour, linewidth=1.2)
@@ -111,7 +107,7 @@ def mean_boxes(data: pd.DataFrame, ax: "Axes", *, ends: tuple[float, float]) -> 
         written.
     """
     line = activation_line(str(data["activation"].iloc[0]))
-    ax.axhline(0, color=REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
+    _line_across(ax, 0)
     ax.vlines(data["index"], data["activation_q05"], data["activation_q95"], color=line.colour, linewidth=1)
     ax.vlines(data["index"], data["activation_q25"], data["activation_q75"], color=line.colour, linewidth=4.5)
     ax.plot(
@@ -170,6 +166,10 @@ def _leave_out(ax: "Axes", data: pd.DataFrame, *, low: str, high: str) -> None:
             parse_math=False,
         )
         text.set_gid(gid(name))
+
+
+def _line_across(ax: "Axes", height: float) -> None:
+    ax.axhline(height, color=REFERENCE, linewidth=0.8, linestyle=(0, (1, 2)))
 
 
 def _depth_axis(ax: "Axes", data: pd.DataFrame) -> None:

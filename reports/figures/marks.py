@@ -95,5 +95,5 @@ def name_ends(ax: "Axes", data: pd.DataFrame, x: str, y: str, *, scale: float = 
 
 
 def gid(name: str) -> str:
-    """Return what `_embedded` makes an attribute of, for the page's filter."""
+    """Return what `reports.canvas.to_svg` makes an attribute of, for the page's filter."""
     return f"activation:{name}"

@@ -43,14 +43,9 @@ def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "
 
 
 def fluctuation_cost(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
-    """Draw relative output fluctuation (%) against accuracy lost (points), as `trade_off` does.
+    """Draw `reports.tables.fluctuation_cost` of one architecture as `trade_off` does.
 
-    Parameters
-    ----------
-    data : DataFrame
-        `reports.tables.fluctuation_cost` of one architecture.
-    measure : str
-        What the shares are called.
+    Relative output fluctuation (%) goes against accuracy lost (points).
     """
     _scatter(ax, data, "fluctuation", "lost")
     ax.set_xlabel("relative output fluctuation, % (← lower is steadier)", labelpad=2)

@@ -39,17 +39,7 @@ def between_runs(
         lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two
         runs. The largest fall first.
     """
-    rows = [
-        {
-            "architecture": architecture,
-            "activation": plain,
-            "name": pair.own["activation"].iloc[0],
-            "left_out": pair.left_out,
-            **_change(grid, pair),
-            **paired_tests(pair.own, pair.base, outcomes),
-        }
-        for architecture, plain, pair in _of_two_runs(scores)
-    ]
+    rows = [{**_change(grid, pair), **paired_tests(pair.own, pair.base, outcomes)} for pair in _pairs(scores)]
     if not rows:
         return pd.DataFrame()
     runs = [with_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
@@ -59,12 +49,7 @@ def between_runs(
 def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
     """Compare two runs as a whole: the mean over the activations compared, each with equal weight.
 
-    An activation is compared with the first run that has it.
-
-    Parameters
-    ----------
-    scores, outcomes
-        As in `between_runs`.
+    Pairs, scores and outcomes are those of `between_runs`.
 
     Returns
     -------
@@ -73,15 +58,12 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
         high, p, pairs, test, note.
     """
     rows = []
-    for (name, run), pairs in _by_runs(scores).items():
-        changes = {
-            key: np.mean([pair.own[key].mean() - pair.base[key].mean() for pair in pairs])
-            for key in ("clean", "corrupted")
-        }
+    for runs, pairs in _by_runs(scores):
+        changes = {key: np.mean([pair.change(key) for pair in pairs]) for key in ("clean", "corrupted")}
         test = untested(NO_OUTCOMES)
         if outcomes is not None:
             test = columns_of(compare_images(*_sides(pairs, outcomes), bootstrap=False))
-        rows.append({"base": name, "run": run, **changes, **test})
+        rows.append({**runs, **changes, **test})
     return pd.DataFrame(rows)
 
 
@@ -115,20 +97,18 @@ def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame | N
 
     order = grid.corruptions["corruption"]
     tables = []
-    for (base, run), pairs in _by_runs(scores).items():
-        keys = {"base": base, "run": run}
+    for runs, pairs in _by_runs(scores):
         rows: list[dict[str, Any]] = []
         changes, whole = [], np.zeros(1)
         for pair in pairs:  # outcomes of images are held for one pair at a time: they may be large
             moved = right(pair.own) - right(pair.base) if cells is not None else None
             whole = whole if moved is None else whole + moved / len(pairs)
             changes.append(_by_corruption(grid, pair))
-            facts = {"architecture": pair.own["architecture"].iloc[0], "name": pair.own["activation"].iloc[0]}
-            rows += [{**keys, **facts, **row} for row in _tested(parts, changes[-1], moved)]
+            rows += [{**runs, **pair.facts, **row} for row in _tested(parts, changes[-1], moved)]
         families = [rows]
         if len(pairs) > 1:
             means = _tested(parts, np.mean(changes, axis=0), whole if cells is not None else None)
-            families.insert(0, [{**keys, "architecture": "", "name": "", **row} for row in means])
+            families.insert(0, [{**runs, "architecture": "", "name": "", **row} for row in means])
         for family in map(pd.DataFrame, families):
             tables.append(family.assign(adjusted=holm(family["p"])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -166,7 +146,7 @@ def class_changes(
     Parameters
     ----------
     scores, outcomes
-        As in `between_runs`.
+        Those of `between_runs`.
     labels
         int (images,), in the order of the outcomes.
 
@@ -180,15 +160,12 @@ def class_changes(
     if outcomes is None:
         return pd.DataFrame()
     tables = []
-    for (base, run), pairs in _by_runs(scores).items():
-        own, other = _sides(pairs, outcomes)
-        moved, known = own - other, labels.to_numpy()
-        rows = [
-            {"base": base, "run": run, "label": label, "change": moved[known == label].mean()}
-            | _over_images(moved[known == label])
-            for label in np.unique(known)
-        ]
-        table = pd.DataFrame(rows)
+    for runs, pairs in _by_runs(scores):
+        moved, known = np.subtract(*_sides(pairs, outcomes)), labels.to_numpy()
+        by_class = [(label, moved[known == label]) for label in np.unique(known)]
+        table = pd.DataFrame(
+            {**runs, "label": label, "change": part.mean(), **_over_images(part)} for label, part in by_class
+        )
         tables.append(table.assign(adjusted=holm(table["p"])))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -203,44 +180,13 @@ def _over_images(moved: NDArray[np.float64]) -> dict[str, Any]:
 def unpaired(scores: pd.DataFrame, runs: Mapping[str, str]) -> pd.DataFrame:
     """Return the activations that were measured in one run alone: architecture, activation, run.
 
-    Parameters
-    ----------
-    scores
-        As in `between_runs`.
-    runs
-        The run of each checkpoint; empty for a single run.
+    `runs` gives the run of each checkpoint; it is empty for a single run.
     """
     known = scores.assign(activation=[split_run(name)[0] for name in scores["activation"]])
     known = known[known["checkpoint"].isin(set(runs))]
     known = known.assign(run=known["checkpoint"].map(runs))
     found = known[["architecture", "activation", "run"]].drop_duplicates(ignore_index=True)
     return found[~found.duplicated(["architecture", "activation"], keep=False)].reset_index(drop=True)
-
-
-def _by_runs(scores: pd.DataFrame) -> dict[tuple[str, str], list["_Pair"]]:
-    """Return the pairs of activations of every two runs (base, run), in the order of the runs."""
-    runs: dict[tuple[str, str], list[_Pair]] = {}
-    for pair in sorted((pair for _, _, pair in _of_two_runs(scores)), key=lambda pair: pair.places):
-        runs.setdefault((_run_of(pair.base), _run_of(pair.own)), []).append(pair)
-    return runs
-
-
-def _sides(
-    pairs: list["_Pair"], outcomes: Mapping[str, NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what is right in each image (images,) now and before: means over pairs, each of equal weight."""
-    own = np.mean([image_means(pair.own, outcomes) for pair in pairs], axis=0)
-    return np.asarray(own), np.asarray(np.mean([image_means(pair.base, outcomes) for pair in pairs], axis=0))
-
-
-def _of_two_runs(scores: pd.DataFrame) -> Iterator[tuple[str, str, "_Pair"]]:
-    """Yield architecture, activation, and its first run with each later one."""
-    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
-    for (architecture, plain), group in known.groupby(["architecture", "plain"], sort=False):
-        names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
-        base, *later = (group[group["activation"] == name] for name in names)
-        for own in later:
-            yield str(architecture), str(plain), _partners(base, own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,10 +198,32 @@ class _Pair:
     left_out: int = 0
 
     @property
-    def places(self) -> tuple[int, int]:
-        """Places of their runs."""
-        base, own = (split_run(part["activation"].iloc[0])[1] for part in (self.base, self.own))
-        return base, own
+    def ends(self) -> tuple[tuple[str, int, str], ...]:
+        """Activation, place and name of the earlier run and of the later one."""
+        return tuple(split_run(part["activation"].iloc[0]) for part in (self.base, self.own))
+
+    @property
+    def runs(self) -> dict[str, str]:
+        """The names of both runs."""
+        return {"base": self.ends[0][2], "run": self.ends[1][2]}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The architecture, and the name of the activation in the later run."""
+        return {"architecture": self.own["architecture"].iloc[0], "name": self.own["activation"].iloc[0]}
+
+    def change(self, column: str) -> float:
+        """Return now - was, means over checkpoints."""
+        return float(self.own[column].mean() - self.base[column].mean())
+
+
+def _pairs(scores: pd.DataFrame) -> Iterator[_Pair]:
+    """Yield each activation's first run with each later one."""
+    known = scores.assign(plain=[split_run(name)[0] for name in scores["activation"]])
+    for _, group in known.groupby(["architecture", "plain"], sort=False):
+        names = sorted(group["activation"].unique(), key=lambda name: split_run(name)[1])
+        base, *later = (group[group["activation"] == name] for name in names)
+        yield from (_partners(base, own) for own in later)
 
 
 def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
@@ -268,8 +236,20 @@ def _partners(base: pd.DataFrame, own: pd.DataFrame) -> _Pair:
     return _Pair(found, other, len(base) + len(own) - 2 * len(both))
 
 
-def _run_of(scores: pd.DataFrame) -> str:
-    return split_run(scores["activation"].iloc[0])[2]
+def _by_runs(scores: pd.DataFrame) -> list[tuple[dict[str, str], list[_Pair]]]:
+    """Return the names of every two runs with their pairs of activations, in the order of the runs."""
+    found: dict[tuple[int, ...], list[_Pair]] = {}
+    for pair in _pairs(scores):
+        found.setdefault(tuple(place for _, place, _ in pair.ends), []).append(pair)
+    return [(pairs[0].runs, pairs) for _, pairs in sorted(found.items())]
+
+
+def _sides(
+    pairs: list[_Pair], outcomes: Mapping[str, NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what is right in each image (images,) now and before: means over pairs, each of equal weight."""
+    own = np.mean([image_means(pair.own, outcomes) for pair in pairs], axis=0)
+    return np.asarray(own), np.asarray(np.mean([image_means(pair.base, outcomes) for pair in pairs], axis=0))
 
 
 def _by_corruption(grid: Grid, pair: _Pair) -> NDArray[np.float64]:
@@ -279,12 +259,17 @@ def _by_corruption(grid: Grid, pair: _Pair) -> NDArray[np.float64]:
 
 
 def _change(grid: Grid, pair: _Pair) -> dict[str, Any]:
-    own, base = pair.own, pair.base
-    names = ["clean", "corrupted", *group_columns(own)]
-    changes = {name: own[name].mean() - base[name].mean() for name in names}
     by_corruption = _by_corruption(grid, pair)
     worst = int(np.nanargmin(by_corruption))
-    runs: dict[str, Any] = {"base": _run_of(base), "run": _run_of(own)}
-    ends = {"was": base["corrupted"].mean(), "now": own["corrupted"].mean()}
-    lost = {"lost": grid.corruptions["corruption"][worst], "lost_change": by_corruption[worst]}
-    return {**runs, **ends, **changes, **lost}
+    return {
+        "architecture": pair.facts["architecture"],
+        "activation": pair.ends[0][0],
+        "name": pair.facts["name"],
+        "left_out": pair.left_out,
+        **pair.runs,
+        "was": pair.base["corrupted"].mean(),
+        "now": pair.own["corrupted"].mean(),
+        **{name: pair.change(name) for name in ("clean", "corrupted", *group_columns(pair.own))},
+        "lost": grid.corruptions["corruption"][worst],
+        "lost_change": by_corruption[worst],
+    }

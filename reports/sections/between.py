@@ -8,9 +8,9 @@ import pandas as pd
 from reports.analysis import Analysis
 from reports.english import upper_first
 from reports.layout import Drawing, Section
-from reports.names import label, short_labels, split_run
+from reports.names import label, split_run
 from reports.number_formats import p_value, percent, points
-from reports.sections.cells import DRAWN, change_cell, drawn_cells
+from reports.sections.cells import DRAWN, change_cell, column_names, drawn_cells
 from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
 from robustbench_act.metrics import group_columns
@@ -45,7 +45,7 @@ def between(analysis: Analysis) -> Section:
 def _maps(analysis: Analysis) -> Iterator[dict[str, Any]]:
     """Yield the changes under each corruption for every two runs: a column for each activation."""
     several = len(analysis.architectures) > 1
-    suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
+    suites = analysis.grid.suites
     all_runs = analysis.corruption_changes.groupby(["base", "run"], sort=False)
     rank = {key: place for place, key in enumerate(_keys(analysis.between))}
     for (base, run), found in all_runs:
@@ -98,22 +98,14 @@ def _blocks(
 def _figure(one: Mapping[str, Any], place: int) -> Drawing:
     """Return a map as a figure: at most DRAWN activations, those that fell most."""
     columns = one["columns"][:DRAWN]
-    rows = [(row["name"], row["cells"][:DRAWN]) for block in one["blocks"] for row in block["rows"]]
-    labels = short_labels(split_run(column["activation"])[0] for column in columns)
-    heads = [
-        " ".join(filter(None, [labels[split_run(column["activation"])[0]] or "mean", column["architecture"]]))
-        for column in columns
-    ]
-    values = [[name, *(cell["value"] for cell in cells)] for name, cells in rows]
+    plain = [{**column, "activation": split_run(column["activation"])[0]} for column in columns]
     return drawn_cells(
         f"change-map-{place}",
         heading=f"{one['runs']}: change in points (* beyond noise: p < 0.05)",
         finding="How accuracy changed under each corruption",
-        columns=heads,
-        rows=[
-            (name, [(cell["text"], change_colours(cell["step"])) for cell in cells]) for name, cells in rows
-        ],
-        data=pd.DataFrame(values, columns=["corruption", *heads]),
+        columns=column_names(plain),
+        rows=[(row["name"], row["cells"][:DRAWN]) for block in one["blocks"] for row in block["rows"]],
+        colours=lambda cell: change_colours(cell["step"]),
     )
 
 

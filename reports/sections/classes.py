@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from reports.analysis import Analysis
 from reports.english import upper_first
 from reports.layout import Section
@@ -45,7 +43,9 @@ def classes(analysis: Analysis) -> Section:
         "columns": analysis.columns,
         "rows": [
             {
-                **_row(wide.loc[place], _name(analysis, place), int(images[place])),
+                "name": _name(analysis, place),
+                "images": int(images[place]),
+                "cells": _cells(wide.loc[place]),
                 "changes": [change_cell(*own[at]) for own in changes],
             }
             for at, place in enumerate(shown)
@@ -74,11 +74,8 @@ def _name(analysis: Analysis, place: Any) -> str:
     return str(names[place]) if 0 <= place < len(names) else str(place)
 
 
-def _row(values: Any, name: str, images: int) -> dict[str, Any]:
-    shares = np.asarray(values, dtype=float)
-    activations = values.index.get_level_values("activation")
-    cells = [
+def _cells(shares: Any) -> list[dict[str, Any]]:
+    return [
         {"activation": activation, "text": percent(share), "step": heat_step(share)}
-        for activation, share in zip(activations, shares, strict=True)
+        for (_, activation), share in shares.items()
     ]
-    return {"name": name, "images": images, "cells": cells}

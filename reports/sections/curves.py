@@ -26,7 +26,7 @@ def curves(analysis: Analysis) -> Section:
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(long.groupby("architecture")):
         where = f"{architecture}: " if len(analysis.architectures) > 1 else ""
-        for group in dict.fromkeys(group for group, _ in order):
+        for group in analysis.grid.groups:
             drawings = [
                 _drawing(own, corruption, analysis, name=f"curve-{place}-{count:02}-{slug(corruption)}")
                 for count, (found, corruption) in enumerate(order)
@@ -40,7 +40,6 @@ def curves(analysis: Analysis) -> Section:
 
 def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: str) -> Drawing:
     data = long[long["corruption"] == corruption]
-    known = analysis.grid.corruptions.set_index("corruption")
     return Drawing(
         name=name,
         heading=corruption,
@@ -48,7 +47,7 @@ def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: s
         draw=partial(severity_curves, data, measure=analysis.measure),
         size=CURVE_SIZE,
         data=data,
-        facts={"corruption": corruption, "suite": str(known.loc[corruption, "suite"])},
+        facts={"corruption": corruption, "suite": analysis.grid.suites[corruption]},
     )
 
 
@@ -57,7 +56,7 @@ def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], analysis: Analy
     severities = wide.columns.astype(float)
     names = sorted(data["activation"].unique(), key=drawing_order)
     rows = [(corruption, name) for _, corruption in order for name in names]
-    suites = dict(analysis.grid.corruptions[["corruption", "suite"]].itertuples(index=False, name=None))
+    suites = analysis.grid.suites
     heads = ["Clean" if severity == 0 else f"Severity {severity:g}" for severity in severities]
     return Table(
         caption=f"{upper_first(analysis.measure)} in %, mean over training seeds{where}",

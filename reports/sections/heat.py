@@ -1,6 +1,6 @@
 """Where accuracy is lost: a value in each cell, corruption by corruption, with the means of groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ from reports.analysis import Analysis
 from reports.english import upper_first
 from reports.grid import Grid, mean_of
 from reports.layout import Drawing, Section, Table
-from reports.names import short_labels
 from reports.number_formats import percent, plain
-from reports.sections.cells import DRAWN, drawn_cells
+from reports.sections.cells import DRAWN, column_names, drawn_cells
 from reports.style import HEAT_STEPS, heat_colours, heat_step
 
 FOLDED = 14
@@ -34,7 +33,6 @@ def heat(analysis: Analysis) -> Section:
         "columns": columns,
         "folded": len(grid.checkpoints) > FOLDED,
         "blocks": _blocks(grid, columns),
-        "severities": [f"{severity:g}" for severity in grid.severities],
         "images": int(analysis.run.cells["n"].max()),
     }
     folded = content["folded"] and len(grid.checkpoints) <= LISTED
@@ -54,34 +52,20 @@ def _figure(
     columns: Sequence[dict[str, Any]], blocks: Sequence[dict[str, Any]], title: str, *, more: bool
 ) -> Drawing:
     """Return the heat map as a figure: the same cells."""
-    labels = short_labels(dict.fromkeys(one["activation"] for one in columns))
-    names = [
-        " ".join(filter(None, (labels[one["activation"]], one["architecture"], one["seed"])))
-        for one in columns
-    ]
-    gap = {"name": "", "cells": [{"texts": [""], "step": None, "share": np.nan}] * len(columns)}
+    gap = {"name": "", "cells": [{"text": "", "step": None}] * len(columns)}
     rows = [row for block in blocks for row in (gap, *block["rows"])][1:]
-    cells = [row["cells"][: len(columns)] for row in rows]
-    shares = [
-        [row["name"], *(cell["share"] for cell in own)]
-        for row, own in zip(rows, cells, strict=True)
-        if row["name"]
-    ]
     return drawn_cells(
         "heat-map",
         heading=f"{title}, %" + (f": the {DRAWN} most robust" if more else ""),
         finding=title,
-        columns=names,
-        rows=[
-            (row["name"], [(cell["texts"][0], _shade(cell["step"])) for cell in own])
-            for row, own in zip(rows, cells, strict=True)
-        ],
-        data=pd.DataFrame(shares, columns=["corruption", *names]),
+        columns=column_names(columns),
+        rows=[(row["name"], row["cells"][: len(columns)]) for row in rows],
+        colours=_colours,
     )
 
 
-def _shade(step: int | None) -> tuple[str, str]:
-    return ("#ffffff", "#ffffff") if step is None else heat_colours(step / HEAT_STEPS)
+def _colours(cell: Mapping[str, Any]) -> tuple[str, str]:
+    return ("#ffffff", "#ffffff") if cell["step"] is None else heat_colours(cell["step"] / HEAT_STEPS)
 
 
 def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:
@@ -127,7 +111,7 @@ def _blocks(grid: Grid, columns: Sequence[dict[str, Any]]) -> list[dict[str, Any
     facts = [grid.corruptions[name] for name in ("corruption", "suite")]
     clean = np.repeat(grid.clean[:, None], 1 + len(grid.severities), axis=1)
     means = grid.means
-    blocks = [{"group": "", "suite": "", "rows": [_row("clean", "", clean, columns)]}]
+    blocks = [{"group": "", "rows": [_row("clean", "", clean, columns)]}]
     for group in grid.groups:
         places = grid.places(group)
         members = [_mean_row(f"mean of {group}", means[:, places], columns)] if len(places) > 1 else []
@@ -145,12 +129,8 @@ def _row(
     name: str, suite: str, values: NDArray[np.float64], columns: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return a row: values (checkpoints, 1 + severities) as texts, the mean over severities first."""
-    return {
-        "name": name,
-        "suite": suite,
-        "mean": False,
-        "cells": [_cell(values[column["rows"]], column["activation"]) for column in columns],
-    }
+    cells = [_cell(values[column["rows"]], column["activation"]) for column in columns]
+    return {"name": name, "suite": suite, "mean": False, "cells": cells}
 
 
 def _cell(values: NDArray[np.float64], activation: str) -> dict[str, Any]:
@@ -159,8 +139,9 @@ def _cell(values: NDArray[np.float64], activation: str) -> dict[str, Any]:
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(means), np.nan)
     return {
         "activation": activation,
+        "text": percent(means[0]),
         "texts": [percent(value) for value in means],
         "spreads": ["" if np.isnan(value) else percent(value) for value in spread],
-        "share": float(means[0]),
+        "value": float(means[0]),
         "step": heat_step(means[0]),
     }

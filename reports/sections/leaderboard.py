@@ -1,7 +1,6 @@
 """One row for each activation, ranked, with its interval over training seeds; then every checkpoint."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -41,22 +40,17 @@ def _board(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     ruler = _ruler(board, scores)
     seeds = {key: list(own["corrupted"]) for key, own in scores.groupby(["architecture", "activation"])}
     rows = [
-        {**_row(row, described, ruler), "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler)}
+        {
+            "cells": {name: (_text(row[name], column), row[name]) for name, column in described.items()},
+            "activation": row["activation"],
+            "line": activation_line(row["activation"]),
+            "dot": _place(row["corrupted"], ruler),
+            "interval": None if pd.isna(row["low"]) else [_place(row[end], ruler) for end in ("low", "high")],
+            "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler),
+        }
         for _, row in board.iterrows()
     ]
     return {"columns": described, "groups": groups, "rows": rows, "ruler": ruler}
-
-
-def _row(
-    row: "pd.Series[Any]", columns: Mapping[str, metrics.Metric], ruler: tuple[int, int]
-) -> dict[str, Any]:
-    return {
-        "cells": {name: (_text(row[name], column), row[name]) for name, column in columns.items()},
-        "activation": row["activation"],
-        "line": activation_line(row["activation"]),
-        "dot": _place(row["corrupted"], ruler),
-        "interval": None if pd.isna(row["low"]) else [_place(row[end], ruler) for end in ("low", "high")],
-    }
 
 
 def _text(value: Any, column: metrics.Metric) -> str:
@@ -85,21 +79,14 @@ def _seeds(shares: list[float], ruler: tuple[int, int]) -> list[float]:
 
 
 def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:
-    groups = metrics.group_columns(scores)
     ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
-    values = ["clean", "corrupted", *groups]
+    values = ["clean", "corrupted", *metrics.group_columns(scores)]
     several = len(set(scores["architecture"])) > 1
     keys = ["checkpoint", *(["architecture"] if several else []), "training_seed"]
-    heads = [upper_first(name.removeprefix("group_")) for name in values]
+    heads = [name.replace("_", " ") for name in keys] + [name.removeprefix("group_") for name in values]
     return Table(
         caption=f"{upper_first(measure)} of every checkpoint, in %",
-        headings=["Checkpoint", *(["Architecture"] if several else []), "Training seed", *heads],
-        rows=[
-            [
-                *(plain(row[name]) for name in keys),
-                *map(percent, row[values]),
-            ]
-            for _, row in ordered.iterrows()
-        ],
+        headings=[*map(upper_first, heads)],
+        rows=[[*map(plain, row[keys]), *map(percent, row[values])] for _, row in ordered.iterrows()],
         activations=list(ordered["activation"]),
     )

@@ -61,7 +61,10 @@ def recorded_settings(info: RunInfo, unlike: Mapping[str, Any] = MappingProxyTyp
     """
     content = {**info.to_json(), **unlike}
     settings = _entry({key: value for key, value in content.items() if key not in _APART + _LOCAL}, _KNOWN)
-    facts = [_facts(checkpoint) for checkpoint in content["checkpoints"]]
+    facts = [
+        _entry({key: value for key, value in own.items() if key not in ("name", "digest")}, _CHECKPOINT)
+        for own in content["checkpoints"]
+    ]
     shared = [pair for pair in facts[0] if all(pair in own for own in facts)] if len(facts) > 1 else []
     return RecordedSettings(
         command=info.command or "not recorded",
@@ -83,18 +86,11 @@ def recorded_settings(info: RunInfo, unlike: Mapping[str, Any] = MappingProxyTyp
     )
 
 
-def _facts(checkpoint: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rest = {key: value for key, value in checkpoint.items() if key not in ("name", "digest")}
-    return _entry(rest, _CHECKPOINT)
-
-
 def _entry(entry: Mapping[str, Any], known: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = [pair for key in _ordered(entry, known) for pair in _pairs(key, entry[key])]
+    """Return the pairs of an entry that have a value, known keys first."""
+    ordered = {key: entry[key] for key in known if key in entry} | dict(entry)
+    pairs = [pair for key, value in ordered.items() for pair in _pairs(key, value)]
     return [(name, value) for name, value in pairs if value != _NOTHING]
-
-
-def _ordered(mapping: Mapping[str, Any], first: Sequence[str]) -> list[str]:
-    return [key for key in first if key in mapping] + [key for key in mapping if key not in first]
 
 
 def _pairs(key: str, value: Any) -> list[tuple[str, str]]:

@@ -25,10 +25,11 @@ def significance(analysis: Analysis) -> Section:
     matrices: list[dict[str, Any]] = []
     details, numbers = [], []
     for architecture, found in analysis.significance.items():
-        names = [found["a"][0], *found["b"][: _others(found)]]
+        first = found["a"][0]
+        names = [first, *found["b"][found["a"] == first]]
         numbers.append(found.assign(architecture=architecture))
         heading = architecture if len(analysis.architectures) > 1 else ""
-        matrices.append({"heading": heading, "names": _heads(names), "rows": _rows(found, names)})
+        matrices.append({"heading": heading, "names": names, "rows": _rows(found, names)})
         details.append(_table(found, heading))
     most = MOST_COMPARED if analysis.board.groupby("architecture").size().max() > MOST_COMPARED else 0
     few = any("°" in cell["text"] for matrix in matrices for row in matrix["rows"] for cell in row["cells"])
@@ -51,30 +52,17 @@ _PLAIN = ("#ffffff", "#59636e")
 
 def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawing:
     """Return a matrix as a figure: the same cells."""
-    rows = [row["cells"] for row in matrix["rows"]]
-    names = [head["activation"] for head in matrix["names"]]
-    labels = list(short_labels(names).values())
+    labels = list(short_labels(matrix["names"]).values())
     where = f", {matrix['heading']}" if matrix["heading"] else ""
     return drawn_cells(
         f"significance-matrix-{place}",
         heading=f"Row minus column, points{where}: above over images, below over seeds; p < 0.05",
         finding="Differences between every two activations, with those that are beyond noise",
         columns=labels,
-        rows=[
-            (label, [(cell["text"], _COLOURS.get(cell["kind"], _PLAIN)) for cell in row])
-            for label, row in zip(labels, rows, strict=True)
-        ],
+        rows=[(label, row["cells"]) for label, row in zip(labels, matrix["rows"], strict=True)],
+        colours=lambda cell: _COLOURS.get(cell["kind"], _PLAIN),
         data=found,
     )
-
-
-def _others(found: pd.DataFrame) -> int:
-    """Return how many activations the first one was compared with."""
-    return int((found["a"] == found["a"][0]).sum())
-
-
-def _heads(names: list[str]) -> list[dict[str, Any]]:
-    return [{"activation": name, "label": label(name), "line": activation_line(name)} for name in names]
 
 
 def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
@@ -90,7 +78,7 @@ def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
                 cells.append(_cell(pairs[name, other], "images", 1))
             else:
                 cells.append(_cell(pairs[other, name], "seeds", -1))
-        rows.append({**_heads([name])[0], "cells": cells})
+        rows.append({"activation": name, "line": activation_line(name), "cells": cells})
     return rows
 
 

@@ -31,26 +31,21 @@ def verdict(analysis: Analysis) -> Section:
         told = sentences.details(found, analysis.between, analysis.corruption_changes)
         more = [*told, sentences.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
         first = sentences.verdicts(found, analysis.between, analysis.measure)
-    return Section(
-        "verdict",
-        "Verdict",
-        "Verdict",
-        {
-            "verdicts": first,
-            "leads": [sentence for sentence in more if sentence],
-            "fallen": ""
-            if analysis.nothing
-            else fallen(analysis.grid, analysis.measure, chance=_chance(analysis)),
-            "notes": notes(
-                run.info.checkpoints,
-                analysis.scores,
-                labelled=run.labelled,
-                unlike=analysis.unlike,
-                probed=analysis.layers["checkpoint"].nunique(),
-            ),
-            "facts": _facts(analysis),
-        },
-    )
+    fell = "" if analysis.nothing else fallen(analysis.grid, analysis.measure, chance=_chance(analysis))
+    content = {
+        "verdicts": first,
+        "leads": [sentence for sentence in more if sentence],
+        "fallen": fell,
+        "notes": notes(
+            run.info.checkpoints,
+            analysis.scores,
+            labelled=run.labelled,
+            unlike=analysis.unlike,
+            probed=analysis.layers["checkpoint"].nunique(),
+        ),
+        "facts": _facts(analysis),
+    }
+    return Section("verdict", "Verdict", "Verdict", content)
 
 
 def _leads(analysis: Analysis) -> list[str]:

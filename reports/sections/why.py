@@ -38,14 +38,15 @@ def why(analysis: Analysis) -> Section:
 
 
 def _cost(data: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
+    finding = cost_finding(data)
     return Drawing(
         name=f"why-{place}-cost",
         heading=f"Fluctuation and {analysis.measure} lost",
-        finding=cost_finding(data),
+        finding=finding,
         draw=partial(fluctuation_cost, data, measure=analysis.measure),
         size=COST_SIZE,
         data=data,
-        note=cost_finding(data),
+        note=finding,
     )
 
 

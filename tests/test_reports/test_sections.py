@@ -145,7 +145,7 @@ def test_without_an_anchor_there_is_no_line(tmp_path: Path) -> None:
 
 def test_the_matrix_has_images_above_and_seeds_below(run: Run) -> None:
     (matrix,) = section(run, "significance").content["matrices"]
-    assert [head["label"] for head in matrix["names"]] == ["LA-SiLU", "ReLU"]
+    assert matrix["names"] == ["la_silu", "relu"]
     (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
     lead = fmean(
         fmean(corruption_means("la_silu", seed)) - fmean(corruption_means("relu", seed)) for seed in (11, 22)
