@@ -1,5 +1,6 @@
 """Corrupted data sets on disk, in the layouts of CIFAR-C and ImageNet-C."""
 
+import io
 import json
 import math
 import shutil
@@ -130,11 +131,10 @@ def generate(
     """
     folder = Path(out)
     _open(folder, generation)
-    where = device or torch.device("cpu")
-    write = _write_arrays if generation.layout == "npy" else _write_folders
+    writer = _Writer(generation, folder, device or torch.device("cpu"), on_images)
+    write = writer.arrays if generation.layout == "npy" else writer.folders
     for name in generation.suite.corruptions:
-        cells = [cell for cell in generation.suite.cells if cell.corruption == name]
-        write(generation, cells, folder, where, on_images)
+        write([cell for cell in generation.suite.cells if cell.corruption == name])
     return folder
 
 
@@ -155,70 +155,58 @@ def _open(folder: Path, generation: Generation) -> None:
     write_atomically(manifest, wanted.encode())
 
 
-def _corrupted(
-    generation: Generation, cell: Cell, device: torch.device, on_images: Callable[[int], None]
-) -> Iterator[tuple[Dataset, np.ndarray[Any, np.dtype[np.uint8]]]]:
-    """Yield the chunks of the data set with their corrupted images, uint8 (n, H, W, C)."""
-    for chunk in generation.dataset.chunks(CHUNK):
-        images = cell.apply(chunk.images.to(device), ids=chunk.ids.to(device), seed=generation.seed)
-        yield chunk, images.permute(0, 2, 3, 1).cpu().numpy()
-        on_images(len(chunk))
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the cells of one corruption, each file or folder unless it exists; see `generate`."""
 
+    generation: Generation
+    folder: Path
+    device: torch.device
+    on_images: Callable[[int], None]
 
-def _write_arrays(
-    generation: Generation,
-    cells: list[Cell],
-    folder: Path,
-    device: torch.device,
-    on_images: Callable[[int], None],
-) -> None:
-    path = folder / f"{cells[0].corruption}.npy"
-    count = len(generation.dataset)
-    labels = folder / LABELS
-    if not labels.exists():
-        _save_array(labels, np.tile(generation.dataset.known_labels.numpy(), len(cells)))
-    if path.exists():
-        on_images(count * len(cells))
-        return
-    channels, height, width = generation.dataset.shape
-    temporary = folder / f".{path.name}.part"
-    shape = (count * len(cells), height, width, channels)
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-    start = 0
-    for cell in cells:
-        for chunk, images in _corrupted(generation, cell, device, on_images):
-            array[start : start + len(chunk)] = images
-            start += len(chunk)
-    array.flush()
-    del array
-    publish(temporary, path)
-
-
-def _save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    publish(temporary, path)
-
-
-def _write_folders(
-    generation: Generation,
-    cells: list[Cell],
-    folder: Path,
-    device: torch.device,
-    on_images: Callable[[int], None],
-) -> None:
-    for cell in cells:
-        path = folder / cell.corruption / f"{cell.severity:g}"
+    def arrays(self, cells: list[Cell]) -> None:
+        path, labels = self.folder / f"{cells[0].corruption}.npy", self.folder / LABELS
+        data = self.generation.dataset
+        if not labels.exists():
+            buffer = io.BytesIO()
+            np.save(buffer, np.tile(data.known_labels.numpy(), len(cells)), allow_pickle=False)
+            write_atomically(labels, buffer.getvalue())
         if path.exists():
-            on_images(len(generation.dataset))
-            continue
-        temporary = path.with_name(f".{path.name}.part")
-        shutil.rmtree(temporary, ignore_errors=True)
-        for chunk, images in _corrupted(generation, cell, device, on_images):
-            for image, (label, name) in zip(images, stored_names(chunk), strict=True):
-                file = temporary / label / f"{name}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)
-        sync_tree(temporary)
+            self.on_images(len(data) * len(cells))
+            return
+        channels, height, width = data.shape
+        temporary = self.folder / f".{path.name}.part"
+        shape = (len(data) * len(cells), height, width, channels)
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        start = 0
+        for cell in cells:
+            for chunk, images in self._corrupted(cell):
+                array[start : start + len(chunk)] = images
+                start += len(chunk)
+        array.flush()
+        del array
         publish(temporary, path)
+
+    def folders(self, cells: list[Cell]) -> None:
+        for cell in cells:
+            path = self.folder / cell.corruption / f"{cell.severity:g}"
+            if path.exists():
+                self.on_images(len(self.generation.dataset))
+                continue
+            temporary = path.with_name(f".{path.name}.part")
+            shutil.rmtree(temporary, ignore_errors=True)
+            for chunk, images in self._corrupted(cell):
+                for image, (label, name) in zip(images, stored_names(chunk), strict=True):
+                    file = temporary / label / f"{name}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file)
+            sync_tree(temporary)
+            publish(temporary, path)
+
+    def _corrupted(self, cell: Cell) -> Iterator[tuple[Dataset, np.ndarray[Any, np.dtype[np.uint8]]]]:
+        """Yield the chunks of the data set with their corrupted images, uint8 (n, H, W, C)."""
+        for chunk in self.generation.dataset.chunks(CHUNK):
+            ids = chunk.ids.to(self.device)
+            images = cell.apply(chunk.images.to(self.device), ids=ids, seed=self.generation.seed)
+            yield chunk, images.permute(0, 2, 3, 1).cpu().numpy()
+            self.on_images(len(chunk))

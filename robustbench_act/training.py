@@ -120,6 +120,7 @@ def train_checkpoint(
             tracked.append(probe_epoch(model, sample, epoch, device))
 
     _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
+    run = {"steps": step_count(train, recipe), "images": len(train), "data": train.digest}
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
@@ -129,12 +130,7 @@ def train_checkpoint(
         mean=train.mean,
         std=train.std,
         dataset=train.name,
-        recipe={
-            **asdict(recipe),
-            "steps": step_count(train, recipe),
-            "images": len(train),
-            "data": train.digest,
-        },
+        recipe={**asdict(recipe), **run},
         clean_accuracy=_accuracy(model.eval(), test, device),
         **_shown(train),
     )
@@ -159,14 +155,12 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
     mode, and gradient_variance in training mode, all images in one batch. Both papers show them over
     training. The model's state and mode are left as they were.
     """
-    inputs, labels = (
-        normalise(sample.images.to(device), sample.mean, sample.std),
-        sample.known_labels.to(device),
-    )
+    inputs = normalise(sample.images.to(device), sample.mean, sample.std)
     mode = model.training
     with Probe(model.eval(), metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
         model(inputs)
-    gradients = gradient_variance(model.train(mode), [(inputs, labels)], training=True)
+    batch = inputs, sample.known_labels.to(device)
+    gradients = gradient_variance(model.train(mode), [batch], training=True)
     table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
     table.insert(0, "epoch", epoch)
     return table

@@ -25,10 +25,7 @@ def is_factory(text: str) -> bool:
 def find_factory(text: str, *, what: str, names: Iterable[str] = ()) -> Callable[..., Any]:
     """Return the function that package.module:function names; its module may be in the working folder.
 
-    Raises
-    ------
-    InputError
-        If there is none. The message begins with `what`, and suggests one of `names` if it is near.
+    If there is none, an InputError begins with `what`, and suggests one of `names` if it is near.
     """
     match = _NAME.fullmatch(text)
     if match is None:

@@ -12,10 +12,7 @@ _EXPANSION = 200  # times the packed size: photographs shrink 2-fold, drawings 2
 def member_names(path: Path) -> list[str]:
     """Return the names of an archive's members; none if the file is not an archive.
 
-    Raises
-    ------
-    ValueError
-        If the archive is damaged, or would unpack to far more than its size.
+    A ValueError if the archive is damaged, or would unpack to far more than its size.
     """
     try:
         if not zipfile.is_zipfile(path):

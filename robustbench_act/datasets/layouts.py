@@ -40,7 +40,7 @@ UNLABELLED = "unlabelled"
 
 GENERATED = "generated.json"
 LABELS = "labels.npy"
-_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)  # of arrays without such a file
+_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)  # unless generated.json lists others
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 

@@ -36,22 +36,10 @@ _WAYS = {
 def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
     """Check one network on a balanced sample of clean images.
 
-    Its accuracy against the one in its spec; a different normalisation or the reversed order of colours, if
-    it is clearly better (McNemar's test); a permutation of the classes, if it explains the errors.
-
-    Parameters
-    ----------
-    checkpoint
-        Its network is moved to `device`.
-    data
-        Clean images; without labels, only the spread of the predictions is checked.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    list of Finding
-        How the file was read, the accuracy, then the problems.
+    Return how the file was read, then its accuracy against the one in its spec, then the problems: a
+    different normalisation or the reversed order of colours, if it is clearly better (McNemar's test); a
+    permutation of the classes, if it explains the errors. Without labels, only the spread of the predictions
+    is checked. The network is moved to `device`.
     """
     sample = data.subset(SAMPLE)
     own = predict(checkpoint, sample, device)

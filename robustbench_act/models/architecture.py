@@ -52,9 +52,8 @@ class Architecture:
         options = {
             key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
         }
-        if not name or not source or (source == "cifar" and name not in _CIFAR):
-            raise _unknown(text)
-        if source == "torchvision" and name not in _torchvision_names():
+        ours = {"cifar": _CIFAR, "torchvision": _torchvision_names()}
+        if not name or not source or name not in ours.get(source, [name]):
             raise _unknown(text)
         return cls(source, name, options)
 
@@ -168,12 +167,10 @@ def _timm(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
         raise InputError(f"Architecture {str(spec)!r}: nothing is downloaded; name the network alone.")
     try:
         made = timm.create_model(spec.name, num_classes=classes, in_chans=channels, **spec.options)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         if "Unknown model" in str(error):
             known = [f"timm:{name}" for name in timm.list_models()]
             raise unknown_name("architecture", str(spec), known) from error
-        raise InputError(f"Architecture {str(spec)!r}: {error}.") from error
-    except TypeError as error:
         raise InputError(f"Architecture {str(spec)!r}: {error}.") from error
     assert isinstance(made, nn.Module)
     return made

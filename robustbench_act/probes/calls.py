@@ -47,12 +47,8 @@ class FollowedCalls:
 
     Layers are the modules that `activation_layers` lists and the functions of the same names (F.relu, x.silu,
     torch.tanh, ...) that the forward passes of other modules call; what an activation calls inside is part of
-    it. The hooks are gone when the block ends, also after an exception.
-
-    Raises
-    ------
-    InputError
-        Inside the block: an activation takes or returns anything but one tensor.
+    it. The hooks are gone when the block ends, also after an exception. An InputError inside the block if an
+    activation takes or returns anything but one tensor.
     """
 
     def __init__(self, model: nn.Module, watcher: Watcher) -> None:

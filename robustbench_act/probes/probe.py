@@ -128,10 +128,7 @@ class Probe:
     def layers(self) -> list[Layer]:
         """The layers in the order of their first call.
 
-        Raises
-        ------
-        InputError
-            There is none, or the one whose input was to be shifted is missing.
+        An InputError if there is none, or if the one whose input was to be shifted is missing.
         """
         if not self._layers:
             raise InputError(
@@ -218,10 +215,7 @@ class Probe:
         - "means": MEAN_COLUMNS; "slopes": SLOPE_COLUMNS of `robustbench_act.tally.layer_columns`.
         - "signal": SIGNAL_COLUMNS; "gradients": GRADIENT_COLUMNS; both in the clean rows.
 
-        Raises
-        ------
-        InputError
-            No activation layer was called.
+        Errors as for `layers`.
         """
         frames = [self._layer_frame(index, layer) for index, layer in enumerate(self.layers)]
         table = pd.concat(frames, ignore_index=True)

@@ -65,8 +65,9 @@ class SignalStatistics:
         self.add("input", x)
         self.add("slope", slope)
         if isinstance(activation, NormalizedActivation):
-            self.add("plain", _plain(activation, x))
-            self.add("plain_slope", function_slope(activation.f, _float(x)))
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            self.add("plain", activation.f(wide.clone()))
+            self.add("plain_slope", function_slope(activation.f, wide))
 
     def columns(self) -> dict[str, Tensor]:
         """Return SIGNAL_COLUMNS, each a float64 scalar."""
@@ -95,11 +96,3 @@ class SignalStatistics:
         """Return E[v^2]."""
         mean: Tensor = self._values[name].moments().mean
         return self._variance(name) + mean.square()
-
-
-def _plain(activation: NormalizedActivation, x: Tensor) -> Tensor:
-    return activation.f(_float(x).clone())
-
-
-def _float(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

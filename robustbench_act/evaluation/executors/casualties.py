@@ -21,18 +21,9 @@ class _Split:
 
 @dataclass
 class Casualties:
-    """The units to be done again.
+    """The units to be done again: `again`, to be given to workers before all others.
 
-    Attributes
-    ----------
-    job
-        The job of the units.
-    attempts
-        How often a unit may kill its worker.
-    reason
-        Error of the cells that are given up.
-    again
-        Units to be given to workers before all others.
+    A unit may kill its worker `attempts` times; `reason` is the error of the cells that are then given up.
     """
 
     job: Job

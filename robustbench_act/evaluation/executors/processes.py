@@ -32,19 +32,8 @@ def run_in_processes(
 ) -> Iterator[Result]:
     """Yield the results as they come; a unit whose process dies is given to a new one, ATTEMPTS times.
 
-    Parameters
-    ----------
-    job, tasks
-        See `executors`.
-    processes
-        Number of processes.
-    threads
-        Threads of PyTorch in each process.
-
-    Raises
-    ------
-    InputError
-        A network cannot be sent to a worker process, or processes cannot be started.
+    Each process has `threads` threads of PyTorch. An InputError if a network cannot be sent to a worker
+    process, or processes cannot be started.
     """
     pool = _Pool(job, tasks, processes, threads)
     try:
@@ -83,8 +72,10 @@ class _Pool:
         failure: Exception | None = None
         for future in done:
             seat, task = self.busy.pop(future)
-            result = _result(future)
-            result = self._casualties.died(task) if result is None else self._casualties.lived(result)
+            try:
+                result = self._casualties.lived(future.result())
+            except BrokenProcessPool:
+                result = self._casualties.died(task)
             try:
                 self._give(seat)  # before the result is written: nobody waits for the disk
             except Exception as error:  # the next unit's: this one is done
@@ -148,14 +139,6 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _result(future: "Future[Result]") -> Result | None:
-    """Return the result of a unit, or None if its process died."""
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
 
 
 def _pickled(job: Job) -> bytes:

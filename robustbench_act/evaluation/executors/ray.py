@@ -44,8 +44,6 @@ def run_on_ray(
 
     Parameters
     ----------
-    job, tasks
-        See `executors`.
     address
         Address of a cluster, "auto" for the one that this machine belongs to. Without an address a local
         cluster is started.
