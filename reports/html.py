@@ -11,11 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.layout import Section
 from reports.names import label, label_and_run
 from reports.number_formats import number, percent
 from reports.style import shade_rules
+from robustbench_act.english import upper_first
 
 
 def html_page(analysis: Analysis, sections: list[Section]) -> str:

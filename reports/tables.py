@@ -10,12 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from robustbench_act.metrics import checkpoint_scores, corrupted, ordered_groups, succeeded
+from robustbench_act.metrics import COHORT, checkpoint_scores, corrupted, ordered_groups, succeeded
 from robustbench_act.records import CheckpointInfo
 from robustbench_act.statistics import moments_interval
 
-_COHORT = ["architecture", "activation"]
-_LAYER = [*_COHORT, "index", "layer"]
+_LAYER = [*COHORT, "index", "layer"]
 
 
 def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -63,7 +62,7 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").drop(columns=["group", "corruption"])
     starts = clean.merge(bad[["group", "corruption"]].drop_duplicates(), how="cross")
     both = pd.concat([starts, bad], ignore_index=True)
-    groups = both.groupby([*_COHORT, "group", "corruption", "severity"])["accuracy"]
+    groups = both.groupby([*COHORT, "group", "corruption", "severity"])["accuracy"]
     table = groups.agg(["mean", "std", "size"]).reset_index()
     table = table.rename(columns={"mean": "accuracy", "std": "spread", "size": "seeds"})
     low, high = moments_interval(table["accuracy"], table["spread"], table["seeds"])
@@ -129,7 +128,7 @@ def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     layers), lost (clean accuracy - accuracy). Checkpoints with a value that is missing or not finite are
     left out; no rows if the run did not measure the former.
     """
-    keys = [*_COHORT, "checkpoint"]
+    keys = [*COHORT, "checkpoint"]
     if "output_relative_mean" not in layers:
         return pd.DataFrame(columns=[*keys, "fluctuation", "lost"])
     bad = layers.loc[layers["severity"] > 0, [*keys, "table", "corruption", "output_relative_mean"]]

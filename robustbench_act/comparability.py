@@ -33,8 +33,8 @@ class Comparability:
     ----------
     images
         Other images cannot be paired: such runs are never compared.
-    sources
-        Of the corruptions: seed, severities and suites.
+    corruptions
+        Their seed, severities and suites.
     cells
         Corrupted cells that only one of the two has.
     networks
@@ -44,7 +44,7 @@ class Comparability:
     """
 
     images: tuple[str, ...]
-    sources: tuple[str, ...]
+    corruptions: tuple[str, ...]
     cells: tuple[str, ...]
     networks: tuple[str, ...]
     unpaired: tuple[str, ...]
@@ -52,7 +52,7 @@ class Comparability:
     @property
     def unlike(self) -> tuple[str, ...]:
         """What keeps two runs on the same images from being compared, unless they are forced together."""
-        return self.sources + self.cells + self.networks
+        return self.corruptions + self.cells + self.networks
 
     def refusal(self, who: str, *, forced: bool = False, whole: bool = False) -> str:
         """Return why the two must not be compared, as an error has it; "" if they may.
@@ -72,7 +72,7 @@ class Comparability:
         return f"{who} are not alike: {'; '.join(unlike)}." if unlike else ""
 
 
-def compare_sources(
+def compare_setups(
     a: Measured,
     b: Measured,
     *,
@@ -100,7 +100,7 @@ def compare_sources(
     networks = [phrase for one, other in paired for phrase in _networks(ours[one], theirs[other])]
     return Comparability(
         images=tuple(_images(a.info.dataset, b.info.dataset)),
-        sources=tuple(_sources(a.info, b.info, places)),
+        corruptions=tuple(_corruptions(a.info, b.info, places)),
         cells=tuple(_one_sided("cell", _cells(a.cells), _cells(b.cells), places)),
         networks=tuple(networks),
         unpaired=tuple(_one_sided("checkpoint", unpaired[0], unpaired[1], places)),
@@ -115,7 +115,7 @@ def _images(first: DatasetInfo, second: DatasetInfo) -> list[str]:
     return []
 
 
-def _sources(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:
+def _corruptions(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:
     found = []
     if a.seed != b.seed:
         found.append(f"seed {a.seed} against {b.seed}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from robustbench_act.comparability import compare_sources
+from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import checkpoint_scores, image_accuracy
 from robustbench_act.records import RunData, corrupted, outcomes, succeeded
@@ -73,7 +73,7 @@ def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunCompariso
         no checkpoint is in both. Other images cannot be paired: they are never compared.
     """
     pairs = _pairs(a, b)
-    verdict = compare_sources(a, b, pairs=pairs)
+    verdict = compare_setups(a, b, pairs=pairs)
     if refusal := verdict.refusal(f"{a.path} and {b.path}", forced=force):
         raise InputError(refusal if verdict.images else f"{refusal} --force compares them.")
     if not pairs:

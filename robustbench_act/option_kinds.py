@@ -70,7 +70,8 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -132,17 +133,17 @@ FLAG = Kind("true or false", {"type": "boolean"}, lambda value: isinstance(value
 PATH = Kind("a path", {"type": "string"}, _is_text, path="any")
 FILE = Kind("a path", {"type": "string"}, _is_text, path="file")
 FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
-NUMBER = Kind("a number", {"type": "number"}, _is_number, float)
+NUMBER = Kind("a number", {"type": "number"}, is_number, float)
 SHARE = Kind(
     "a number from 0 to 1",
     {"type": "number", "minimum": 0, "maximum": 1},
-    lambda value: _is_number(value) and 0 <= value <= 1,
+    lambda value: is_number(value) and 0 <= value <= 1,
     float,
 )
 NUMBERS = Kind(
     "a list of numbers",
     {"type": "array", "items": {"type": "number"}, "minItems": 1},
-    _list_of(_is_number),
+    _list_of(is_number),
     _split(float),
     tuple,
     "numbers with commas between them",
@@ -158,5 +159,5 @@ SIZE = Kind(
 PARAMETERS = Kind(
     "a table of numbers",
     {"type": "object", "additionalProperties": {"type": "number"}},
-    lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
 )

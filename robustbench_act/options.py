@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from corruptions.severity import SEVERITIES
 from robustbench_act.option_kinds import (
     FILE,
     FLAG,
@@ -26,7 +27,6 @@ from robustbench_act.option_kinds import (
 )
 
 DEFAULT_SUITES = ("c19", "shift")
-ALL_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 BATCH_SIZE = 128
 
 
@@ -162,7 +162,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--suite NAME", TEXT, "generate", "Suite of corruptions that act on pixels.", "c15"),
         Option("--severity S,...", NUMBERS, "evaluate plan doctor generate",
                "Severities from 1 to 5; fractions are allowed.",
-               otherwise=",".join(f"{each:g}" for each in ALL_SEVERITIES), at="top", keyword="severities"),
+               otherwise=",".join(f"{each:g}" for each in SEVERITIES), at="top", keyword="severities"),
         Option("--full", FLAG, _RUN, "Evaluate the embedded networks on every image and severity; "
                "without it, on a few of both."),
         Option("--seed N", whole(), "evaluate plan probe generate", "Seed of the corruptions.", 0, at="top"),

@@ -10,8 +10,8 @@ import pandas as pd
 from robustbench_act.records import RunData, corrupted, succeeded
 from robustbench_act.statistics import compare_seeds
 
-GROUPS = ("noise", "blur", "digital", "weather", "extra")
-COLUMNS = ("clean", "total", *GROUPS)
+PAPER_GROUPS = ("noise", "blur", "digital", "weather", "extra")
+COLUMNS = ("clean", "total", *PAPER_GROUPS)
 REFERENCES = ("la_silu", "la_hardsilu")
 _KEYS = ["dataset", "architecture", "activation"]
 _TABLE = [*_KEYS, "source", "statistic", "seeds", *COLUMNS, "note"]
@@ -48,7 +48,7 @@ def _scores(run: RunData) -> pd.DataFrame:
     means = bad[bad["group"] != "shift"].groupby([*keys, "group", "corruption"])["accuracy"].mean()
     table = pd.DataFrame({"clean": whole[whole["severity"] == 0].groupby(keys)["accuracy"].mean()})
     table["total"] = means.groupby(keys).mean()
-    for group in GROUPS:
+    for group in PAPER_GROUPS:
         table[group] = means[means.index.get_level_values("group") == group].groupby(keys).mean()
     return 100 * table
 

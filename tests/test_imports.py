@@ -41,7 +41,7 @@ def test_the_picture_of_the_house_is_the_contract() -> None:
         ("from reports import make_report", "matplotlib"),
         ("import robustbench_act", "torch"),
         ("import robustbench_act.records", "torch"),
-        ("import robustbench_act.tally.counting, robustbench_act.tally.merging", "torch"),
+        ("import robustbench_act.tally.cell_rows, robustbench_act.tally.merging", "torch"),
         ("from robustbench_act import load_run", "torch"),
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
         ("from robustbench_act.activations import activation_label", "torch"),

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from reports.names import of_run
-from robustbench_act.comparability import compare_sources
+from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
+from robustbench_act.metrics import COHORT
 from robustbench_act.run import Run
 
-_COHORT = ["architecture", "activation"]
 _COMMON = ("command", "checkpoints", "dataset", "suites", "severities", "tables", "writer", "status", "notes")
 
 
@@ -73,7 +73,7 @@ def join(runs: Sequence[Run]) -> Run:
     if not others:
         return first
     for other in others:
-        if refusal := compare_sources(first, other, pairs=()).refusal(f"{first.path} and {other.path}"):
+        if refusal := compare_setups(first, other, pairs=()).refusal(f"{first.path} and {other.path}"):
             raise InputError(refusal)
     members = _renamed(dict(zip(_names(paths), runs, strict=True)))
     commands = (f"# {name}\n{run.info.command or 'not recorded'}" for name, run in members.items())
@@ -111,7 +111,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _renamed(runs: Mapping[str, Run]) -> dict[str, Run]:
     """Return runs whose activations and checkpoints are told apart from those of the others."""
     cohorts = Counter(
-        pair for run in runs.values() for pair in set(run.cells[_COHORT].itertuples(index=False, name=None))
+        pair for run in runs.values() for pair in set(run.cells[COHORT].itertuples(index=False, name=None))
     )
     checkpoints = Counter(name for run in runs.values() for name in run.cells["checkpoint"].unique())
 

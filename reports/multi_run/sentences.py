@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from reports.english import count, upper_first
 from reports.names import label
 from reports.number_formats import fine_points, p_text, percent, points
 from robustbench_act.comparison import LEVEL
+from robustbench_act.english import count, upper_first
 
 LISTED = 6
 """Activations that are named in a sentence, at most."""

@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.layout import Drawing, Section
 from reports.names import label, split_run
 from reports.number_formats import p_value, percent, points
 from reports.sections.cells import DRAWN, change_cell, column_names, drawn_cells
 from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
+from robustbench_act.english import upper_first
 from robustbench_act.metrics import group_columns
 
 

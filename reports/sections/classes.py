@@ -3,7 +3,6 @@
 from typing import Any
 
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.layout import Section
 from reports.multi_run.sentences import moved
 from reports.multi_run.tables import FEWEST
@@ -12,6 +11,7 @@ from reports.paired_tests import NO_OUTCOMES
 from reports.sections.cells import change_cell
 from reports.style import heat_step
 from robustbench_act import metrics
+from robustbench_act.english import upper_first
 
 MOST = 20
 """Classes that are shown, at most: those of the lowest accuracy."""

@@ -7,13 +7,13 @@ import pandas as pd
 
 from reports import tables
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.figures.severity import CURVE_SIZE, severity_curves
 from reports.files import slug
 from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
 from reports.number_formats import percent
 from reports.style import drawing_order
+from robustbench_act.english import upper_first
 
 
 def curves(analysis: Analysis) -> Section:

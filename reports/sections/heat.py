@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.grid import Grid, mean_of
 from reports.layout import Drawing, Section, Table
 from reports.number_formats import percent, plain
 from reports.sections.cells import DRAWN, column_names, drawn_cells
 from reports.style import HEAT_STEPS, heat_colours, heat_step
+from robustbench_act.english import upper_first
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""

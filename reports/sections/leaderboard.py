@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis import Analysis
-from reports.english import upper_first
 from reports.layout import Section, Table
 from reports.names import label
 from reports.number_formats import percent, plain
 from reports.style import activation_line
 from robustbench_act import metrics
+from robustbench_act.english import upper_first
 
 MOST_DOTS = 30
 """Checkpoints of an activation that have a dot each in its interval, at most."""

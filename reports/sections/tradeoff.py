@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import Analysis, anchor_of
-from reports.english import count
 from reports.figures.scatter import TRADEOFF_SIZE, trade_off
 from reports.layout import Drawing, Panel, Section
 from reports.names import label
 from reports.number_formats import percent
+from robustbench_act.english import count
 
 
 def tradeoff(analysis: Analysis) -> Section:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import MOST_COMPARED, Analysis
-from reports.english import count, joined
 from reports.grid import Grid
 from reports.layout import Section
 from reports.multi_run import sentences
 from reports.names import label, split_run
 from reports.number_formats import p_text, percent, points
 from robustbench_act.comparison import LEVEL
+from robustbench_act.english import count, joined
 from robustbench_act.records import CheckpointInfo
 
 NO_LABELS = (

@@ -1,6 +1,5 @@
 """Activation modules by name; `facts` has all that is known of them."""
 
-import math
 from collections.abc import Callable
 
 from torch import nn
@@ -9,6 +8,7 @@ from robustbench_act.activations.anact import NReLU, NSwish
 from robustbench_act.activations.facts import activation_facts
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
 from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.option_kinds import is_number
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -62,16 +62,12 @@ def _check_kind(where: str, value: object, default: object) -> None:
     """Raise unless `value` is a pair of numbers, a positive integer or a number, as `default` is."""
     if isinstance(default, tuple):
         wanted = "two finite numbers"
-        fits = isinstance(value, tuple | list) and len(value) == 2 and all(_is_number(part) for part in value)
+        fits = isinstance(value, tuple | list) and len(value) == 2 and all(is_number(part) for part in value)
     elif isinstance(default, int):
         wanted = "a positive integer"
         fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
     else:
         wanted = "a finite number"
-        fits = _is_number(value)
+        fits = is_number(value)
     if not fits:
         raise InputError(f"{where}: expected {wanted}, got {value!r}.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,18 +1,8 @@
 """Short messages that several commands print."""
 
-from collections.abc import Sized
 from typing import Any
 
 import click
-
-
-def count(things: Sized, noun: str) -> str:
-    """Return a number of things with their noun.
-
-    >>> count([1], "cell"), count([], "cell")
-    ('1 cell', '0 cells')
-    """
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def say_unlabelled(run: Any, *, err: bool = False) -> None:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from robustbench_act.cli.messages import count
+from robustbench_act.english import count
 
 
 class _Rate(ProgressColumn):
@@ -82,7 +82,7 @@ class EvaluationProgress:
         corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
         click.echo(
-            f"{count(plan.checkpoints, 'checkpoint')} x {count(corruptions, 'corruption')} x "
+            f"{count(len(plan.checkpoints), 'checkpoint')} x {count(len(corruptions), 'corruption')} x "
             f"severities {severities} x {len(data)} of {data.total} images of {data.name}"
             f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
             err=True,

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from robustbench_act.checkpoints import Entry
-from robustbench_act.cli.messages import count
 from robustbench_act.cli.progress import progress_bar
 from robustbench_act.datasets import Dataset
+from robustbench_act.english import count
 from robustbench_act.evaluation import Execution, PlanRequest
 from robustbench_act.evaluation.request import leave_out
 from robustbench_act.manifest import Manifest
@@ -80,7 +80,7 @@ def check_pictures(data: Dataset, skip: bool) -> Dataset:
             data.check(lambda images: progress.advance(bar, images))
     if good.unreadable:
         named = ", ".join(good.unreadable[:_SHOWN]) + (", ..." if len(good.unreadable) > _SHOWN else "")
-        left = f"{count(good.unreadable, 'picture')} cannot be read"
+        left = f"{count(len(good.unreadable), 'picture')} cannot be read"
         click.echo(
             f"warning: {left}, {len(data) - len(good)} of {len(data)} images left out: {named}", err=True
         )

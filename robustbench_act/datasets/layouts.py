@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from corruptions.severity import SEVERITIES
 from robustbench_act.datasets.arrays import open_npy
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
@@ -40,7 +41,6 @@ UNLABELLED = "unlabelled"
 
 GENERATED = "generated.json"
 LABELS = "labels.npy"
-_SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)  # unless generated.json lists others
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
@@ -82,7 +82,7 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
 
 
 def _open_arrays(folder: Path, files: Sequence[Path], clean: Dataset) -> StoredSuite:
-    severities = tuple(_generated(folder).get("severities", _SEVERITIES))
+    severities = tuple(_generated(folder).get("severities", SEVERITIES))
     _check_labels(folder / LABELS, clean, len(severities))
     cells = []
     for path in files:

@@ -1,5 +1,6 @@
 """Corrupt once, evaluate many."""
 
+from corruptions.severity import SEVERITIES as ALL_SEVERITIES
 from robustbench_act.evaluation.api import evaluate, make_plan, run_request
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate, memory_needed
@@ -8,7 +9,7 @@ from robustbench_act.evaluation.forward import logits_of, measure
 from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit
 from robustbench_act.evaluation.probing import probe_layers
 from robustbench_act.evaluation.request import DataRequest, PlanRequest
-from robustbench_act.options import ALL_SEVERITIES, BATCH_SIZE, DEFAULT_SUITES
+from robustbench_act.options import BATCH_SIZE, DEFAULT_SUITES
 
 __all__ = [
     "ALL_SEVERITIES",

@@ -15,6 +15,7 @@ from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_pro
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
 from robustbench_act.evaluation.work import Job, Result, Task
+from robustbench_act.options import BATCH_SIZE
 
 _SMALL = 64  # pixels of a side at most, and
 _MANY = 100_000  # images through networks at least, for several processes to pay;
@@ -56,7 +57,7 @@ class Execution:
     """
 
     device: torch.device
-    batch_size: int = 128
+    batch_size: int = BATCH_SIZE
     precision: str = "fp32"
     compiled: bool = False
     executor: str = "local"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustbench_act.probes import Layer, Probe
 from robustbench_act.tally.answers import Answers
-from robustbench_act.tally.counting import count_cells, rows_of
+from robustbench_act.tally.cell_rows import count_cells, rows_of
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
 from robustbench_act.tally.quantity_kinds import Columns, Row
 
@@ -27,7 +27,7 @@ def measure(
 ) -> tuple[list[Row], list[Row]]:
     """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
-    Both have the key `version` (0: the clean images). Cells: see `tally.counting.count_cells`. Layers: layer,
+    Both have the key `version` (0: the clean images). Cells: see `cell_rows.count_cells`. Layers: layer,
     index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations from the
     mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the other columns of
     `Probe.to_frame` that the metrics have.

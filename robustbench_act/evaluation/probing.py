@@ -11,6 +11,7 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.inputs import corrupt
+from robustbench_act.options import BATCH_SIZE
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe, gradient_variance
 
@@ -24,7 +25,7 @@ def probe_layers(
     gradients: bool = False,
     training: bool = False,
     seed: int = 0,
-    batch_size: int = 128,
+    batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> pd.DataFrame:

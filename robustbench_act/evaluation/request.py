@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
+from corruptions.severity import SEVERITIES
 from robustbench_act.checkpoints import (
     Checkpoint,
     Entry,
@@ -17,7 +18,7 @@ from robustbench_act.checkpoints import (
 from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.plan import Plan
-from robustbench_act.options import ALL_SEVERITIES, DEFAULT_SUITES
+from robustbench_act.options import DEFAULT_SUITES
 from robustbench_act.view import View
 
 Named: TypeAlias = str | Path | Checkpoint | Entry
@@ -149,7 +150,7 @@ class PlanRequest(DataRequest):
             suites = () if data.stored is not None else DEFAULT_SUITES
         if severities is None:
             stored = data.stored.severities if data.stored is not None and not suites else None
-            severities = stored or ALL_SEVERITIES
+            severities = stored or SEVERITIES
         return Plan(
             checkpoints=checkpoints,
             dataset=data,

@@ -23,7 +23,7 @@ from robustbench_act.evaluation.thumbnails import strip
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import Part, pack
-from robustbench_act.tally.counting import failed_cells, whole_cells, with_keys
+from robustbench_act.tally.cell_rows import failed_cells, whole_cells, with_keys
 from robustbench_act.tally.quantity_kinds import Row
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from robustbench_act.comparability import compare_sources
+from robustbench_act.comparability import compare_setups
+from robustbench_act.english import count
 from robustbench_act.errors import InputError
 from robustbench_act.gate.baseline import Baseline
 from robustbench_act.gate.rules import Rule
@@ -59,8 +60,8 @@ class Check:
     def verdict(self) -> str:
         """One line: what held, and what would have been seen."""
         if not self.passed:
-            return f"Robustness fell: {self.failures} of {_checks(len(self.table))} failed."
-        text = f"Robustness kept: {_checks(len(self.table))} passed."
+            return f"Robustness fell: {self.failures} of {count(len(self.table), 'check')} failed."
+        text = f"Robustness kept: {count(len(self.table), 'check')} passed."
         seen = self.table.loc[self.table["error"] > 0, "detectable"]
         if seen.empty:
             return f"{text} No image changed." if self.table["p"].notna().any() else text
@@ -83,7 +84,7 @@ def check(run: RunData, baseline: Baseline) -> Check:
         Run and baseline are not about the same thing: images, suites, severities, seed, checkpoints, their
         networks or preprocessing; the differences are named.
     """
-    verdict = compare_sources(run, baseline, places=("the run", "the baseline"))
+    verdict = compare_setups(run, baseline, places=("the run", "the baseline"))
     if refusal := verdict.refusal(f"{run.path} and the baseline", whole=True):
         raise InputError(refusal)
     failed = run.cells[run.cells["error"].notna()].drop_duplicates("checkpoint")
@@ -108,10 +109,6 @@ def check(run: RunData, baseline: Baseline) -> Check:
     for index in table.index[fell & (table["reason"] == "")]:
         table.loc[index, "reason"] = _reason(table.loc[index], tests, before, after)
     return Check(table, images, level)
-
-
-def _checks(number: int) -> str:
-    return f"{number} check{'' if number == 1 else 's'}"
 
 
 def _by_checkpoint(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:

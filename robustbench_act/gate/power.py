@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from robustbench_act.gate.rules import LEVEL, TOLERANCE
+from robustbench_act.gate.rules import GATE_LEVEL, TOLERANCE
 
 
 def power(
@@ -13,7 +13,7 @@ def power(
     spread: float,
     tests: int = 1,
     tolerance: float = TOLERANCE,
-    level: float = LEVEL,
+    level: float = GATE_LEVEL,
 ) -> float:
     """Return the probability that a true drop of accuracy fails the gate.
 
@@ -44,7 +44,7 @@ def power(
 
 
 def detectable_drop(
-    *, images: int, spread: float, tests: int = 1, tolerance: float = TOLERANCE, level: float = LEVEL
+    *, images: int, spread: float, tests: int = 1, tolerance: float = TOLERANCE, level: float = GATE_LEVEL
 ) -> float:
     """Return the smallest true drop, in points, that fails the gate in 99 of 100 runs; see `power`.
 

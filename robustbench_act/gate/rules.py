@@ -8,14 +8,11 @@ from typing import Any
 
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import CELL_METRICS, METRICS, Metric
+from robustbench_act.option_kinds import is_number
 
-LEVEL = 0.0005
+GATE_LEVEL = 0.0005
 TOLERANCE = 0.3
 RULE_METRICS = ("accuracy", *CELL_METRICS)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Rule:
     def __post_init__(self) -> None:
         if self.metric not in RULE_METRICS:
             raise InputError(f"Expected a metric of cells ({', '.join(RULE_METRICS)}), got {self.metric!r}.")
-        if not _is_number(self.tolerance) or not 0 <= self.tolerance < math.inf:
+        if not is_number(self.tolerance) or not 0 <= self.tolerance < math.inf:
             raise InputError(f"Expected a tolerance of 0 or more, got {self.tolerance!r}.")
 
     @property
@@ -71,7 +68,7 @@ class Rules:
     """
 
     rules: tuple[Rule, ...] = (Rule(),)
-    level: float = LEVEL
+    level: float = GATE_LEVEL
 
     def __post_init__(self) -> None:
         if not self.rules:
@@ -80,7 +77,7 @@ class Rules:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"Expected each rule once, got {name!r} twice.")
-        if not _is_number(self.level) or not 0 < self.level < 0.5:
+        if not is_number(self.level) or not 0 < self.level < 0.5:
             raise InputError(f"Expected a level between 0 and 0.5, got {self.level!r}.")
 
 
@@ -117,7 +114,7 @@ def parse_rules(found: Any) -> Rules:
         _check_keys(entry, {"metric", "group", "tolerance"})
         if not isinstance(entry.get("group", ""), str):
             raise InputError(f"Expected the name of a group of corruptions, got {entry['group']!r}.")
-    return Rules(tuple(Rule(**entry) for entry in entries), found.get("level", LEVEL))
+    return Rules(tuple(Rule(**entry) for entry in entries), found.get("level", GATE_LEVEL))
 
 
 def _check_keys(found: Any, known: set[str]) -> None:

@@ -6,7 +6,13 @@ gate read it there.
 
 from robustbench_act.metrics.correlations import correlate_layers, layer_correlations
 from robustbench_act.metrics.declared import METRICS, group_metric
-from robustbench_act.metrics.leaderboard import LEADERBOARD, checkpoint_scores, group_columns, leaderboard
+from robustbench_act.metrics.leaderboard import (
+    COHORT,
+    LEADERBOARD,
+    checkpoint_scores,
+    group_columns,
+    leaderboard,
+)
 from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
 from robustbench_act.metrics.summary import (
     CELL_METRICS,
@@ -22,6 +28,7 @@ from robustbench_act.tally.metric import Metric
 __all__ = [
     "ALEXNET",
     "CELL_METRICS",
+    "COHORT",
     "LEADERBOARD",
     "METRICS",
     "Metric",

@@ -9,7 +9,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.records import corrupted, ordered_groups, succeeded
 from robustbench_act.statistics import mean_interval
 
-_COHORT = ["architecture", "activation"]
+COHORT = ["architecture", "activation"]
 LEADERBOARD = (
     "rank",
     "activation",
@@ -61,7 +61,7 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     """
     scores = checkpoint_scores(cells)
     measures = ["clean", "corrupted", *group_columns(scores)]
-    cohorts = scores.groupby(_COHORT)
+    cohorts = scores.groupby(COHORT)
     board = cohorts[measures].mean()
     board["seeds"] = cohorts.size()
     board["spread"] = cohorts["corrupted"].std(ddof=1)
@@ -72,7 +72,7 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     board = board.reset_index()
     ranks = board.groupby("architecture")["corrupted"].rank(method="min", ascending=False)
     board["rank"] = ranks.astype("int64")
-    order = ["corrupted", *_COHORT]
+    order = ["corrupted", *COHORT]
     board = board.sort_values(order, ascending=[False, True, True], ignore_index=True)
     return board[[*LEADERBOARD, *group_columns(board)]]
 
@@ -80,7 +80,7 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
 def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row per checkpoint: its keys, `clean`, `corrupted` and `group_<name>` (shares)."""
     whole = succeeded(cells)
-    keys = [*_COHORT, "checkpoint"]
+    keys = [*COHORT, "checkpoint"]
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index(keys)["accuracy"]
     bad = corrupted(whole)
     by_corruption = bad.groupby([*keys, "group", "corruption"])["accuracy"].mean()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.leaderboard import checkpoint_scores
 from robustbench_act.records import RunInfo, corrupted, succeeded
@@ -84,13 +85,13 @@ def alexnet(info: RunInfo) -> Reference:
     """
     classes, severities = len(info.dataset.classes), info.severities
     tables = sorted({suite.table for suite in info.suites})
-    if classes != 1000 or tables != ["224"] or severities != (1, 2, 3, 4, 5):
+    if classes != 1000 or tables != ["224"] or severities != SEVERITIES:
         raise InputError(
             "AlexNet's errors are those on ImageNet-C: expected 1,000 classes, table 224 and severities "
             f"1,2,3,4,5, got {classes}, {', '.join(tables)} and {','.join(f'{s:g}' for s in severities)}. "
             "Take a run or an activation as reference."
         )
-    return Reference("AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, (1.0, 2.0, 3.0, 4.0, 5.0))
+    return Reference("AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, SEVERITIES)
 
 
 def run_reference(cells: pd.DataFrame, name: str) -> Reference:

@@ -3,6 +3,6 @@
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.models.architecture import Architecture, build_model, list_architectures
 from robustbench_act.models.cifar_resnet import CifarResNet
-from robustbench_act.models.native import Native, native
+from robustbench_act.models.library_settings import Native, native
 
 __all__ = ["NATIVE", "Architecture", "CifarResNet", "Native", "build_model", "list_architectures", "native"]

@@ -14,7 +14,7 @@ _DECISIVE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class JsonObject:
     """An object of run.json; a key that an older run lacks has its default, unknown keys are in `extra`."""
 
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -55,7 +55,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetInfo(Entry):
+class DatasetInfo(JsonObject):
     """The images.
 
     Attributes
@@ -86,7 +86,7 @@ class DatasetInfo(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteInfo(Entry):
+class SuiteInfo(JsonObject):
     """A suite of corruptions: made on the fly by a table of constants, or read from files by a codec."""
 
     name: str
@@ -98,7 +98,7 @@ class SuiteInfo(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointInfo(Entry):
+class CheckpointInfo(JsonObject):
     """A checkpoint: its file, then its `robustbench_act.checkpoints.Spec`, then how the file was read."""
 
     name: str
@@ -122,7 +122,7 @@ class CheckpointInfo(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunInfo(Entry):
+class RunInfo(JsonObject):
     """The content of run.json.
 
     Attributes
@@ -175,7 +175,7 @@ class RunInfo(Entry):
 
     @classmethod
     def from_json(cls, data: Any, *, where: str) -> Self:
-        """Return the content of run.json, or the part of it that a baseline has; see `Entry.from_json`."""
+        """Return the content of run.json, or the part that a baseline has; see `JsonObject.from_json`."""
         found = super().from_json(data, where=where)
         numbers = all(isinstance(value, int | float) for value in found.severities)
         if not numbers or list(found.severities) != sorted(found.severities):
@@ -194,8 +194,10 @@ def _converted(value: Any, item: "Field[Any]", where: str) -> Any:
     if get_origin(item.type) is tuple:
         (kind, _) = get_args(item.type)
         _check_type(value, (list,), item.name, where)
-        return tuple(kind.from_json(own, where=place) if issubclass(kind, Entry) else own for own in value)
-    if isinstance(item.type, type) and issubclass(item.type, Entry):
+        return tuple(
+            kind.from_json(own, where=place) if issubclass(kind, JsonObject) else own for own in value
+        )
+    if isinstance(item.type, type) and issubclass(item.type, JsonObject):
         return item.type.from_json(value, where=place)
     kinds = (item.type,) if get_origin(item.type) is Mapping else get_args(item.type) or (item.type,)
     _check_type(value, tuple(get_origin(kind) or kind for kind in kinds), item.name, where)
@@ -215,4 +217,4 @@ def _plain(value: Any) -> Any:
     """Return a value of a field as JSON has it."""
     if isinstance(value, tuple):
         return [_plain(own) for own in value]
-    return value.to_json() if isinstance(value, Entry) else value
+    return value.to_json() if isinstance(value, JsonObject) else value

@@ -11,9 +11,10 @@ import pytest
 import robustbench_act
 from robustbench_act.cli import COMMANDS, load_command
 from robustbench_act.cli.options import Value, help_text
-from robustbench_act.evaluation import DataRequest, Execution, PlanRequest
+from robustbench_act.evaluation import CHUNK, DataRequest, Execution, PlanRequest
 from robustbench_act.evaluation.executors import EXECUTORS
 from robustbench_act.evaluation.precision import PRECISIONS
+from robustbench_act.gate.rules import TOLERANCE
 from robustbench_act.generation import Generation
 from robustbench_act.manifest import CHECKPOINT, SPEC, manifest_schema
 from robustbench_act.manifest import OPTIONS as TOP
@@ -162,3 +163,8 @@ def test_an_old_flag_names_the_new_one(old: tuple[str, str], new: str) -> None:
 def test_wrong_values_are_named(flag: str, text: str, message: str) -> None:
     with pytest.raises(click.BadParameter, match=message):
         load_command("evaluate").make_context("evaluate", [flag, text])
+
+
+def test_defaults_are_those_of_the_code() -> None:
+    assert option("probe", "--limit").default == CHUNK
+    assert option("baseline", "--rules").otherwise == f"accuracy, {TOLERANCE:g} points"

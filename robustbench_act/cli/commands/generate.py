@@ -28,10 +28,10 @@ def command(
     """
     from corruptions import get_suite
     from robustbench_act import generation
-    from robustbench_act.cli.messages import count
     from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
+    from robustbench_act.english import count
     from robustbench_act.evaluation import DataRequest
 
     where = choose_device(device)
@@ -41,7 +41,7 @@ def command(
     data = request.choose(request.open())
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
     click.echo(
-        f"{count(chosen.cells, 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
+        f"{count(len(chosen.cells), 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
         f"  ->  {out}",
         err=True,
     )

@@ -17,9 +17,9 @@ from robustbench_act.cli.options import command_options
 def command(*, track: str | None, seeds: int, device: str, out: Path | None, **options: Any) -> None:
     """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
     from robustbench_act import training
-    from robustbench_act.cli.messages import count
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
+    from robustbench_act.english import count
     from robustbench_act.evaluation import DataRequest
 
     recipe = pick(training.Recipe, options)
@@ -42,7 +42,7 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
         text = f"{done} of {len(jobs)} checkpoints are complete in {out}; repeat the command to continue."
         click.echo(f"Interrupted: {text}", err=True)
         sys.exit(130)
-    click.echo(f"{count(jobs, 'checkpoint')} in {out}")
+    click.echo(f"{count(len(jobs), 'checkpoint')} in {out}")
 
 
 def _activations(text: str) -> list[str]:

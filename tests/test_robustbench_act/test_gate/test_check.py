@@ -13,7 +13,7 @@ from scipy import stats
 
 from robustbench_act.errors import InputError
 from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
-from robustbench_act.gate.rules import LEVEL, TOLERANCE
+from robustbench_act.gate.rules import GATE_LEVEL, TOLERANCE
 from robustbench_act.run import Run
 from robustbench_act.statistics import drop_test
 from tests.build_run import simulated_run, with_error, with_info
@@ -192,7 +192,7 @@ def per_image_differences(random: np.random.Generator, drop: float) -> Iterator[
 def fails(drop: NDArray[np.float64], tests: int = 1) -> bool:
     """Decide as the gate does, of the most certain of its tests."""
     p, _ = drop_test(drop)
-    return 100 * float(drop.mean()) > TOLERANCE and p * tests < LEVEL
+    return 100 * float(drop.mean()) > TOLERANCE and p * tests < GATE_LEVEL
 
 
 @pytest.mark.slow

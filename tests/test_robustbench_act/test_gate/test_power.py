@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from robustbench_act.gate import detectable_drop, power
-from robustbench_act.gate.rules import LEVEL, TOLERANCE
+from robustbench_act.gate.rules import GATE_LEVEL, TOLERANCE
 from robustbench_act.statistics import drop_test
 
 
@@ -17,7 +17,7 @@ def test_power_is_the_share_of_drops_that_fail(images: int, spread: float, drop:
     for _ in range(2000):
         x = drop / 100 + spread * random.standard_normal(images)
         p, _ = drop_test(x)
-        caught += 100 * x.mean() > TOLERANCE and p < LEVEL
+        caught += 100 * x.mean() > TOLERANCE and p < GATE_LEVEL
     stated = power(drop, images=images, spread=spread)
     assert 0.02 < stated < 0.98 or drop == 0.35
     assert caught / 2000 == pytest.approx(stated, abs=0.035)

@@ -10,7 +10,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.cell_quantities import CONFIDENCE, OUTCOMES
-from robustbench_act.tally.counting import count_cells
+from robustbench_act.tally.cell_rows import count_cells
 from robustbench_act.tally.quantity_kinds import Row
 
 N, CLASSES = 503, 12

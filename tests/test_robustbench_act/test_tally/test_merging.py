@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from robustbench_act.tally.answers import Answers
+from robustbench_act.tally.cell_rows import count_cells, failed_cells, whole_cells
 from robustbench_act.tally.columns import CELL_COLUMNS, KEYS
-from robustbench_act.tally.counting import count_cells, failed_cells, whole_cells
 from robustbench_act.tally.merging import merge_cells
 from robustbench_act.tally.outcomes import outcomes
 
