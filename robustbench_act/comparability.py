@@ -83,8 +83,6 @@ def compare_setups(
 
     Parameters
     ----------
-    a, b
-        The two.
     pairs
         Names of the checkpoints that are compared with each other; those of the same name if left out.
     places

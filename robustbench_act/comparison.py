@@ -57,20 +57,14 @@ class RunComparison:
 def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunComparison:
     """Compare two runs on the same images and corruptions.
 
-    Checkpoints are paired by name, or with each other if each run has a single one.
+    Checkpoints are paired by name, or with each other if each run has a single one. Raises InputError if the
+    runs differ in their corruptions, severities, seed or preprocessing (the difference is named), or no
+    checkpoint is in both. Other images cannot be paired: they are never compared.
 
     Parameters
     ----------
-    a, b
-        The runs; differences are b - a.
     force
         Compare unlike runs too, on the cells that both have; the differences become notes.
-
-    Raises
-    ------
-    InputError
-        The runs differ in their corruptions, severities, seed or preprocessing (the difference is named), or
-        no checkpoint is in both. Other images cannot be paired: they are never compared.
     """
     pairs = _pairs(a, b)
     verdict = compare_setups(a, b, pairs=pairs)

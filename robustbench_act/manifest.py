@@ -66,10 +66,8 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
-    Raises
-    ------
-    InputError
-        For a missing or damaged file, an unknown key or a value of the wrong kind; the error says where.
+    Raises InputError for a missing or damaged file, an unknown key or a value of the wrong kind; it says
+    where.
     """
     data = _read_toml(path)
     tables = {name: data.pop(name) for name in _TABLES if name in data}
@@ -90,15 +88,8 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(folder: Path, checkpoints: Iterable[Path], facts: Mapping[Path, Mapping[str, Any]]) -> str:
     """Return the text of a manifest that names the checkpoints, for editing.
 
-    Parameters
-    ----------
-    folder
-        Where it will be; paths are relative to it.
-    checkpoints
-        Files.
-    facts
-        What is known of each file from its name; this is written out. What the file itself records is left
-        to the file.
+    Paths are relative to `folder`, where it will be. `facts` are what is known of each file from its name,
+    which is written out; what the file itself records is left to the file.
     """
     lines = [
         "# A study for `actrobust evaluate --manifest FILE`; flags on the command line take precedence.",

@@ -21,10 +21,7 @@ _PUBLISHED_WIDTH = "16"
 def layeract_table(run: RunData) -> pd.DataFrame:
     """Return a run as in the paper: mean, standard deviation and significance over training seeds.
 
-    Parameters
-    ----------
-    run
-        A run with any corruptions; input shifts are left out, as in the paper's tables.
+    Input shifts are left out, as in the paper's tables.
 
     Returns
     -------

@@ -52,11 +52,5 @@ class Run(RunData):
 
 
 def load_run(path: str | Path) -> Run:
-    """Read a finished run directory.
-
-    Raises
-    ------
-    InputError
-        It is not one, is not finished, lacks something, or a file is damaged.
-    """
+    """Read and check a finished run directory: see `robustbench_act.records.read_run`."""
     return Run.of(read_run(path))

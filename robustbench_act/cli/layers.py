@@ -14,12 +14,7 @@ _BAR_WIDTH = 8  # characters
 def print_layers(table: pd.DataFrame, title: str) -> None:
     """Print on stdout what a shift does inside a network, one line for each activation layer.
 
-    Parameters
-    ----------
-    table
-        `Probe.to_frame` with two versions, the second one shifted.
-    title
-        Which network, which images, which shift.
+    `table` is `Probe.to_frame` with two versions, the second one shifted.
     """
     clean = table[table["version"] == 0].set_index("index")
     shifted = table[table["version"] == 1].set_index("index")

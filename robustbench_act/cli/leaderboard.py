@@ -12,14 +12,7 @@ def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
     """Print the leaderboard on stdout: shares in %, the interval over training seeds.
 
     On a terminal too narrow for the columns by group they are left out; a file or a pipe gets them all.
-
-    Parameters
-    ----------
-    board
-        `robustbench_act.metrics.leaderboard`: a row for each architecture and activation with rank, seeds,
-        clean, corrupted, low, high, retained and group_<name> (shares).
-    labelled
-        Whether the shares are accuracies, or agreement because the images have no labels.
+    Unless `labelled`, the shares are agreement.
     """
     console = Console()
     whole = _leaderboard_table(board, groups=True)

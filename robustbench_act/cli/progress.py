@@ -120,13 +120,7 @@ class EvaluationProgress:
 
 
 class MinuteLog:
-    """Progress for the log of a job: one line a minute, on stderr.
-
-    Parameters
-    ----------
-    total
-        Number of images.
-    """
+    """Progress of so many images for the log of a job: one line a minute, on stderr."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0

@@ -63,7 +63,7 @@ def evaluate(
         Images per forward pass; changes no pixel and no row.
     device
         "auto", "cpu", "cuda" or "cuda:i".
-    precision, compiled, executor, processes, threads, ray_address
+    precision, compiled, executor, processes, threads, ray_address, on_note
         How to compute: see `Execution`.
     out
         Run directory; by default `runs/<date>-<time>`.
@@ -74,8 +74,6 @@ def evaluate(
     on_start
         Called with the plan and the directory once everything is checked and loaded; it returns a function
         that is then called with each number of images done.
-    on_note
-        See `Execution`.
 
     Returns
     -------

@@ -27,10 +27,8 @@ _ROUNDS = 3  # how often damaged parts are made again before the disk is to blam
 def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resume: bool = True) -> Run:
     """Evaluate a plan into the run directory `out`, continuing a killed run of the same plan.
 
-    Raises
-    ------
-    InputError
-        The directory belongs to a different plan or is being written, or images cannot be read.
+    Raises InputError if the directory belongs to a different plan or is being written, or images cannot be
+    read.
     """
     info = _info(plan, execution, command)
     job = Job(

@@ -26,6 +26,8 @@ _MOST = 8  # of them at most, if their number is left open
 class Execution:
     """How to compute: device, precision and compilation may show in the last digits, the rest does not.
 
+    Raises InputError if a value is unknown, or two values exclude each other.
+
     Attributes
     ----------
     device
@@ -49,11 +51,6 @@ class Execution:
         Called with the number of images that have gone through a network.
     on_note
         Called with surprises that change no number; a warning in the log by default.
-
-    Raises
-    ------
-    InputError
-        A value is unknown, or two values exclude each other.
     """
 
     device: torch.device
@@ -92,13 +89,9 @@ class Execution:
     def for_plan(self, plan: Plan) -> "Execution":
         """Return the execution for a plan: with a number of processes, if it was left open.
 
-        On CPUs a pass of a small network is Python as much as kernels, and Python is one thread: a process
-        a core does 1.4 times the images of one process with two threads. Starting them takes seconds.
-
-        Raises
-        ------
-        InputError
-            Networks are to be both compiled and probed.
+        On CPUs a pass of a small network is Python as much as kernels, and Python is one thread: a process a
+        core does 1.4 times the images of one process with two threads. Starting them takes seconds. Raises
+        InputError if networks are to be both compiled and probed.
         """
         if self.compiled and plan.probes:
             raise InputError("--compile cannot be combined with probes; add --no-probes.")

@@ -30,7 +30,7 @@ def measure(
     Both have the key `version` (0: the clean images). Cells: see `cell_rows.count_cells`. Layers: layer,
     index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations from the
     mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the other columns of
-    `Probe.to_frame` that the metrics have.
+    `Probe.to_frame` that the metrics have. Raises FloatingPointError if a logit is not finite.
 
     Parameters
     ----------
@@ -45,11 +45,6 @@ def measure(
         What to measure in the activation layers: see `Probe`; nothing if empty.
     layout
         Memory format of the network's inputs.
-
-    Raises
-    ------
-    FloatingPointError
-        A logit is not finite.
     """
     portions = iter(inputs)
     first = next(portions)

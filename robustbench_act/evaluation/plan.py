@@ -40,10 +40,7 @@ class WorkUnit:
     def key(self, plan: str) -> str:
         """Return the name of the unit's part: its title, and a hash of everything it depends on.
 
-        Parameters
-        ----------
-        plan
-            `plan_key` of everything that the units share.
+        `plan` is the `plan_key` of everything that the units share.
         """
         depends = f"{plan} {self.title} {self.checkpoints} {self.table} {self.severities}"
         digest = hashlib.sha256(depends.encode()).hexdigest()

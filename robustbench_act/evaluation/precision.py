@@ -50,13 +50,6 @@ def computing(name: str, device: torch.device) -> Iterator[None]:
     fp32 means fp32: PyTorch's default lets cuDNN round inputs of convolutions to TF32 (10 bits). bf16 and
     fp16 are autocast's, which keeps weights and sums in fp32. On CUDA devices cuDNN is held to deterministic
     algorithms.
-
-    Parameters
-    ----------
-    name
-        One of PRECISIONS.
-    device
-        Where the networks run.
     """
     backends: Any = torch.backends
     before = (

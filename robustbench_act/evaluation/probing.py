@@ -31,6 +31,8 @@ def probe_layers(
 ) -> pd.DataFrame:
     """Return `Probe.to_frame` of a checkpoint on clean images (version 0) and on shifted ones (version 1).
 
+    Raises InputError if the checkpoint cannot run, or has no activation layer.
+
     Parameters
     ----------
     cell
@@ -44,17 +46,10 @@ def probe_layers(
     training
         Take the gradients in training mode (batch statistics, dropout under a fixed seed); the network and
         its buffers are as before afterwards.
-    seed
-        Seed of the shift.
     batch_size
         Images, clean and shifted together, that go through the network at once.
     on_images
         Called with the number of images that have gone through the network.
-
-    Raises
-    ------
-    InputError
-        The checkpoint cannot run, or has no activation layer.
     """
     if checkpoint.problem:
         raise InputError(f"{checkpoint.path}: {checkpoint.problem}")

@@ -19,22 +19,7 @@ Progress = Callable[[int], None]
 class Job:
     """What the units of a run share, and how to compute them. Travels to other processes.
 
-    Attributes
-    ----------
-    checkpoints
-        All checkpoints of the plan.
-    seed
-        Seed of the corruptions' random streams.
-    probes
-        Whether the activation layers are watched.
-    device
-        Where corruptions and networks run.
-    batch_size
-        Images, clean and corrupted together, that go through a network at once.
-    precision
-        See `precision.PRECISIONS`.
-    compiled
-        Whether networks are compiled.
+    Fields mean what they do in `Plan` (checkpoints, seed, probes) and in `Execution`.
     """
 
     checkpoints: tuple[Checkpoint, ...]
@@ -79,12 +64,8 @@ class Task:
 
     Attributes
     ----------
-    key
-        Key of its part.
     unit
         Its stored cells hold these images alone.
-    chunk
-        The images.
     """
 
     key: str
@@ -94,10 +75,7 @@ class Task:
     def decoded(self) -> "Task":
         """Return the task with its pictures in memory; starts no threads of PyTorch.
 
-        Raises
-        ------
-        InputError
-            A picture cannot be read.
+        Raises InputError if a picture cannot be read.
         """
         size = self.chunk.images.shape[-2:]
         cells = tuple(

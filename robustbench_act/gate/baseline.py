@@ -46,11 +46,8 @@ class Baseline:
 def make_baseline(run: RunData, rules: Rules = DEFAULT_RULES) -> Baseline:
     """Return a finished run as a baseline.
 
-    Raises
-    ------
-    InputError
-        The run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not in
-        the run.
+    Raises InputError if the run is empty, a checkpoint failed, there are fewer than two images, or a rule's
+    group is not in the run.
     """
     if run.cells.empty:
         raise InputError(f"{run.path}: has no cell to make a baseline of.")
@@ -92,10 +89,8 @@ def write_baseline(baseline: Baseline, path: str | Path) -> None:
 def read_baseline(path: str | Path) -> Baseline:
     """Read what `write_baseline` wrote.
 
-    Raises
-    ------
-    InputError
-        The file is missing, damaged (its checksum is wrong), no baseline, or of another format.
+    Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, or of another
+    format.
     """
     try:
         table = pq.read_table(Path(path))

@@ -31,10 +31,6 @@ class Check:
         (how much, positive is worse), tolerance, all in the metric's unit as shown (points for shares); p
         (one-sided), error (standard error of worse), reason ("" where it passed), adjusted (Holm over the
         tested rows), detectable (the smallest drop that could have failed). NaN where there is no test.
-    images
-        Number of them.
-    level
-        Of the tests.
     """
 
     table: pd.DataFrame
@@ -76,13 +72,8 @@ def check(run: RunData, baseline: Baseline) -> Check:
     A rule on accuracy fails where the mean drop is larger than its tolerance and the paired, one-sided t-test
     over the images rejects "no drop" at the baseline's level, Holm-corrected over checkpoints and rules.
     Other metrics have no numbers of single images: they fail beyond their tolerance. A checkpoint that failed
-    in the run fails the check.
-
-    Raises
-    ------
-    InputError
-        Run and baseline are not about the same thing: images, suites, severities, seed, checkpoints, their
-        networks or preprocessing; the differences are named.
+    in the run fails the check. Raises InputError if run and baseline are not about the same thing: images,
+    suites, severities, seed, checkpoints, their networks or preprocessing; the differences are named.
     """
     verdict = compare_setups(run, baseline, places=("the run", "the baseline"))
     if refusal := verdict.refusal(f"{run.path} and the baseline", whole=True):

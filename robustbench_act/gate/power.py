@@ -23,8 +23,6 @@ def power(
     ----------
     drop, tolerance
         Points.
-    images
-        Number of them.
     spread
         Standard deviation, over images, of the difference of an image's mean over cells (a share, at most 1).
     tests

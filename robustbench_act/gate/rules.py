@@ -87,10 +87,7 @@ DEFAULT_RULES = Rules()
 def read_rules(path: str | Path) -> Rules:
     """Read rules from TOML: an optional `level`, and a [[rule]] with metric, group and tolerance for each.
 
-    Raises
-    ------
-    InputError
-        Where the file is missing, is no TOML, or has a key or value that is not known.
+    Raises InputError if the file is missing, is not TOML, or has an unknown key or value.
     """
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))

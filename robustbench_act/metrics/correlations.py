@@ -14,19 +14,15 @@ _RESAMPLES = 2000
 def layer_correlations(run: RunData, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
     """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
 
-    Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and
-    clean accuracy - accuracy, over all corrupted cells of all checkpoints. Positive: where the layer moves
-    more, more accuracy is lost.
+    Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and clean
+    accuracy - accuracy, over all corrupted cells of all checkpoints. Positive: where the layer moves more,
+    more accuracy is lost. Raises InputError if the run was made without probes.
 
     Parameters
     ----------
-    run
-        With probes.
     within_cells
         Rank the checkpoints inside each cell (a corruption at a severity): what is left when all are at the
         same noise, so that stronger noise, which moves layers and costs accuracy both, does not count.
-    seed
-        Of the bootstrap.
 
     Returns
     -------
@@ -36,11 +32,6 @@ def layer_correlations(run: RunData, *, within_cells: bool = False, seed: int = 
         checkpoints, since these move together (within cells: of the activations, each with all its cells).
         The ranks are those of the whole table. NaN where one of the two does not vary; low and high also
         where there are fewer than two to draw. A cell that is in two suites counts once.
-
-    Raises
-    ------
-    InputError
-        The run has no layers.
     """
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")

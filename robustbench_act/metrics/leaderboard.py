@@ -31,12 +31,9 @@ def group_columns(table: pd.DataFrame) -> list[str]:
 
 
 def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per activation and architecture, the most robust first.
+    """Return one row per activation and architecture of `Run.cells`, the most robust first.
 
-    Parameters
-    ----------
-    cells
-        `Run.cells`.
+    Raises InputError if a checkpoint without an error has a missing accuracy or no clean cell.
 
     Returns
     -------
@@ -44,11 +41,6 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
         LEADERBOARD, then group_<name> for every group of corruptions in the run. Shares, not percent. low and
         high are Student's t-interval of `corrupted` over the training seeds, not clipped; NaN, as spread, for
         one seed. No rows where every checkpoint failed.
-
-    Raises
-    ------
-    InputError
-        A checkpoint without an error has a missing accuracy or no clean cell.
 
     Examples
     --------

@@ -47,8 +47,6 @@ class Reference:
         For people: every number that is relative to it names it.
     errors
         Mean error over the severities, by corruption.
-    clean_error
-        On the unchanged images.
     severities
         That the means are over.
     line
@@ -73,15 +71,8 @@ class Reference:
 def alexnet(info: RunInfo) -> Reference:
     """Return AlexNet's errors on ImageNet-C as the reference of a run.
 
-    Parameters
-    ----------
-    info
-        `Run.info`.
-
-    Raises
-    ------
-    InputError
-        The run is not on ImageNet-C: 1,000 classes, the constants of 224 pixels, severities 1 to 5.
+    Raises InputError if the run is not on ImageNet-C: 1,000 classes, the constants of 224 pixels, severities
+    1 to 5.
     """
     classes, severities = len(info.dataset.classes), info.severities
     tables = sorted({suite.table for suite in info.suites})
@@ -97,17 +88,8 @@ def alexnet(info: RunInfo) -> Reference:
 def run_reference(cells: pd.DataFrame, name: str) -> Reference:
     """Return the mean of some checkpoints as the reference, over all their corruptions of pixels.
 
-    Parameters
-    ----------
-    cells
-        Rows of `Run.cells`: those of the checkpoints that make the reference.
-    name
-        What it is called.
-
-    Raises
-    ------
-    InputError
-        None of them was measured whole.
+    `cells` are those of the checkpoints that make the reference. Raises InputError if none of them was
+    measured whole.
     """
     scores = checkpoint_scores(cells)
     if scores.empty:

@@ -19,12 +19,12 @@ CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not No
 def summary(
     cells: pd.DataFrame, *, labels: ArrayLike | None = None, reference: Reference | None = None
 ) -> pd.DataFrame:
-    """Return one row per checkpoint with every metric; what each means is in `METRICS`.
+    """Return one row per checkpoint of `Run.cells` with every metric; what each means is in `METRICS`.
+
+    Raises InputError if the reference has other severities, or a corruption that the run lacks.
 
     Parameters
     ----------
-    cells
-        `Run.cells`.
     labels
         Of the run's images (`Run.images`), for the worst class.
     reference
@@ -36,11 +36,6 @@ def summary(
         architecture, activation, checkpoint, training_seed, clean, corrupted, error, retained, group_<name>,
         CELL_METRICS over the corrupted cells, severity_area, worst_class, mce, relative_mce, effective.
         Checkpoints with an error are left out.
-
-    Raises
-    ------
-    InputError
-        The reference has other severities, or a corruption that the run lacks.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)
@@ -63,12 +58,7 @@ def summary(
 def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     """Return the accuracy of each class: checkpoint, label, n (images), clean and corrupted.
 
-    Parameters
-    ----------
-    cells
-        `Run.cells`, with outcomes of single images.
-    labels
-        int (images,), in the run's order.
+    Needs outcomes of single images; `labels` are int (images,), in the run's order.
     """
     classes, place = np.unique(np.asarray(labels), return_inverse=True)
     count = np.bincount(place)
@@ -88,11 +78,7 @@ def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
     """Return (images,): the share of one checkpoint's cells in which each image is classified correctly.
 
     Averaged as accuracy is, over the severities and then the corruptions, so that its mean is the accuracy.
-
-    Parameters
-    ----------
-    cells
-        Rows of `Run.cells` of one checkpoint: its clean cell, or corrupted ones.
+    `cells` are the checkpoint's clean cell, or its corrupted ones.
     """
     rows = cells if (cells["severity"] == 0).any() else corrupted(cells)
     rows = rows.drop_duplicates(["corruption", "severity"])
@@ -105,10 +91,7 @@ def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
 def image_accuracy_by_corruption(cells: pd.DataFrame) -> pd.DataFrame:
     """Return (corruptions, images): the share of severities at which each image is classified correctly.
 
-    Parameters
-    ----------
-    cells
-        Rows of `Run.cells` of one checkpoint; the clean cell is left out.
+    `cells` are rows of `Run.cells` of one checkpoint; the clean cell is left out.
 
     >>> from robustbench_act.records import pack_outcomes
     >>> right = pack_outcomes([[True, False], [True, True]])

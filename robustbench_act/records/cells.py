@@ -15,12 +15,8 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the checkpoints that have no error in any cell.
 
     A checkpoint with one failed cell is left out as a whole: an average over fewer cells would not be
-    comparable with the others. Accuracy is as `scored` has it.
-
-    Raises
-    ------
-    InputError
-        An accuracy is missing without an error.
+    comparable with the others. Accuracy is as `scored` has it. Raises InputError if an accuracy is missing
+    without an error.
     """
     failed = cells.loc[cells["error"].notna(), "checkpoint"]
     whole = scored(cells[~cells["checkpoint"].isin(failed)])

@@ -54,12 +54,7 @@ class RunData:
     def samples(self) -> dict[str, bytes]:
         """PNG strips by corruption: an image in each row, clean and then the severities in the columns.
 
-        Read from the run's directory.
-
-        Raises
-        ------
-        InputError
-            A file is not a complete PNG file.
+        Read from the run's directory. Raises InputError if a file is not a complete PNG file.
         """
         found = {path.stem: path.read_bytes() for path in sorted((self.path / "samples").glob("*.png"))}
         for name, data in found.items():
@@ -73,12 +68,8 @@ class RunData:
 
         A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation", int64
         arrays of samples per bin: those with fluctuation / elements in each bin of
-        `robustbench_act.tally.mergeable_stats.EDGES`. Read from the run's parts.
-
-        Raises
-        ------
-        InputError
-            A part is missing or damaged.
+        `robustbench_act.tally.mergeable_stats.EDGES`. Read from the run's parts. Raises InputError if a part
+        is missing or damaged.
         """
         files = sorted((self.path / "parts").glob("*.zip"))
         done = {file.name for file in files}

@@ -43,22 +43,14 @@ class RunDirectory:
     def open(cls, path: Path, info: RunInfo, *, resume: bool) -> Iterator["RunDirectory"]:
         """Start a run in `path`, or continue the one that is there; others are kept out until the end.
 
-        The lock is the operating system's: it goes with the process, however that ends.
+        The lock is the operating system's: it goes with the process, however that ends. Raises InputError if
+        the folder holds something else, a run with a different plan (the difference is named), or a run that
+        another process is writing.
 
         Parameters
         ----------
-        path
-            The run directory; made if it is missing.
         info
             For run.json. A run that differs in `RunInfo.decisive` is a different one.
-        resume
-            Whether to continue a run that is there.
-
-        Raises
-        ------
-        InputError
-            The folder holds something else, a run with a different plan (the difference is named), or a run
-            that another process is writing.
         """
         _check_holds_run(path, resume=resume)
         path.mkdir(parents=True, exist_ok=True)
@@ -130,7 +122,8 @@ class RunDirectory:
     def finish(self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: RunInfo) -> None:
         """Merge the parts into the final tables and mark the run complete.
 
-        One block of checkpoints is in memory at a time.
+        One block of checkpoints is in memory at a time. Raises DamagedPartError if a part is missing or not
+        as it was written: discard it and make it again.
 
         Parameters
         ----------
@@ -138,15 +131,6 @@ class RunDirectory:
             Of the units: see `Keys`; the blocks in the order of the checkpoints.
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
-        images
-            id and label of each image.
-        info
-            For run.json.
-
-        Raises
-        ------
-        DamagedPartError
-            A part is missing or not as it was written: to be discarded and made again.
         """
         sums: dict[str, str] = {}
 

@@ -23,17 +23,8 @@ class JsonObject:
     def from_json(cls, data: Any, *, where: str) -> Self:
         """Return the entry that a JSON object holds; null is as good as a missing key.
 
-        Parameters
-        ----------
-        data
-            The object, as `json.loads` returns it.
-        where
-            What an error starts with: the file, then the place in it.
-
-        Raises
-        ------
-        InputError
-            It is not an object, a key is missing, or a value is of the wrong type.
+        An error starts with `where`: the file, then the place in it. Raises InputError if the value is not an
+        object, a key is missing, or a value is of the wrong type.
 
         >>> SuiteInfo.from_json({"name": "c15", "table": "32", "mine": 1}, where="run.json").to_json()
         {'name': 'c15', 'source': '', 'codec': '', 'hash': '', 'table': '32', 'corruptions': [], 'mine': 1}

@@ -52,13 +52,7 @@ def pack(part: Part) -> bytes:
 
 
 def unpack(data: bytes, path: Path) -> Part:
-    """Return the part that a file holds.
-
-    Raises
-    ------
-    DamagedPartError
-        Where a byte of it has changed or it has been cut.
-    """
+    """Return the part that a file holds; a DamagedPartError if a byte of it has changed or is missing."""
     try:
         return unpack_bytes(data)
     except Exception as error:  # a damaged file makes its reader raise almost anything

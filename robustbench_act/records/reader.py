@@ -31,10 +31,7 @@ from robustbench_act.tally.layer_columns import LAYER_COLUMNS, REQUIRED_LAYER_CO
 def read_run(path: str | Path) -> RunData:
     """Read and check a finished run directory.
 
-    Raises
-    ------
-    InputError
-        It is not one, is not finished, lacks something, or a file is damaged.
+    Raises InputError if `path` is not one, is not finished, lacks something, or a file is damaged.
 
     >>> read_run("no/such/run")
     Traceback (most recent call last):

@@ -33,24 +33,12 @@ def share_interval(correct: ArrayLike, n: ArrayLike, *, confidence: float = CONF
     one of Agresti & Coull (1998), which has the same centre and is wider. For n from 100 to 10,000 and
     accuracies from 0.1 to 0.99 it covers the truth with a probability of 93.3 to 97.3 % where
     n p (1 - p) >= 5 and of 94.1 % or more elsewhere (computed exactly; the percentile bootstrap: 63 % at
-    n = 100, p = 0.99).
+    n = 100, p = 0.99). The ends are within [0, 1]; NaN for n = 0. Raises InputError on counts that cannot be.
 
     Parameters
     ----------
     correct, n
         Integers with 0 <= correct <= n, scalars or arrays of one shape.
-    confidence
-        Nominal coverage.
-
-    Returns
-    -------
-    Interval
-        Within [0, 1], of the same shape; NaN for n = 0.
-
-    Raises
-    ------
-    InputError
-        On counts that cannot be.
 
     Examples
     --------
@@ -77,11 +65,6 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Inter
     Exact where the values are normal, from two on; a bootstrap of 3 values would cover the truth in 74 % of
     the cases. NaN for fewer than two values, or where one of them is not finite. Not clipped to [0, 1].
 
-    Parameters
-    ----------
-    values
-        (k,), one for each training seed.
-
     Examples
     --------
     >>> low, high = mean_interval([0.80, 0.82, 0.84])
@@ -98,10 +81,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Inter
 def moments_interval(mean: Any, spread: Any, count: Any, *, confidence: float = CONFIDENCE) -> Interval:
     """Return `mean_interval` from mean, standard deviation (divisor count - 1) and count of the values.
 
-    Parameters
-    ----------
-    mean, spread, count
-        Scalars, arrays or columns of one shape; NaN comes out for a count below two.
+    These are scalars, arrays or columns of one shape; NaN comes out for a count below two.
 
     Examples
     --------
@@ -125,6 +105,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the percentile bootstrap interval of the mean of a table seeds x images.
 
+    Raises InputError if there is no value, or strata do not fit.
+
     Parameters
     ----------
     values
@@ -135,15 +117,8 @@ def bootstrap_interval(
         rarer outcome, `mean_interval` for fewer than 10 seeds.
     strata
         (images,) classes of the images: each class keeps its size.
-    resamples
-        Number of draws.
     seed
         Of the draws; global random state is neither read nor changed.
-
-    Raises
-    ------
-    InputError
-        Where there is no value, or strata do not fit.
 
     Examples
     --------

@@ -56,17 +56,13 @@ def compare_outcomes(a: ArrayLike, b: ArrayLike) -> Comparison:
     """Compare two classifiers on the same images in one cell: McNemar's test (1947), exact.
 
     The images that only one of them gets right decide, by the binomial test with p = 1/2. The interval of the
-    difference is the adjusted Wald one of Bonett & Price (2012), which holds for few such images too.
+    difference is the adjusted Wald one of Bonett & Price (2012), which holds for few such images too. Raises
+    InputError if there is no image, or not the same number.
 
     Parameters
     ----------
     a, b
         bool (images,): whether each image is classified correctly.
-
-    Raises
-    ------
-    InputError
-        Where there is no image, or not the same number.
 
     Examples
     --------
@@ -97,7 +93,7 @@ def compare_images(
     """Compare two classifiers by each image's mean over cells: paired t-test, bootstrap interval.
 
     Cells of one image move together, so the image is what is drawn: the standard error is that of the
-    per-image differences.
+    per-image differences. Raises InputError if there is no image, or not the same number.
 
     Parameters
     ----------
@@ -108,11 +104,6 @@ def compare_images(
     bootstrap
         Where not, the interval is Student's t: much faster, and hardly another one for some
         hundred images.
-
-    Raises
-    ------
-    InputError
-        Where there is no image, or not the same number.
     """
     x, y = _pairs(a, b)
     difference = x - y
@@ -132,18 +123,14 @@ def compare_images(
 def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
     """Compare two groups of networks paired by training seed, by the rule of the LayerAct paper.
 
-    Where both are normal (Shapiro-Wilk, p >= 0.05) the paired t-test, else Wilcoxon's signed-rank test
-    (arXiv 2306.04940, Tables 14-17). The interval of the mean difference is Student's t.
+    Where both are normal (Shapiro-Wilk, p >= 0.05) the paired t-test, else Wilcoxon's signed-rank test (arXiv
+    2306.04940, Tables 14-17). The interval of the mean difference is Student's t. Raises InputError if there
+    is no seed, or not the same number.
 
     Parameters
     ----------
     a, b
         (seeds,): a number for each training seed, in the same order.
-
-    Raises
-    ------
-    InputError
-        Where there is no seed, or not the same number.
 
     Examples
     --------
@@ -174,18 +161,8 @@ def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
 def drop_test(drop: ArrayLike) -> tuple[float, float]:
     """Return the one-sided p-value of "there is no drop" and the standard error of the mean drop.
 
-    The paired t-test over images.
-
-    Parameters
-    ----------
-    drop
-        (images,): before - after, of each image.
-
-    Returns
-    -------
-    tuple
-        p (1 where no image changed; 0 where all fell alike) and the standard error, in the unit of `drop`;
-        NaN for fewer than two images.
+    The paired t-test over images. `drop` is before - after of each image. p is 1 if no image changed and 0 if
+    all fell alike; the standard error is in the unit of `drop`. Both are NaN for fewer than two images.
 
     Examples
     --------
@@ -205,10 +182,7 @@ def drop_test(drop: ArrayLike) -> tuple[float, float]:
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Return p-values adjusted for the number of tests (Holm 1979); NaN stays NaN and does not count.
 
-    Parameters
-    ----------
-    p_values
-        (tests,): the whole family that is shown.
+    `p_values` are the whole family that is shown.
 
     Examples
     --------

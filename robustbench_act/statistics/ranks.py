@@ -5,12 +5,7 @@ from scipy import stats
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """Return Spearman's rank correlation of two columns that both vary, and its p-value.
-
-    Parameters
-    ----------
-    x, y
-        (k,) with k >= 3.
+    """Return Spearman's rank correlation of two columns that both vary (k >= 3), and its p-value.
 
     Examples
     --------

@@ -13,7 +13,8 @@ def calibration_error(
 ) -> float:
     """Return the expected calibration error: sum over bins of n_b / n * |accuracy_b - confidence_b|.
 
-    Guo et al. 2017 (arXiv 1706.04599, equation 3).
+    Guo et al. 2017 (arXiv 1706.04599, equation 3). In [0, 1]; NaN for no image. Raises InputError if the two
+    differ in length.
 
     Parameters
     ----------
@@ -21,22 +22,10 @@ def calibration_error(
         (images,): the largest probability, in [0, 1].
     correct
         bool (images,).
-    bins
-        Number of bins.
     equal_mass
         Bins of equally many images by rank, as even as they divide (Nguyen & O'Connor 2015); images with the
         same confidence keep their order, which decides ties across a border. Otherwise of equal width:
         (0, 1/bins], (1/bins, 2/bins], ...
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN for no image.
-
-    Raises
-    ------
-    InputError
-        The two differ in length.
 
     Examples
     --------

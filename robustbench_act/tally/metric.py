@@ -10,12 +10,10 @@ SHARE = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Metric:
-    """The meaning of a column.
+    """The meaning of a column: `title` is its heading for people, `source` a paper, if there is one.
 
     Attributes
     ----------
-    title
-        Heading for people.
     unit
         The unit in which it is *shown*; tables hold shares if it is "%" or "points" (multiply by 100).
     better
@@ -24,8 +22,6 @@ class Metric:
         One line of explanation, with the formula.
     bounds
         Smallest and largest value in tables.
-    source
-        Paper, if there is one.
     """
 
     title: str

@@ -29,24 +29,10 @@ def unpack_outcomes(packed: bytes, count: int) -> NDArray[np.bool_]:
 
 
 def outcomes(cells: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which images were classified correctly in each of some rows of `Run.cells`.
+    """Return bool (rows, images): which images were classified correctly in each of some `Run.cells`.
 
     The images are those of `Run.images`, the same in every cell: paired in runs of one data set and limit.
-
-    Parameters
-    ----------
-    cells
-        Rows with n and outcomes.
-
-    Returns
-    -------
-    ndarray
-        bool (rows, images).
-
-    Raises
-    ------
-    InputError
-        A row failed or has no outcomes, or the rows differ in their number of images.
+    Raises InputError if a row failed or has no outcomes, or the rows differ in their number of images.
     """
     if "outcomes" not in cells:
         raise InputError("Expected cells with outcomes of single images; evaluate again to have them.")

@@ -40,7 +40,8 @@ def run_on_ray(
     """Yield the results as they come; units of dead workers are given to others.
 
     Weights and images are placed in Ray's store, once on each node that needs them. Telemetry and dashboard
-    are off. What was started here is shut down afterwards.
+    are off. What was started here is shut down afterwards. Raises InputError if Ray is not installed, the
+    cluster is missing or has no room for a single unit, or a network cannot be sent to it.
 
     Parameters
     ----------
@@ -51,12 +52,6 @@ def run_on_ray(
         Most units at a time; by default as many as the cluster has room for.
     threads
         CPU cores for each unit, which also has a GPU on CUDA devices.
-
-    Raises
-    ------
-    InputError
-        Ray is not installed, the cluster is missing or has no room for a single unit, or a network cannot be
-        sent to it.
     """
     ray = _import_ray()
     ours = address is None and not ray.is_initialized()
