@@ -271,8 +271,8 @@ def test_processes_where_nobody_says_how_many(
     ("change", "message"),
     [
         ({"executor": "rai"}, "Unknown executor 'rai'. Did you mean 'ray'?"),
-        ({"processes": 0}, "at least 1 of processes, got 0"),
-        ({"threads": 0}, "at least 1 of threads, got 0"),
+        ({"processes": 0}, "Expected processes of at least 1, got 0."),
+        ({"threads": 0}, "Expected threads of at least 1, got 0."),
         ({"ray_address": "auto"}, "goes with --executor ray"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
         ({"precision": "tf32"}, "tf32 needs a CUDA device"),
