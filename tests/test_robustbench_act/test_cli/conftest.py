@@ -9,8 +9,6 @@ from robustbench_act.models import build_model
 from tests.references.layouts import write_imagenet, write_imagenet_c
 
 NETWORK = "cifar:resnet8?width=2"
-
-
 FLAGS = (
     "--model",
     NETWORK,
@@ -21,6 +19,8 @@ FLAGS = (
     "--device",
     "cpu",
     "--no-probes",
+    "--report",
+    "none",
 )
 
 

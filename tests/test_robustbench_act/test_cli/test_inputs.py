@@ -224,6 +224,8 @@ def test_a_network_that_gives_no_logits_fails_alone(
         "--device",
         "cpu",
         "--no-probes",
+        "--report",
+        "none",
     )
     result = actrobust("evaluate", "--manifest", "m.toml", *flags, "--out", "o", "--batch-size", 2)
     assert result.exit_code == 1, result.output

@@ -13,8 +13,10 @@ from .conftest import FLAGS
 
 
 def test_imagenet_c_end_to_end(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:
-    result = actrobust("evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "a")
+    flags = ("evaluate", network, *FLAGS, "--report", "html", "--dataset", f"imagenet-c:{imagenet}")
+    result = actrobust(*flags, "--out", "a")
     assert result.exit_code == 0, result.output
+    assert Path("a/report.html").stat().st_size > 0
     run = load_run("a")
     view = run.info.dataset.view or {}
     assert view["what"] == "resized to 256, centre of 224 x 224, bilinear"
@@ -24,9 +26,7 @@ def test_imagenet_c_end_to_end(actrobust: Callable[..., Result], network: Path, 
     assert set(run.cells["table"]) == {"", "jpeg files"}
     assert "jpeg files" not in set(run.cells.query("severity == 0")["table"])
     both = ("--suite", "noise", "--severity", 2)
-    result = actrobust(
-        "evaluate", network, *FLAGS, "--dataset", f"imagenet-c:{imagenet}", "--out", "b", *both
-    )
+    result = actrobust(*flags, "--out", "b", *both)
     assert result.exit_code == 0, result.output
     cells = load_run("b").cells
     assert set(cells["table"]) == {"", "224", "jpeg files"}
@@ -167,7 +167,18 @@ def test_networks_trained_on_pictures_are_shown_them_alike(
     trained = actrobust("train", *data, "--resize", 20, "--crop", 16, "--interpolation", "bicubic", *small)
     assert trained.exit_code == 0, trained.output
     result = actrobust(
-        "evaluate", "nets", *data, "--suite", "light", "--device", "cpu", "--no-probes", "--out", "o"
+        "evaluate",
+        "nets",
+        *data,
+        "--suite",
+        "light",
+        "--device",
+        "cpu",
+        "--no-probes",
+        "--out",
+        "o",
+        "--report",
+        "none",
     )
     assert result.exit_code == 0, result.output
     assert "resized to 20, centre of 16 x 16, bicubic (the checkpoint's spec)" in result.stderr

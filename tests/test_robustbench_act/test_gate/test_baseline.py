@@ -1,5 +1,6 @@
 """A baseline file is a faithful copy, or it is refused."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,13 +71,13 @@ def test_other_files_are_refused(run: Run, tmp_path: Path) -> None:
             read_baseline(path)
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x55, 0xFF])
-def test_a_changed_byte_changes_nothing_or_is_refused(mask: int, run: Run, tmp_path: Path) -> None:
+def test_a_changed_byte_changes_nothing_or_is_refused(run: Run, tmp_path: Path) -> None:
+    """Every 13th byte, in turn by one bit, by half of its bits and by all of them."""
     path = tmp_path / "x.parquet"
     write_baseline(make_baseline(run), path)
     whole, data = read_baseline(path), path.read_bytes()
     refused = 0
-    for place in range(0, len(data), 13):
+    for place, mask in zip(range(0, len(data), 13), itertools.cycle((0x01, 0x55, 0xFF))):
         path.write_bytes(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
         try:
             found = read_baseline(path)

@@ -51,17 +51,29 @@ def test_mcnemar_keeps_its_level_and_its_interval_covers() -> None:
     assert 0.93 <= covered / 2000 <= 0.97
 
 
-@pytest.mark.parametrize("images", [100, pytest.param(300, marks=pytest.mark.slow)])
-def test_images_keep_the_level_and_are_covered(images: int) -> None:
+def equal_networks(images: int, cases: int, *, bootstrap: bool) -> tuple[float, float]:
+    """Return how often a difference is found where there is none, and how often the interval holds 0."""
     random = np.random.default_rng(images)
     rejected = covered = 0
-    for seed in range(2000):
+    for seed in range(cases):
         a, b = np.clip(0.8 + 0.1 * random.standard_normal((2, images)), 0, 1)
-        found = compare_images(a, b, seed=seed)
+        found = compare_images(a, b, seed=seed, bootstrap=bootstrap)
         rejected += found.p < 0.05
         covered += found.interval.low <= 0 <= found.interval.high
-    assert 0.04 <= rejected / 2000 <= 0.06
-    assert 0.93 <= covered / 2000 <= 0.97
+    return rejected / cases, covered / cases
+
+
+@pytest.mark.parametrize("images", [100, 300])
+def test_images_keep_the_level_and_are_covered(images: int) -> None:
+    rejected, covered = equal_networks(images, 2000, bootstrap=False)
+    assert 0.04 <= rejected <= 0.06
+    assert 0.93 <= covered <= 0.97
+
+
+@pytest.mark.slow
+def test_the_bootstrap_over_images_covers() -> None:
+    _, covered = equal_networks(300, 500, bootstrap=True)
+    assert 0.93 <= covered <= 0.97
 
 
 def test_images_equal_scipys_paired_test() -> None:
@@ -71,12 +83,12 @@ def test_images_equal_scipys_paired_test() -> None:
     assert found.effect == pytest.approx(np.mean(a - b) / np.std(a - b, ddof=1))
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10, 30])
+@pytest.mark.parametrize("seeds", [5, 30, *(pytest.param(some, marks=pytest.mark.slow) for some in (3, 10))])
 @pytest.mark.parametrize("shape", ["normal", "skewed"])
 def test_the_papers_rule_keeps_its_level(seeds: int, shape: str) -> None:
     random = np.random.default_rng(seeds)
     draw = random.standard_normal if shape == "normal" else random.standard_exponential
-    rejected = np.mean([compare_seeds(*draw((2, seeds))).p < 0.05 for _ in range(4000)])
+    rejected = np.mean([compare_seeds(*draw((2, seeds))).p < 0.05 for _ in range(2000)])
     assert rejected <= 0.06
     assert rejected >= (0.04 if seeds >= 10 else 0.01)  # with few seeds the Wilcoxon branch cannot reject
 
