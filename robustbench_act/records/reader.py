@@ -35,7 +35,7 @@ def read_run(path: str | Path) -> RunData:
 
     >>> read_run("no/such/run")
     Traceback (most recent call last):
-    corruptions.errors.InputError: no/such/run: is not a run directory (run.json is missing).
+    corruptions.errors.InputError: no/such/run: does not exist.
     """
     path = Path(path)
     content = read_json(path)
@@ -54,7 +54,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the content of run.json; an InputError if it is not ours."""
     file = path / "run.json"
     if not file.is_file():
-        raise InputError(f"{path}: is not a run directory (run.json is missing).")
+        found = "is not a run directory (run.json is missing)" if path.exists() else "does not exist"
+        raise InputError(f"{path}: {found}.")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

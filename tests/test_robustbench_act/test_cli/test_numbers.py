@@ -111,7 +111,7 @@ def test_rules_of_a_file_are_kept_in_the_baseline(actrobust: Command, run: Run, 
 def test_what_is_no_baseline_is_refused(actrobust: Command, run: Run) -> None:
     Path("x").write_text("x")
     assert "is no readable baseline" in refused(actrobust("check", run.path, "--baseline", "x"))
-    assert "run.json is missing" in refused(actrobust("baseline", "nowhere", "-o", "y"))
+    assert "nowhere: does not exist" in refused(actrobust("baseline", "nowhere", "-o", "y"))
     Path("file").write_text("")
     assert "file" in refused(actrobust("baseline", run.path, "-o", "file/base.parquet"))
     assert "Missing option '--baseline'" in refused(actrobust("check", run.path))

@@ -20,7 +20,9 @@ def test_report_can_be_made_again(actrobust: Callable[..., Result], checkpoints:
 def test_report_of_something_else(actrobust: Callable[..., Result]) -> None:
     result = actrobust("report", "nowhere")
     assert result.exit_code == 2
-    assert "'nowhere' does not exist" in result.stderr
+    assert "nowhere: does not exist" in result.stderr
+    Path("empty").mkdir()
+    assert "empty: is not a run directory" in actrobust("report", "empty").stderr
 
 
 def test_report_writes_what_is_asked_for(actrobust: Callable[..., Result], checkpoints: Path) -> None:
