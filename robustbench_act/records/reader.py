@@ -54,8 +54,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the content of run.json; an InputError if it is not ours."""
     file = path / "run.json"
     if not file.is_file():
-        found = "is not a run directory (run.json is missing)" if path.exists() else "does not exist"
-        raise InputError(f"{path}: {found}.")
+        reason = "is not a run directory (run.json is missing)" if path.exists() else "does not exist"
+        raise InputError(f"{path}: {reason}.")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
