@@ -192,6 +192,13 @@ def test_uint8_and_float_images_agree(name: str) -> None:
     assert (difference > 0).float().mean() < 0.01
 
 
+@pytest.mark.parametrize("name", PIXEL_NAMES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_halves_are_corrupted_in_float32_and_rounded_once(name: str, dtype: torch.dtype) -> None:
+    images = make_images(count=3, channels=3, dtype=dtype)
+    assert torch.equal(corrupt(images, name), corrupt(images.float(), name).to(dtype))
+
+
 @pytest.mark.parametrize("name", sorted(set(PIXEL_NAMES) - {"elastic_transform"}))  # sways most at 1
 def test_damage_grows_with_severity(name: str) -> None:
     """From one severity to the next; where the published constants do not see to that, from 1 to 5."""

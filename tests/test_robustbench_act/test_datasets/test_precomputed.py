@@ -183,6 +183,12 @@ def test_cifar_10_c_as_published(tmp_path: Path) -> None:
     assert np.array_equal(found.permute(0, 2, 3, 1).numpy(), stacks["fog"][18:24])
     with pytest.raises(InputError, match="'cifar-10-c' is a test set read from files; train on cifar-10"):
         load_dataset(f"cifar-10-c:{tmp_path}", train=True)
+    for row in (0, 6, 12, 18, 29):  # one label, of each severity in turn
+        wrong = np.tile(labels, 5)
+        wrong[row] = 7
+        np.save(corrupted / "labels.npy", wrong)
+        with pytest.raises(InputError, match=rf"1 of 30 labels do not pair .*, first row {row}: 7, not "):
+            load_dataset(f"cifar-10-c:{tmp_path}")
 
 
 def test_names_are_in_the_manifest(made: Path) -> None:
