@@ -54,6 +54,10 @@ def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Returns a row for each LAYER_KEYS with n and nonfinite (samples), mean and variance (divisor n - 1) over
     samples of each of QUANTITIES, quantiles of HISTOGRAMS, and PROBE_SAMPLE_COLUMNS; no rows if no part
     has any.
+
+    A chunk has no rows of a cell that failed there. Rows of the other chunks stay if the first part with rows
+    has them too, and are dropped if not. Either way `merge_cells` calls the cell failed, and neither reports
+    nor correlations use layers of failed cells.
     """
     total: _Layers | None = None
     for part in parts:
@@ -93,7 +97,7 @@ class _Layers:
         ]
 
     def merged(self, other: "_Layers") -> "_Layers":
-        """Return both together; rows that `other` lacks (a checkpoint failed there) stay as they are."""
+        """Return both together; rows that `other` lacks stay as they are, those that `self` lacks go."""
         place = other.rows.index.get_indexer(self.rows.index)
         found, place = place >= 0, place.clip(min=0)
 

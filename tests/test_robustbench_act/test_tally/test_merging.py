@@ -1,17 +1,23 @@
-"""Cells of several chunks are those of all images at once."""
+"""Cells and layers of several chunks are those of all images at once."""
 
+from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.cell_rows import count_cells, failed_cells, whole_cells
 from robustbench_act.tally.columns import CELL_COLUMNS, KEYS
-from robustbench_act.tally.merging import merge_cells
+from robustbench_act.tally.layer_columns import HISTOGRAMS, LAYER_KEYS, QUANTITIES
+from robustbench_act.tally.mergeable_stats import BINS, EDGES, QUANTILES, quantile_name
+from robustbench_act.tally.merging import merge_cells, merge_histograms, merge_layers
 from robustbench_act.tally.outcomes import outcomes
+from tests.build_run import by
 
 SIZES = (16, 24, 5)
 KEY = {0: dict(zip(KEYS, ("net", "noise", "32", "fog", "weather", 3.0), strict=True))}
@@ -67,3 +73,70 @@ def test_chunks_before_the_last_one_fill_whole_bytes() -> None:
     with pytest.raises(AssertionError, match=r"a multiple of 8 images before the last one, got \{12\}"):
         merge_cells(chunks((12, 33)))
     assert only_row(chunks((32, 13)))["n"] == 45
+
+
+LAYERS = {"act1": (0, 8), "act2": (1, 4)}  # index and elements
+Place = tuple[str, str]
+"""A checkpoint and one of its layers."""
+
+
+def samples(chunk: int, place: Place) -> NDArray[np.float64]:
+    """Return the values of QUANTITIES, (quantities, samples), of a scale that no other place or chunk has."""
+    scale = 10.0 ** (chunk - 2 * "abcd".index(place[0])) * LAYERS[place[1]][1]
+    random = np.random.default_rng([chunk, *map(ord, "".join(place))])
+    return scale * random.uniform(1, 4, (len(QUANTITIES), SIZES[chunk]))
+
+
+def histogram(values: NDArray[np.float64], place: Place) -> NDArray[np.int64]:
+    return np.bincount(np.searchsorted(EDGES, values / LAYERS[place[1]][1]), minlength=BINS)
+
+
+def layer_rows(chunk: int, places: Iterable[Place]) -> pd.DataFrame:
+    """Return the layer rows of a chunk, in this order."""
+    rows = []
+    for place in places:
+        checkpoint, layer = place
+        index, elements = LAYERS[layer]
+        row: dict[str, Any] = {**KEY[0], "checkpoint": checkpoint, "layer": layer, "index": index}
+        row |= {"elements": elements, "n": SIZES[chunk], "nonfinite": 1 + chunk}
+        values = samples(chunk, place)
+        for name, own in zip(QUANTITIES, values, strict=True):
+            facts = {"count": len(own), "mean": own.mean(), "m2": len(own) * own.var()}
+            row |= {f"{name}_{part}": fact for part, fact in facts.items()}
+        for name, own in zip(HISTOGRAMS, values, strict=False):
+            row[f"{name}_histogram"] = histogram(own, place).tobytes()
+        rows.append(row | ({"activation_mean": values[0, 0]} if chunk == 0 else {}))
+    return pd.DataFrame(rows)
+
+
+def test_layers_of_chunks_add_up_whoever_failed_in_one_and_in_any_order() -> None:
+    """Checkpoint b fails in the second chunk; d fails in the first, so that its layers are dropped."""
+    a, b, c, d = (list(product(name, LAYERS)) for name in "abcd")
+    orders = [[*a, *b, *c], [c[1], d[0], a[1], a[0], d[1], c[0]], [*d, *c, *b[::-1], *a]]
+    parts = [layer_rows(chunk, places) for chunk, places in enumerate(orders)]
+    table = by(merge_layers(parts), "checkpoint", "layer")
+    assert list(table) == orders[0]
+    histograms = by(merge_histograms(parts), "checkpoint", "layer")
+    assert sorted(histograms) == sorted([*a, *b, *c, *d])
+    bin_width = EDGES[1] / EDGES[0]
+    for place, row in table.items():
+        chunks = [chunk for chunk, places in enumerate(orders) if place in places]
+        values = np.hstack([samples(chunk, place) for chunk in chunks])
+        assert (row["index"], row["elements"]) == LAYERS[place[1]]
+        assert (row["n"], row["nonfinite"]) == (values.shape[1], sum(1 + chunk for chunk in chunks))
+        assert row["activation_mean"] == values[0, 0]
+        for name, own in zip(QUANTITIES, values, strict=True):
+            assert row[f"{name}_mean"] == pytest.approx(np.mean(own), rel=1e-12)
+            assert row[f"{name}_var"] == pytest.approx(np.var(own, ddof=1), rel=1e-12)
+        for name, own in zip(HISTOGRAMS, values, strict=False):
+            assert histograms[place][name].tolist() == histogram(own, place).tolist()
+            for share in QUANTILES:
+                exact = np.quantile(own, share, method="inverted_cdf")
+                assert exact / bin_width <= row[f"{name}_{quantile_name(share)}"] <= exact * bin_width
+
+
+def test_chunks_without_layer_rows_add_nothing() -> None:
+    assert merge_layers([pd.DataFrame()] * 2).empty
+    alone = merge_layers([pd.DataFrame(), layer_rows(1, [("a", "act1")]), pd.DataFrame()])
+    assert alone["n"].tolist() == [SIZES[1]]
+    assert list(alone)[: len(LAYER_KEYS)] == LAYER_KEYS
