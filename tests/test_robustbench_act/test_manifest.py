@@ -13,7 +13,7 @@ from click.testing import Result
 
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
-from robustbench_act.manifest import manifest_schema, read_manifest
+from robustbench_act.manifest import OPTIONS, SPEC, manifest_schema, read_manifest
 from robustbench_act.run import load_run
 
 MANIFEST = """
@@ -97,9 +97,35 @@ def test_doctor_and_probe_take_one(actrobust: Callable[..., Result], study: Path
     assert actrobust("probe", "--manifest", study, "--json").exit_code == 0
 
 
-def test_paths_lead_from_the_manifest(study: Path) -> None:
+PATHS = [("", name) for name, option in OPTIONS.items() if option.kind.path]
+PATHS += [("[spec]", name) for name, option in SPEC.items() if option.kind.path]
+
+
+@pytest.mark.parametrize(("table", "name"), PATHS)
+def test_every_path_leads_from_the_manifest(
+    table: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from the working folder, nor from the root of the data set; an absolute path stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    study = Path("study", "study.toml")
+    study.parent.mkdir()
+    for written, meant in (("a/b", "study/a/b"), (f"{tmp_path}/a/b", f"{tmp_path}/a/b")):
+        study.write_text(f"dataset = 'mnist:data'\n{table}\n{name} = '{written}'")
+        found = read_manifest(study)
+        assert (found.spec if table else found.options)[name] == meant
+
+
+def test_a_command_takes_corrupted_images_from_beside_the_manifest(
+    actrobust: Callable[..., Result], study: Path
+) -> None:
+    study.write_text("corrupted = 'digits-c'" + MANIFEST)
+    result = actrobust("plan", "--manifest", study)
+    assert result.exit_code == 2
+    assert f"{study.parent / 'digits-c'}: expected a folder of corrupted images" in result.stderr
+
+
+def test_checkpoints_and_data_lead_from_the_manifest(study: Path) -> None:
     found = read_manifest(study)
-    assert found.options["out"] == str(study.parent / "out")
     assert found.entries[0].path == str(study.parent / "nets" / "*.pth")
     study.write_text('dataset = "mnist:data"')
     assert read_manifest(study).options["dataset"] == f"mnist:{study.parent / 'data'}"
