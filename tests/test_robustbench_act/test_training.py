@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from robustbench_act.checkpoints import Spec, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
@@ -128,6 +129,17 @@ def test_steps_are_counted(digits: Dataset, tmp_path: Path) -> None:
         on_step=lambda: seen.append(1),
     )
     assert len(seen) == step_count(digits, recipe) == 6
+
+
+def test_the_learning_rate_drops_at_half_and_at_three_quarters(digits: Dataset, tmp_path: Path) -> None:
+    rates: list[float] = []
+    handle = register_optimizer_step_pre_hook(lambda own, *_: rates.append(own.param_groups[0]["lr"]))
+    try:
+        recipe = Recipe(epochs=3, batch_size=4, lr=0.02)
+        train(tmp_path / "a.safetensors", digits.subset(16), recipe=recipe)
+    finally:
+        handle.remove()
+    assert rates == pytest.approx([0.02] * 6 + [0.002] * 3 + [0.0002] * 3)
 
 
 def test_fewer_images_than_a_batch(digits: Dataset, tmp_path: Path) -> None:
