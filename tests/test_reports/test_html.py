@@ -20,7 +20,7 @@ from reports.grid import make_grid
 from reports.names import label
 from robustbench_act.metrics import leaderboard
 from robustbench_act.run import Run
-from tests.build_run import CORRECT, Builder, with_info
+from tests.build_run import CORRECT, Builder, N, with_info
 
 from .pieces import page_of
 
@@ -116,6 +116,13 @@ def test_every_number_of_the_other_tables_is_on_the_page(run: Run, page: str) ->
     means = tables.activation_means(run.layers)
     assert all(f"{value:#.3g}" in section(page, "means") for value in means["clean_mean"])
     assert "block.act2" in section(page, "profile")
+
+
+def test_the_largest_standard_error_of_a_cell_is_that_of_an_even_chance(page: str) -> None:
+    remark = rf"With {N} images in a cell, the standard error of one .* at most (\S+) points"
+    found = re.search(remark, section(page, "heat"))
+    assert found is not None
+    assert float(found[1]) == pytest.approx(100 * (0.25 / N) ** 0.5, abs=0.05)
 
 
 def test_verdict_comes_first_and_is_computed(page: str) -> None:
