@@ -19,6 +19,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.layouts import GENERATED, LABELS, stored_names
 from robustbench_act.devices import free_bytes
 from robustbench_act.errors import InputError
+from robustbench_act.paths import is_hidden
 from robustbench_act.version import __version__
 
 Layout: TypeAlias = Literal["npy", "folders"]
@@ -147,7 +148,9 @@ def _open(folder: Path, generation: Generation) -> None:
                 f"{folder}: holds a different generated data set (see {GENERATED}); choose another --out."
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (
+        not folder.is_dir() or not all(is_hidden(each.name) for each in folder.iterdir())
+    ):
         raise InputError(f"{folder}: exists but is not a generated data set; choose another --out.")
     free = free_bytes(folder)
     if generation.size > free:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Architecture, build_model, native
+from robustbench_act.paths import expand, listed
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
@@ -99,7 +101,8 @@ class Checkpoint:
 def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the checkpoint files among the given files, in folders (with subfolders) and matching globs.
 
-    Sorted within each argument, each file once. An argument without a checkpoint is an InputError.
+    Sorted within each argument, each file once; hidden files are left out (macOS's `._` files). An argument
+    without a checkpoint is an InputError.
     """
     found: dict[Path, None] = {}
     for item in paths:
@@ -113,17 +116,20 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def _expand(item: str) -> list[Path]:
-    path = Path(item)
+    path = expand(item)
     if path.is_file():
         if not path.name.endswith((*SUFFIXES, _PROGRAM)):
             raise InputError(f"{path}: expected a checkpoint ({', '.join(SUFFIXES)}).")
         return [path]
-    anchor, problem = Path(path.anchor), f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)})."
-    found = path.rglob("*")
-    if not path.is_dir():
-        found = anchor.glob(str(path.relative_to(anchor)))  # unlike glob.glob, ** follows no links
+    if path.is_dir():
+        found = listed(path, "**/*")
+        problem = f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)})."
+    else:
+        magic = [place for place, part in enumerate(path.parts) if has_magic(part)]
+        start = magic[0] if magic else len(path.parts) - 1
+        found = listed(Path(*path.parts[:start]), str(Path(*path.parts[start:])))
         problem = f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there."
-    files = sorted(file for file in found if file.name.endswith(SUFFIXES) and file.is_file())
+    files = [file for file in found if file.name.endswith(SUFFIXES) and file.is_file()]
     if not files:
         raise InputError(problem)
     return files

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
-from robustbench_act.errors import InputError, first_line
+from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import PICKLE, SAFETENSORS, TORCH, ZIP, kind_of, why_unreadable
 from robustbench_act.zip_guard import member_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -32,6 +33,7 @@ BESIDE = ("n_averaged",)
 _COUNTER = ".num_batches_tracked"  # older files of PyTorch have none; evaluation does not need it
 
 _PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_KINDS = (TORCH, PICKLE, ZIP)
 _DEPTH = 3  # wrappers in wrappers
 _SHOWN = 5  # keys named in a message
 
@@ -53,7 +55,8 @@ def _opened(path: Path, take: Callable[[Any], _Taken]) -> tuple[_Taken, Spec | N
         with safe_open(path, framework="pt") as file:
             spec, taken = (file.metadata() or {}).get(METADATA_KEY), take(file)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a complete safetensors file ({error}).") from error
+        reason = why_unreadable(path, error, SAFETENSORS)
+        raise InputError(f"{path}: not a complete safetensors file ({reason}).") from error
     return taken, None if spec is None else Spec.from_json(spec, where=str(path))
 
 
@@ -66,7 +69,7 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
 
     An InputError for a damaged file, code in a pickle, a TorchScript or torch.export file, or no state_dict.
     """
-    _refuse_programs(path)
+    _refuse_others(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that are refused below
@@ -81,7 +84,8 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
             ) from error
         raise InputError(f"{path}: not a complete PyTorch checkpoint.") from error
     except Exception as error:  # a damaged file makes torch.load raise almost anything
-        raise InputError(f"{path}: not a complete PyTorch checkpoint ({first_line(error)}).") from error
+        reason = why_unreadable(path, error, *_KINDS)
+        raise InputError(f"{path}: not a complete PyTorch checkpoint ({reason}).") from error
     return _unwrapped(data, path, weights)
 
 
@@ -144,8 +148,11 @@ def not_finite(state: Mapping[str, Tensor]) -> str | None:
     return f"weights that are not finite (NaN or infinite) in {_some(bad)}" if bad else None
 
 
-def _refuse_programs(path: Path) -> None:
-    """Refuse archives that are programs or that unpack to far more than their size."""
+def _refuse_others(path: Path) -> None:
+    """Refuse files of other kinds, archives that are programs or that unpack to far more than their size."""
+    found = kind_of(path)
+    if found is not None and found not in _KINDS:
+        raise InputError(f"{path}: not a PyTorch checkpoint ({found}).")
     try:
         names = [name.partition("/")[2] for name in member_names(path)]
     except ValueError as error:
@@ -157,6 +164,8 @@ def _refuse_programs(path: Path) -> None:
             f"{path}: is {kind}: its loader executes pickles, and no layer in it can be watched; "
             "save the network's state_dict instead."
         )
+    if names and "data.pkl" not in names:
+        raise InputError(f"{path}: not a PyTorch checkpoint ({ZIP}).")
 
 
 def _unwrapped(data: Any, path: Path, weights: str | None) -> tuple[dict[str, Tensor], list[str]]:

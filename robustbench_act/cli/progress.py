@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from robustbench_act.english import count
+from robustbench_act.paths import listed
 
 
 class _Rate(ProgressColumn):
@@ -115,7 +116,7 @@ class EvaluationProgress:
         return f"{done} units are kept; the same command with --out {self._out} continues."
 
     def _done(self) -> int:
-        parts = (self._out / "parts").glob("*.zip")
+        parts = listed(self._out / "parts", "*.zip")
         return sum(not path.name.endswith(".failed.zip") for path in parts)
 
 

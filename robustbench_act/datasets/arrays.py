@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robustbench_act.errors import InputError, first_line
+from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import NPY, NPZ, ZIP, why_unreadable
 from robustbench_act.zip_guard import member_names
 
 _MOST_CLASSES = 1_000_000
@@ -20,10 +21,10 @@ def open_npy(path: Path) -> NDArray[Any]:
         raise InputError(f"{path}: no such file.")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise TypeError("an archive")
     except Exception as error:  # a damaged header makes the reader raise almost anything
-        raise InputError(f"{path}: not a complete .npy file ({first_line(error)}).") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: not an .npy file.")
+        raise InputError(f"{path}: not a complete .npy file ({why_unreadable(path, error, NPY)}).") from error
     return array
 
 
@@ -40,7 +41,8 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:
-        raise InputError(f"{path}: not a complete .npz file of arrays ({first_line(error)}).") from error
+        reason = why_unreadable(path, error, NPZ, ZIP)
+        raise InputError(f"{path}: not a complete .npz file of arrays ({reason}).") from error
     return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 

@@ -19,6 +19,8 @@ from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import kind_of
+from robustbench_act.paths import is_hidden, listed
 from robustbench_act.view import View
 
 _VIEWS = {
@@ -52,8 +54,8 @@ def load_folder(request: Request) -> Dataset:
         )
     names = plain or [name for members in found.values() for name in members]
     files = Files(root, names)
-    grey = all(head.mode in ("1", "L") for head in read_heads(files, request.workers) if head is not None)
-    channels = 1 if grey else 3
+    modes = {head.mode for head in read_heads(files, request.workers) if head is not None}
+    channels = 1 if modes and modes <= {"1", "L"} else 3
     mean, std = usual_of_pictures(channels)
     pictures = Pictures(files, View(source="as it is"), channels, request.workers)
     labels = _labels(found, list(found)) if found else None
@@ -124,15 +126,25 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     if not folder.is_dir():
         return {}
     entries = sorted(entry.name for entry in folder.iterdir())
-    classes = [name for name in entries if not name.startswith(".") and (folder / name).is_dir()]
+    classes = [name for name in entries if not is_hidden(name) and (folder / name).is_dir()]
     found = {}
     for name in classes:
         homes = [home for home in (name, f"{name}/images") if (folder / home).is_dir()]
         found[name] = [f"{home}/{file}" for home in homes for file in _pictures(folder / home)]
     empty = [name for name, members in found.items() if not members]
     if empty and len(empty) < len(found):
-        raise InputError(f"{folder / empty[0]}: expected pictures of this class, found none.")
+        raise InputError(
+            f"{folder / empty[0]}: expected pictures of this class, found none{_instead(folder / empty[0])}."
+        )
     return {name: members for name, members in found.items() if members}
+
+
+def _instead(folder: Path) -> str:
+    """Return the first file in a folder without pictures, and what it is; "" if that is not known."""
+    for path in listed(folder, "*"):
+        if path.is_file():
+            return f", but {path.name}{f' ({kind})' if (kind := kind_of(path)) else ''}"
+    return ""
 
 
 def _pictures(folder: Path) -> list[str]:

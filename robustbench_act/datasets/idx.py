@@ -14,6 +14,7 @@ from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import why_unreadable
 
 DIGITS = tuple("0123456789")
 MNIST_C = "mnist_c"
@@ -59,7 +60,7 @@ def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
         return read(os.fspath(file))
     except Exception as error:  # a damaged header makes the reader raise almost anything
         raise InputError(
-            f"Dataset 'mnist': {file} is damaged: not the IDX file that its header says."
+            f"Dataset 'mnist': {file}: not a complete IDX file ({why_unreadable(file, error)})."
         ) from error
 
 

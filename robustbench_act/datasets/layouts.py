@@ -31,6 +31,7 @@ from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
 from robustbench_act.errors import InputError
+from robustbench_act.paths import is_hidden, listed
 from robustbench_act.view import View
 
 IDENTITY = "identity"
@@ -62,8 +63,8 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(f"{folder}: expected a folder of corrupted images, such as CIFAR-10-C; it {what}.")
-    arrays = sorted(path for path in folder.glob("*.npy") if path.name != LABELS)
-    digits = sorted(path.parent for path in folder.glob("*/test_images.npy") if path.parent.name != IDENTITY)
+    arrays = [path for path in listed(folder, "*.npy") if path.name != LABELS]
+    digits = [path.parent for path in listed(folder, "*/test_images.npy") if path.parent.name != IDENTITY]
     if arrays:
         suite = _open_arrays(folder, arrays, clean)
     elif digits:
@@ -167,7 +168,7 @@ def _open_pictures(folder: Path, clean: Dataset) -> StoredSuite:
 def _severity_folders(folder: Path) -> Iterator[tuple[str, float, Path]]:
     """Yield corruption, severity and folder of every NAME/SEVERITY and GROUP/NAME/SEVERITY."""
     for pattern in ("*/*", "*/*/*"):
-        for place in folder.glob(pattern):
+        for place in listed(folder, pattern):
             severity = _number(place.name)
             if severity is not None and place.is_dir() and _number(place.parent.name) is None:
                 yield place.parent.name, severity, place
@@ -216,7 +217,7 @@ class _Pairing:
 
 def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
     for folder in place.iterdir():
-        if folder.is_dir():
+        if folder.is_dir() and not is_hidden(folder.name):
             yield from ((folder.name, file.name) for file in folder.iterdir() if is_picture(file.name))
 
 

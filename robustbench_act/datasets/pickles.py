@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from robustbench_act.errors import InputError, first_line
+from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import PICKLE, why_unreadable
 
 _OPCODES = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
@@ -94,8 +95,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
         _check(data)
         found = _Reader(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle makes the reader raise almost anything
+        reason = why_unreadable(path, error, PICKLE)
         raise InputError(
-            f"{path}: not a pickle of plain arrays ({first_line(error)}); nothing in it was run."
+            f"{path}: not a pickle of plain arrays ({reason}); nothing in it was run."
         ) from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected a dictionary, got {type(found).__name__}.")

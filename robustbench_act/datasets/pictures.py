@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.file_kinds import PICTURES, why_unreadable
+from robustbench_act.paths import is_hidden
 from robustbench_act.view import View
 
 WORKERS = min(os.cpu_count() or 1, 8)
@@ -59,7 +61,7 @@ def is_picture(name: str) -> bool:
     >>> is_picture("val_1.JPEG"), is_picture("labels.txt")
     (True, False)
     """
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(_SUFFIXES) and not is_hidden(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +169,8 @@ class Pictures:
         for path, head in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
             if head is not None:  # `check` names those that cannot be read
                 sizes.setdefault(self.view.size(*head.size), path)
+        if not sizes and len(self):
+            raise unreadable(self.check().items(), of=len(self))
         if len(sizes) > 1:
             (one, first), (other, second), *_ = sizes.items()
             raise InputError(
@@ -180,10 +184,12 @@ class Pictures:
         try:
             with _open(source) as picture:
                 return self._array(picture)
-        except UnidentifiedImageError:
-            return "not an image of a known format"
         except Exception as error:  # a damaged file makes its decoder raise almost anything
-            return first_line(error)
+            unknown = isinstance(error, UnidentifiedImageError)
+            reason = ValueError("not an image of a known format") if unknown else error
+            return (
+                first_line(error) if isinstance(source, Tensor) else why_unreadable(source, reason, *PICTURES)
+            )
 
     def _digest(self, path: Path) -> bytes | str:
         """Return the SHA-256 of a file that can be decoded, or why it cannot."""

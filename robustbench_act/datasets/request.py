@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,10 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """The root; `data` if none was named."""
+        """The root; `data` if none was named. An InputError if it is a file."""
+        if self.root is not None and self.root.is_file():
+            kind = kind_of(self.root)
+            raise InputError(f"{self.root}: expected a folder, got a file{f' ({kind})' if kind else ''}.")
         return self.root or Path("data")
 
     def existing_folder(self, name: str) -> Path:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
+from robustbench_act.file_kinds import PARQUET, why_unreadable
 from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
 from robustbench_act.records import RunData, RunInfo, ordered_groups
 from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
@@ -98,7 +99,9 @@ def read_baseline(path: str | Path) -> Baseline:
         facts = (table.schema.metadata or {}).get(_FACTS)
         whole = facts is not None and table.schema.metadata.get(_DIGEST) == _digest(facts, cells)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path}: is no readable baseline ({str(error).splitlines()[0]}).") from error
+        raise InputError(
+            f"{path}: is no readable baseline ({why_unreadable(Path(path), error, PARQUET)})."
+        ) from error
     if facts is None:
         raise InputError(f"{path}: is no baseline; actrobust baseline RUN -o FILE makes one.")
     if not whole or list(cells) != _COLUMNS:

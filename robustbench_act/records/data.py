@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from robustbench_act.errors import InputError
+from robustbench_act.paths import listed
 from robustbench_act.records.cells import labelled
 from robustbench_act.records.info import RunInfo
 from robustbench_act.records.parts import PROVISIONAL, unpack
@@ -56,7 +57,7 @@ class RunData:
 
         Read from the run's directory. Raises InputError if a file is not a complete PNG file.
         """
-        found = {path.stem: path.read_bytes() for path in sorted((self.path / "samples").glob("*.png"))}
+        found = {path.stem: path.read_bytes() for path in listed(self.path / "samples", "*.png")}
         for name, data in found.items():
             if not data.startswith(_PNG_START) or _PNG_END not in data[-12:]:
                 file = self.path / "samples" / f"{name}.png"
@@ -71,7 +72,7 @@ class RunData:
         `robustbench_act.tally.mergeable_stats.EDGES`. Read from the run's parts. Raises InputError if a part
         is missing or damaged.
         """
-        files = sorted((self.path / "parts").glob("*.zip"))
+        files = listed(self.path / "parts", "*.zip")
         done = {file.name for file in files}
         files = [file for file in files if file.name.replace(PROVISIONAL, "") not in done - {file.name}]
         if not files:

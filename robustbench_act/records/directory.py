@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
+from robustbench_act.paths import is_hidden
 from robustbench_act.records.data import RunData
 from robustbench_act.records.info import RunInfo
 from robustbench_act.records.parts import PROVISIONAL, DamagedPartError, Part, check, to_parquet, unpack
@@ -184,7 +185,7 @@ def _check_holds_run(path: Path, *, resume: bool) -> None:
     if not path.exists() and not path.is_symlink():
         return
     names = {item.name for item in path.iterdir()} if path.is_dir() else {path.name}
-    if all(name == _LOCK or name.startswith(".run.json.") for name in names):  # killed at once
+    if all(map(is_hidden, names)):  # killed at once
         return
     if "run.json" not in names:
         raise InputError(f"{path}: exists and is no run directory; choose another --out.")

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.file_kinds import PARQUET, why_unreadable
+from robustbench_act.paths import listed
 from robustbench_act.records.checks import check_cells, check_layers
 from robustbench_act.records.data import RunData
 from robustbench_act.records.info import SCHEMA_VERSION, RunInfo
@@ -73,7 +75,7 @@ def _read_tables(
 ) -> pd.DataFrame:
     """Return all rows of one table's files, in the order of their names; `columns` alone without a file."""
     known = {run / name for name in info.tables if name.startswith(f"{kind}/")}
-    files = sorted(known | set((run / kind).glob("*.parquet")))
+    files = sorted(known | set(listed(run / kind, "*.parquet")))
     if not files:
         return pd.DataFrame(columns=list(columns))
     table = _read_files(run, files, info, required)
@@ -97,7 +99,7 @@ def _read_files(run: Path, files: Sequence[Path], info: RunInfo, required: Seque
             data = file.read_bytes()
             names = pq.read_schema(pa.BufferReader(data)).names
         except Exception as error:  # a damaged file makes its reader raise almost anything
-            raise _damaged(file, first_line(error)) from error
+            raise _damaged(file, why_unreadable(file, error, PARQUET)) from error
         expected = info.tables.get(file.relative_to(run).as_posix())
         if expected is not None and hashlib.sha256(data).hexdigest() != expected:
             raise _damaged(file, "its checksum differs from the one in run.json")

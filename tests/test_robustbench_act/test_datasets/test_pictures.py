@@ -176,12 +176,16 @@ def deep_png() -> bytes:
 
 
 UNREADABLE = {
-    "empty": (b"", "not an image of a known format"),
-    "text": (b"not a picture at all", "not an image of a known format"),
+    "empty": (b"", "it is an empty file: copy or download it again"),
+    "text": (b"not a picture at all", "it is a text that begins with 'not a picture at all'"),
     "cut": (saved(picture(1, 80, 80), "JPEG")[:900], "truncated"),
     "bomb": (bomb(60_000, 60_000), "decompression bomb"),
     "large": (bomb(10_000, 10_000), "decompression bomb"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known format"),
+    "postscript": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "a text that begins with '%!PS-Adobe",
+    ),
+    "bytes": (bytes(range(256)), "not an image of a known format"),
     "16 bits": (saved(Image.fromarray(np.zeros((70, 70), np.uint16)), "PNG"), "more than 8 bits per value"),
     "16 bits of colour": (deep_png(), "more than 8 bits per value"),
     "16 bits of PPM": (b"P6 60 60 65535\n" + bytes(60 * 60 * 6), "more than 8 bits per value"),

@@ -1,0 +1,49 @@
+"""Paths as people write them: the home folder, hidden files, names that are not UTF-8."""
+
+import os
+from pathlib import Path
+
+from robustbench_act.errors import InputError
+
+_SYSTEM = ("__MACOSX", "@eaDir")  # folders of copies that macOS's archives and network drives make
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """Return a path with `~` and `~name` as the home folder; an InputError if there is no such home.
+
+    >>> expand("~/nets") == Path.home() / "nets", expand("a~b")
+    (True, PosixPath('a~b'))
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: expected a path, but the home folder of ~ is not known.") from error
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or one that a system puts among people's own.
+
+    >>> is_hidden("._cat.jpg"), is_hidden("__MACOSX"), is_hidden("cat.jpg")
+    (True, True, False)
+    """
+    return name.startswith(".") or name in _SYSTEM
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """Return what a pattern matches below a folder, sorted; hidden files and folders only if it names one.
+
+    Unlike `glob.glob`, ** follows no links.
+    """
+    found = sorted(folder.glob(pattern))
+    if any(map(is_hidden, Path(pattern).parts)):
+        return found
+    return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
+
+
+def decoded(name: str) -> str:
+    r"""Return a file's name as text that can be written: bytes that are not UTF-8 are escaped.
+
+    >>> decoded(os.fsdecode(b"caf\xe9")), decoded("café")
+    ('caf\\xe9', 'café')
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
