@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from reports.plotting import import_matplotlib
 from reports.style import RC_PARAMS
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def to_sheet(
 
 
 def _drawn(draw: "Callable[[Figure], None]", *, size: tuple[float, float], kind: str) -> bytes:
-    from matplotlib import style  # noqa: PLC0415 -- half a second, needed for figures alone
+    import_matplotlib()
+    from matplotlib import style  # noqa: PLC0415
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415

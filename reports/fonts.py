@@ -5,6 +5,8 @@ import io
 from functools import cache
 from pathlib import Path
 
+from reports.plotting import import_matplotlib
+
 FACES = {("DejaVu Sans", "normal"): "DejaVuSans.ttf", ("DejaVu Sans", "bold"): "DejaVuSans-Bold.ttf"}
 """Files that ship with matplotlib, by family and weight."""
 
@@ -29,6 +31,8 @@ def font_rules(text: str) -> str:
 def _subset(name: str, letters: str) -> str:
     from fontTools import subset  # noqa: PLC0415 -- as slow to load as matplotlib, and for PDFs alone
     from fontTools.ttLib import TTFont  # noqa: PLC0415
+
+    import_matplotlib()
     from matplotlib import get_data_path  # noqa: PLC0415
 
     font = TTFont(Path(get_data_path()) / "fonts" / "ttf" / name, recalcTimestamp=False)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from robustbench_act.errors import InputError
+from robustbench_act.texts import encodable
 
 _SYSTEM = ("__MACOSX", "@eaDir")  # folders of copies that macOS's archives and network drives make
 
@@ -46,4 +47,4 @@ def decoded(name: str) -> str:
     >>> decoded(os.fsdecode(b"caf\xe9")), decoded("café")
     ('caf\\xe9', 'café')
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return encodable(name)

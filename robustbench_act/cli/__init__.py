@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from reports.errors import SectionError
+from robustbench_act.cli.terminal import prepare_streams
 from robustbench_act.errors import InputError
+from robustbench_act.texts import printable
 from robustbench_act.version import __version__
 
 COMMANDS = {
@@ -38,20 +40,12 @@ def load_command(name: str) -> click.Command:
     return found
 
 
-def printable(text: str) -> str:
-    r"""Escape characters that a terminal would obey or cannot show; messages quote files.
-
-    >>> printable("version \x1b[2J")
-    'version \\x1b[2J'
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
 class _Group(click.Group):
     """Loads a command when it is called; turns input errors and unwritable paths into one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        prepare_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

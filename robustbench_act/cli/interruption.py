@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import click
+from robustbench_act.cli.terminal import say
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -39,12 +39,12 @@ def interruptible(kept: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except _StoppedError as stopped:
-        click.echo(f"Interrupted: {kept()}", err=True)
+        say(f"Interrupted: {kept()}", err=True)
         sys.exit(128 + stopped.number)
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        click.echo(f"{error.filename or 'Error'}: {error.strerror}. {kept()}", err=True)
+        say(f"{error.filename or 'Error'}: {error.strerror}. {kept()}", err=True)
         sys.exit(1)
     finally:
         for number, handler in before.items():

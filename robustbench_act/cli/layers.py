@@ -3,9 +3,9 @@
 import math
 
 import pandas as pd
-from rich.console import Console
 
 from robustbench_act.cli.table_formats import grid, percent, width
+from robustbench_act.cli.terminal import console, say
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 8  # characters
@@ -37,15 +37,13 @@ def print_layers(table: pd.DataFrame, title: str) -> None:
     if "gradient_variance" in table:
         texts["var grad"] = clean["gradient_variance"].map("{:.1e}".format)
     shown = grid(texts, left=("layer", " "), no_wrap=True)
-    needed, console = width(shown), Console()
-    print(title)  # noqa: T201
-    (console if console.is_terminal and needed <= console.width else Console(width=needed)).print(shown)
-    print(  # noqa: T201
-        "in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd"
-    )
+    needed, screen = width(shown), console()
+    say(title)
+    (screen if screen.is_terminal and needed <= screen.width else console(width=needed)).print(shown)
+    say("in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd")
     for layer, count in shifted.set_index("layer")["nonfinite"].items():
         if count:
-            print(f"{layer}: NaN or infinite values in {count} images; ignore its numbers")  # noqa: T201
+            say(f"{layer}: NaN or infinite values in {count} images; ignore its numbers")
 
 
 def _bar(share: float) -> str:

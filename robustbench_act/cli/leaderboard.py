@@ -1,11 +1,11 @@
 """The leaderboard on a terminal."""
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import grid, percent, width
+from robustbench_act.cli.terminal import console, say
 
 
 def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
@@ -14,18 +14,18 @@ def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
     On a terminal too narrow for the columns by group they are left out; a file or a pipe gets them all.
     Unless `labelled`, the shares are agreement.
     """
-    console = Console()
+    screen = console()
     whole = _leaderboard_table(board, groups=True)
     needed = width(whole)
     what = "Accuracy in %" if labelled else "No labels: agreement with the prediction on the clean image in %"
-    print(f"{what}: mean over corruptions, severities and training seeds")  # noqa: T201
-    if not console.is_terminal:
-        Console(width=needed).print(whole)
-    elif needed <= console.width:
-        console.print(whole)
+    say(f"{what}: mean over corruptions, severities and training seeds")
+    if not screen.is_terminal:
+        console(width=needed).print(whole)
+    elif needed <= screen.width:
+        screen.print(whole)
     else:
-        console.print(_leaderboard_table(board, groups=False))
-        console.print(f"By group of corruptions: in the report, or {needed} columns wide.", highlight=False)
+        screen.print(_leaderboard_table(board, groups=False))
+        screen.print(f"By group of corruptions: in the report, or {needed} columns wide.")
 
 
 def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:

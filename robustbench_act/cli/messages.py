@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import click
+from robustbench_act.cli.terminal import say
 
 
 def say_unlabelled(run: Any, *, err: bool = False) -> None:
     """Say what the accuracies of a run on images without labels are."""
     if not run.labelled:
         text = "No labels: accuracy means agreement with the prediction on the clean image."
-        click.echo(text, err=err)
+        say(text, err=err)

@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -21,8 +18,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from robustbench_act.cli.terminal import console, say
 from robustbench_act.english import count
 from robustbench_act.paths import listed
+from robustbench_act.texts import printable
 
 
 class _Rate(ProgressColumn):
@@ -34,24 +33,24 @@ class _Rate(ProgressColumn):
 def progress_bar() -> Progress:
     """Return a progress bar in images, on stderr; hidden unless stderr is a terminal."""
     columns = (
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         _Rate(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    return Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty())
 
 
 @contextmanager
 def report_status() -> Iterator[Callable[[str], None]]:
     """Show on stderr which part of a report is being made, if stderr is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    screen = console(stderr=True)
+    if not screen.is_terminal:
         yield lambda _: None
         return
-    with console.status("report") as status:
-        yield lambda part: status.update(f"report: {escape(part)}")
+    with screen.status("report", spinner="line") as status:  # ASCII alone
+        yield lambda part: status.update(Text(f"report: {part}"))
 
 
 _MINUTE = 60.0
@@ -82,22 +81,22 @@ class EvaluationProgress:
         data = plan.dataset
         corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
-        click.echo(
+        say(
             f"{count(len(plan.checkpoints), 'checkpoint')} x {count(len(corruptions), 'corruption')} x "
             f"severities {severities} x {len(data)} of {data.total} images of {data.name}"
             f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
             err=True,
         )
         if done := self._done():
-            click.echo(f"Continuing: {done} of {plan.unit_count} units are done.", err=True)
+            say(f"Continuing: {done} of {plan.unit_count} units are done.", err=True)
         if data.view is not None:
             size = " x ".join(map(str, data.shape))
-            click.echo(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
+            say(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
         if self.quick:
-            click.echo("A quick selection; all images and severities: actrobust evaluate --full", err=True)
+            say("A quick selection; all images and severities: actrobust evaluate --full", err=True)
         for checkpoint in plan.checkpoints:
             if checkpoint.problem:
-                click.echo(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
+                say(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
         if self._bar.disable:
             return MinuteLog(plan.passes)
         self._bar.start()
@@ -106,7 +105,7 @@ class EvaluationProgress:
 
     def note(self, text: str) -> None:
         """Print what did not go as planned and changes no number."""
-        self._bar.console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        self._bar.console.print(f"note: {printable(text)}", soft_wrap=True)
 
     def kept(self) -> str:
         """Return how much of the run is done, and how to continue it."""
@@ -137,6 +136,4 @@ class MinuteLog:
 
         self._said = now
         left = (now - self._started) * (self._total - self._done) / self._done
-        click.echo(
-            f"{self._done / self._total:.0%} of {self._total:,} images, {duration(left)} left", err=True
-        )
+        say(f"{self._done / self._total:.0%} of {self._total:,} images, {duration(left)} left", err=True)

@@ -8,6 +8,7 @@ import click
 
 from robustbench_act.checkpoints import Entry
 from robustbench_act.cli.progress import progress_bar
+from robustbench_act.cli.terminal import say
 from robustbench_act.datasets import Dataset
 from robustbench_act.english import count
 from robustbench_act.evaluation import Execution, PlanRequest
@@ -81,9 +82,7 @@ def check_pictures(data: Dataset, skip: bool) -> Dataset:
     if good.unreadable:
         named = ", ".join(good.unreadable[:_SHOWN]) + (", ..." if len(good.unreadable) > _SHOWN else "")
         left = f"{count(len(good.unreadable), 'picture')} cannot be read"
-        click.echo(
-            f"warning: {left}, {len(data) - len(good)} of {len(data)} images left out: {named}", err=True
-        )
+        say(f"warning: {left}, {len(data) - len(good)} of {len(data)} images left out: {named}", err=True)
     return good
 
 

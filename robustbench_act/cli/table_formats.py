@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from robustbench_act.cli.terminal import console, say, shown
+from robustbench_act.texts import literal_markdown
 
 Block = tuple[str, pd.DataFrame]
 """A title, and a table of strings, the first columns to the left."""
@@ -14,14 +16,14 @@ Block = tuple[str, pd.DataFrame]
 
 def print_blocks(blocks: Sequence[Block]) -> None:
     """Print tables on stdout; on a terminal too narrow for one its columns go below each other."""
-    console = Console()
+    screen = console()
     for title, frame in blocks:
-        print(title)  # noqa: T201
+        say(title)
         if frame.empty:
             continue
-        for part in _fitting(frame, console.width) if console.is_terminal else [frame]:
+        for part in _fitting(frame, screen.width) if screen.is_terminal else [frame]:
             table = _grid(part)
-            Console(width=max(width(table), console.width)).print(table)
+            console(width=max(width(table), screen.width)).print(table)
 
 
 def grid(
@@ -30,16 +32,16 @@ def grid(
     """Return columns of texts as a table, those in `left` to the left, the first `bold` rows in bold."""
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
     for name in columns:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=no_wrap)
+        table.add_column(shown(name), justify="left" if name in left else "right", no_wrap=no_wrap)
     for number, cells in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*cells, style="bold" if number < bold else "")
+        table.add_row(*map(shown, cells), style="bold" if number < bold else "")
     return table
 
 
 def width(table: Table) -> int:
     """Return how many characters a table needs for each row to take one line."""
-    console = Console(width=10_000)
-    return table.__rich_measure__(console, console.options).maximum
+    screen = console(width=10_000)
+    return int(table.__rich_measure__(screen, screen.options).maximum)
 
 
 def _grid(frame: pd.DataFrame) -> Table:
@@ -64,7 +66,8 @@ def markdown(blocks: Sequence[Block]) -> str:
     for title, frame in blocks:
         rule = ["---" if _is_text(frame, name) else "---:" for name in _names(frame)]
         rows = [_names(frame), rule, *frame.to_numpy().tolist()]
-        lines += [f"**{title}**", "", *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
+        lines += [f"**{literal_markdown(title)}**", ""]
+        lines += [*(f"| {' | '.join(map(literal_markdown, row))} |" for row in rows), ""]
     return "\n".join(lines)
 
 
@@ -92,10 +95,6 @@ def _is_text(frame: pd.DataFrame, name: str) -> bool:
     return name == _names(frame)[0] or bool(frame[name].str.contains("[a-zA-Z]{3}").any())
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 def _tex(text: str) -> str:
     return "".join(_ESCAPES.get(letter, letter) for letter in text)
 
@@ -104,6 +103,8 @@ _ESCAPES = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "[": "{[}",  # after a row's end it would begin an argument, and * a star
+    "*": "{*}",
     "<": "$<$",
     ">": "$>$",
     "–": "--",

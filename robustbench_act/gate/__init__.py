@@ -6,12 +6,13 @@ that later runs are held to. `check` pairs a run with it image by image.
 
 from robustbench_act.gate.baseline import Baseline, make_baseline, read_baseline, write_baseline
 from robustbench_act.gate.check import Check, check
-from robustbench_act.gate.outputs import junit_xml, summary_markdown
+from robustbench_act.gate.outputs import SUMMARY_BYTES, junit_xml, summary_markdown
 from robustbench_act.gate.power import detectable_drop, power
 from robustbench_act.gate.rules import DEFAULT_RULES, Rule, Rules, read_rules
 
 __all__ = [
     "DEFAULT_RULES",
+    "SUMMARY_BYTES",
     "Baseline",
     "Check",
     "Rule",

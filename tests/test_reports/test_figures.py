@@ -1,6 +1,9 @@
 """The figures draw the numbers that they get, and leave nothing behind."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import partial
 from xml.etree import ElementTree
 
@@ -273,3 +276,23 @@ def test_a_long_legend_is_inside_its_picture() -> None:
     assert box.y0 >= 0
     assert box.x1 <= whole.width + 1
     assert box.y1 <= whole.height + 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "kept"),
+    [("module://no_such_package", "module://no_such_package"), ("bogus", "None"), ("svg", "svg")],
+)
+def test_the_backend_of_the_environment_is_not_needed(backend: str, kept: str) -> None:
+    """A backend that matplotlib does not know costs no figure; one that it knows stays pyplot's."""
+    code = """if True:
+        import os
+        from reports.canvas import to_file
+        assert to_file(lambda ax: ax, size=(1, 1), kind="png").startswith(b"\\x89PNG")
+        import matplotlib
+        print(os.environ["MPLBACKEND"], matplotlib.get_backend(auto_select=False))"""
+    environment = {**os.environ, "MPLBACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip() == f"{backend} {kept}"

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint, wanted_view
-from robustbench_act.cli import printable
 from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.datasets.pickles import read_pickle
 from robustbench_act.datasets.pictures import Files, Pictures
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import read_manifest
 from robustbench_act.models import build_model
+from robustbench_act.texts import printable
 from robustbench_act.view import View
 from tests.references.cifar import python_2_pickle
 from tests.references.layouts import picture

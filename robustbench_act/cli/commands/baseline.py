@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("baseline")
@@ -21,6 +22,6 @@ def command(run: Path, out: Path, rules: Path | None) -> None:
     found = make_baseline(loaded, read_rules(rules) if rules else DEFAULT_RULES)
     write_baseline(found, out)
     for rule in found.rules.rules:
-        click.echo(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}")
+        say(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}")
     checkpoints, images = len(found.info.checkpoints), found.info.dataset.images
-    click.echo(f"{out}  ({checkpoints} checkpoints, {images:,} images, {out.stat().st_size / 1e3:,.0f} kB)")
+    say(f"{out}  ({checkpoints} checkpoints, {images:,} images, {out.stat().st_size / 1e3:,.0f} kB)")

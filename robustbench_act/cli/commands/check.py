@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("check")
@@ -17,7 +18,7 @@ def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_j
     """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli.messages import say_unlabelled
-    from robustbench_act.gate import check, junit_xml, read_baseline, summary_markdown
+    from robustbench_act.gate import SUMMARY_BYTES, check, junit_xml, read_baseline, summary_markdown
     from robustbench_act.run import load_run
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -30,12 +31,12 @@ def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_j
         write_atomically(junit, junit_xml(found))
     if github and summary:
         with Path(summary).open("a", encoding="utf-8") as handle:
-            handle.write(summary_markdown(found))
+            handle.write(summary_markdown(found, room=SUMMARY_BYTES - handle.tell()))
     if as_json:
         rows = json.loads(found.table.to_json(orient="records", double_precision=15))
         click.echo(json.dumps({"passed": found.passed, "checks": rows}, indent=1))
     else:
         for reason in found.reasons:
-            click.echo(f"::error title=actrobust::{reason.replace('%', '%25')}" if github else reason)
-        click.echo(found.verdict)
+            say(f"::error title=actrobust::{reason.replace('%', '%25')}" if github else reason)
+        say(found.verdict)
     sys.exit(0 if found.passed else 1)

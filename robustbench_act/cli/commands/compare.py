@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 MOST = 20  # cells that are shown
 
@@ -27,7 +28,7 @@ def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -
     found = compare_runs(first, load_run(b), force=force)
     say_unlabelled(first, err=as_json)
     for note in found.notes:
-        click.echo(note, err=as_json)
+        say(note, err=as_json)
     if as_json:
         click.echo(result_tables.comparison_json(found))
         return

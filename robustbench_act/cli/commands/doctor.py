@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("doctor")
@@ -43,4 +44,5 @@ def _print_findings(findings: Sequence[Any]) -> None:
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         mark = click.style("ok   ", fg="green") if finding.good else click.style("WRONG", fg="red", bold=True)
-        click.echo(f"{mark}  {finding.subject:<{width}}  {finding.text}")
+        click.echo(f"{mark}  ", nl=False)
+        say(f"{finding.subject:<{width}}  {finding.text}")

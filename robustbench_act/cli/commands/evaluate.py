@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("evaluate")
@@ -30,10 +31,9 @@ def command(
     Without CHECKPOINT, the networks that ship with the package are evaluated on a quick selection of images
     and severities (--full: on all of them).
     """
-    from reports import make_report
     from robustbench_act.cli import requests
     from robustbench_act.cli.interruption import interruptible
-    from robustbench_act.cli.progress import EvaluationProgress, report_status
+    from robustbench_act.cli.progress import EvaluationProgress
     from robustbench_act.evaluation import run_request
 
     with EvaluationProgress() as progress, interruptible(progress.kept):
@@ -51,10 +51,16 @@ def command(
             look=requests.check_pictures,
         )
         progress.stop()
-        with report_status() as on_part:
-            pages = make_report(run.path, on_part=on_part).write(run.path, report) if report else []
-    _show(run, pages, as_json=as_json, seconds=time.monotonic() - started)
-    if run.cells["error"].notna().any():
+        if not as_json:
+            _show(run)
+        pages, problem = _draw_report(run, report)
+    if as_json:
+        click.echo(json.dumps(_answer(run, pages), indent=1))
+    else:
+        say(f"{'  '.join(map(str, pages)) or run.path}  ({time.monotonic() - started:.0f} s)")
+    if problem:
+        say(f"No report: {problem}. `actrobust report {run.path}` makes it from the tables.", err=True)
+    if problem or run.cells["error"].notna().any():
         sys.exit(1)
 
 
@@ -66,27 +72,43 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Any) -> Any:
     chosen = execution.for_plan(plan)
     for finding in warnings_before(plan, out, at_hand(chosen.device)):
         text = f"warning: {finding.subject}: {finding.text}; `actrobust doctor` looks for the cause."
-        click.echo(text, err=True)
+        say(text, err=True)
     return progress.start(plan, out, processes=chosen.processes if chosen.executor == "local" else None)
 
 
-def _show(run: Any, pages: list[Path], *, as_json: bool, seconds: float) -> None:
+def _show(run: Any) -> None:
+    """Print on stdout the leaderboard and what failed."""
     from reports.tables import failures
     from robustbench_act.cli.leaderboard import print_leaderboard
 
     board = run.leaderboard()
-    failed = failures(run.cells)
-    if as_json:
-        answer = {
-            "run": str(run.path),
-            "report": str(pages[0]) if pages else None,
-            "leaderboard": json.loads(board.to_json(orient="records", double_precision=15)),
-            "failed": json.loads(failed.to_json(orient="records")),
-        }
-        click.echo(json.dumps(answer, indent=1))
-        return
     if len(board):
         print_leaderboard(board, labelled=run.labelled)
-    for row in failed.to_dict("records"):
-        click.echo(f"failed: {row['checkpoint']}: {row['error']}")
-    click.echo(f"{'  '.join(map(str, pages)) or run.path}  ({seconds:.0f} s)")
+    for row in failures(run.cells).to_dict("records"):
+        say(f"failed: {row['checkpoint']}: {row['error']}")
+
+
+def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
+    from reports.tables import failures
+
+    return {
+        "run": str(run.path),
+        "report": str(pages[0]) if pages else None,
+        "leaderboard": json.loads(run.leaderboard().to_json(orient="records", double_precision=15)),
+        "failed": json.loads(failures(run.cells).to_json(orient="records")),
+    }
+
+
+def _draw_report(run: Any, formats: tuple[str, ...]) -> tuple[list[Path], str]:
+    """Write the report; return its files, and why there are none, whatever that is."""
+    from reports import make_report
+    from robustbench_act.cli.progress import report_status
+    from robustbench_act.errors import first_line
+
+    if not formats:
+        return [], ""
+    try:
+        with report_status() as on_part:
+            return make_report(run.path, on_part=on_part).write(run.path, formats), ""
+    except Exception as error:  # the numbers are there
+        return [], first_line(error)

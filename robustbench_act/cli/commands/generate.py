@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("generate")
@@ -40,7 +41,7 @@ def command(
     request = pick(DataRequest, options)
     data = request.choose(request.open())
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
-    click.echo(
+    say(
         f"{count(len(chosen.cells), 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
         f"  ->  {out}",
         err=True,
@@ -48,4 +49,4 @@ def command(
     with progress_bar() as progress:
         bar = progress.add_task("generating", total=len(chosen.cells) * len(data))
         generation.generate(wanted, out, device=where, on_images=lambda images: progress.advance(bar, images))
-    click.echo(out)
+    say(out)

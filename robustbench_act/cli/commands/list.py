@@ -2,6 +2,8 @@
 
 import click
 
+from robustbench_act.cli.terminal import say
+
 
 @click.command("list")
 def command() -> None:
@@ -11,18 +13,20 @@ def command() -> None:
     from robustbench_act.datasets import list_datasets
     from robustbench_act.models import list_architectures
 
-    click.echo("Activations")
+    say("Activations")
     for name in list_activations():
         facts = activation_facts(name)
-        click.echo(f"  {name:<12} {facts.formula}  ({facts.source})")
-    click.echo("Corruptions")
+        say(f"  {name:<12} {facts.formula}  ({facts.source})")
+    say("Corruptions")
     for group in GROUPS:
         names = [name for name in list_corruptions() if get_corruption(name).group == group]
         if names:
-            click.echo(f"  {group:<12} {', '.join(names)}")
-    click.echo("Suites")
+            say(f"  {group:<12} {', '.join(names)}")
+    say("Suites")
     for name in list_suites():
-        click.echo(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
-    click.echo(f"Datasets\n  {', '.join(list_datasets())}, package.module:function")
+        say(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
+    say("Datasets")
+    say(f"  {', '.join(list_datasets())}, package.module:function")
     ours = [name for name in list_architectures() if name.startswith("cifar:")]
-    click.echo(f"Architectures\n  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")
+    say("Architectures")
+    say(f"  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("manifest")
@@ -37,4 +38,4 @@ def command(*, folder: Path | None, out: Path | None, schema: bool) -> None:
         if spec is not None:
             facts[file] = {"activation": spec.activation, "training_seed": spec.training_seed}
     write_atomically(path, write_manifest(path.parent, files, facts).encode())
-    click.echo(path)
+    say(path)

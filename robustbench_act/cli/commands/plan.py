@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("plan")
@@ -34,7 +35,7 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
         click.echo(json.dumps(answer, indent=1))
         return
     for unit in made.units() if units else ():
-        click.echo(unit.title)
+        say(unit.title)
     _print_estimate(made, found)
 
 
@@ -67,4 +68,4 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
         "disk": f"about {estimate.disk / 1e6:,.1f} MB",
     }
     for name, text in rows.items():
-        click.echo(f"{name:<7} {text}")
+        say(f"{name:<7} {text}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("report")
@@ -25,8 +26,8 @@ def command(
         paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
         drawn = made.write_figures(figures) if figures is not None else []
     for path in paths:
-        click.echo(path)
+        say(path)
     if drawn:
-        click.echo(f"{figures}  ({len(drawn)} files)")
+        say(f"{figures}  ({len(drawn)} files)")
     if show:
         click.launch(str(paths[0].resolve()))

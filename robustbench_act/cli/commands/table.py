@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("table")
@@ -38,4 +39,4 @@ def command(run: Path, style: str, kind: str, reference: str | None, out: Path |
         click.echo(text, nl=False)
     else:
         write_atomically(out, text.encode())
-        click.echo(out)
+        say(out)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("train")
@@ -34,15 +35,15 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
     todo = [job for job in jobs if not training.is_trained(job, tracked=bool(epochs), **settings)]
     for job in jobs:
         if job not in todo:
-            click.echo(f"{job.path.stem:<16} is there already")
+            say(f"{job.path.stem:<16} is there already")
     try:
         _train_all(todo, test=test, device=where, track=epochs, **settings)
     except KeyboardInterrupt:
         done = sum(job.path.exists() for job in jobs)
         text = f"{done} of {len(jobs)} checkpoints are complete in {out}; repeat the command to continue."
-        click.echo(f"Interrupted: {text}", err=True)
+        say(f"Interrupted: {text}", err=True)
         sys.exit(130)
-    click.echo(f"{count(len(jobs), 'checkpoint')} in {out}")
+    say(f"{count(len(jobs), 'checkpoint')} in {out}")
 
 
 def _activations(text: str) -> list[str]:
@@ -70,4 +71,4 @@ def _train_all(jobs: Sequence[Any], *, train: Any, recipe: Any, **settings: Any)
                 **settings,
             )
             seconds = time.monotonic() - started
-            click.echo(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")
+            say(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")

@@ -44,7 +44,7 @@ def test_markdown_and_latex_escape_names() -> None:
         "",
         "| name | value |",
         "| --- | ---: |",
-        r"| a\|b_c% <\x> | 0.5 |",
+        r"| a\|b_c% \<\\x\> | 0.5 |",
     ]
     latex = table_formats.latex([("50% of_all", frame)])
     assert r"\caption{50\% of\_all}" in latex

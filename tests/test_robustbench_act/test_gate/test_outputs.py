@@ -1,8 +1,10 @@
 """What other programs read is valid, whatever a checkpoint is called."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from lxml import etree
 
@@ -50,9 +52,29 @@ def test_markdown_shows_names_as_they_are(found: Check) -> None:
     assert text.startswith("### Robustness fell: 1 of 4 checks\n")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "fell" in line]
     assert len(rows) == 1
-    assert rows[0].startswith(r"| a\|\<b\>\&\*")
+    assert rows[0].startswith(r"| a\|\<b\>\&\*\\x07\_ |")
     assert rows[0].replace(r"\|", "").count("|") == 9
     assert "400 images; p after Holm's correction, level 0.0005." in text
+
+
+def test_a_long_summary_keeps_its_worst_rows_and_says_so(found: Check) -> None:
+    """As many rows as fit: the same, with one more, would be too long."""
+    whole = summary_markdown(found)
+    assert summary_markdown(found, room=len(whole.encode())) == whole
+    table = pd.concat([found.table] * 30, ignore_index=True)
+    table["checkpoint"] = [f"net {place}" for place in range(120)]
+    table["worse"] = [0.1 * (place % 7) for place in range(120)]
+    table["reason"] = ["fell" if place % 40 == 39 else "" for place in range(120)]
+    many = replace(found, table=table)
+    text = summary_markdown(many, room=4000)
+    rows = [line for line in text.splitlines() if line.startswith("| net")]
+    assert len(text.encode()) <= 4000 < len(text.encode()) + len(rows[-1])
+    assert f"Cut to what a step's summary may hold: the worst {len(rows)} of 120 rows." in text
+    kept = [int(row.split()[2]) for row in rows]
+    assert sorted(kept[:3]) == [39, 79, 119]
+    worse = table["worse"].to_numpy()
+    assert worse[kept[3:]].min() >= np.delete(worse, kept).max()
+    assert summary_markdown(many, room=100) == ""
 
 
 def test_markdown_of_a_pass() -> None:

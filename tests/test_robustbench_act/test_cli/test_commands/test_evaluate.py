@@ -148,3 +148,42 @@ def test_corrupted_images_from_files(actrobust: Callable[..., Result], checkpoin
     refused = actrobust("evaluate", checkpoints, *facts, "--corrupted", "nowhere", "--out", "x")
     assert refused.exit_code == 2
     assert "nowhere: expected a folder of corrupted images" in refused.stderr
+
+
+@pytest.fixture
+def finished(actrobust: Callable[..., Result], checkpoints: Path) -> tuple[object, ...]:
+    """Return the command line of a finished run in the folder a, which has no report."""
+    arguments = ("evaluate", checkpoints, *QUICK, "--suite", "light", "--no-probes", "--out", "a")
+    assert actrobust(*arguments, "--report", "none").exit_code == 0
+    return arguments
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_report_that_fails_costs_no_number(
+    as_json: bool, actrobust: Callable[..., Result], finished: tuple[object, ...]
+) -> None:
+    """One line names what failed, and how to make it from the tables."""
+    Path("a/report.html").mkdir()  # is in the way
+    result = actrobust(*finished, *["--json"] * as_json)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    reason = "No report: cannot write a/report.html: Is a directory."
+    assert f"{reason} `actrobust report a` makes it from the tables." in result.stderr.splitlines()
+    if as_json:
+        answer = json.loads(result.stdout)
+        assert answer["report"] is None
+        assert len(answer["leaderboard"]) == 2
+    else:
+        assert "LA-SiLU" in result.stdout
+        assert result.stdout.splitlines()[-1].startswith("a  (")
+
+
+def test_the_leaderboard_comes_before_the_report(
+    actrobust: Callable[..., Result], finished: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the report is drawn does not take the leaderboard with it."""
+    monkeypatch.setattr("reports.tables.curves", lambda *_: signal.raise_signal(signal.SIGINT))
+    result = actrobust(*finished)
+    assert result.exit_code == 130
+    assert "LA-SiLU" in result.stdout
+    assert "Interrupted" in result.stderr
