@@ -28,6 +28,7 @@ from robustbench_act.checkpoints import Entry
 from robustbench_act.datasets import list_datasets
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.options import Option, manifest_keys
+from robustbench_act.texts import encodable
 
 _LARGEST = 2**20  # bytes of a manifest
 
@@ -89,7 +90,8 @@ def write_manifest(folder: Path, checkpoints: Iterable[Path], facts: Mapping[Pat
     """Return the text of a manifest that names the checkpoints, for editing.
 
     Paths are relative to `folder`, where it will be. `facts` are what is known of each file from its name,
-    which is written out; what the file itself records is left to the file.
+    which is written out; what the file itself records is left to the file. Raises InputError if a name is not
+    UTF-8, as TOML is.
     """
     lines = [
         "# A study for `actrobust evaluate --manifest FILE`; flags on the command line take precedence.",
@@ -106,7 +108,10 @@ def write_manifest(folder: Path, checkpoints: Iterable[Path], facts: Mapping[Pat
         "# std = [0.2470, 0.2435, 0.2616]",
     ]
     for path in checkpoints:
-        lines += ["", "[[checkpoint]]", f"path = {_toml(_relative(path, folder))}"]
+        name = _relative(path, folder)
+        if name != encodable(name):
+            raise InputError(f"{path}: a manifest cannot hold a name that is not UTF-8; rename the file.")
+        lines += ["", "[[checkpoint]]", f"path = {_toml(name)}"]
         lines += [f"{key} = {_toml(value)}" for key, value in facts.get(path, {}).items()]
     return "\n".join([*lines, ""])
 

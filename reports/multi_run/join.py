@@ -13,6 +13,7 @@ from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import COHORT
 from robustbench_act.run import Run
+from robustbench_act.texts import encodable
 
 _COMMON = ("command", "checkpoints", "dataset", "suites", "severities", "tables", "writer", "status", "notes")
 
@@ -105,7 +106,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
-    return ["/".join(path.parts[-depth:]) for path in paths]
+    return [encodable("/".join(path.parts[-depth:])) for path in paths]
 
 
 def _renamed(runs: Mapping[str, Run]) -> dict[str, Run]:

@@ -12,6 +12,7 @@ from typing import Any
 from reports.analysis import Analysis
 from reports.layout import Section, Table
 from robustbench_act.records import RunInfo
+from robustbench_act.texts import encodable
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "checkpoints")  # have a place of their own
@@ -37,7 +38,7 @@ class RecordedSettings:
 
 def provenance(analysis: Analysis) -> Section:
     """Return the section of ``run.json``."""
-    folders = {name: str(run.path) for name, run in analysis.members.items()}
+    folders = {name: encodable(str(run.path)) for name, run in analysis.members.items()}
     found = recorded_settings(analysis.run.info, {**analysis.unlike, "runs": folders})
     return Section(
         "provenance", "Provenance", "Provenance", {"provenance": found}, tables=[found.checkpoints]

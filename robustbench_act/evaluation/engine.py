@@ -17,6 +17,7 @@ from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, RunDirectory, RunInfo
 from robustbench_act.run import Run, load_run
+from robustbench_act.texts import encodable
 from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
@@ -122,11 +123,11 @@ def _images(data: Dataset) -> pd.DataFrame:
 def _identity(plan: Plan) -> pd.DataFrame:
     rows: Iterator[dict[str, Any]] = (
         {
-            "checkpoint": checkpoint.name,
+            "checkpoint": encodable(checkpoint.name),  # as it is in the parts
             "architecture": checkpoint.spec.architecture,
             "activation": checkpoint.spec.activation_name,
             "training_seed": checkpoint.spec.training_seed,
-            "dataset": plan.dataset.name,
+            "dataset": encodable(plan.dataset.name),
         }
         for checkpoint in plan.checkpoints
     )

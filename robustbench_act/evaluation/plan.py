@@ -18,6 +18,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.records import CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
+from robustbench_act.texts import encodable
 
 CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
 assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.quantity_kinds.ImageBytes)"
@@ -43,7 +44,7 @@ class WorkUnit:
         `plan` is the `plan_key` of everything that the units share.
         """
         depends = f"{plan} {self.title} {self.checkpoints} {self.table} {self.severities}"
-        digest = hashlib.sha256(depends.encode()).hexdigest()
+        digest = hashlib.sha256(encodable(depends).encode()).hexdigest()
         return f"{re.sub(r'[^A-Za-z0-9._-]', '_', self.title)[:80]}-{digest[:16]}"
 
     @property
@@ -61,9 +62,10 @@ class WorkUnit:
 
         A corruption's pass repeats the clean images only to compare with them: the clean unit has their rows.
         """
-        own = (checkpoint, self.suite, self.table, self.corruption, self.group)
+        names = (checkpoint, self.suite, self.table, self.corruption, self.group)
+        texts = tuple(map(encodable, names))
         return {
-            place: dict(zip(KEYS, (*own, severity), strict=True))
+            place: dict(zip(KEYS, (*texts, severity), strict=True))
             for place, severity in enumerate(self.severities)
             if place > 0 or self.corruption == CLEAN
         }

@@ -94,7 +94,7 @@ def read_baseline(path: str | Path) -> Baseline:
     format.
     """
     try:
-        table = pq.read_table(Path(path))
+        table = pq.read_table(pa.BufferReader(Path(path).read_bytes()))
         cells = table.to_pandas()
         facts = (table.schema.metadata or {}).get(_FACTS)
         whole = facts is not None and table.schema.metadata.get(_DIGEST) == _digest(facts, cells)

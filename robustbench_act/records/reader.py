@@ -28,6 +28,7 @@ from robustbench_act.records.info import SCHEMA_VERSION, RunInfo
 from robustbench_act.records.parts import read_parquet
 from robustbench_act.tally.columns import CELL_COLUMNS, REQUIRED_CELL_COLUMNS, TEXT_COLUMNS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, REQUIRED_LAYER_COLUMNS
+from robustbench_act.texts import encodable
 
 
 def read_run(path: str | Path) -> RunData:
@@ -40,7 +41,7 @@ def read_run(path: str | Path) -> RunData:
     corruptions.errors.InputError: no/such/run: does not exist.
     """
     path = Path(path)
-    content = read_json(path)
+    content = _encodable(read_json(path))
     info = RunInfo.from_json(content, where=str(path / "run.json"))
     if info.status not in ("complete", ""):
         raise InputError(f"{path}: the run is not finished; run the same command again to continue it.")
@@ -68,6 +69,15 @@ def read_json(path: Path) -> dict[str, Any]:
         found = content.get("schema_version")
         raise InputError(f"{file}: expected schema_version {SCHEMA_VERSION}, got {found!r}.")
     return content
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value of JSON with texts that can be written into pages and tables."""
+    if isinstance(value, dict):
+        return {encodable(key): _encodable(own) for key, own in value.items()}
+    if isinstance(value, list):
+        return [_encodable(own) for own in value]
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _read_tables(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.columns import FAILED_CELL, QUANTITIES_BY_KIND
 from robustbench_act.tally.quantity_kinds import Columns, Row
+from robustbench_act.texts import encodable
 
 Keys = Mapping[int, Row]
 """The KEYS of each version that a unit has rows of."""
@@ -55,4 +56,4 @@ def whole_cells(counted: Sequence[Row], keys: Keys, digests: Sequence[str]) -> l
 
 def failed_cells(keys: Keys, error: str) -> list[Row]:
     """Return the rows of a network that failed."""
-    return [{**own, **FAILED_CELL, "error": error} for own in keys.values()]
+    return [{**own, **FAILED_CELL, "error": encodable(error)} for own in keys.values()]
