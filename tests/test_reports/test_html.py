@@ -122,7 +122,8 @@ def test_the_largest_standard_error_of_a_cell_is_that_of_an_even_chance(page: st
     remark = rf"With {N} images in a cell, the standard error of one .* at most (\S+) points"
     found = re.search(remark, section(page, "heat"))
     assert found is not None
-    assert float(found[1]) == pytest.approx(100 * (0.25 / N) ** 0.5, abs=0.05)
+    exact = 100 * (0.25 / N) ** 0.5
+    assert exact <= float(found[1]) < exact + 0.1  # "at most" is rounded up
 
 
 def test_verdict_comes_first_and_is_computed(page: str) -> None:

@@ -160,7 +160,6 @@ def test_the_clock_may_move(
     ("processes", "numbers", "codes"),
     [
         (1, [signal.SIGINT], [130]),
-        (2, [signal.SIGINT], [130]),
         (1, [signal.SIGTERM], [143]),
         (2, [signal.SIGINT] * 2, [130, -signal.SIGINT]),
     ],
