@@ -66,7 +66,7 @@ def evaluate(
     precision, compiled, executor, processes, threads, ray_address, on_note
         How to compute: see `Execution`.
     out
-        Run directory; by default `runs/<date>-<time>`.
+        Run directory; by default `runs/<date>-<time>`, with a number if another run has that folder.
     resume
         Continue an unfinished run of the same plan in `out`.
     command
@@ -122,11 +122,25 @@ def run_request(
 ) -> Run:
     """Do what is asked for and return the run; see `evaluate`, and `PlanRequest.plan` for `look`."""
     plan = request.plan(look)
-    directory = Path(out) if out else Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    directory = Path(out) if out else _new_directory()
     execution = execution.for_plan(plan)
     if on_start:
         execution = replace(execution, on_images=on_start(plan, directory))
     return run_plan(plan, execution, directory, command=command, resume=resume)
+
+
+def _new_directory() -> Path:
+    """Make a folder named by the time; those of runs that start in the same second get a number."""
+    name = datetime.now().strftime("%Y%m%d-%H%M%S")
+    path, number = Path("runs") / name, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            path = path.with_name(f"{name}-{number}")
+        else:
+            return path
 
 
 def make_plan(checkpoints: Sequence[Named] | None = None, **options: Any) -> Plan:

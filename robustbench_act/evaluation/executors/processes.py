@@ -4,11 +4,13 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -109,12 +111,12 @@ class _Seat:
 
     def ready(self) -> "Future[str | None]":
         """Start the process; the answer is why it cannot work, or None."""
-        with _deaf():
+        with _deaf(), _importable_main():
             return self._pool.submit(_problem)
 
     def submit(self, task: Task) -> "Future[Result]":
         data = pickle.dumps(task)
-        with _deaf():
+        with _deaf(), _importable_main():
             try:
                 return self._pool.submit(_work, data)
             except BrokenProcessPool:  # it died in the last unit, or between units
@@ -139,6 +141,24 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _importable_main() -> Iterator[None]:
+    """Start processes without the main module if it is no file that they can import, such as standard input.
+
+    A network whose class is in such a script is then refused, like one from an interactive session.
+    """
+    main = vars(sys.modules["__main__"])
+    path = main.get("__file__")
+    if path is None or Path(path).is_file():
+        yield
+        return
+    del main["__file__"]
+    try:
+        yield
+    finally:
+        main["__file__"] = path
 
 
 def _pickled(job: Job) -> bytes:

@@ -46,8 +46,8 @@ def run_on_ray(
     Parameters
     ----------
     address
-        Address of a cluster, "auto" for the one that this machine belongs to. Without an address a local
-        cluster is started.
+        Address of a cluster, "auto" for that of RAY_ADDRESS, else the one that this machine belongs to.
+        Without an address a local cluster is started, whatever RAY_ADDRESS says.
     processes
         Most units at a time; by default as many as the cluster has room for.
     threads
@@ -174,10 +174,13 @@ def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> I
     if ray.is_initialized():
         yield
         return
-    options: dict[str, Any] = {"include_dashboard": False} if address is None else {"address": address}
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)  # as Ray does, but knocked at first
+    options: dict[str, Any] = {"address": "local" if address is None else address}  # None: RAY_ADDRESS's
     if address is None:
         weights = sum(checkpoint.size for checkpoint in job.checkpoints)
         options |= {"num_cpus": cores, "object_store_memory": _STORE + 2 * weights}
+        options |= {"include_dashboard": False}
         options |= {"_node_ip_address": "127.0.0.1"}  # not the interface's: nobody else is to find it
     try:
         _knock(address)

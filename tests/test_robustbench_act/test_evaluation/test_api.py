@@ -2,7 +2,10 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Any, Self
 
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import robustbench_act
 from robustbench_act.checkpoints import Spec, save_checkpoint
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import evaluate
+from robustbench_act.evaluation import api, evaluate
 from robustbench_act.models import build_model
 from robustbench_act.run import Run, load_run
 from tests.references.grid import assert_alike
@@ -121,3 +124,30 @@ def test_names_are_reachable_from_the_package() -> None:
         assert getattr(robustbench_act, name).__name__ == name
     with pytest.raises(AttributeError, match="attribute evalute"):
         _ = robustbench_act.evalute  # type: ignore[attr-defined]
+
+
+def test_runs_of_one_second_have_folders_of_their_own(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if they start at once, on machines that share a disk; a run that is there is never continued."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2030, 1, 2, 3, 4, 5)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "datetime", Stopped)
+    settings: dict[str, Any] = {
+        "suites": ["light"],
+        "severities": [1],
+        "limit": 4,
+        "probes": False,
+        "device": "cpu",
+    }
+    runs = [evaluate([checkpoints / "relu_1.safetensors"], dataset="digits", **settings) for _ in range(2)]
+    assert [run.path.name for run in runs] == ["20300102-030405", "20300102-030405-2"]
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: api._new_directory(), range(64)))
+    assert len(set(folders)) == 64
+    assert all(folder.is_dir() and not list(folder.iterdir()) for folder in folders)

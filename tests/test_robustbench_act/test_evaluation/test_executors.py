@@ -83,7 +83,12 @@ def loaded(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("where", EACH)
-def test_tables_are_the_same_to_the_bit(where: str, here: Run, checkpoints: Path, tmp_path: Path) -> None:
+def test_tables_are_the_same_to_the_bit(
+    where: str, here: Run, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a script on standard input too, and on a platform that has set RAY_ADDRESS."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     images: list[int] = []
     out = tmp_path / "run"
     evaluate(
@@ -151,7 +156,7 @@ def test_a_network_that_always_kills_takes_no_other_with_it(
 
 @pytest.mark.slow
 def test_processes_that_cannot_start_are_said(checkpoints: Path, tmp_path: Path) -> None:
-    """A script without a guard, and a network that other processes do not know: one line, nothing marked."""
+    """A script without a guard, and a network of one from standard input: one line, nothing marked."""
     script = tmp_path / "script.py"
     text = f"""
         from pathlib import Path
@@ -167,11 +172,13 @@ def test_processes_that_cannot_start_are_said(checkpoints: Path, tmp_path: Path)
     script.write_text(textwrap.dedent(text))
     for command, reason in (
         (["script.py"], "a script must keep its code under if __name__ == '__main__'"),
-        (["-c", script.read_text()], "AttributeError: Can't get attribute 'Own'"),
+        (["-"], "AttributeError: Can't get attribute 'Own'"),
     ):
-        done = subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        call = [sys.executable, *command]
+        with script.open() as source:
+            done = subprocess.run(
+                call, cwd=tmp_path, stdin=source, capture_output=True, text=True, check=False
+            )
         assert done.returncode == 1
         assert "InputError: A process cannot be started" in done.stderr.splitlines()[-1], done.stderr
         assert reason in done.stderr.splitlines()[-1]
@@ -285,13 +292,17 @@ def test_wrong_ways_to_compute(change: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_that_is_not_there(checkpoints: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
+def test_a_ray_cluster_that_is_not_there(
+    address: str, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(InputError, match=r"No Ray cluster at 127\.0\.0\.1:1 "):
         evaluate(
             [checkpoints],
             dataset=many_images(8),
             executor="ray",
-            ray_address="127.0.0.1:1",
+            ray_address=address,
             out=tmp_path / "run",
             **GRID,
         )
