@@ -12,12 +12,14 @@ from . import severity as severities
 from ._compile import kernel, with_own_code
 from .errors import InputError
 from .facts import Domain
-from .random import Stream
+from .random import Stream, check_seed
 
 Noise: TypeAlias = Mapping[str, Tensor]
 """Everything random about a call, by name; each tensor has the images as its first axis."""
 
 MINIMUM_SIDE = 8
+
+_HAIR = 0.01  # outside [0, 1]: what rounding makes of pixels that were normalised and back, in bfloat16 too
 
 BLOCK_VALUES = 2**19
 """Values corrupted at a time on the CPU by one thread; twice as many by two or more."""
@@ -95,7 +97,7 @@ class Corruption(ABC):
             _check_pixels(images, where=where, values=validate)
         else:
             _check_input(images, where=where)
-        _check_seed(seed)
+        check_seed(seed)
         return _check_ids(ids, images, where=where)
 
     @final
@@ -218,7 +220,11 @@ def _check_range(images: Tensor, *, where: str) -> None:
         return
     low, high = (float(value) for value in torch.aminmax(images.detach()))
     if not (low >= 0 and high <= 1):  # also if one of them is NaN
-        raise InputError(f"Expected float images in [0, 1], got values in [{low:g}, {high:g}] ({where}).")
+        digits = 17 if images.dtype == torch.float64 else 9  # tell any two numbers apart
+        found = f"[{low:.{digits}g}, {high:.{digits}g}]"
+        hair = low >= -_HAIR and high <= 1 + _HAIR
+        advice = "; if that is rounding, images.clamp(0, 1)" if hair else ""
+        raise InputError(f"Expected float images in [0, 1], got values in {found}{advice} ({where}).")
 
 
 def _check_input(images: Tensor, *, where: str) -> None:
@@ -229,11 +235,6 @@ def _check_input(images: Tensor, *, where: str) -> None:
         )
     if images.ndim < 2:
         raise InputError(f"Expected an input of shape (N, C, ...), got {tuple(images.shape)} ({where}).")
-
-
-def _check_seed(seed: object) -> None:
-    if not isinstance(seed, int) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
-        raise InputError(f"Expected a 64-bit integer as seed, got {seed!r}.")
 
 
 def _check_ids(ids: object, images: Tensor, *, where: str) -> Tensor:

@@ -17,15 +17,32 @@ in a table, and products that float32 holds exactly, so that fusing a product wi
 import hashlib
 import math
 import struct
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from . import _tables
 from ._compile import device_constant, kernel
+from .errors import InputError
 
 STREAM_VERSION = 1
 """Goes into every key: raise it when any random number changes."""
+
+
+def check_seed(seed: object) -> int:
+    """Return a seed as an int: a 64-bit integer, signed or not, of any type (NumPy's too).
+
+    Anything else raises InputError: a bool, a float, a string.
+
+    >>> check_seed(2**64 - 1) == 2**64 - 1
+    True
+    """
+    if not isinstance(seed, bool) and isinstance(seed, Integral):
+        number = int(seed)
+        if -(2**63) <= number < 2**64:
+            return number
+    raise InputError(f"Expected a 64-bit integer as seed, got {seed!r}.")
 
 
 class Stream:

@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 
 from corruptions import Cell, Suite
+from corruptions.random import check_seed
 from robustbench_act.atomic_files import publish, sync_tree, write_atomically
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.layouts import GENERATED, LABELS, stored_names
 from robustbench_act.devices import free_bytes
 from robustbench_act.errors import InputError
+from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.paths import is_hidden
 from robustbench_act.version import __version__
 
@@ -52,6 +54,8 @@ class Generation:
     layout: Layout = "npy"
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
+        check_seed(self.seed)
         if self.layout not in get_args(Layout):
             raise InputError(f"Expected layout npy or folders, got {self.layout!r}.")
         if self.layout == "npy":

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Literal
 
 
@@ -73,6 +74,15 @@ def _is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number; True and False are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def use_plain_numbers(settings: Any) -> None:
+    """Turn the numbers of a new frozen dataclass, such as NumPy's, into Python's, which JSON can hold."""
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        plain = int if isinstance(value, Integral) else float if isinstance(value, Real) else None
+        if plain is not None and not isinstance(value, int | float):
+            object.__setattr__(settings, item.name, plain(value))
 
 
 def _list_of(item: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -16,12 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corruptions.random import check_seed
 from robustbench_act.activations import get_activation
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints import Spec, read_spec, save_checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture, build_model
+from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import Probe, gradient_variance
 
@@ -56,6 +58,7 @@ class Recipe:
     augment: str = "none"
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
         if self.augment not in AUGMENTATIONS:
             raise unknown_name("augmentation", self.augment, AUGMENTATIONS)
         if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0:
@@ -88,7 +91,8 @@ def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> li
     names = list(dict.fromkeys(activations))
     for name in names:
         get_activation(name)  # an unknown name is an error before anything is trained
-    return [Job(name, seed, out / f"{name}_{seed}.safetensors") for name in names for seed in seeds]
+    chosen = [check_seed(seed) for seed in seeds]
+    return [Job(name, seed, out / f"{name}_{seed}.safetensors") for name in names for seed in chosen]
 
 
 def train_checkpoint(

@@ -15,6 +15,7 @@ from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_pro
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
 from robustbench_act.evaluation.work import Job, Result, Task
+from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.options import BATCH_SIZE
 
 _SMALL = 64  # pixels of a side at most, and
@@ -65,6 +66,7 @@ class Execution:
     on_note: Callable[[str], None] = logging.getLogger(__name__).warning
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
         if self.batch_size < 1:
             raise InputError(f"Expected a batch size of at least 1, got {self.batch_size}.")
         for name, value in (("processes", self.processes), ("threads", self.threads)):

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
+from corruptions.random import check_seed
 from corruptions.severity import SEVERITIES
 from robustbench_act.checkpoints import (
     Checkpoint,
@@ -18,6 +19,7 @@ from robustbench_act.checkpoints import (
 from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.plan import Plan
+from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.options import DEFAULT_SUITES
 from robustbench_act.view import View
 
@@ -66,6 +68,9 @@ class DataRequest:
     resize_corrupted: bool = False
     skip_unreadable: bool = False
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        use_plain_numbers(self)
 
     def open(self, wanted: Callable[[Dataset], View | None] = lambda data: None) -> Dataset:
         """Return all images, shown as the request says, else as `wanted`, else in the data set's own way."""
@@ -144,6 +149,7 @@ class PlanRequest(DataRequest):
 
     def plan(self, look: Look = leave_out) -> Plan:
         """Return the plan, checked and loaded; nothing is written."""
+        seed = check_seed(self.seed)
         data, checkpoints = self.load(look)
         suites, severities = self.suites, self.severities
         if suites is None:
@@ -156,7 +162,7 @@ class PlanRequest(DataRequest):
             dataset=data,
             suites=tuple(dict.fromkeys(suites)),
             severities=tuple(sorted({float(severity) for severity in severities})),
-            seed=self.seed,
+            seed=seed,
             probes=self.probes,
         )
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,6 +28,10 @@ FLOATS = torch.zeros(2, 3, 8, 8)
         ({"images": GOOD.numpy()}, "torch.Tensor, got ndarray"),
         ({"images": FLOATS + 1.5}, r"in \[0, 1\], got values in \[1.5, 1.5\]"),
         ({"images": FLOATS - 0.25}, r"\[-0.25, -0.25\]"),
+        ({"images": FLOATS + 1.0000001}, r"\[1.00000012, 1.00000012\]; if that is rounding, images.clamp"),
+        ({"images": FLOATS.double() - 1e-12}, r"\[-9.9999999999999998e-13, .*; if that is rounding"),
+        ({"images": FLOATS.bfloat16() + 1.0078}, r"\[1.0078125, 1.0078125\]; if that is rounding"),
+        ({"images": FLOATS + 1.02}, r"\[1.01999998, 1.01999998\] \(corruption"),
         ({"images": FLOATS.index_fill(0, torch.tensor([1]), torch.nan)}, "nan"),
         ({"ids": torch.arange(3)}, r"one id for each of 2 images, got shape \(3,\)"),
         ({"ids": torch.zeros(2, 1, dtype=torch.int64)}, r"\(2, 1\)"),
@@ -37,6 +42,8 @@ FLOATS = torch.zeros(2, 3, 8, 8)
         ({"seed": -(2**63) - 1}, "64-bit"),
         ({"seed": 1.0}, "got 1.0"),
         ({"seed": True}, "got True"),
+        ({"seed": np.float64(1)}, r"got np.float64\(1.0\)"),
+        ({"seed": np.bool_(1)}, "got np.True_"),
         ({"severity": 7}, r"in \[1, 5\], got 7"),
         ({"severity": 0.5}, "got 0.5"),
         ({"severity": -1}, "got -1"),

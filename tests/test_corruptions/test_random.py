@@ -1,6 +1,7 @@
 """The random streams: the words against an independent restatement, and the statistics of all numbers."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+import corruptions
 from corruptions import _tables
-from corruptions.random import STREAM_VERSION, Stream
+from corruptions.random import STREAM_VERSION, Stream, check_seed
 
 from ..references import corruptions as oracle
 
@@ -225,3 +227,11 @@ def test_alias_tables_hold_the_poisson_law(mean_per_unit: float, digit_bits: int
     law = stats.poisson.pmf(counts, mean_per_unit * np.arange(len(entries))[:, None])
     assert np.abs(shares / 2.0**32 - law).max() < 2.0**-32
     assert (shares.sum(axis=1) == 2**32).all()
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), np.uint8(7), np.int32(-7), np.uint64(2**64 - 1)])
+def test_seeds_of_numpy_are_integers(seed: Any) -> None:
+    images = torch.full((2, 1, 8, 8), 100, dtype=torch.uint8)
+    found = corruptions.corrupt(images, "gaussian_noise", severity=3, seed=seed)
+    assert torch.equal(found, corruptions.corrupt(images, "gaussian_noise", severity=3, seed=int(seed)))
+    assert type(check_seed(seed)) is int

@@ -175,6 +175,17 @@ def test_grid_is_checked_before_anything_is_trained(tmp_path: Path) -> None:
         plan_grid(["relu", "rellu"], [1], tmp_path)
 
 
+def test_numbers_of_numpy_train_the_same(tmp_path: Path, digits: Dataset) -> None:
+    jobs = plan_grid(["silu"], np.arange(1, 3), tmp_path)
+    assert jobs == plan_grid(["silu"], [1, 2], tmp_path)
+    recipe = Recipe(epochs=np.int64(1), batch_size=np.int64(64), lr=np.float32(0.5))  # type: ignore[arg-type]
+    usual = Recipe(epochs=1, batch_size=64, lr=0.5)
+    made = [train(tmp_path / "x", digits, seed=job.seed, recipe=recipe) for job in jobs[:1]]
+    assert made == [train(tmp_path / "y", digits, seed=1, recipe=usual)]
+    with pytest.raises(InputError, match=r"64-bit integer as seed, got 1\.5"):
+        plan_grid(["silu"], [1.5], tmp_path)  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

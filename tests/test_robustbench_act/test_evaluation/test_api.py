@@ -4,9 +4,11 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -151,3 +153,17 @@ def test_runs_of_one_second_have_folders_of_their_own(
         folders = list(pool.map(lambda _: api._new_directory(), range(64)))
     assert len(set(folders)) == 64
     assert all(folder.is_dir() and not list(folder.iterdir()) for folder in folders)
+
+
+def test_numbers_of_numpy_are_numbers(checkpoints: Path, tmp_path: Path) -> None:
+    """Also in run.json, and they make no other run; what is no seed is refused before anything is written."""
+    settings: dict[str, Any] = {"dataset": "digits", "suites": ["light"], "probes": False, "device": "cpu"}
+    run: Any = partial(evaluate, [checkpoints / "relu_1.safetensors"], **settings)
+    numbers = {"severities": np.array([1, 3], np.float32), "limit": np.int16(5), "batch_size": np.uint8(4)}
+    run(seed=np.int64(3), **numbers, out=tmp_path / "run", processes=np.int64(1))
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    run(seed=3, severities=[1, 3], limit=5, out=tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    with pytest.raises(InputError, match=r"64-bit integer as seed, got 3\.0"):
+        run(seed=3.0, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
