@@ -39,6 +39,11 @@ def at_hand(device: torch.device) -> torch.device:
     return device if there else torch.device("cpu")
 
 
+_NO_MEMORY = ("can't allocate memory", "could not create a primitive")  # PyTorch's on CPUs, and oneDNN's
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+"""By their names in run.json."""
+
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux states how many microseconds of each period a container may keep cores busy."""
 
@@ -57,3 +62,10 @@ def free_bytes(path: Path) -> int:
     """Return the room on the disk that holds the path, or will once it exists."""
     path = path.absolute()
     return shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists())).free
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error is one of memory, whichever library raised it."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)

@@ -22,6 +22,17 @@ def joined(names: Sequence[object]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def some(names: Sequence[object], shown: int = 3) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> some(["a", "b"]), some("abcde"), some("abcd")
+    ('a and b', 'a, b, c and 2 more', 'a, b, c and d')
+    """
+    if len(names) <= shown + 1:
+        return joined(names)
+    return f"{', '.join(map(str, names[:shown]))} and {len(names) - shown} more"
+
+
 def upper_first(text: str) -> str:
     """Return a text with its first letter as a capital; names inside stay as they are.
 

@@ -173,6 +173,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Layers": (
         Option("--probes/--no-probes", FLAG, _RUN, "Measure the activation layers.", True, at="top"),
+        Option("--allow-random", FLAG, _STUDY, "Allow networks that draw random numbers; seeds fix them.",
+               at="top"),
         Option("--gradients", FLAG, "probe", "Also measure the variance of gradients, on clean images."),
         Option("--train-mode", FLAG, "probe",
                "Take --gradients as in training, with batch statistics and dropout."),

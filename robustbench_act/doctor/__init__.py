@@ -13,6 +13,7 @@ from robustbench_act.doctor.machine_and_data import examine_data, examine_machin
 from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine
 from robustbench_act.doctor.plan import duration, examine_plan, examine_room
 from robustbench_act.evaluation import Plan
+from robustbench_act.records import Behaviour
 
 __all__ = [
     "SAMPLE",
@@ -31,5 +32,8 @@ __all__ = [
 def warnings_before(plan: Plan, out: Path, device: torch.device) -> list[Finding]:
     """Run the quick checks that precede `evaluate`; return the findings that are not good."""
     found = [*examine_machine(), examine_room(plan, out)]
-    found += [check_accuracy(one, plan.dataset, device) for one in plan.checkpoints if one.problem is None]
+    for one in plan.checkpoints:
+        behaviour = plan.behaviours.get(one.name, Behaviour())
+        if one.problem is None and not behaviour.fails:
+            found.append(check_accuracy(one, plan.dataset, device, behaviour))
     return [finding for finding in found if not finding.good]

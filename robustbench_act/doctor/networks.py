@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from robustbench_act.behaviour import logits_of, seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.doctor.finding import Finding
-from robustbench_act.evaluation import logits_of
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation import Execution, behaviour_of, few_images
 from robustbench_act.preprocessing import normalise
+from robustbench_act.records import Behaviour
 from robustbench_act.statistics import compare_outcomes, share_interval
 
 SAMPLE = 256
@@ -23,6 +26,7 @@ _BATCH = 64
 _CLEARLY = 0.05  # accuracy that a different preprocessing must gain,
 _SURE = 0.001  # with this p-value in McNemar's test
 _PERMUTED = 0.3  # accuracy that a permutation of the classes must gain
+_USUAL = Behaviour()
 _PER_CLASS = 5  # images per class on average; with fewer, any errors look like a permutation
 
 _WAYS = {
@@ -36,16 +40,23 @@ _WAYS = {
 def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
     """Check one network on a balanced sample of clean images.
 
-    Return how the file was read, then its accuracy against the one in its spec, then the problems: a
-    different normalisation or the reversed order of colours, if it is clearly better (McNemar's test); a
-    permutation of the classes, if it explains the errors. Without labels, only the spread of the predictions
-    is checked. The network is moved to `device`.
+    Return what `behaviour.look_at` finds, how the file was read, then its accuracy against the one in its
+    spec, then the problems: a different normalisation or the reversed order of colours, if it is clearly
+    better (McNemar's test); a permutation of the classes, if it explains the errors. Without labels, only the
+    spread of the predictions is checked. The network is moved to `device`.
     """
+    if checkpoint.problem is not None:
+        return [Finding(checkpoint.name, False, checkpoint.problem)]
+    try:
+        behaviour = behaviour_of(checkpoint, few_images(data), Execution(device))
+    except InputError as error:
+        return [Finding(checkpoint.name, False, str(error))]
     sample = data.subset(SAMPLE)
-    own = predict(checkpoint, sample, device)
+    own = predict(checkpoint, sample, device, behaviour)
     if isinstance(own, Finding):
         return [own]
-    read = [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
+    read = [Finding(checkpoint.name, not behaviour.unwatched, text) for text in behaviour.notes()]
+    read += [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
     if sample.labels is None:
         return [*read, _spread(checkpoint, own)]
     labels = sample.labels.numpy()
@@ -53,15 +64,17 @@ def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list
     return [
         *read,
         _accuracy(checkpoint, right, data),
-        *_other_way(checkpoint, sample, labels, right, device),
+        *_other_way(checkpoint, sample, labels, right, device=device, behaviour=behaviour),
         *_other_names(checkpoint, own, labels, data.classes),
     ]
 
 
-def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> Finding:
+def check_accuracy(
+    checkpoint: Checkpoint, data: Dataset, device: torch.device, behaviour: Behaviour = _USUAL
+) -> Finding:
     """Return the finding on accuracy alone, on fewer images: `evaluate` begins with it."""
     sample = data.subset(_BATCH)
-    found = predict(checkpoint, sample, device)
+    found = predict(checkpoint, sample, device, behaviour)
     if isinstance(found, Finding):
         return found
     if sample.labels is None:
@@ -69,12 +82,17 @@ def check_accuracy(checkpoint: Checkpoint, data: Dataset, device: torch.device) 
     return _accuracy(checkpoint, found == sample.labels.numpy(), data)
 
 
-def predict(checkpoint: Checkpoint, sample: Dataset, device: torch.device) -> NDArray[np.int64] | Finding:
+def predict(
+    checkpoint: Checkpoint, sample: Dataset, device: torch.device, behaviour: Behaviour = _USUAL
+) -> NDArray[np.int64] | Finding:
     """Return the predictions with the spec's normalisation, or a finding that says why there are none."""
     problem = checkpoint.problem
     if problem is None:
         try:
-            return _predict(checkpoint, sample.images, checkpoint.spec.mean, checkpoint.spec.std, device)
+            spec = checkpoint.spec
+            return _predict(
+                checkpoint, sample.images, spec.mean, spec.std, device=device, behaviour=behaviour
+            )
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             problem = f"its forward pass fails: {' '.join(str(error).split()) or type(error).__name__}"
     return Finding(checkpoint.name, False, problem)
@@ -107,13 +125,15 @@ def _other_way(
     sample: Dataset,
     labels: NDArray[np.int64],
     right: NDArray[np.bool_],
+    *,
     device: torch.device,
+    behaviour: Behaviour,
 ) -> Iterator[Finding]:
     """Yield the best different preprocessing, if it is clearly better."""
     spec = checkpoint.spec
     best: tuple[float, str, NDArray[np.bool_]] | None = None
     for what, images, mean, std in _ways(sample, spec.mean, spec.std):
-        found = _predict(checkpoint, images, mean, std, device) == labels
+        found = _predict(checkpoint, images, mean, std, device=device, behaviour=behaviour) == labels
         if best is None or found.mean() > best[0]:
             best = float(found.mean()), what, found
     if best is None:
@@ -176,11 +196,14 @@ def _predict(
     images: Tensor,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    *,
     device: torch.device,
+    behaviour: Behaviour,
 ) -> NDArray[np.int64]:
     network = checkpoint.model.to(device)
-    batches = torch.split(images, _BATCH)
-    parts = [logits_of(network, normalise(part.to(device), mean, std)).argmax(1).cpu() for part in batches]
+    batches = (normalise(part.to(device), mean, std) for part in torch.split(images, _BATCH))
+    with seeded(0, device):
+        parts = [logits_of(network, batch, behaviour.outputs).argmax(1).cpu() for batch in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()
     return found
 

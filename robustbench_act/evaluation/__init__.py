@@ -5,7 +5,8 @@ from robustbench_act.evaluation.api import evaluate, make_plan, run_request
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate, memory_needed
 from robustbench_act.evaluation.execution import Execution
-from robustbench_act.evaluation.forward import logits_of, measure
+from robustbench_act.evaluation.forward import measure
+from robustbench_act.evaluation.looks import behaviour_of, few_images, with_behaviours
 from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit
 from robustbench_act.evaluation.probing import probe_layers
 from robustbench_act.evaluation.request import DataRequest, PlanRequest
@@ -22,14 +23,16 @@ __all__ = [
     "Plan",
     "PlanRequest",
     "WorkUnit",
+    "behaviour_of",
     "disk_needed",
     "estimate",
     "evaluate",
-    "logits_of",
+    "few_images",
     "make_plan",
     "measure",
     "memory_needed",
     "probe_layers",
     "run_plan",
     "run_request",
+    "with_behaviours",
 ]

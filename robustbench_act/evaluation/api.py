@@ -9,8 +9,11 @@ from typing import Any, Literal
 from robustbench_act.datasets import Dataset
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
+from robustbench_act.evaluation.looks import with_behaviours
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.request import Look, Named, PlanRequest, leave_out
+from robustbench_act.records import recorded_checkpoints
+from robustbench_act.records.behaviour import notes
 from robustbench_act.run import Run
 
 
@@ -24,6 +27,7 @@ def evaluate(
     skip_unreadable: bool = False,
     seed: int = 0,
     probes: bool = True,
+    allow_random: bool = False,
     batch_size: int = 128,
     device: str = "auto",
     precision: str = "fp32",
@@ -59,6 +63,8 @@ def evaluate(
         Seed of the corruptions.
     probes
         Whether to measure the activation layers.
+    allow_random
+        Evaluate networks that give different answers to the same images too; seeds fix their random numbers.
     batch_size
         Images per forward pass; changes no pixel and no row.
     device
@@ -95,6 +101,7 @@ def evaluate(
         skip_unreadable=skip_unreadable,
         seed=seed,
         probes=probes,
+        allow_random=allow_random,
     )
     execution = Execution.of(
         device=device,
@@ -124,6 +131,14 @@ def run_request(
     plan = request.plan(look)
     directory = Path(out) if out else _new_directory()
     execution = execution.for_plan(plan)
+    plan = with_behaviours(
+        plan,
+        execution,
+        allow_random=request.allow_random,
+        known=recorded_checkpoints(directory) if resume else (),
+    )
+    for text in notes(plan.behaviours):
+        execution.on_note(text)
     if on_start:
         execution = replace(execution, on_images=on_start(plan, directory))
     return run_plan(plan, execution, directory, command=command, resume=resume)

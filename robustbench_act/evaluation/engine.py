@@ -40,6 +40,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
         execution.batch_size,
         execution.precision,
         execution.compiled,
+        plan.behaviours,
     )
     key = plan_key(info)
     with RunDirectory.open(out, info, resume=resume) as directory:
@@ -91,6 +92,8 @@ def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
 
 
 def _noted(text: str, info: RunInfo, execution: Execution) -> RunInfo:
+    if text in info.notes:
+        return info
     execution.on_note(text)
     return replace(info, notes=(*info.notes, text))
 

@@ -14,16 +14,15 @@ from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.checkpoints.weights_cache import ROOM
 from robustbench_act.datasets import Dataset
-from robustbench_act.devices import at_hand, cores
+from robustbench_act.devices import MEMORY_FORMATS, at_hand, cores
 from robustbench_act.evaluation.execution import Execution
-from robustbench_act.evaluation.forward import logits_of, measure
+from robustbench_act.evaluation.forward import Measured, measure
 from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.evaluation.plan import CHUNK, Plan
-from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
+from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.worker import probe_metrics
 from robustbench_act.preprocessing import normalise
-from robustbench_act.records import Part, pack
-from robustbench_act.tally.quantity_kinds import Row
+from robustbench_act.records import Behaviour, Part, pack
 
 FEW = 32
 """Images that are corrupted to see how long it takes."""
@@ -143,17 +142,20 @@ def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple
             break
         count = affordable
     block = len(plan.blocks[0])
-    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(table * block) for table in rows))))
+    tables = rows.cells, rows.layers
+    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(table * block) for table in tables))))
     return seconds / (count * versions), packing / (versions * block)
 
 
 def _shown(
     checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution
-) -> tuple[float, tuple[list[Row], list[Row]] | None]:
+) -> tuple[float, Measured | None]:
     """Return the seconds that images in so many versions take, and their rows: None if they fail."""
     clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
     labels = None if data.labels is None else data.labels.to(execution.device)
-    layout = MEMORY_FORMATS[memory_format(plan.dataset.shape, execution.precision, execution.device)]
+    behaviour = plan.behaviours.get(checkpoint.name, Behaviour())
+    usual = memory_format(plan.dataset.shape, execution.precision, execution.device)
+    layout = MEMORY_FORMATS[behaviour.memory_format or usual]
     with computing(execution.precision, execution.device):
         return _timed(
             measure,
@@ -163,6 +165,7 @@ def _shown(
             batch_size=execution.batch_size,
             layout=layout,
             metrics=probe_metrics(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
+            behaviour=behaviour,
         )
 
 
@@ -223,7 +226,7 @@ def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(count) for module in leaves]
     try:
-        logits_of(network, image)
+        network(image)
     except Exception:  # a network may raise anything
         return 0
     finally:

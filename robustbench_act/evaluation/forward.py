@@ -1,18 +1,30 @@
 """One network on one unit's images: its cell rows and its layer rows."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import chain
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from robustbench_act.behaviour import logits_of, probe_axes
 from robustbench_act.probes import Layer, Probe
+from robustbench_act.records import Behaviour
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.cell_rows import count_cells, rows_of
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
 from robustbench_act.tally.quantity_kinds import Columns, Row
+
+USUAL = Behaviour()
+
+
+class Measured(NamedTuple):
+    """The rows of one network on one unit's images, and the layers that are not measured, with the reason."""
+
+    cells: list[Row]
+    layers: list[Row]
+    left_out: Mapping[str, str]
 
 
 @torch.inference_mode()
@@ -24,7 +36,8 @@ def measure(
     batch_size: int,
     metrics: Collection[str],
     layout: torch.memory_format = torch.contiguous_format,
-) -> tuple[list[Row], list[Row]]:
+    behaviour: Behaviour = USUAL,
+) -> Measured:
     """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
     Both have the key `version` (0: the clean images). Cells: see `cell_rows.count_cells`. Layers: layer,
@@ -45,20 +58,28 @@ def measure(
         What to measure in the activation layers: see `Probe`; nothing if empty.
     layout
         Memory format of the network's inputs.
+    behaviour
+        What is known of the network, see `behaviour.look_at`. Layers are not measured if its images see each
+        other: then all images of a version go through it at once, whatever the batch size.
     """
+    if behaviour.batch_dependent:
+        answers = Answers(_logits_in_company(model, inputs, layout, behaviour.outputs), labels)
+        if not answers.are_finite():
+            raise FloatingPointError("logits that are not finite")
+        return Measured(count_cells(answers), [], {})
+    metrics = () if behaviour.unwatched else metrics
     portions = iter(inputs)
     first = next(portions)
     versions = len(first)
-    probe = Probe(model, metrics=metrics, versions=versions)
+    probe = Probe(model, metrics=metrics, versions=versions, axes=probe_axes(behaviour))
     step = max(batch_size // versions, 1)
     with probe if metrics else nullcontext():
-        parts = list(_logits(model, chain([first], portions), step, layout))
+        parts = list(_logits(model, chain([first], portions), step, layout, behaviour.outputs))
     answers = Answers(torch.cat(parts, dim=1), labels)
     if not answers.are_finite():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
-    layers = probe.layers if metrics else []
-    rows = [row for index, layer in enumerate(layers) for row in _layer_rows(index, layer, probe)]
-    return count_cells(answers), rows
+    rows = [row for index, layer in enumerate(probe.layers) for row in _layer_rows(index, layer, probe)]
+    return Measured(count_cells(answers), rows, probe.left_out if metrics else {})
 
 
 def _where(probe: Probe) -> str:
@@ -69,23 +90,33 @@ def _where(probe: Probe) -> str:
     return ""
 
 
-def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return float32 logits (N, classes); a ValueError if the network returns anything else."""
-    found: Any = model(inputs)
-    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(inputs):
-        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"expected logits ({len(inputs)}, classes) from the network, got {got}")
-    return found.float()
-
-
 def _logits(
-    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format
+    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, outputs: str
 ) -> Iterator[Tensor]:
     """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
     for inputs in portions:
         for part in torch.split(inputs, step, dim=1):
-            logits = logits_of(model, part.flatten(0, 1).contiguous(memory_format=layout))
+            logits = logits_of(model, _own(part.flatten(0, 1), inputs, layout), outputs)
             yield logits.view(len(inputs), -1, logits.shape[-1])
+
+
+def _logits_in_company(
+    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, outputs: str
+) -> Tensor:
+    """Return float (k + 1, n, classes), taking all images of a version at once."""
+    versions = len(next(iter(portions)))
+    return torch.stack(
+        [
+            logits_of(model, _own(torch.cat([part[version] for part in portions]), None, layout), outputs)
+            for version in range(versions)
+        ]
+    )
+
+
+def _own(batch: Tensor, shared: Tensor | None, layout: torch.memory_format) -> Tensor:
+    """Return a batch that a network may write to: other networks see the same inputs."""
+    own = batch.contiguous(memory_format=layout)
+    return own.clone() if shared is not None and own.data_ptr() == shared.data_ptr() else own
 
 
 def _layer_rows(index: int, layer: Layer, probe: Probe) -> list[Row]:

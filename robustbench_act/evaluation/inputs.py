@@ -10,11 +10,11 @@ from torch import Tensor
 
 from corruptions import Cell
 from robustbench_act.datasets import StoredCell
+from robustbench_act.devices import is_out_of_memory
 from robustbench_act.errors import first_line
 from robustbench_act.evaluation.work import Job, Task
 from robustbench_act.preprocessing import normalise
 
-_NO_MEMORY = ("can't allocate memory", "could not create a primitive")  # PyTorch's on CPUs, and oneDNN's
 Preprocessing = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel."""
 
@@ -101,13 +101,6 @@ class Inputs:
             )
             pixels.append(_bytes(corrupted))
         return inputs, pixels
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error is one of memory, whichever library raised it."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:

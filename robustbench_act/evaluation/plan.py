@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -15,7 +15,7 @@ from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.errors import InputError
-from robustbench_act.records import CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
+from robustbench_act.records import Behaviour, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
 from robustbench_act.texts import encodable
@@ -89,6 +89,8 @@ class Plan:
         Seed of the corruptions' random streams.
     probes
         Whether the activation layers are watched.
+    behaviours
+        What networks do that others do not, by the names of the checkpoints; see `looks.with_behaviours`.
     """
 
     checkpoints: Sequence[Checkpoint]
@@ -97,6 +99,7 @@ class Plan:
     severities: tuple[float, ...]
     seed: int = 0
     probes: bool = True
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.checkpoints or not self.severities or not (self.suites or self.dataset.stored):
@@ -213,7 +216,9 @@ class Plan:
                 )
                 for suite in self.chosen_suites()
             ),
-            checkpoints=tuple(_describe(checkpoint) for checkpoint in self.checkpoints),
+            checkpoints=tuple(
+                _describe(one, self.behaviours.get(one.name, Behaviour())) for one in self.checkpoints
+            ),
             probe={"images": min(CHUNK, len(self.dataset))} if self.probes else None,
         )
 
@@ -260,7 +265,7 @@ def _describe_data(data: Dataset) -> DatasetInfo:
     )
 
 
-def _describe(checkpoint: Checkpoint) -> CheckpointInfo:
+def _describe(checkpoint: Checkpoint, behaviour: Behaviour) -> CheckpointInfo:
     spec = {**asdict(checkpoint.spec), "activation": checkpoint.spec.activation_name}
     return CheckpointInfo(
         name=checkpoint.name,
@@ -269,4 +274,5 @@ def _describe(checkpoint: Checkpoint) -> CheckpointInfo:
         error=checkpoint.problem,
         **spec,
         read=tuple(checkpoint.notes),
+        behaviour=behaviour,
     )

@@ -8,9 +8,6 @@ import torch
 
 from robustbench_act.errors import InputError, unknown_name
 
-MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-"""By their names in run.json."""
-
 _LARGE = 64  # pixels of a side, above which channels last is faster
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from corruptions import Cell
+from robustbench_act.behaviour import probe_axes, seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
+from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.inputs import corrupt
+from robustbench_act.evaluation.looks import behaviour_of, few_images
 from robustbench_act.options import BATCH_SIZE
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe, gradient_variance
@@ -27,11 +30,13 @@ def probe_layers(
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
     device: torch.device | None = None,
+    allow_random: bool = False,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> pd.DataFrame:
     """Return `Probe.to_frame` of a checkpoint on clean images (version 0) and on shifted ones (version 1).
 
-    Raises InputError if the checkpoint cannot run, or has no activation layer.
+    Layers in which no row belongs to one image are left out. Raises InputError if the checkpoint cannot run,
+    no layer can be measured, or the network is random and may not be.
 
     Parameters
     ----------
@@ -48,6 +53,8 @@ def probe_layers(
         its buffers are as before afterwards.
     batch_size
         Images, clean and shifted together, that go through the network at once.
+    allow_random
+        Whether the network may give different answers to the same images.
     on_images
         Called with the number of images that have gone through the network.
     """
@@ -55,9 +62,14 @@ def probe_layers(
         raise InputError(f"{checkpoint.path}: {checkpoint.problem}")
     device = device or torch.device("cpu")
     model = checkpoint.model.to(device).eval()
+    behaviour = behaviour_of(checkpoint, few_images(dataset), Execution(device), allow_random=allow_random)
+    if reason := behaviour.unwatched or behaviour.fails:
+        raise InputError(f"{checkpoint.path}: no layer can be measured: {reason}.")
+    axes = probe_axes(behaviour)
 
-    def run(probe: Probe, *, shifted: bool) -> pd.DataFrame:
-        with probe, torch.inference_mode():
+    def run(injection: Injection | None = None, *, shifted: bool) -> pd.DataFrame:
+        probe = Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection, axes=axes)
+        with probe, torch.inference_mode(), seeded(seed, device):
             for part in dataset.chunks(max(batch_size // 2, 1)):
                 clean = _clean(part, checkpoint, device)
                 other = _shifted(part, clean, checkpoint, cell, seed) if shifted else clean
@@ -66,12 +78,11 @@ def probe_layers(
                 on_images(len(inputs))
         return probe.to_frame()
 
-    table = run(Probe(model, metrics=DEFAULT_METRICS, versions=2), shifted=inject is None)
+    table = run(shifted=inject is None)
     if inject is not None:
         tables = []
         for layer in table["layer"].unique():
-            injection = Injection(layer, inject, seed)
-            rows = run(Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection), shifted=False)
+            rows = run(Injection(layer, inject, seed), shifted=False)
             tables.append(rows[rows["layer"] == layer])
         table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
     if gradients:
@@ -79,7 +90,7 @@ def probe_layers(
             (_clean(part, checkpoint, device), part.known_labels.to(device))
             for part in dataset.chunks(batch_size)
         )
-        found = gradient_variance(model, batches, training=training)
+        found = gradient_variance(model, batches, training=training, axes=axes)
         table = table.merge(found, on=["version", "layer"], how="left")
     return table
 

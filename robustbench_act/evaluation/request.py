@@ -121,6 +121,8 @@ class PlanRequest(DataRequest):
         Seed of the corruptions.
     probes
         Whether the activation layers are measured.
+    allow_random
+        Whether networks may give different answers to the same images.
 
     Examples
     --------
@@ -133,6 +135,7 @@ class PlanRequest(DataRequest):
     severities: Sequence[float] | None = None
     seed: int = 0
     probes: bool = True
+    allow_random: bool = False
 
     def load(self, look: Look = leave_out) -> tuple[Dataset, list[Checkpoint]]:
         """Return the images and the checkpoints."""

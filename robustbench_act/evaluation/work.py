@@ -1,7 +1,7 @@
 """What travels between the engine and its workers: the job, its tasks, their results."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.plan import WorkUnit
+from robustbench_act.records import Behaviour
 
 Progress = Callable[[int], None]
 
@@ -19,7 +20,7 @@ Progress = Callable[[int], None]
 class Job:
     """What the units of a run share, and how to compute them. Travels to other processes.
 
-    Fields mean what they do in `Plan` (checkpoints, seed, probes) and in `Execution`.
+    Fields mean what they do in `Plan` (checkpoints, seed, probes, behaviours) and in `Execution`.
     """
 
     checkpoints: tuple[Checkpoint, ...]
@@ -29,6 +30,11 @@ class Job:
     batch_size: int
     precision: str = "fp32"
     compiled: bool = False
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+
+    def behaviour(self, checkpoint: Checkpoint) -> Behaviour:
+        """Return what is known of a checkpoint's network."""
+        return self.behaviours.get(checkpoint.name, Behaviour())
 
 
 class Chunk:

@@ -1,28 +1,32 @@
 """One unit of work, from images to the bytes of its part: what every executor has its workers do."""
 
+import hashlib
 import weakref
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pandas as pd
 from torch import Tensor, nn
 
+from robustbench_act.behaviour import seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN
+from robustbench_act.devices import MEMORY_FORMATS, is_out_of_memory
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.evaluation.forward import measure
+from robustbench_act.evaluation.forward import Measured, measure
 from robustbench_act.evaluation.inputs import (
     CorruptionError,
     Inputs,
     OutOfMemoryError,
     Preprocessing,
-    is_out_of_memory,
 )
 from robustbench_act.evaluation.plan import WorkUnit
-from robustbench_act.evaluation.precision import MEMORY_FORMATS, computing, memory_format
+from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.thumbnails import strip
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.probes import DEFAULT_METRICS
-from robustbench_act.records import Part, pack
+from robustbench_act.records import Behaviour, Part, pack
+from robustbench_act.records.behaviour import BATCH_DEPENDENT
 from robustbench_act.tally.cell_rows import failed_cells, whole_cells, with_keys
 from robustbench_act.tally.quantity_kinds import Row
 
@@ -52,7 +56,8 @@ class Worker:
 
             try:
                 with computing(self.job.precision, self.job.device):
-                    return replace(self._attempt(task.decoded(), tell), notes=tuple(notes))
+                    result = self._attempt(task.decoded(), tell)
+                    return replace(result, notes=(*notes, *result.notes))
             except CorruptionError as error:
                 raise error.error from error
             except OutOfMemoryError as error:
@@ -75,6 +80,7 @@ class Worker:
             for row in failed_cells(unit.row_keys(one.name), one.problem)
         ]
         layers: list[Row] = []
+        notes: list[str] = []
         thumbnails: dict[str, bytes] = {}
         self._missed = False
         first = next((one for one in job.checkpoints if one.problem is None), None)
@@ -83,43 +89,50 @@ class Worker:
             if unit.chunk == 0 and first in alike:
                 thumbnails[unit.corruption] = strip(next(iter(inputs)), *preprocessing)
             for checkpoint in alike:
-                counted, watched = self._measure(checkpoint, unit, inputs, labels)
-                cells += counted
-                layers += watched
+                found = self._measure(checkpoint, unit, inputs, labels)
+                cells += found.cells
+                layers += found.layers
+                notes += _left_out(checkpoint.name, found, job.behaviour(checkpoint))
                 on_images(len(chunk.ids) * len(unit.severities))
         images = len(chunk.ids) * len(unit.severities) * len(running)
         part = pack(Part(pd.DataFrame(cells), pd.DataFrame(layers)))
-        return Result(task.key, unit, images, part, thumbnails, provisional=self._missed)
+        return Result(task.key, unit, images, part, thumbnails, tuple(notes), provisional=self._missed)
 
     def _measure(
         self, checkpoint: Checkpoint, unit: WorkUnit, inputs: Inputs, labels: Tensor | None
-    ) -> tuple[list[Row], list[Row]]:
+    ) -> Measured:
         """Return the cell rows and the layer rows of one network: failed cells, whatever made it fail."""
-        keys = unit.row_keys(checkpoint.name)
-        layout = MEMORY_FORMATS[
-            memory_format(checkpoint.spec.input_size, self.job.precision, self.job.device)
-        ]
+        keys, behaviour = unit.row_keys(checkpoint.name), self.job.behaviour(checkpoint)
+        usual = memory_format(checkpoint.spec.input_size, self.job.precision, self.job.device)
+        layout = MEMORY_FORMATS[behaviour.memory_format or usual]
         try:
             network = self._network(checkpoint).to(memory_format=layout)
         except Exception as error:  # it could be read when the run was planned
             self._missed = True
-            return failed_cells(keys, _message(error)), []
+            return Measured(failed_cells(keys, _message(error)), [], {})
+        seed = _seed(unit, checkpoint.name, self.job.seed)
         try:
-            counted, watched = measure(
-                network,
-                inputs,
-                labels,
-                batch_size=self.job.batch_size,
-                layout=layout,
-                metrics=probe_metrics(unit.chunk, unit.corruption, probes=self.job.probes),
-            )
+            with seeded(seed, self.job.device) if behaviour.random else nullcontext():
+                found = measure(
+                    network,
+                    inputs,
+                    labels,
+                    batch_size=self.job.batch_size,
+                    layout=layout,
+                    metrics=probe_metrics(unit.chunk, unit.corruption, probes=self.job.probes),
+                    behaviour=behaviour,
+                )
         except (OutOfMemoryError, CorruptionError):
             raise
         except Exception as error:
-            if is_out_of_memory(error) and min(self._portion, len(inputs)) > 1:
+            message = _message(error)
+            if is_out_of_memory(error) and behaviour.batch_dependent:
+                message = f"{BATCH_DEPENDENT}: {len(inputs)} images do not fit into memory ({message})"
+            elif is_out_of_memory(error) and min(self._portion, len(inputs)) > 1:
                 raise OutOfMemoryError(first_line(error)) from error
-            return failed_cells(keys, _message(error)), []
-        return whole_cells(counted, keys, inputs.digests), with_keys(watched, keys)
+            return Measured(failed_cells(keys, message), [], {})
+        cells = whole_cells(found.cells, keys, inputs.digests)
+        return Measured(cells, with_keys(found.layers, keys), found.left_out)
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
         network = checkpoint.model.to(self.job.device)
@@ -148,6 +161,21 @@ def probe_metrics(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ..
     if chunk > 0:
         return ("fluctuation",)
     return DEFAULT_METRICS if corruption == CLEAN else ("fluctuation", "means")
+
+
+def _left_out(name: str, found: Measured, behaviour: Behaviour) -> list[str]:
+    """Say which layers are not measured that were when the network was looked at."""
+    return [
+        f"{name}: layer {layer} is not measured: {why}"
+        for layer, why in found.left_out.items()
+        if layer not in behaviour.left_out
+    ]
+
+
+def _seed(unit: WorkUnit, name: str, seed: int) -> int:
+    """Return the seed of what a random network draws in a unit: the same wherever the unit is done."""
+    text = f"{seed} {name} {unit.suite} {unit.corruption} {unit.chunk}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def _message(error: Exception) -> str:

@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 
 from robustbench_act.activations import activation_layers
 from robustbench_act.activations._functional import is_activation_function
-from robustbench_act.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -26,19 +25,22 @@ class Call:
         with `#2`, `#3`, ... at further calls in one pass.
     activation
         The module, or the function of the input alone; it may work in place.
+    images
+        Length of the batch that the pass began with; None if it began without a tensor.
     """
 
     layer: str
     activation: nn.Module | Callable[[Tensor], Tensor]
+    images: int | None = None
 
 
 class Watcher(Protocol):
     """An observer of every call, in the order of the calls."""
 
-    def before(self, call: Call, x: Tensor) -> Tensor | None:
+    def before(self, call: Call, x: Any) -> Tensor | None:
         """Take the input, which the call may overwrite; a returned tensor replaces it."""
 
-    def after(self, call: Call, output: Tensor) -> None:
+    def after(self, call: Call, output: Any) -> None:
         """Take the output."""
 
 
@@ -47,8 +49,7 @@ class FollowedCalls:
 
     Layers are the modules that `activation_layers` lists and the functions of the same names (F.relu, x.silu,
     torch.tanh, ...) that the forward passes of other modules call; what an activation calls inside is part of
-    it. The hooks are gone when the block ends, also after an exception. An InputError inside the block if an
-    activation takes or returns anything but one tensor.
+    it. The hooks are gone when the block ends, also after an exception.
     """
 
     def __init__(self, model: nn.Module, watcher: Watcher) -> None:
@@ -58,6 +59,7 @@ class FollowedCalls:
         self._within: list[str] = []  # paths of the modules whose forward passes are under way
         self._inside: Call | None = None  # the activation that is being called
         self._counts: Counter[str] = Counter()
+        self._images: int | None = None  # of the pass that is under way
 
     def __enter__(self) -> Self:
         layers = activation_layers(self._model)
@@ -82,27 +84,30 @@ class FollowedCalls:
         self._handles.clear()
 
     def _follow_path(self, path: str, module: nn.Module) -> None:
-        def enter(*_: object) -> None:
-            self._start_pass()
+        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._start_pass([*args, *kwargs.values()])
             self._within.append(path)
 
         def leave(*_: object) -> None:
             self._within.pop()
 
-        self._handles.append(module.register_forward_pre_hook(enter))
+        self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         self._handles.append(module.register_forward_hook(leave, always_call=True))  # after an exception too
 
-    def _start_pass(self) -> None:
+    def _start_pass(self, inputs: Iterable[Any]) -> None:
         """Restart the count if this is the outermost call: of the network, or of a part on its own."""
         if not self._within:
             self._counts.clear()
             self._inside = None
+            batches = [len(one) for one in inputs if isinstance(one, Tensor) and one.ndim > 0]
+            self._images = batches[0] if batches else None
 
     def _follow_layer(self, path: str, module: nn.Module) -> None:
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            self._start_pass()
+            inputs = [*args, *kwargs.values()]
+            self._start_pass(inputs)
             self._inside = self._next(path, module)
-            replaced = self._tell_before(self._inside, [*args, *kwargs.values()])
+            replaced = self._tell_before(self._inside, inputs)
             return None if replaced is None else ((replaced,), {})
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -135,16 +140,14 @@ class FollowedCalls:
     def _next(self, path: str, activation: nn.Module | Callable[[Tensor], Tensor]) -> Call:
         self._counts[path] += 1
         count = self._counts[path]
-        return Call(path if count == 1 else f"{path}#{count}", activation)
+        return Call(path if count == 1 else f"{path}#{count}", activation, self._images)
 
     def _tell_before(self, call: Call, inputs: Iterable[Any]) -> Tensor | None:
         (x,) = [*inputs][:1] or [None]
-        _check_tensor(call, x, "take")
         with torch._C.DisableTorchFunction():  # hides the watcher's work from the mode
             return self._watcher.before(call, x)
 
     def _tell_after(self, call: Call, output: Any) -> None:
-        _check_tensor(call, output, "return")
         with torch._C.DisableTorchFunction():
             self._watcher.after(call, output)
 
@@ -167,9 +170,6 @@ def _may_call_functions(module: nn.Module) -> bool:
     return not type(module).__module__.startswith("torch.nn.") or any(True for _ in module.children())
 
 
-def _check_tensor(call: Call, value: Any, verb: str) -> None:
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.ndim < 2:
-        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise InputError(
-            f"Layer {call.layer}: expected the activation to {verb} floats (N, ...), got {found}."
-        )
+def is_measurable(value: Any) -> bool:
+    """Tell whether an activation takes or returns what probes measure: one tensor of floats (N, ...)."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 1

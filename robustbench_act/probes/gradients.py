@@ -1,6 +1,6 @@
 """The variance of gradients layer by layer, in evaluation or in training mode."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import pandas as pd
@@ -8,18 +8,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robustbench_act.probes.image_axes import ImageAxis
 from robustbench_act.probes.probe import Probe
 
 Batch = tuple[Tensor, Tensor]  # normalised inputs, labels
 
 
-def gradient_variance(model: nn.Module, batches: Iterable[Batch], *, training: bool = False) -> pd.DataFrame:
+def gradient_variance(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    training: bool = False,
+    axes: Mapping[str, ImageAxis | str] | None = None,
+) -> pd.DataFrame:
     """Return version (0), layer and gradient_variance: of d loss / d y over samples and elements.
 
     The loss is the cross-entropy (nats) of each sample, y the input of the layer. In training mode samples of
-    a batch see each other; buffers, modes and the random state are restored.
+    a batch see each other; buffers, modes and the random state are restored. `axes`: see `Probe`.
     """
-    probe = Probe(model, metrics=["gradients"])
+    probe = Probe(model, metrics=["gradients"], axes=axes)
     with _training_mode(model) if training else nullcontext(), probe, torch.enable_grad():
         for inputs, labels in batches:
             leaf = inputs.detach().requires_grad_()

@@ -1,6 +1,6 @@
 """`Probe`: what happens inside every activation layer of a network, reduced while it runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.activations import activation_slope
-from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.probes.calls import Call, FollowedCalls
+from robustbench_act.devices import is_out_of_memory
+from robustbench_act.errors import InputError, first_line, unknown_name
+from robustbench_act.probes.calls import Call, FollowedCalls, is_measurable
 from robustbench_act.probes.elements import ElementStatistics
+from robustbench_act.probes.image_axes import ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
 from robustbench_act.probes.per_sample import SampleStatistics, movement
 from robustbench_act.probes.signals import SignalStatistics
@@ -69,12 +71,17 @@ class Probe:
         Blocks in a batch.
     injection
         A shift of the input of one layer, in all versions but the clean one.
+    axes
+        Where the images are in layers that do not have them along the first axis, as `find_image_axes`
+        returns it; a reason instead of an axis leaves a layer out. If given, a layer that turns out not to be
+        measurable is left out too (`left_out` says why) instead of an error.
 
     Raises
     ------
     InputError
         A metric is unknown, or the network is in training mode with several versions; inside the block: a
-        batch cannot be split into the versions; in `to_frame`: no activation layer was called.
+        batch cannot be split into the versions, a layer cannot be measured, or one pass cannot tell which of
+        its rows belong to which image; in `to_frame`: no activation layer was measured.
 
     Examples
     --------
@@ -95,6 +102,7 @@ class Probe:
         metrics: Iterable[str] = DEFAULT_METRICS,
         versions: int = 1,
         injection: Injection | None = None,
+        axes: Mapping[str, ImageAxis | str] | None = None,
     ) -> None:
         self.metrics = frozenset(metrics)
         unknown = sorted(self.metrics - set(METRICS))
@@ -106,6 +114,9 @@ class Probe:
         self._model, self._injection = model, injection
         self._calls: FollowedCalls | None = None  # while it is open: they refer to each other
         self._layers: dict[str, Layer] = {}
+        self._axes = axes
+        self.left_out = {layer: why for layer, why in (axes or {}).items() if isinstance(why, str)}
+        self._open: tuple[Layer, Stacking] | None = None  # what is being called, if it is measured
         self._moved: tuple[Tensor, Tensor] | None = None
 
     def __enter__(self) -> Self:
@@ -130,79 +141,105 @@ class Probe:
 
         An InputError if there is none, or if the one whose input was to be shifted is missing.
         """
-        if not self._layers:
+        if self._injection is not None and self._injection.layer not in self._layers:
+            raise unknown_name("activation layer", self._injection.layer, self._layers)
+        if not self._layers and self._axes is None:
             raise InputError(
                 f"Expected a network with activation layers, but {type(self._model).__name__} called none: "
                 "neither a module such as nn.ReLU nor a function such as F.relu. Evaluate it without probes."
             )
-        if self._injection is not None and self._injection.layer not in self._layers:
-            raise unknown_name("activation layer", self._injection.layer, self._layers)
         return list(self._layers.values())
 
-    def before(self, call: Call, x: Tensor) -> Tensor | None:
+    def before(self, call: Call, x: Any) -> Tensor | None:
         """Take an activation's input (see `Watcher`)."""
+        self._open = None
+        if call.layer in self.left_out:
+            return None
+        try:
+            return self._take_call(call, x)
+        except Exception as error:  # the activation may be the user's: its slope may raise anything
+            self._leave_out(call, error)
+        return None
+
+    def after(self, call: Call, output: Any) -> None:
+        """Take an activation's output (see `Watcher`)."""
+        if self._open is None:
+            return
+        try:
+            _check_measurable(output, "return")
+            with torch.inference_mode(False), torch.no_grad():  # what is kept may be updated in any mode
+                layer, stacking = self._open
+                self._take_output(layer, stacking.of(output))
+        except Exception as error:
+            self._leave_out(call, error)
+
+    def _leave_out(self, call: Call, error: Exception) -> None:
+        """Measure a layer no further, if its network was looked at before; else raise."""
+        if is_out_of_memory(error):
+            raise error
+        if self._axes is None:
+            raise InputError(f"Layer {call.layer}: {error}") from error
+        self.left_out[call.layer] = first_line(error)
+        self._layers.pop(call.layer, None)
+
+    def _take_call(self, call: Call, x: Any) -> Tensor | None:
+        _check_measurable(x, "take")
+        stacking = self._stacking(call, x)
         layer = self._layers.setdefault(call.layer, Layer(call.layer))
         injected = self._injection is not None and self._injection.layer == call.layer
         if self._injection is not None and injected:
-            x = self._injection.apply(self._stacked(call, x), start=layer.count).flatten(0, 1)
-        stacked = self._stacked(call, x)
-        elements = stacked.shape[2:].numel()
+            x = stacking.undo(self._injection.apply(stacking.of(x), start=layer.count))
+        elements = stacking.of(x).shape[2:].numel()
         if layer.elements not in (0, elements):
             raise InputError(
-                f"Layer {call.layer}: expected {layer.elements} elements per sample as in the passes before, "
-                f"got {elements}."
+                f"expected {layer.elements} elements per sample as in the passes before, got {elements}."
             )
         layer.elements = elements
-        try:
-            with torch.inference_mode(False), torch.no_grad():
-                self._take_input(layer, call, stacked)
-        except InputError as error:
-            raise InputError(f"Layer {call.layer}: {error}") from error
+        with torch.inference_mode(False), torch.no_grad():
+            self._take_input(layer, call, x, stacking)
         if "gradients" in self.metrics and x.requires_grad:
-            clean = len(x) // self.versions
-            x.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: layer.signal.add("gradient", gradient[:clean])
-            )
+            x.register_hook(lambda gradient: layer.signal.add("gradient", stacking.of(gradient)[0]))
+        self._open = layer, stacking
         return x if injected else None
 
-    def after(self, call: Call, output: Tensor) -> None:
-        """Take an activation's output (see `Watcher`)."""
-        with torch.inference_mode(False), torch.no_grad():  # what is kept may be updated in any mode
-            self._take_output(call, output)
+    def _stacking(self, call: Call, x: Tensor) -> Stacking:
+        """Return where the images are; an InputError if that was not looked for and one pass cannot tell."""
+        axis = (self._axes or {}).get(call.layer)
+        if isinstance(axis, ImageAxis):
+            assert call.images is not None, "an axis was found, so a pass begins with a batch"
+            return Stacking(axis, call.images, self.versions)
+        if call.images is not None and len(x) != call.images:
+            raise InputError(
+                f"expected a row for each of the {call.images} images, got {len(x)} rows: one pass cannot "
+                "tell which belong to which image. Give the probe axes=find_image_axes(model, images)."
+            )
+        return Stacking(ImageAxis(), len(x), self.versions)
 
-    def _take_output(self, call: Call, output: Tensor) -> None:
-        stacked, layer = self._stacked(call, output), self._layers[call.layer]
+    def _take_output(self, layer: Layer, stacked: Tensor) -> None:
         layer.count += stacked.shape[1]
         if self._moved is not None:
             if layer.samples is None:
-                layer.samples = SampleStatistics(self.versions, layer.elements, output.device)
+                layer.samples = SampleStatistics(self.versions, layer.elements, stacked.device)
             layer.samples.add(self._moved, movement(stacked))
         if "means" in self.metrics:
             layer.element.add("activation", stacked)
         if "signal" in self.metrics:
             layer.signal.add("output", stacked[0])
 
-    def _take_input(self, layer: Layer, call: Call, stacked: Tensor) -> None:
+    def _take_input(self, layer: Layer, call: Call, x: Tensor, stacking: Stacking) -> None:
+        stacked = stacking.of(x)
         self._moved = movement(stacked) if "fluctuation" in self.metrics else None
         if "means" in self.metrics:
             layer.element.add("activation_input", stacked)
-        slopes = "slopes" in self.metrics
-        if slopes or "signal" in self.metrics:
-            taken = stacked if slopes else stacked[:1]
-            slope = activation_slope(call.activation, taken.flatten(0, 1)).view(taken.shape)
-            if slopes:
-                layer.element.add_slope(slope)
-            if "signal" in self.metrics:
-                layer.signal.add_input(call.activation, stacked[0], slope[0])
-
-    def _stacked(self, call: Call, x: Tensor) -> Tensor:
-        """View a batch as (versions, samples, ...)."""
-        if len(x) % self.versions:
-            raise InputError(
-                f"Layer {call.layer}: expected {self.versions} versions of equally many samples, "
-                f"got a batch of {len(x)}."
-            )
-        return x.view(self.versions, len(x) // self.versions, *x.shape[1:])
+        if "slopes" in self.metrics:
+            slope = stacking.of(activation_slope(call.activation, x))
+            layer.element.add_slope(slope)
+        elif "signal" in self.metrics:
+            clean = len(x) // self.versions if stacking.axis.is_plain else len(x)
+            slope = activation_slope(call.activation, x[:clean])
+            slope = slope[None] if stacking.axis.is_plain else stacking.of(slope)
+        if "signal" in self.metrics:
+            layer.signal.add_input(call.activation, stacked[0], slope[0])
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each version and layer.
@@ -258,3 +295,9 @@ def sample_columns(samples: SampleStatistics, elements: int) -> dict[str, Any]:
         columns |= quantile_columns(name, histogram.cpu().numpy(), elements)
     columns["nonfinite"] = samples.nonfinite.cpu().numpy()
     return columns
+
+
+def _check_measurable(value: Any, verb: str) -> None:
+    if not is_measurable(value):
+        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(f"expected the activation to {verb} floats (N, ...), got {found}.")

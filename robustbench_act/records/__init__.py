@@ -1,11 +1,12 @@
 """Results on disk: run directories and their tables. Loads without torch."""
 
+from robustbench_act.records.behaviour import Behaviour
 from robustbench_act.records.cells import CELL, corrupted, labelled, ordered_groups, scored, succeeded
 from robustbench_act.records.data import RunData
 from robustbench_act.records.directory import RunDirectory
 from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.records.parts import DamagedPartError, Part, pack
-from robustbench_act.records.reader import read_run
+from robustbench_act.records.reader import read_run, recorded_checkpoints
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY, KEYS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, LAYER_KEYS
 from robustbench_act.tally.outcomes import outcomes, pack_outcomes
@@ -18,6 +19,7 @@ __all__ = [
     "LAYER_COLUMNS",
     "LAYER_KEYS",
     "SCHEMA_VERSION",
+    "Behaviour",
     "CheckpointInfo",
     "DamagedPartError",
     "DatasetInfo",
@@ -33,6 +35,7 @@ __all__ = [
     "pack",
     "pack_outcomes",
     "read_run",
+    "recorded_checkpoints",
     "scored",
     "succeeded",
 ]

@@ -59,9 +59,8 @@ class RunDirectory:
             with FileLock(path / _LOCK, blocking=False):
                 directory = cls(path)
                 if (path / "run.json").is_file():
-                    content = read_json(path)
-                    _refuse_other_plan(path, content, info.decisive())
-                    directory.found = RunInfo.from_json(content, where=str(path / "run.json"))
+                    directory.found = RunInfo.from_json(read_json(path), where=str(path / "run.json"))
+                    _refuse_other_plan(path, directory.found.decisive(), info.decisive())
                 directory._clean()
                 if directory.found is None or directory.found.status != "complete":
                     directory.begin(info)
@@ -202,9 +201,7 @@ def _writer(path: Path) -> str:
 
 
 def _refuse_other_plan(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
-    there = {key: found.get(key) for key in wanted}
-    differing = list(_differences(there, wanted, ""))
+    differing = list(_differences(found, wanted, ""))
     if differing:
         raise InputError(
             f"{path}: holds a run with another plan (different: {'; '.join(differing)}); "

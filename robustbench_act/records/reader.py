@@ -24,7 +24,7 @@ from robustbench_act.file_kinds import PARQUET, why_unreadable
 from robustbench_act.paths import listed
 from robustbench_act.records.checks import check_cells, check_layers
 from robustbench_act.records.data import RunData
-from robustbench_act.records.info import SCHEMA_VERSION, RunInfo
+from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, RunInfo
 from robustbench_act.records.parts import read_parquet
 from robustbench_act.tally.columns import CELL_COLUMNS, REQUIRED_CELL_COLUMNS, TEXT_COLUMNS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, REQUIRED_LAYER_COLUMNS
@@ -51,6 +51,13 @@ def read_run(path: str | Path) -> RunData:
     if info.probe is not None and not info.tables:  # without checksums a lost file shows only here
         check_layers(layers, cells, where=path / "layers")
     return RunData(path, info, cells, layers, _read_images(path, info))
+
+
+def recorded_checkpoints(path: Path) -> tuple[CheckpointInfo, ...]:
+    """Return the checkpoints of the run that is in a folder, finished or not; none if there is no run."""
+    if not (path / "run.json").is_file():
+        return ()
+    return RunInfo.from_json(read_json(path), where=str(path / "run.json")).checkpoints
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -21,13 +21,17 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
     """
     from robustbench_act.cli import requests
     from robustbench_act.cli.interruption import interruptible
-    from robustbench_act.evaluation import estimate
+    from robustbench_act.evaluation import estimate, with_behaviours
+    from robustbench_act.records.behaviour import notes
 
     execution = requests.execution(options)
     request = requests.quick_unless(full, requests.plan_request(checkpoints, options))
     with interruptible(lambda: "nothing was written."):
         made = request.plan(requests.check_if_skipping)
+        made = with_behaviours(made, execution, allow_random=request.allow_random)
         found = estimate(made, execution)
+    for text in notes(made.behaviours):
+        click.echo(f"note: {text}", err=True)
     if as_json:
         size = {"units": made.unit_count, "blocks": len(made.blocks), "chunks": len(made.chunks)}
         rows = {"unit": [unit.title for unit in made.units()]} if units else {}

@@ -35,7 +35,8 @@ def command(
         raise click.UsageError("--train-mode needs --gradients.")
     cell = _parse_cell(shift)
     where = choose_device(device)
-    data, loaded = study_request(checkpoints, options).load(check_pictures)
+    request = study_request(checkpoints, options)
+    data, loaded = request.load(check_pictures)
     answers = []
     with progress_bar() as progress:
         bar = progress.add_task("probing", total=None)
@@ -50,6 +51,7 @@ def command(
                 seed=seed,
                 batch_size=batch_size,
                 device=where,
+                allow_random=request.allow_random,
                 on_images=lambda images: progress.advance(bar, images),
             )
             if as_json:

@@ -1,0 +1,7 @@
+"""What a network does with a batch in evaluation mode, looked at on a few images before a run."""
+
+from robustbench_act.behaviour.look import IMAGES, look_at, probe_axes
+from robustbench_act.behaviour.outputs import logits_of
+from robustbench_act.behaviour.random_state import seeded
+
+__all__ = ["IMAGES", "logits_of", "look_at", "probe_axes", "seeded"]

@@ -1,0 +1,198 @@
+"""One look at a network before a run: whether it meets what the evaluation assumes.
+
+The same corrupted images, stacked in one batch, go through all networks, and each row of the answer is taken
+for the answer to one image, each row of an activation for what happened to one image. That holds if a network
+in evaluation mode answers an image alike in any company, and every time. A few passes over three images tell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.behaviour.outputs import check_rows, recognise
+from robustbench_act.behaviour.random_state import random_state, seeded
+from robustbench_act.devices import MEMORY_FORMATS
+from robustbench_act.errors import InputError, first_line
+from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints, image_axis
+from robustbench_act.records import Behaviour
+
+IMAGES = 3
+"""Images that a network is shown; the one in the middle is then changed."""
+
+TOLERANCE = 1e-3
+"""Answers are alike if they differ by at most this share of the largest one; rounding is far below."""
+
+_CHANGED, _OTHERS = 1, [0, 2]
+_SEED = 0
+
+_COMPANY = "its answer to an image depends on the other images"
+
+Prints = dict[str, list[Tensor]]
+
+
+def look_at(
+    network: nn.Module,
+    images: Tensor,
+    other: Tensor,
+    *,
+    classes: int,
+    memory_format: str = "contiguous",
+    probes: bool = True,
+    allow_random: bool = False,
+) -> Behaviour:
+    """Return what a network in evaluation mode does that others do not.
+
+    A network that cannot answer is not judged further (`fails` says why): it fails in the run.
+
+    Parameters
+    ----------
+    images
+        Normalised (3, C, H, W), on the network's device.
+    other
+        Another image (C, H, W): each of its values differs from those of `images`.
+    classes
+        Columns that the answers should have.
+    memory_format
+        In which the run computes: a key of `devices.MEMORY_FORMATS`.
+    probes
+        Whether its activation layers are to be measured.
+    allow_random
+        Whether a network may give different answers to the same images.
+
+    Raises
+    ------
+    InputError
+        The network is random and may not be, or changes from pass to pass; its answers are not a row for each
+        image with a column for each class.
+
+    Examples
+    --------
+    >>> sees_all = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.BatchNorm1d(2, track_running_stats=False))
+    >>> look_at(sees_all.eval(), torch.rand(3, 1, 2, 2), torch.rand(1, 2, 2), classes=2).batch_dependent
+    True
+    """
+    found, passes = Behaviour(looked_at=True), _Passes(network, memory_format)
+    first, failed = passes.tried(images)
+    if failed and memory_format != "contiguous":
+        passes = _Passes(network, "contiguous")
+        first, failed_too = passes.tried(images)
+        if not failed_too:
+            found, failed = replace(found, memory_format="contiguous"), ""
+    if failed:
+        return replace(found, fails=failed)
+    rows = check_rows(first, len(images))
+    found = replace(found, outputs=recognise(rows, classes))
+    changed = images.clone()
+    changed[_CHANGED] = other
+    again, before, unwatched = passes.printed(images, probes=probes)
+    found = replace(found, random=passes.drew)
+    _refuse_if_random(_alike(rows, again), passes.drew, allow_random=allow_random)
+    company, after, _ = passes.printed(changed, probes=probes and not unwatched)
+    dependent = not _alike(rows[_OTHERS], company[_OTHERS])
+    if not (dependent or passes.drew):
+        dependent = not passes.is_alike_alone(images[:1], rows[:1])
+    if dependent:
+        return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")
+    if not probes:
+        return found
+    if unwatched or not before:
+        return replace(found, unwatched=unwatched or "it calls no activation layer that can be watched")
+    axes = {
+        name: image_axis(own, after.get(name, []), images=IMAGES, changed=_CHANGED)
+        for name, own in before.items()
+    }
+    return passes.probed(torch.stack([images[0], other]), axes, found)
+
+
+def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:
+    """Return what `Probe` has to know of a network's layers."""
+    return {name: ImageAxis(*values) for name, values in behaviour.folded.items()} | dict(behaviour.left_out)
+
+
+class _Passes:
+    """Passes of one network over a few images, each with the same random numbers."""
+
+    def __init__(self, network: nn.Module, memory_format: str) -> None:
+        self._layout = MEMORY_FORMATS[memory_format]
+        self._network = network.to(memory_format=self._layout)
+        self.drew = False  # whether the last pass drew random numbers
+
+    @torch.inference_mode()
+    def answer(self, images: Tensor) -> Any:
+        """Return the answer to a copy of the images, since the network may write to it."""
+        batch = images.clone(memory_format=self._layout)
+        with seeded(_SEED, images.device):
+            before = random_state(images.device)
+            found = self._network(batch)
+            self.drew = random_state(images.device) != before
+        return found
+
+    def tried(self, images: Tensor) -> tuple[Any, str]:
+        """Return the answer and "", or None and why there is none."""
+        try:
+            return self.answer(images), ""
+        except Exception as error:  # it may be the user's network: anything may go wrong in it
+            return None, first_line(error)
+
+    def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
+        """Return the answer, the prints of the activation layers, and why there are none."""
+        prints: Prints = {}
+        unwatched = ""
+        if probes:
+            try:
+                with RowPrints(self._network) as watched:
+                    return check_rows(self.answer(images), len(images)), watched.prints, ""
+            except Exception as error:  # of the watched network: it has just answered unwatched
+                unwatched = first_line(error)
+        return check_rows(self.answer(images), len(images)), prints, unwatched
+
+    def is_alike_alone(self, image: Tensor, row: Tensor) -> bool:
+        """Tell whether an image alone is answered as it was in company; a network may want several."""
+        try:
+            return _alike(check_rows(self.answer(image), 1), row)
+        except Exception:  # squeeze() before the classifier, say
+            return True
+
+    def probed(self, pair: Tensor, axes: Mapping[str, ImageAxis | str], found: Behaviour) -> Behaviour:
+        """Return the behaviour with what a probe of two images, one the clean version of the other, finds."""
+        probe = Probe(self._network, metrics=DEFAULT_METRICS, versions=2, axes=axes)
+        try:
+            with probe:
+                self.answer(pair)
+        except Exception as error:
+            return replace(found, unwatched=first_line(error))
+        layers = [name for name in axes if name not in probe.left_out]
+        if not layers:
+            (reason, *_) = probe.left_out.values()
+            return replace(found, unwatched=f"{next(iter(axes))}: {reason}")
+        places = {name: axes[name] for name in layers}
+        folded = {
+            name: list(astuple(axis))
+            for name, axis in places.items()
+            if isinstance(axis, ImageAxis) and not axis.is_plain
+        }
+        return replace(found, folded=folded, left_out=dict(probe.left_out))
+
+
+def _refuse_if_random(repeated: bool, drew: bool, *, allow_random: bool) -> None:
+    if not repeated:
+        raise InputError(
+            "gives different answers to the same images, and seeds do not help: it changes from pass to "
+            "pass, or draws from a generator of its own."
+        )
+    if drew and not allow_random:
+        raise InputError(
+            "draws random numbers in evaluation mode, so it answers the same images differently each time: "
+            "dropout, noise or drop path is left on (F.dropout(x) without training=self.training, say). "
+            "Switch it off, or have its random numbers fixed by seeds: --allow-random."
+        )
+
+
+def _alike(answer: Tensor, other: Tensor) -> bool:
+    """Tell whether answers are the same up to rounding."""
+    finite = answer[answer.isfinite()]
+    largest = float(finite.abs().max()) if len(finite) else 0.0
+    return torch.allclose(answer, other, rtol=0, atol=TOLERANCE * largest, equal_nan=True)

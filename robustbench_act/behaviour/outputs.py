@@ -1,0 +1,70 @@
+"""What a network returns, recognised on a few images, and made logits."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_act.errors import InputError
+
+_SUM = 1e-3  # by which probabilities may miss a sum of 1
+_TINY = 1e-30  # the least probability whose logarithm is taken
+
+
+def check_rows(answer: Any, images: int) -> Tensor:
+    """Return a network's answer as float32 (N, columns); an InputError if it is not a row for each image."""
+    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
+        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise InputError(f"expected logits ({images}, classes) from the network, got {got}.")
+    return answer.float()
+
+
+def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Tensor:
+    """Return float32 logits (N, classes); `outputs` is what the network returns, see `recognise`."""
+    return _LOGITS[outputs](check_rows(network(inputs), len(inputs)))
+
+
+def recognise(raw: Tensor, classes: int) -> str:
+    """Return what a network of so many classes returns: a key of `records.behaviour.OUTPUTS`.
+
+    Probabilities are rows of numbers from 0 up that sum to 1; sigmoids are numbers between 0 and 1.
+    Logarithms of probabilities are logits. Raises InputError if there is not a column for each class.
+
+    >>> recognise(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), 2), recognise(torch.tensor([[-1.0, 3.0]]), 2)
+    ('probabilities', 'logits')
+    """
+    columns = raw.shape[1]
+    are_sigmoids = bool(((raw > 0) & (raw <= 1)).all())
+    if columns == 1 and classes == 2:
+        return "one sigmoid" if are_sigmoids else "one logit"
+    if columns != classes:
+        raise InputError(
+            f"returns {columns} columns, expected {classes}, one for each class. Is the number of classes "
+            "right (--classes), and does the network end with its classifier?"
+        )
+    if bool((raw >= 0).all() and ((raw.sum(1) - 1).abs() < _SUM).all()):
+        return "probabilities"
+    return "sigmoids" if are_sigmoids else "logits"
+
+
+def _log(p: Tensor) -> Tensor:
+    return p.clamp(min=_TINY).log()
+
+
+def _inverse_sigmoid(p: Tensor) -> Tensor:
+    wide = p.double()
+    return (_log(wide) - _log(1 - wide)).float()
+
+
+def _two(logit: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(logit), logit], 1)
+
+
+_LOGITS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "logits": lambda raw: raw,
+    "probabilities": _log,
+    "sigmoids": _inverse_sigmoid,
+    "one logit": _two,
+    "one sigmoid": lambda raw: _two(_inverse_sigmoid(raw)),
+}

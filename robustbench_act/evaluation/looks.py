@@ -1,0 +1,89 @@
+"""Every network of a plan is looked at once before anything is written."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from robustbench_act.behaviour import IMAGES, look_at
+from robustbench_act.checkpoints import Checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.devices import at_hand
+from robustbench_act.errors import InputError
+from robustbench_act.evaluation.execution import Execution
+from robustbench_act.evaluation.plan import Plan
+from robustbench_act.evaluation.precision import memory_format
+from robustbench_act.preprocessing import normalise
+from robustbench_act.records import Behaviour, CheckpointInfo
+
+
+def with_behaviours(
+    plan: Plan,
+    execution: Execution,
+    *,
+    allow_random: bool = False,
+    known: Iterable[CheckpointInfo] = (),
+    on_network: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Return the plan with the behaviour of each of its networks that can run.
+
+    Raises InputError, with the name of the checkpoint, for a network that cannot be evaluated: see
+    `behaviour.look_at`.
+
+    Parameters
+    ----------
+    known
+        Checkpoints that were looked at before, for the same plan; they are not looked at again.
+    on_network
+        Called before each look.
+    """
+    found = {(one.name, one.digest): one.behaviour for one in known if one.behaviour.looked_at}
+    few = few_images(plan.dataset)
+    behaviours: dict[str, Behaviour] = {}
+    for checkpoint in plan.checkpoints:
+        if checkpoint.problem is not None:
+            continue
+        seen = found.get((checkpoint.name, checkpoint.digest))
+        if seen is None:
+            on_network()
+            seen = behaviour_of(checkpoint, few, execution, probes=plan.probes, allow_random=allow_random)
+        behaviours[checkpoint.name] = seen
+    return replace(plan, behaviours=behaviours)
+
+
+def behaviour_of(
+    checkpoint: Checkpoint,
+    few: Tensor,
+    execution: Execution,
+    *,
+    probes: bool = True,
+    allow_random: bool = False,
+) -> Behaviour:
+    """Return what a checkpoint's network does with `few_images`; errors as in `with_behaviours`."""
+    device, spec = at_hand(execution.device), checkpoint.spec
+    *images, other = normalise(few.to(device), spec.mean, spec.std)
+    try:
+        return look_at(
+            checkpoint.model.to(device),
+            torch.stack(images),
+            other,
+            classes=spec.classes,
+            memory_format=memory_format(spec.input_size, execution.precision, device),
+            probes=probes,
+            allow_random=allow_random,
+        )
+    except InputError as error:
+        raise InputError(f"{checkpoint.path}: {error}") from error
+
+
+def few_images(data: Dataset) -> Tensor:
+    """Return the first images of a data set, as often as it takes, then one that differs in each value.
+
+    uint8 (IMAGES + 1, C, H, W).
+    """
+    pixels = data.subset(min(IMAGES, len(data))).images
+    images = pixels[torch.arange(IMAGES) % len(pixels)]
+    noise = torch.randint(64, 192, images[0].shape, generator=torch.Generator().manual_seed(0))
+    other = (images[1].int() + noise) % 256
+    return torch.cat([images, other[None].to(torch.uint8)])

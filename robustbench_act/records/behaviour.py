@@ -1,0 +1,95 @@
+"""What was seen of a network before a run: which assumptions of the evaluation it does not meet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from robustbench_act.english import some
+from robustbench_act.records.json_object import JsonObject
+
+OUTPUTS = {
+    "logits": "logits",
+    "probabilities": "probabilities; their logarithms are taken for logits",
+    "sigmoids": "a sigmoid for each class; log(p / (1 - p)) is taken for the logit",
+    "one logit": "one logit z for two classes; 0 and z are taken for the logits",
+    "one sigmoid": "one sigmoid p for two classes; 0 and log(p / (1 - p)) are taken for the logits",
+}
+"""What networks return, and what is made of it."""
+
+
+BATCH_DEPENDENT = (
+    "answers an image differently in other company, so its accuracy depends on which images share a batch; "
+    "each chunk of a version goes through it as one batch"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour(JsonObject):
+    """What a network does in evaluation mode that others do not; the defaults are the usual case.
+
+    Attributes
+    ----------
+    looked_at
+        Whether the network was looked at; not in older runs.
+    fails
+        Why it could not answer; "" if it could.
+    batch_dependent
+        Whether its answer to an image depends on the other images of the batch.
+    random
+        Whether it gives different answers to the same images.
+    outputs
+        What it returns: a key of `OUTPUTS`.
+    memory_format
+        In which it computes, if not in that of the run.
+    folded
+        Layers whose first axis is not the images: the fields of a `robustbench_act.probes.ImageAxis`.
+    left_out
+        Layers that are not measured, with the reason.
+    unwatched
+        Why no layer is measured; "" if layers are.
+    """
+
+    looked_at: bool = False
+    fails: str = ""
+    batch_dependent: bool = False
+    random: bool = False
+    outputs: str = "logits"
+    memory_format: str = ""
+    folded: Mapping[str, list[int]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    unwatched: str = ""
+
+    def notes(self) -> list[str]:
+        """Return a sentence, without its subject, for each thing that a reader of the numbers must know.
+
+        >>> Behaviour(random=True).notes()
+        ['gives different answers to the same images; its random numbers were fixed by seeds']
+        """
+        found = {
+            f"fails: {self.fails}": bool(self.fails),
+            BATCH_DEPENDENT: self.batch_dependent,
+            "gives different answers to the same images; its random numbers were fixed by seeds": self.random,
+            f"returns {OUTPUTS[self.outputs]}": self.outputs != "logits",
+            f"cannot compute channels last, and does so in {self.memory_format} memory": bool(
+                self.memory_format
+            ),
+            f"its layers are not measured: {self.unwatched}": bool(self.unwatched),
+        }
+        layers: dict[str, list[str]] = {}
+        for layer, reason in self.left_out.items():
+            layers.setdefault(reason, []).append(layer)
+        found |= {f"not measured: {some(names)} ({reason})": True for reason, names in layers.items()}
+        return [text for text, holds in found.items() if holds]
+
+
+def notes(behaviours: Mapping[str, Behaviour]) -> list[str]:
+    """Return the notes of several networks, by name; those of the same kind share a line.
+
+    >>> other = Behaviour(outputs="probabilities")
+    >>> notes({"a": other, "b": Behaviour(), "c": other})
+    ['a and c: returns probabilities; their logarithms are taken for logits.']
+    """
+    found: dict[str, list[str]] = {}
+    for name, behaviour in behaviours.items():
+        for text in behaviour.notes():
+            found.setdefault(text, []).append(name)
+    return [f"{some(names)}: {text}." for text, names in found.items()]
