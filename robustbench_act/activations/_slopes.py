@@ -39,5 +39,11 @@ def _slope_by_autograd(f: Function, x: Tensor) -> Tensor:
         return y
 
     with torch.inference_mode(False):
-        y, pullback = torch.func.vjp(checked, x.detach().clone())[:2]
-        return cast(Tensor, pullback(torch.ones_like(y))[0]).detach()
+        try:
+            y, pullback = torch.func.vjp(checked, x.detach().clone())[:2]
+            return cast(Tensor, pullback(torch.ones_like(y))[0]).detach()
+        except RuntimeError:  # of an autograd.Function in the old form, without setup_context
+            with torch.enable_grad():
+                leaf = x.detach().clone().requires_grad_()
+                y = checked(leaf)
+                return torch.autograd.grad(y, leaf, torch.ones_like(y))[0].detach()

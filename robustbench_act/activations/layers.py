@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from robustbench_act.activations._slopes import Function, function_slope
 from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
+from robustbench_act.activations.own import acts_elementwise
 from robustbench_act.errors import InputError
 
 # Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) do not count.
@@ -43,7 +44,7 @@ _FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
 
 def is_activation(module: nn.Module) -> bool:
     """Return whether a module is an activation layer (see `activation_layers`)."""
-    return isinstance(module, ACTIVATION_TYPES)
+    return isinstance(module, ACTIVATION_TYPES) or acts_elementwise(module)
 
 
 def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
@@ -78,7 +79,8 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (path, module) of each activation layer of a network, in module order, each module once.
 
-    Activation layers are the hidden nonlinearities of torch.nn and of this package. Gates and normalisers
+    Activation layers are the hidden nonlinearities of torch.nn and of this package, and modules of a
+    network's own that act like one (`acts_elementwise`). Gates and normalisers
     (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU, ...) do not count, so in a squeeze-and-excitation block
     the inner ReLU or SiLU counts and its sigmoid does not; nor does the function inside a
     `NormalizedActivation`. The modules of a `PerCall` count one by one.
@@ -94,7 +96,7 @@ def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, n
     if id(module) in seen:
         return
     seen.add(id(module))
-    if is_activation(module):
+    if is_activation(module) if path else isinstance(module, ACTIVATION_TYPES):  # a whole network is none
         yield path, module
         return
     for name, child in module.named_children():

@@ -10,7 +10,7 @@ from robustbench_act.activations._counting import count_calls
 from robustbench_act.activations._functional import check_modules_only
 from robustbench_act.activations._source import code_of
 from robustbench_act.activations.facts import activation_facts
-from robustbench_act.activations.layers import PerCall, RestartCalls, is_activation
+from robustbench_act.activations.layers import ACTIVATION_TYPES, PerCall, RestartCalls, is_activation
 from robustbench_act.activations.registry import get_activation
 from robustbench_act.errors import InputError
 
@@ -75,7 +75,7 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     """
     fresh = get_activation(name, **parameters)
     check_modules_only(model)
-    if is_activation(model):
+    if isinstance(model, ACTIVATION_TYPES):
         return _like(fresh, model, [model])
     places = list(_places(model))
     if not places:
