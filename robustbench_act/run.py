@@ -9,6 +9,7 @@ import pandas as pd
 from robustbench_act.comparison import RunComparison, compare_runs
 from robustbench_act.metrics import Reference, layer_correlations, leaderboard, summary
 from robustbench_act.records import RunData, read_run
+from robustbench_act.records.behaviour import notes
 
 
 class Run(RunData):
@@ -18,6 +19,11 @@ class Run(RunData):
     def of(cls, data: RunData) -> Self:
         """Return plain data as a run."""
         return cls(data.path, data.info, data.cells, data.layers, data.images)
+
+    @property
+    def network_notes(self) -> list[str]:
+        """What a reader of the numbers must know of the networks: see `robustbench_act.records.Behaviour`."""
+        return notes({entry.name: entry.behaviour for entry in self.info.checkpoints})
 
     def leaderboard(self) -> pd.DataFrame:
         """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""

@@ -61,6 +61,8 @@ def recorded_settings(info: RunInfo, unlike: Mapping[str, Any] = MappingProxyTyp
     [('seed', '0'), ('mine: a', '1, 2')]
     """
     content = {**info.to_json(), **unlike}
+    for own, entry in zip(content["checkpoints"], info.checkpoints, strict=True):
+        own["behaviour"] = entry.behaviour.notes()
     settings = _entry({key: value for key, value in content.items() if key not in _APART + _LOCAL}, _KNOWN)
     facts = [
         _entry({key: value for key, value in own.items() if key not in ("name", "digest")}, _CHECKPOINT)

@@ -16,6 +16,7 @@ from reports.number_formats import p_text, percent, points
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, joined
 from robustbench_act.records import CheckpointInfo
+from robustbench_act.records.behaviour import notes as network_notes
 
 NO_LABELS = (
     "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
@@ -173,6 +174,7 @@ def notes(
     found = [""] if labelled else [NO_LABELS]
     found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
     keys = ["architecture", "activation", "training_seed"]
+    found += network_notes({entry.name: entry.behaviour for entry in good})
     again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
     if not again.empty:
         row = again.iloc[0]

@@ -7,7 +7,6 @@ in evaluation mode answers an image alike in any company, and every time. A few 
 
 from collections.abc import Mapping
 from dataclasses import astuple, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +64,8 @@ def look_at(
     Raises
     ------
     InputError
-        The network is random and may not be, or changes from pass to pass; its answers are not a row for each
-        image with a column for each class.
+        The network is random and may not be, or changes from pass to pass; its answers do not have a column
+        for each class.
 
     Examples
     --------
@@ -75,15 +74,14 @@ def look_at(
     True
     """
     found, passes = Behaviour(looked_at=True), _Passes(network, memory_format)
-    first, failed = passes.tried(images)
+    rows, failed = passes.tried(images)
     if failed and memory_format != "contiguous":
         passes = _Passes(network, "contiguous")
-        first, failed_too = passes.tried(images)
+        rows, failed_too = passes.tried(images)
         if not failed_too:
             found, failed = replace(found, memory_format="contiguous"), ""
     if failed:
         return replace(found, fails=failed)
-    rows = check_rows(first, len(images))
     found = replace(found, outputs=recognise(rows, classes))
     changed = images.clone()
     changed[_CHANGED] = other
@@ -121,21 +119,21 @@ class _Passes:
         self.drew = False  # whether the last pass drew random numbers
 
     @torch.inference_mode()
-    def answer(self, images: Tensor) -> Any:
-        """Return the answer to a copy of the images, since the network may write to it."""
+    def answer(self, images: Tensor) -> Tensor:
+        """Return the answer (N, columns) to a copy of the images, since the network may write to it."""
         batch = images.clone(memory_format=self._layout)
         with seeded(_SEED, images.device):
             before = random_state(images.device)
             found = self._network(batch)
             self.drew = random_state(images.device) != before
-        return found
+        return check_rows(found, len(images))
 
-    def tried(self, images: Tensor) -> tuple[Any, str]:
-        """Return the answer and "", or None and why there is none."""
+    def tried(self, images: Tensor) -> tuple[Tensor, str]:
+        """Return the answer and "", or nothing and why there is none."""
         try:
             return self.answer(images), ""
         except Exception as error:  # it may be the user's network: anything may go wrong in it
-            return None, first_line(error)
+            return images.new_empty(0), first_line(error)
 
     def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
         """Return the answer, the prints of the activation layers, and why there are none."""
@@ -144,15 +142,15 @@ class _Passes:
         if probes:
             try:
                 with RowPrints(self._network) as watched:
-                    return check_rows(self.answer(images), len(images)), watched.prints, ""
+                    return self.answer(images), watched.prints, ""
             except Exception as error:  # of the watched network: it has just answered unwatched
                 unwatched = first_line(error)
-        return check_rows(self.answer(images), len(images)), prints, unwatched
+        return self.answer(images), prints, unwatched
 
     def is_alike_alone(self, image: Tensor, row: Tensor) -> bool:
         """Tell whether an image alone is answered as it was in company; a network may want several."""
         try:
-            return _alike(check_rows(self.answer(image), 1), row)
+            return _alike(self.answer(image), row)
         except Exception:  # squeeze() before the classifier, say
             return True
 

@@ -5,6 +5,12 @@ from typing import Any
 from robustbench_act.cli.terminal import say
 
 
+def say_notes(run: Any, *, err: bool = False) -> None:
+    """Say what a reader of a run's numbers must know of its networks."""
+    for text in run.network_notes:
+        say(f"note: {text}", err=err)
+
+
 def say_unlabelled(run: Any, *, err: bool = False) -> None:
     """Say what the accuracies of a run on images without labels are."""
     if not run.labelled:

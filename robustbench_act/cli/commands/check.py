@@ -17,7 +17,7 @@ from robustbench_act.cli.terminal import say
 def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_json: bool) -> None:
     """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""
     from robustbench_act.atomic_files import write_atomically
-    from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.cli.messages import say_notes, say_unlabelled
     from robustbench_act.gate import SUMMARY_BYTES, check, junit_xml, read_baseline, summary_markdown
     from robustbench_act.run import load_run
 
@@ -26,6 +26,7 @@ def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_j
         raise click.UsageError("--github: GITHUB_STEP_SUMMARY is not set; is this a step of GitHub Actions?")
     loaded = load_run(run)
     say_unlabelled(loaded, err=True)
+    say_notes(loaded, err=True)
     found = check(loaded, read_baseline(baseline))
     if junit:
         write_atomically(junit, junit_xml(found))

@@ -80,10 +80,12 @@ def _show(run: Any) -> None:
     """Print on stdout the leaderboard and what failed."""
     from reports.tables import failures
     from robustbench_act.cli.leaderboard import print_leaderboard
+    from robustbench_act.cli.messages import say_notes
 
     board = run.leaderboard()
     if len(board):
         print_leaderboard(board, labelled=run.labelled)
+    say_notes(run)
     for row in failures(run.cells).to_dict("records"):
         say(f"failed: {row['checkpoint']}: {row['error']}")
 
@@ -95,6 +97,10 @@ def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
         "run": str(run.path),
         "report": str(pages[0]) if pages else None,
         "leaderboard": json.loads(run.leaderboard().to_json(orient="records", double_precision=15)),
+        "notes": run.network_notes,
+        "networks": {
+            entry.name: entry.behaviour.to_json() for entry in run.info.checkpoints if entry.behaviour.notes()
+        },
         "failed": json.loads(failures(run.cells).to_json(orient="records")),
     }
 

@@ -31,7 +31,7 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
         made = with_behaviours(made, execution, allow_random=request.allow_random)
         found = estimate(made, execution)
     for text in notes(made.behaviours):
-        click.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
     if as_json:
         size = {"units": made.unit_count, "blocks": len(made.blocks), "chunks": len(made.chunks)}
         rows = {"unit": [unit.title for unit in made.units()]} if units else {}

@@ -1,0 +1,118 @@
+"""Networks that break what an evaluation assumes, as people build them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CLASSES = 10
+
+
+class Net(nn.Module):
+    """A small classifier of 8 x 8 images; subclasses misbehave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.act, self.last = nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, CLASSES)
+
+    def features(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.act(self.first(x.flatten(1)))
+        return hidden
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x))
+
+
+class BatchNormWithoutStatistics(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(16, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.norm(self.features(x)))
+
+
+class BatchAttention(Net):
+    """Images attend to each other, as a transformer does that takes the batch for the sequence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        tokens = self.features(x)
+        return self.last(tokens + self.attention(tokens, tokens, tokens)[0])
+
+
+class CentredBatch(Net):
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x - x.mean(0)))
+
+
+class ByBatchSize(Net):
+    """Sees no other image, but how many there are."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x)) * len(x)
+
+
+class DropoutLeftOn(Net):
+    def forward(self, x: Tensor) -> Any:
+        return self.last(F.dropout(self.features(x), 0.3))
+
+
+class RareDropPath(Net):
+    """A path that is hardly ever dropped: passes over a few images agree nearly always."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x) * (torch.rand(len(x), 1) < 0.9999))
+
+
+class NumpyNoise(Net):
+    def forward(self, x: Tensor) -> Any:
+        noise = torch.from_numpy(np.random.standard_normal(x.shape)).float()  # noqa: NPY002
+        return self.last(self.features(x + noise))
+
+
+class OwnGenerator(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x + torch.randn(x.shape, generator=self.generator)))
+
+
+class Counting(Net):
+    """Changes as it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    def forward(self, x: Tensor) -> Any:
+        self.passes += 1
+        return self.last(self.features(x)) + self.passes * torch.arange(CLASSES)
+
+
+class InPlace(Net):
+    """Normalises its input in place."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x.sub_(0.5).mul_(4)))
+
+
+class Flattens(Net):
+    """Cannot take images channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.first = nn.Linear(4 * 72 * 72, 16)
+
+    def features(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.act(self.first(self.conv(x).view(len(x), -1)))
+        return hidden

@@ -1,0 +1,68 @@
+"""What networks return is recognised, and made the logits that torch would have had."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robustbench_act.behaviour.outputs import logits_of, recognise
+from robustbench_act.errors import InputError
+from robustbench_act.records.behaviour import OUTPUTS
+
+LOGITS = 4 * torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
+ONE = LOGITS[:, :1]
+
+
+class Returns(nn.Module):
+    def __init__(self, answer: Tensor) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "classes", "kind"),
+    [
+        (LOGITS, 7, "logits"),
+        (LOGITS.log_softmax(1), 7, "logits"),
+        (LOGITS.softmax(1), 7, "probabilities"),
+        (LOGITS.double().softmax(1), 7, "probabilities"),
+        (LOGITS.sigmoid(), 7, "sigmoids"),
+        (ONE, 2, "one logit"),
+        (ONE.sigmoid(), 2, "one sigmoid"),
+    ],
+)
+def test_each_kind(answer: Tensor, classes: int, kind: str) -> None:
+    assert recognise(answer.float(), classes) == kind
+    found = logits_of(Returns(answer), torch.zeros(3, 1), kind)
+    labels = torch.tensor([0, 1, 1])
+    if classes == 2:
+        expected = F.binary_cross_entropy_with_logits(ONE[:, 0], labels.float())
+    else:
+        expected = F.cross_entropy(LOGITS, labels)
+    assert F.cross_entropy(found, labels).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert kind in OUTPUTS
+
+
+def test_probabilities_that_underflow_stay_finite() -> None:
+    sure = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert recognise(sure, 2) == "probabilities"
+    assert logits_of(Returns(sure), torch.zeros(2, 1), "probabilities").isfinite().all()
+
+
+def test_logits_that_are_kept_to_the_bit() -> None:
+    assert logits_of(Returns(LOGITS), torch.zeros(3, 1)) is LOGITS
+
+
+@pytest.mark.parametrize("answer", [torch.zeros(3, 4), 2 * torch.eye(4)[:3], torch.tensor([[0.0, 0.4, 0.4]])])
+def test_zeros_are_no_sigmoids(answer: Tensor) -> None:
+    """An untrained classifier that begins at zero, counts of votes, a ReLU at the end."""
+    assert recognise(answer, answer.shape[1]) == "logits"
+
+
+@pytest.mark.parametrize(("columns", "classes"), [(512, 10), (1001, 1000), (2, 3), (1, 3)])
+def test_columns_that_are_no_classes_are_refused(columns: int, classes: int) -> None:
+    with pytest.raises(InputError, match=f"returns {columns} columns, expected {classes}, one for each"):
+        recognise(torch.randn(3, columns), classes)
