@@ -151,6 +151,8 @@ def image_axis(before: list[Tensor], after: list[Tensor], *, images: int, change
     """
     if not before or [old.shape for old in before] != [new.shape for new in after]:
         return NOT_MEASURABLE
+    if not all(own.isfinite().all() for own in after) and before[0].shape[1] == images:
+        return ImageAxis()  # the run says what is not finite
     moved = [old.ne(new).any(0) for old, new in zip(before, after, strict=True)]
     if not any(own.any() for own in moved):
         return NO_IMAGE

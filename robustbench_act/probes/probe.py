@@ -208,10 +208,12 @@ class Probe:
         if isinstance(axis, ImageAxis):
             assert call.images is not None, "an axis was found, so a pass begins with a batch"
             return Stacking(axis, call.images, self.versions)
-        if call.images is not None and len(x) != call.images:
+        either = x.ndim == 3 and len(x) == x.shape[1]  # (images, sequence, ...) or (sequence, images, ...)
+        if call.images is not None and (len(x) != call.images or (either and self._axes is None)):
+            got = f"two axes of {len(x)}" if either else f"{len(x)} rows"
             raise InputError(
-                f"expected a row for each of the {call.images} images, got {len(x)} rows: one pass cannot "
-                "tell which belong to which image. Give the probe axes=find_image_axes(model, images)."
+                f"expected a row for each of the {call.images} images, got {got}: one pass cannot tell which "
+                "belong to which image. Give the probe axes=find_image_axes(model, images)."
             )
         return Stacking(ImageAxis(), len(x), self.versions)
 
