@@ -70,9 +70,7 @@ def test_every_arrangement_has_the_numbers_of_images_first(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, axis in AXES.items() if axis is not None])
 def test_one_pass_alone_refuses_to_guess(kind: str) -> None:
-    with pytest.raises(
-        InputError, match=r"Layer act: a row for each of the 12 images, got \d+ rows:"
-    ):
+    with pytest.raises(InputError, match=r"Layer act: a row for each of the 12 images, got \d+ rows:"):
         probed(Arranged(kind).eval())
 
 
