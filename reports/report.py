@@ -17,6 +17,7 @@ from reports.multi_run.join import join
 from reports.pdf import pdf_document
 from reports.sections import SECTIONS
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.paths import expand
 from robustbench_act.run import Run, load_run
 
 FORMATS = ("html", "pdf")
@@ -91,7 +92,7 @@ class Report:
             raise ReportError(f"expected formats of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
         makers = {"html": lambda: self.html().encode(), "pdf": self.pdf}
         made = {kind: makers[kind]() for kind in formats}
-        return [write(Path(folder) / f"{self.name}.{kind}", data) for kind, data in made.items()]
+        return [write(expand(folder) / f"{self.name}.{kind}", data) for kind, data in made.items()]
 
     def write_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and PNG with its numbers as CSV; tables as CSV alone.
@@ -109,7 +110,7 @@ class Report:
         ReportError
             If a file cannot be written.
         """
-        folder, paths = Path(folder), list[Path]()
+        folder, paths = expand(folder), list[Path]()
 
         def put(name: str, table: pd.DataFrame, draw: Callable[[str], bytes] | None = None) -> None:
             self._on_part(f"figure {name}")

@@ -21,7 +21,7 @@ from robustbench_act.datasets.layouts import GENERATED, LABELS, stored_names
 from robustbench_act.devices import free_bytes
 from robustbench_act.errors import InputError
 from robustbench_act.option_kinds import use_plain_numbers
-from robustbench_act.paths import is_hidden
+from robustbench_act.paths import expand, is_hidden
 from robustbench_act.version import __version__
 
 Layout: TypeAlias = Literal["npy", "folders"]
@@ -134,7 +134,7 @@ def generate(
     ...     sorted(file.name for file in path.iterdir()), np.load(path / "contrast.npy").shape
     (['brightness.npy', 'contrast.npy', 'generated.json', 'labels.npy'], (20, 28, 28, 1))
     """
-    folder = Path(out)
+    folder = expand(out)
     _open(folder, generation)
     writer = _Writer(generation, folder, device or torch.device("cpu"), on_images)
     write = writer.arrays if generation.layout == "npy" else writer.folders

@@ -28,6 +28,7 @@ from robustbench_act.checkpoints import Entry
 from robustbench_act.datasets import list_datasets
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.options import Option, manifest_keys
+from robustbench_act.paths import expand
 from robustbench_act.texts import encodable
 
 _LARGEST = 2**20  # bytes of a manifest
@@ -80,7 +81,7 @@ def read_manifest(path: Path) -> Manifest:
     entries = tuple(_entry(row, path, number) for number, row in enumerate(rows, start=1))
     for name in options:
         if OPTIONS[name].kind.path:
-            options[name] = str(path.parent / options[name])
+            options[name] = str(path.parent / expand(options[name]))
     if "dataset" in options:
         options["dataset"] = _rooted(options["dataset"], path.parent)
     return Manifest(options, spec, entries)
@@ -169,7 +170,7 @@ def _entry(row: Any, path: Path, number: int) -> Entry:
     found = _checked(row, CHECKPOINT, where=f"{path}: checkpoint {number}")
     if "path" not in found:
         raise InputError(f"{path}: checkpoint {number}: expected a path.")
-    name = found.pop("path")
+    name = expand(found.pop("path"))
     plain, pattern = path.parent / name, Path(glob.escape(str(path.parent))) / name
     return Entry(str(plain if plain.exists() else pattern), found.pop("name", None), _made(found))
 
@@ -177,7 +178,7 @@ def _entry(row: Any, path: Path, number: int) -> Entry:
 def _rooted(dataset: str, folder: Path) -> str:
     """Make the ROOT of NAME:ROOT relative to the manifest; a function's name has no root."""
     name, colon, root = dataset.partition(":")
-    return f"{name}:{folder / root}" if colon and name in list_datasets() else dataset
+    return f"{name}:{folder / expand(root)}" if colon and name in list_datasets() else dataset
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -1,10 +1,9 @@
-"""Paths as people write them: the home folder, hidden files, names that are not UTF-8."""
+"""Paths as people write them: the home folder, hidden files."""
 
 import os
 from pathlib import Path
 
 from robustbench_act.errors import InputError
-from robustbench_act.texts import encodable
 
 _SYSTEM = ("__MACOSX", "@eaDir")  # folders of copies that macOS's archives and network drives make
 
@@ -39,12 +38,3 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     if any(map(is_hidden, Path(pattern).parts)):
         return found
     return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
-
-
-def decoded(name: str) -> str:
-    r"""Return a file's name as text that can be written: bytes that are not UTF-8 are escaped.
-
-    >>> decoded(os.fsdecode(b"caf\xe9")), decoded("café")
-    ('caf\\xe9', 'café')
-    """
-    return encodable(name)

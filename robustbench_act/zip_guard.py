@@ -1,5 +1,6 @@
-"""Zip archives from anywhere, checked before anything unpacks them."""
+"""Zip and gzip archives from anywhere, unpacked within bounds."""
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -25,3 +26,14 @@ def member_names(path: Path) -> list[str]:
     if unpacked > _LARGE and unpacked > _EXPANSION * packed:
         raise ValueError(f"unpacks to {unpacked:,} bytes from {packed:,}")
     return [member.filename for member in members]
+
+
+def gunzip(path: Path) -> bytes:
+    """Return the content of a gzip file; a ValueError if it is far more than the file's size."""
+    packed = path.stat().st_size
+    most = max(_LARGE, _EXPANSION * packed)
+    with gzip.open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"unpacks to more than {most:,} bytes from {packed:,}")
+    return content

@@ -184,7 +184,7 @@ def load_checkpoint(
     InputError
         If the file is missing or damaged, a pickle holds code, or keys or shapes do not match (listed).
     """
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
     state, stored, unwrapped = _read(path, weights)

@@ -8,6 +8,7 @@ import click
 
 from robustbench_act.option_kinds import FLAG, TEXTS, Kind
 from robustbench_act.options import RENAMED, Option, options_of
+from robustbench_act.paths import expand
 
 Command: TypeAlias = Callable[..., None]
 
@@ -49,6 +50,17 @@ class Value(click.ParamType):  # type: ignore[type-arg]  # generic since 8.4
             self.fail(str(error), param, ctx)
 
 
+class HomePath(click.Path):
+    """Paths in which `~` is the home folder: shells leave it alone in --out=~/runs."""
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(expand(value), param, ctx)
+
+
 def _settings(option: Option) -> dict[str, Any]:
     settings: dict[str, Any] = {"help": help_text(option), "required": option.required}
     if option.kind is FLAG:
@@ -64,7 +76,7 @@ def _type(kind: Kind) -> Any:
     if kind.names:
         return click.Choice(kind.names)
     if kind.path:
-        return click.Path(file_okay=kind.path != "folder", dir_okay=kind.path != "file", path_type=Path)
+        return HomePath(file_okay=kind.path != "folder", dir_okay=kind.path != "file")
     return click.STRING if kind is TEXTS else Value(kind)
 
 

@@ -1,7 +1,6 @@
 """What `table` and `compare` show: numbers as texts, under titles."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import CELL_METRICS, METRICS, Reference, alexnet, run_reference, summary
 from robustbench_act.paper_tables import COLUMNS, layeract_table
+from robustbench_act.paths import expand
 from robustbench_act.run import Run, load_run
 
 SHOWN = (
@@ -131,7 +131,7 @@ def _reference(run: Run, text: str) -> Reference:
     own = run.cells[run.cells["activation"] == text]
     if len(own):
         return run_reference(own, activation_label(text))
-    if not Path(text).is_dir():
+    if not expand(text).is_dir():
         names = ", ".join(sorted(run.cells["activation"].unique()))
         raise InputError(
             f"--reference: expected a run, alexnet or an activation of this run ({names}), got {text!r}."

@@ -70,8 +70,10 @@ def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor
     labels = array if isinstance(array, Tensor) else _tensor(array)
     whole = labels is not None and not labels.is_floating_point() and labels.dtype != torch.bool
     if labels is None or not whole or labels.numel() != count or labels.shape[:1] != (count,):
+        several = len(array.shape) == 2 and array.shape[0] == count and array.shape[1] > 1
+        hint = "; an image must have one label: choose a column" if several else ""
         raise InputError(
-            f"{where}: expected {count} labels, whole numbers, got {array.dtype} {tuple(array.shape)}."
+            f"{where}: expected {count} labels, whole numbers, got {array.dtype} {tuple(array.shape)}{hint}."
         )
     labels = labels.reshape(count).to(torch.int64)
     if (labels < 0).any():

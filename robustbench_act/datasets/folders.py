@@ -1,8 +1,9 @@
 """Folders of pictures: ImageNet, Tiny-ImageNet, your own.
 
-ImageNet (https://image-net.org/challenges/LSVRC/2012) sorted as torchvision reads it: ROOT/val/SYNSET/*.JPEG.
+ImageNet (https://image-net.org/challenges/LSVRC/2012) sorted as torchvision reads it: ROOT/val/SYNSET/*.JPEG;
+or flat, as in its archive.
 Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt, val/images/*.JPEG with
-val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG.
+val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG or val/SYNSET/images/*.JPEG.
 """
 
 import re
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.ground_truth import flat_classes
 from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
 from robustbench_act.datasets.request import Request
@@ -23,6 +25,8 @@ from robustbench_act.file_kinds import kind_of
 from robustbench_act.paths import is_hidden, listed
 from robustbench_act.view import View
 
+_KAGGLE = "ILSVRC/Data/CLS-LOC"  # in the archive of Kaggle's competition
+_HOMES = ("images", "{}/images", "{}", "images/{}")  # folders of a class that val_annotations.txt names
 _VIEWS = {
     "imagenet": View(resize=256, crop=224, source="usual for ImageNet"),
     "tiny-imagenet": View(crop=64, source="the set's size"),
@@ -66,12 +70,16 @@ def load_folder(request: Request) -> Dataset:
 def load_imagenet(request: Request) -> Dataset:
     """Load the validation part of ImageNet (or `train`), or some of its classes, from ROOT/val/SYNSET.
 
-    Labels number all 1,000 classes, even if some have no folder.
+    Labels number all 1,000 classes, even if some have no folder. The validation pictures may be in one
+    folder, with their labels in a file: see `ground_truth.flat_classes`.
     """
     root = request.existing_folder("imagenet")
-    part = root / ("train" if request.train else "val")
-    folder = part if part.is_dir() else root
-    return _synset_folders("imagenet", folder, _by_class(folder), imagenet_synsets(), request)
+    part = "train" if request.train else "val"
+    folder = next((home for home in (root / part, root / _KAGGLE / part) if home.is_dir()), root)
+    found = _by_class(folder)
+    if not found and not request.train and (names := _pictures(folder)):
+        found = flat_classes(root, folder, names)
+    return _synset_folders("imagenet", folder, found, imagenet_synsets(), request)
 
 
 def load_tiny_imagenet(request: Request) -> Dataset:
@@ -153,17 +161,26 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def _annotated(path: Path) -> dict[str, list[str]]:
-    """Return the pictures of each class in val_annotations.txt; each line has a file, its class and a box."""
+    """Return the pictures of each class in val_annotations.txt; each line has a file, its class and a box.
+
+    They may have been sorted into class folders since: the usual scripts leave the file there.
+    """
     found: dict[str, list[str]] = {}
     for number, line in enumerate(_text(path).splitlines(), start=1):
         fields = line.split("\t")
-        if len(fields) < 2 or not re.fullmatch(r"[\w.-]+", fields[0]):
+        if len(fields) < 2 or not all(re.fullmatch(r"\w[\w.-]*", field) for field in fields[:2]):
             raise InputError(f"{path}: line {number}: expected a file and its class, got {line[:40]!r}.")
-        found.setdefault(fields[1], []).append(f"images/{fields[0]}")
-    missing = [name for names in found.values() for name in names if not (path.parent / name).is_file()]
+        found.setdefault(fields[1], []).append(fields[0])
+    first = next(((of, names[0]) for of, names in found.items()), ("", ""))
+    homes = [home for home in _HOMES if (path.parent / home.format(first[0]) / first[1]).is_file()]
+    home = homes[0] if homes else _HOMES[0]
+    placed = {of: [f"{home.format(of)}/{name}" for name in sorted(found[of])] for of in sorted(found)}
+    missing = [name for names in placed.values() for name in names if not (path.parent / name).is_file()]
     if missing:
-        raise InputError(f"{path}: names {missing[0]}, which does not exist.")
-    return {of: sorted(found[of]) for of in sorted(found)}
+        raise InputError(
+            f"{path}: names {missing[0]}, which does not exist; copy it there or delete its line."
+        )
+    return placed
 
 
 def _text(path: Path) -> str:

@@ -1,12 +1,18 @@
-"""MNIST as its authors publish it: IDX files."""
+"""MNIST and sets of its form, as their authors publish them: IDX files.
 
-import os
-from collections.abc import Callable
+Fashion-MNIST: https://github.com/zalandoresearch/fashion-mnist. Kuzushiji-MNIST:
+https://github.com/rois-codh/kmnist.
+"""
+
+import struct
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision.datasets import mnist
+from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
 from robustbench_act.datasets.dataset import Dataset
@@ -14,26 +20,83 @@ from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError
-from robustbench_act.file_kinds import why_unreadable
+from robustbench_act.file_kinds import GZIP, why_unreadable
+from robustbench_act.zip_guard import gunzip
 
 DIGITS = tuple("0123456789")
 MNIST_C = "mnist_c"
 """The folder that the archive of MNIST-C unpacks to."""
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where one of these sets is, and how torchvision downloads it."""
+
+    name: str
+    folder: str
+    classes: tuple[str, ...]
+    download: Any
+
+
+_MNIST = _Layout("mnist", "MNIST", DIGITS, torchvision_datasets.MNIST)
+_FASHION_MNIST = _Layout(
+    "fashion-mnist",
+    "FashionMNIST",
+    (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    torchvision_datasets.FashionMNIST,
+)
+_KMNIST = _Layout(
+    "kmnist",
+    "KMNIST",
+    ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    torchvision_datasets.KMNIST,
+)
+
+
 def load_mnist(request: Request) -> Dataset:
-    """Load ROOT/MNIST/raw/*-ubyte, as torchvision lays them out."""
+    """Load MNIST from ROOT/MNIST/raw, as torchvision lays it out, or from ROOT."""
+    return _load(_MNIST, request)
+
+
+def load_fashion_mnist(request: Request) -> Dataset:
+    """Load Fashion-MNIST from ROOT/FashionMNIST/raw, as torchvision lays it out, or from ROOT."""
+    return _load(_FASHION_MNIST, request)
+
+
+def load_kmnist(request: Request) -> Dataset:
+    """Load Kuzushiji-MNIST from ROOT/KMNIST/raw, as torchvision lays it out, or from ROOT."""
+    return _load(_KMNIST, request)
+
+
+def _load(layout: _Layout, request: Request) -> Dataset:
     root = request.folder
     if request.download:
-        mnist.MNIST(os.fspath(root), download=True)
-    prefix = root / "MNIST" / "raw" / ("train" if request.train else "t10k")
-    images = _read_idx(Path(f"{prefix}-images-idx3-ubyte"), mnist.read_image_file)
-    labels = _read_idx(Path(f"{prefix}-labels-idx1-ubyte"), mnist.read_label_file)
-    if len(images) != len(labels) or images.shape[1:] != (28, 28) or not (labels < len(DIGITS)).all():
+        layout.download(str(root), download=True)
+    raw = root / layout.folder / "raw"
+    folder = raw if raw.is_dir() else root
+    part = "train" if request.train else "t10k"
+    images = _read_idx(layout, folder, f"{part}-images", dimensions=3)
+    labels = _read_idx(layout, folder, f"{part}-labels", dimensions=1).long()
+    if len(images) != len(labels) or images.shape[1:] != (28, 28) or not (labels < len(layout.classes)).all():
         shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
         expected = "N images of 28 x 28 and N labels from 0 to 9"
-        raise InputError(f"Dataset 'mnist': expected {expected} in {prefix.parent}, got {shapes}.")
-    return mnist_like("mnist", images.unsqueeze(1), labels, torch.arange(len(images)))
+        raise InputError(f"Dataset {layout.name!r}: expected {expected} in {folder}, got {shapes}.")
+    mean, std = USUAL[layout.name]
+    ids = torch.arange(len(images))
+    return Dataset(
+        layout.name, images.unsqueeze(1), labels, ids, layout.classes, mean, std, total=len(images)
+    )
 
 
 def load_mnist_c_clean(request: Request) -> Dataset:
@@ -52,16 +115,26 @@ def load_mnist_c_clean(request: Request) -> Dataset:
     return mnist_like("mnist", images, labels, torch.arange(len(images)))
 
 
-def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
-    if not file.is_file():
-        hint = "name the folder as mnist:ROOT, or add --download"
-        raise InputError(f"Dataset 'mnist': expected {file}, which does not exist; {hint}.")
-    try:
-        return read(os.fspath(file))
-    except Exception as error:  # a damaged header makes the reader raise almost anything
+def _read_idx(layout: _Layout, folder: Path, name: str, *, dimensions: int) -> Tensor:
+    """Return the bytes in an IDX file, as published or unpacked: NAME-idx3-ubyte.gz, NAME-idx3-ubyte."""
+    names = [f"{name}{mark}idx{dimensions}-ubyte{suffix}" for mark in "-." for suffix in ("", ".gz")]
+    file = next((folder / each for each in names if (folder / each).is_file()), None)
+    if file is None:
+        raw = folder if folder.name == "raw" else folder / layout.folder / "raw"
         raise InputError(
-            f"Dataset 'mnist': {file}: not a complete IDX file ({why_unreadable(file, error)})."
-        ) from error
+            f"Dataset {layout.name!r}: expected {raw / names[0]}, which does not exist (nor its .gz); "
+            f"name the folder as {layout.name}:ROOT, or add --download."
+        )
+    try:
+        data = gunzip(file) if file.suffix == ".gz" else file.read_bytes()
+        if data[:3] != b"\0\0\x08" or data[3] != dimensions:
+            raise ValueError("its header differs")
+        begin = 4 + 4 * dimensions
+        shape = struct.unpack(f">{dimensions}I", data[4:begin])
+        return torch.from_numpy(np.frombuffer(data, np.uint8, offset=begin).reshape(shape).copy())
+    except Exception as error:  # a damaged archive makes its reader raise almost anything
+        reason = why_unreadable(file, error, *((GZIP,) if file.suffix == ".gz" else ()))
+        raise InputError(f"Dataset {layout.name!r}: {file}: not a complete IDX file ({reason}).") from error
 
 
 def mnist_like(name: str, images: Tensor, labels: Tensor, ids: Tensor) -> Dataset:

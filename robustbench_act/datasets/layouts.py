@@ -31,7 +31,7 @@ from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
 from robustbench_act.errors import InputError
-from robustbench_act.paths import is_hidden, listed
+from robustbench_act.paths import expand, is_hidden, listed
 from robustbench_act.view import View
 
 IDENTITY = "identity"
@@ -55,7 +55,7 @@ def pair_corrupted(clean: Dataset, folder: str | Path) -> Dataset:
     InputError
         For a missing or damaged file, a wrong shape or number of images, or labels that do not pair.
     """
-    return replace(clean, stored=open_stored(Path(folder), clean))
+    return replace(clean, stored=open_stored(expand(folder), clean))
 
 
 def open_stored(folder: Path, clean: Dataset) -> StoredSuite:

@@ -1,7 +1,6 @@
 """The data sets that have names on the command line."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from robustbench_act.datasets import cifar, embedded, folders, idx, user_data
 from robustbench_act.datasets.dataset import Dataset
@@ -9,6 +8,7 @@ from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.datasets.request import Request
 from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.paths import expand
 from robustbench_act.user_code import is_factory
 from robustbench_act.view import View
 
@@ -28,10 +28,12 @@ def load_dataset(
     ----------
     spec
         "mnist-1k" (embedded) or "digits" (scikit-learn's, 8 x 8). As torchvision lays them out:
-        "mnist:ROOT" (ROOT/MNIST/raw/*-ubyte), "cifar-10:ROOT" (ROOT/cifar-10-batches-py), "cifar-100:ROOT"
-        (ROOT/cifar-100-python), "imagenet:ROOT" (ROOT/val/SYNSET). "tiny-imagenet:ROOT"
+        "mnist:ROOT" (ROOT/MNIST/raw/*-ubyte), "fashion-mnist:ROOT", "kmnist:ROOT", "cifar-10:ROOT"
+        (ROOT/cifar-10-batches-py or -bin), "cifar-100:ROOT" (ROOT/cifar-100-python or -binary),
+        "imagenet:ROOT" (ROOT/val/SYNSET, or flat with its ground truth). "tiny-imagenet:ROOT"
         (ROOT/tiny-imagenet-200). "folder:ROOT": pictures in ROOT/CLASS, or in ROOT itself, without labels.
-        "npz:FILE": images and labels (or x_test and y_test); "npy:ROOT": images.npy and labels.npy.
+        "npz:FILE": images and labels (or x_test and y_test, or test_images and test_labels); "npy:ROOT":
+        images.npy and labels.npy.
         "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c" add the corrupted images
         in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c. ROOT is `data` by default.
         Your own function returns a `Dataset`, or images and labels.
@@ -59,7 +61,7 @@ def load_dataset(
     """
     name, _, root = spec.partition(":")
     stored = _STORED.get(name)
-    request = Request(Path(root) if root else None, train, download, workers or WORKERS)
+    request = Request(expand(root) if root else None, train, download, workers or WORKERS)
     if name in _LOADERS:
         data = _LOADERS[name](request)
     elif stored is not None:
@@ -83,7 +85,7 @@ def load_dataset(
 
 def _unknown(spec: str) -> InputError:
     """Return the error for an unknown data set; for a bare path it says how to write it."""
-    path = Path(spec)
+    path = expand(spec)
     if path.suffix == ".npz" or path.is_dir():
         kind = "npz" if path.suffix == ".npz" else "folder"
         return InputError(f"Unknown dataset {spec!r}: put the kind first, as in {kind}:{spec}.")
@@ -99,7 +101,7 @@ def list_datasets() -> list[str]:
     """Return the names that `load_dataset` knows.
 
     >>> list_datasets()[:4], len(list_datasets())
-    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 15)
+    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 17)
     """
     return sorted([*_LOADERS, *_STORED])
 
@@ -108,8 +110,10 @@ _LOADERS: dict[str, Callable[[Request], Dataset]] = {
     "cifar-10": cifar.load_cifar_10,
     "cifar-100": cifar.load_cifar_100,
     "digits": embedded.load_digits_set,
+    "fashion-mnist": idx.load_fashion_mnist,
     "folder": folders.load_folder,
     "imagenet": folders.load_imagenet,
+    "kmnist": idx.load_kmnist,
     "mnist": idx.load_mnist,
     "mnist-1k": embedded.load_mnist_1k,
     "npy": user_data.load_npy,

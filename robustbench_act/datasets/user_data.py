@@ -17,16 +17,18 @@ from robustbench_act.user_code import call_factory, find_factory
 
 
 def load_npz(request: Request) -> Dataset:
-    """Load an .npz file: `images` and optionally `labels`; or x_test and y_test, as in Keras."""
+    """Load an .npz file: images and perhaps labels, under their own names, Keras's or MedMNIST's."""
     if request.root is None:
         raise InputError("Dataset 'npz': name the file as npz:FILE.")
     arrays = open_npz(request.root)
     part = "train" if request.train else "test"
-    for images, labels in (("images", "labels"), (f"x_{part}", f"y_{part}")):
+    pairs = (("images", "labels"), (f"x_{part}", f"y_{part}"), (f"{part}_images", f"{part}_labels"))
+    for images, labels in pairs:
         if images in arrays:
             return _from_arrays(request.root.stem, arrays[images], arrays.get(labels), str(request.root))
     raise InputError(
-        f"{request.root}: expected the arrays images and labels, or x_{part} and y_{part}, "
+        f"{request.root}: expected the arrays images and labels, x_{part} and y_{part}, or {part}_images and "
+        f"{part}_labels, "
         f"got {', '.join(sorted(arrays)[:5]) or 'none'}."
     )
 

@@ -12,6 +12,7 @@ from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.looks import with_behaviours
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.request import Look, Named, PlanRequest, leave_out
+from robustbench_act.paths import expand
 from robustbench_act.records import recorded_checkpoints
 from robustbench_act.records.behaviour import notes
 from robustbench_act.run import Run
@@ -129,7 +130,7 @@ def run_request(
 ) -> Run:
     """Do what is asked for and return the run; see `evaluate`, and `PlanRequest.plan` for `look`."""
     plan = request.plan(look)
-    directory = Path(out) if out else _new_directory()
+    directory = expand(out) if out else _new_directory()
     execution = execution.for_plan(plan)
     plan = with_behaviours(
         plan,

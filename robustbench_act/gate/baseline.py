@@ -15,6 +15,7 @@ from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import PARQUET, why_unreadable
 from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
+from robustbench_act.paths import expand
 from robustbench_act.records import RunData, RunInfo, ordered_groups
 from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
 
@@ -84,7 +85,7 @@ def write_baseline(baseline: Baseline, path: str | Path) -> None:
     pq.write_table(
         table.replace_schema_metadata({_FACTS: facts, _DIGEST: digest}), buffer, compression="zstd"
     )
-    write_atomically(Path(path), buffer.getvalue())
+    write_atomically(expand(path), buffer.getvalue())
 
 
 def read_baseline(path: str | Path) -> Baseline:
@@ -93,14 +94,15 @@ def read_baseline(path: str | Path) -> Baseline:
     Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, or of another
     format.
     """
+    path = expand(path)
     try:
-        table = pq.read_table(pa.BufferReader(Path(path).read_bytes()))
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
         cells = table.to_pandas()
         facts = (table.schema.metadata or {}).get(_FACTS)
         whole = facts is not None and table.schema.metadata.get(_DIGEST) == _digest(facts, cells)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: is no readable baseline ({why_unreadable(Path(path), error, PARQUET)})."
+            f"{path}: is no readable baseline ({why_unreadable(path, error, PARQUET)})."
         ) from error
     if facts is None:
         raise InputError(f"{path}: is no baseline; actrobust baseline RUN -o FILE makes one.")

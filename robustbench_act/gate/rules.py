@@ -9,6 +9,7 @@ from typing import Any
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import CELL_METRICS, METRICS, Metric
 from robustbench_act.option_kinds import is_number
+from robustbench_act.paths import expand
 
 GATE_LEVEL = 0.0005
 TOLERANCE = 0.3
@@ -90,7 +91,7 @@ def read_rules(path: str | Path) -> Rules:
     Raises InputError if the file is missing, is not TOML, or has an unknown key or value.
     """
     try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(expand(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import PARQUET, why_unreadable
-from robustbench_act.paths import listed
+from robustbench_act.paths import expand, listed
 from robustbench_act.records.checks import check_cells, check_layers
 from robustbench_act.records.data import RunData
 from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, RunInfo
@@ -40,7 +40,7 @@ def read_run(path: str | Path) -> RunData:
     Traceback (most recent call last):
     corruptions.errors.InputError: no/such/run: does not exist.
     """
-    path = Path(path)
+    path = expand(path)
     content = _encodable(read_json(path))
     info = RunInfo.from_json(content, where=str(path / "run.json"))
     if info.status not in ("complete", ""):

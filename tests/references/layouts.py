@@ -50,8 +50,11 @@ def write_imagenet_c(root: Path, folder: str, *, groups: bool) -> Path:
     return root / folder
 
 
-def write_tiny_imagenet(root: Path, *, sorted_val: bool) -> Path:
-    """Write tiny-imagenet-200 with its class list (not in order), words, annotations; or with val sorted."""
+def write_tiny_imagenet(root: Path, *, home_of: str = "images", annotated: bool = True) -> Path:
+    """Write tiny-imagenet-200 with its class list (not in order), words and annotations.
+
+    Its validation pictures are in `home_of`, where "{}" is the class: as published or as scripts sort them.
+    """
     home = root / "tiny-imagenet-200"
     wnids = [f"n{number:08d}" for number in range(90_000_200, 90_000_000, -1)]
     home.mkdir(parents=True)
@@ -60,13 +63,13 @@ def write_tiny_imagenet(root: Path, *, sorted_val: bool) -> Path:
     lines = []
     for number in range(6):
         wnid = wnids[-1 - number // 2]
-        folder = home / "val" / (f"{wnid}" if sorted_val else "images")
+        folder = home / "val" / home_of.format(wnid)
         folder.mkdir(parents=True, exist_ok=True)
         picture(number, 64, 64, "L" if number == 3 else "RGB").save(
             folder / f"val_{number}.JPEG", format="JPEG", quality=90
         )
         lines.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t63\t63\n")
-    if not sorted_val:
+    if annotated:
         (home / "val" / "val_annotations.txt").write_text("".join(lines))
     train = home / "train" / wnids[-1] / "images"
     train.mkdir(parents=True)

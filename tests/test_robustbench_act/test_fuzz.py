@@ -1,5 +1,6 @@
 """Damaged and hostile files: whatever stands in them, nothing but `InputError` escapes, and nothing runs."""
 
+import gzip
 import io
 import json
 import struct
@@ -45,6 +46,26 @@ def idx(path: Path) -> None:
     (raw / "t10k-images-idx3-ubyte").write_bytes(path.read_bytes())
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
     load_dataset(f"mnist:{path.parent}")
+
+
+def idx_archive(path: Path) -> None:
+    raw = path.parent / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "t10k-images-idx3-ubyte.gz").write_bytes(path.read_bytes())
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
+    load_dataset(f"mnist:{path.parent}")
+
+
+def binary(path: Path) -> None:
+    (path.parent / "test_batch.bin").write_bytes(path.read_bytes())
+    load_dataset(f"cifar-10:{path.parent}")
+
+
+def ground_truth(path: Path) -> None:
+    (path.parent / "val").mkdir(exist_ok=True)
+    (path.parent / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+    (path.parent / "val.txt").write_bytes(path.read_bytes())
+    load_dataset(f"imagenet:{path.parent}")
 
 
 def pictures(path: Path) -> None:
@@ -93,6 +114,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "x.npz": lambda path: load_dataset(f"npz:{path}"),
     "x.npy": npy,
     "x.idx": idx,
+    "x.idx.gz": idx_archive,
+    "x.bin": binary,
+    "x.list": ground_truth,
     "x.pickle": read_pickle,
     "x.png": pictures,
     "x.jpg": pictures,
@@ -137,6 +161,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         "x.npz": stored(lambda file: np.savez_compressed(file, images=images, labels=np.arange(3))),
         "x.npy": stored(lambda file: np.save(file, images)),
         "x.idx": b"\0\0\x08\x03" + struct.pack(">III", 3, 28, 28) + bytes(3 * 784),
+        "x.idx.gz": gzip.compress(b"\0\0\x08\x03" + struct.pack(">III", 3, 28, 28) + bytes(3 * 784)),
+        "x.bin": bytes(2 * 3073),
+        "x.list": b"ILSVRC2012_val_00000001.JPEG 65\nILSVRC2012_val_00000002.JPEG 970\n",
         "x.pickle": python_2_pickle(batch),
         "x.txt": b"val_0.JPEG\tn02\t0\t0\t63\t63\n",
         "x.json": json.dumps({"suite": {"severities": [1, 2]}}).encode(),

@@ -1,14 +1,16 @@
-"""Hidden files, wherever files are looked for."""
+"""The home folder and hidden files, wherever there are files."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from PIL import Image
 
-from robustbench_act.checkpoints import find_checkpoints
+from robustbench_act.checkpoints import find_checkpoints, load_checkpoint
 from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.paths import expand
@@ -79,6 +81,29 @@ def test_runs(tmp_path: Path) -> None:
     again = load_run(folder)
     assert again.cells.equals(whole.cells)
     assert set(again.samples) == set(whole.samples)
+
+
+def test_the_home_folder_in_every_path(
+    actrobust: Callable[..., Result], tmp_path: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave ~ alone in folder:~/photos, --out=~/runs and "~/nets/*"; so do TOML files."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    shutil.copytree(checkpoints, home / "nets")
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.savez(home / "mine.npz", images=images, labels=np.arange(20) % 10)
+    (home / "study.toml").write_text(
+        'dataset = "npz:~/mine.npz"\nout = "~/run"\nsuite = ["light"]\nseverity = [3]\nlimit = 5\n'
+        '[[checkpoint]]\npath = "~/nets/relu_1.safetensors"\n'
+    )
+    result = actrobust("evaluate", "--manifest", "~/study.toml", "--report", "none", "--no-probes")
+    assert result.exit_code == 0, result.output
+    assert load_run("~/run").path == home / "run"
+    assert actrobust("table", "~/run", "--out", "~/table.csv", "--format", "csv").exit_code == 0
+    assert (home / "table.csv").is_file()
+    assert len(find_checkpoints(["~/nets"])) == 2 * len(find_checkpoints(["~/nets/relu_*"])) == 4
+    assert load_checkpoint("~/nets/relu_1.safetensors").path == home / "nets" / "relu_1.safetensors"
+    assert not list(tmp_path.glob("**/~"))
 
 
 def test_a_home_that_nobody_has() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("baseline")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=HomePath())
 @command_options("baseline")
 def command(run: Path, out: Path, rules: Path | None) -> None:
     """Keep a RUN as the baseline for later runs."""

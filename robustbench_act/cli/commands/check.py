@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("check")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=HomePath())
 @command_options("check")
 def command(run: Path, *, baseline: Path, junit: Path | None, github: bool, as_json: bool) -> None:
     """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""

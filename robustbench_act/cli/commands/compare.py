@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 MOST = 20  # cells that are shown
 
 
 @click.command("compare")
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=HomePath())
+@click.argument("b", type=HomePath())
 @command_options("compare")
 def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
     """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("manifest")
-@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=HomePath(exists=True, file_okay=False))
 @command_options("manifest")
 def command(*, folder: Path | None, out: Path | None, schema: bool) -> None:
     """Write a manifest that names the checkpoints in FOLDER, for editing.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=HomePath())
 @command_options("report")
 def command(
     *, runs: tuple[Path, ...], formats: tuple[str, ...], out: Path | None, figures: Path | None, show: bool

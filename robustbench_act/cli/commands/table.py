@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from robustbench_act.cli.options import command_options
+from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("table")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=HomePath())
 @command_options("table")
 def command(run: Path, style: str, kind: str, reference: str | None, out: Path | None) -> None:
     """Show every metric of a RUN, or the tables of the LayerAct paper (mean, spread, significance).

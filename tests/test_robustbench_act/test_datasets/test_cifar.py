@@ -190,3 +190,41 @@ def test_the_reference_writes_what_python_reads() -> None:
     assert np.array_equal(found.pop("data"), content.pop("data"))
     assert found == content
     assert "SHORT_BINSTRING" in {op.name for op, _, _ in pickletools.genops(python_2_pickle(content))}
+
+
+def test_the_binary_version_is_the_same(root: Path, tmp_path: Path) -> None:
+    """Rows of a label (CIFAR-100: coarse, fine) and 3,072 pixels, as the authors' page describes them."""
+    binary = tmp_path / "binary"
+    for folder, head in (("cifar-10-batches-bin", 1), ("cifar-100-binary", 2)):
+        (binary / folder).mkdir(parents=True)
+        python = root / ("cifar-10-batches-py" if head == 1 else "cifar-100-python")
+        for path in python.glob("*t*_batch*" if head == 1 else "t*"):
+            content = read_pickle(path)
+            labels = np.array(content["labels" if head == 1 else "fine_labels"], np.uint8)
+            coarse = np.full((N, head - 1), 7, np.uint8)
+            rows = np.concatenate([coarse, labels[:, None], content["data"]], axis=1)
+            (binary / folder / f"{path.name}.bin").write_bytes(rows.tobytes())
+    (binary / "cifar-10-batches-bin" / "batches.meta.txt").write_text("\n".join(NAMES_10) + "\n\n")
+    for name in ("cifar-10", "cifar-100"):
+        for train in (False, True):
+            ours, theirs = (load_dataset(f"{name}:{home}", train=train) for home in (binary, root))
+            assert ours.digest == theirs.digest
+            assert ours.classes == theirs.classes
+    batch = binary / "cifar-10-batches-bin" / "test_batch.bin"
+    whole = batch.read_bytes()
+    for damaged, message in (
+        (whole[:-1], "expected rows of 3073 bytes, got 36,875 bytes"),
+        (b"", r"got 0 bytes \(it is an empty file"),
+        (b"\x0a" + whole[1:], "expected labels from 0 to 9, got 10"),
+    ):
+        batch.write_bytes(damaged)
+        with pytest.raises(InputError, match=message):
+            load_dataset(f"cifar-10:{batch.parent}")
+
+
+def test_a_class_name_that_is_not_utf_8(root: Path) -> None:
+    names = [*NAMES_10[:-1], b"caf\xe9"]
+    (root / "cifar-10-batches-py" / "batches.meta").write_bytes(
+        pickle.dumps({"label_names": names}, protocol=2)
+    )
+    assert load_dataset(f"cifar-10:{root}").classes[-1] == "caf\\xe9"

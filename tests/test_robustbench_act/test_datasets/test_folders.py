@@ -69,9 +69,25 @@ def test_imagenet_without_class_folders_is_refused(tmp_path: Path) -> None:
         load_dataset("imagenet:nowhere")
 
 
-@pytest.mark.parametrize("sorted_val", [False, True])
-def test_tiny_imagenet_as_published(sorted_val: bool, tmp_path: Path) -> None:
-    data = load_dataset(f"tiny-imagenet:{write_tiny_imagenet(tmp_path, sorted_val=sorted_val)}")
+@pytest.mark.parametrize(
+    ("home_of", "annotated"),
+    [
+        ("images", True),
+        ("{}", False),
+        ("{}", True),
+        ("{}/images", False),
+        ("{}/images", True),
+        ("images/{}", True),
+    ],
+)
+def test_tiny_imagenet_as_published_and_as_scripts_sort_it(
+    home_of: str, annotated: bool, tmp_path: Path
+) -> None:
+    """Some scripts remove the annotations, some leave them; some leave an empty folder `images`."""
+    root = write_tiny_imagenet(tmp_path, home_of=home_of, annotated=annotated)
+    if annotated:
+        (root / "tiny-imagenet-200" / "val" / "images").mkdir(exist_ok=True)
+    data = load_dataset(f"tiny-imagenet:{root}")
     assert data.shape == (3, 64, 64)
     assert len(data.classes) == 200
     assert list(data.classes) == sorted(data.classes)
@@ -84,7 +100,7 @@ def test_tiny_imagenet_as_published(sorted_val: bool, tmp_path: Path) -> None:
 
 
 def test_tiny_imagenet_with_lines_or_files_missing_is_refused(tmp_path: Path) -> None:
-    write_tiny_imagenet(tmp_path, sorted_val=False)
+    write_tiny_imagenet(tmp_path)
     home = tmp_path / "tiny-imagenet-200"
     annotations = home / "val" / "val_annotations.txt"
     whole = annotations.read_text()

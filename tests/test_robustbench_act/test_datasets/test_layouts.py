@@ -55,7 +55,7 @@ def test_imagenet_c_as_published(groups: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["val", "test"])
 def test_tiny_imagenet_c_pairs_by_the_number_in_the_name(prefix: str, tmp_path: Path) -> None:
-    write_tiny_imagenet_c(write_tiny_imagenet(tmp_path, sorted_val=False), prefix)
+    write_tiny_imagenet_c(write_tiny_imagenet(tmp_path), prefix)
     data = load_dataset(f"tiny-imagenet-c:{tmp_path}")
     cell = stored(data).cells[2]
     assert (cell.corruption, cell.severity) == ("brightness", 3)

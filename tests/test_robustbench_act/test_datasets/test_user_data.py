@@ -41,6 +41,30 @@ def test_kerass_names_and_its_column_of_labels(tmp_path: Path) -> None:
     assert len(load_dataset(f"npz:{tmp_path / 'c.npz'}", train=True)) == 2
 
 
+def test_medmnists_names_and_its_column_of_labels(tmp_path: Path) -> None:
+    arrays = {}
+    for place, part in enumerate(("train", "val", "test"), start=2):
+        arrays[f"{part}_images"] = np.full((5, 8, 8, 3), place, np.uint8)
+        arrays[f"{part}_labels"] = ((LABELS + place) % 5)[:, None].astype(np.uint8)
+    path = tmp_path / "pathmnist.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # the stubs of NumPy name allow_pickle alone
+    data, train = load_dataset(f"npz:{path}"), load_dataset(f"npz:{path}", train=True)
+    assert (data.name, data.shape, int(data.images.max()), int(train.images.max())) == (
+        "pathmnist",
+        (3, 8, 8),
+        4,
+        2,
+    )
+    assert data.known_labels.tolist() == arrays["test_labels"].flatten().tolist()
+    assert train.known_labels.tolist() == arrays["train_labels"].flatten().tolist()
+    arrays["test_labels"] = np.zeros((5, 14), np.uint8)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match=r"got uint8 \(5, 14\); an image must have one label: choose a column"
+    ):
+        load_dataset(f"npz:{path}")
+
+
 def test_npy_pairs(tmp_path: Path) -> None:
     images = RANDOM.integers(256, size=(5, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
