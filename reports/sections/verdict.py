@@ -1,4 +1,7 @@
-"""Who is most robust, by how much, whether it is beyond noise, and what fell."""
+"""The sentences of the verdict: who is most robust, by how much, whether it is beyond noise, and what fell.
+
+If the report is about several runs, those on what changed come first: `reports.multi_run.sentences`.
+"""
 
 import json
 import math

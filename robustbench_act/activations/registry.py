@@ -1,4 +1,4 @@
-"""Activation modules by name; `facts` has all that is known of them."""
+"""The registry of activations: the module class behind each name. `facts` holds the rest, without torch."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.option_kinds import is_number
 
-_FACTORIES: dict[str, Callable[..., nn.Module]] = {
+FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leakyrelu": nn.LeakyReLU,
@@ -25,6 +25,7 @@ _FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "nrelu": NReLU,
     "nswish": NSwish,
 }
+"""Register an activation here and in `facts.ACTIVATIONS`."""
 
 
 def get_activation(name: str, **parameters: object) -> nn.Module:
@@ -47,15 +48,15 @@ def get_activation(name: str, **parameters: object) -> nn.Module:
     >>> get_activation("la_silu", alpha=0.1)
     LASiLU(alpha=0.1)
     """
-    if name not in _FACTORIES:
-        raise unknown_name("activation", name, _FACTORIES)
+    if name not in FACTORIES:
+        raise unknown_name("activation", name, FACTORIES)
     usual = activation_facts(name).parameters
     for parameter, value in parameters.items():
         if parameter not in usual:
             accepted = ", ".join(usual) or "none"
             raise InputError(f"Activation {name!r} takes no parameter {parameter!r}. It accepts: {accepted}.")
         _check_kind(f"Activation {name!r}, parameter {parameter!r}", value, usual[parameter])
-    return _FACTORIES[name](**parameters)
+    return FACTORIES[name](**parameters)
 
 
 def _check_kind(where: str, value: object, default: object) -> None:

@@ -25,8 +25,8 @@ class Answers:
     --------
     >>> import torch
     >>> answers = Answers(torch.tensor([[[2.0, 0.0], [2.0, 0.0]]]), torch.tensor([0, 1]))
-    >>> answers.correct, answers.probability.amax(-1)
-    (tensor([[ True, False]]), tensor([[0.8808, 0.8808]]))
+    >>> answers.predicted, answers.probability.amax(-1)
+    (tensor([[0, 0]]), tensor([[0.8808, 0.8808]]))
     """
 
     def __init__(self, logits: "Tensor", labels: "Tensor | None") -> None:
@@ -34,11 +34,6 @@ class Answers:
         self.predicted = logits.argmax(-1)
         self.labelled = labels is not None
         self.label = (self.predicted[0] if labels is None else labels).expand(logits.shape[:-1])
-
-    @cached_property
-    def correct(self) -> "Tensor":
-        """Whether each image has its label on top: bool (versions, images)."""
-        return self.predicted == self.label
 
     @cached_property
     def log_probability(self) -> "Tensor":

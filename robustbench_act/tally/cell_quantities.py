@@ -6,9 +6,11 @@ from a network's `Answers` to all images of a unit of work.
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.metric import SHARE, Metric
 from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
@@ -21,12 +23,21 @@ from robustbench_act.tally.quantity_kinds import (
     Quantity,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 THUMBNAILS = 4
 """The first images of a run, which are shown with their predictions."""
 
 HENDRYCKS = "Hendrycks & Dietterich 2019, arXiv 1903.12261"
 
-OUTCOMES = ImageBytes("outcomes", of_images=lambda a: a.correct, pack=pack_outcomes, unpack=unpack_outcomes)
+
+def _correct(answers: Answers) -> "Tensor":
+    """Whether each image has its label on top: bool (versions, images)."""
+    return answers.predicted == answers.label
+
+
+OUTCOMES = ImageBytes("outcomes", of_images=_correct, pack=pack_outcomes, unpack=unpack_outcomes)
 CONFIDENCE = ImageBytes(
     "confidence",
     of_images=lambda a: a.probability.amax(-1),
@@ -38,7 +49,7 @@ CONFIDENCE = ImageBytes(
 CELL_QUANTITIES: tuple[Quantity, ...] = (
     MeanOverImages(
         "accuracy", needs_labels=True, count_name="correct",
-        of_images=lambda a: a.correct,
+        of_images=_correct,
         metric=Metric("Accuracy", "%", "higher", "Share of images with their label on top.", SHARE),
     ),
     MeanOverImages(

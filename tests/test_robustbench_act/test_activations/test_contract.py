@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_facts, get_activation, list_activations
 from robustbench_act.activations.facts import FAMILIES, NATIVE, SHEET, ActivationFacts
-from robustbench_act.activations.registry import _FACTORIES
+from robustbench_act.activations.registry import FACTORIES
 from robustbench_act.errors import InputError
 from tests.pairwise import each_pair
 from tests.references import activations as reference
@@ -203,7 +203,7 @@ def test_bad_input(name: str, parameters: dict[str, object], message: str) -> No
 
 
 def test_sheet_and_factories_have_the_same_names() -> None:
-    assert set(SHEET) == {*_FACTORIES, NATIVE}
+    assert set(SHEET) == {*FACTORIES, NATIVE}
     with pytest.raises(ValueError, match="'mine' has family 'smoth', not one of LayerAct, "):
         ActivationFacts("mine", "Mine", "smoth", "x")
 
