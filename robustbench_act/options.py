@@ -122,7 +122,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--input-size C,H,W", SIZE, _STUDY, "Channels, height and width of the images.",
                otherwise="the data set's", at="spec"),
         Option("--weights KEY", TEXT, _STUDY,
-               "Key of the weights in a file that has several, such as state_dict_ema.", at="spec"),
+               "Key of the weights, or what their names begin with, in a file that has several: "
+               "state_dict_ema, model.", at="spec"),
         Option("training_seed", whole(0), "", "Number that tells training runs of one recipe apart.",
                at="spec"),
         Option("dataset", TEXT, "", "Name of the training data, for the record.", at="spec"),

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from corruptions.__main__ import _conform_parser
-from robustbench_act.checkpoints.reading import BESIDE, EMA_WRAPPERS, PREFIXES, WRAPPERS
+from robustbench_act.checkpoints.fitting import BESIDE, PREFIXES
+from robustbench_act.checkpoints.reading import EMA_WRAPPERS, WRAPPERS
 from robustbench_act.cli import COMMANDS as NAMES
 from robustbench_act.cli import load_command
 from robustbench_act.datasets import list_datasets

@@ -3,6 +3,7 @@
 from robustbench_act.checkpoints.entries import Entry, find_entries, load_entries
 from robustbench_act.checkpoints.files import (
     Checkpoint,
+    check_storable,
     find_checkpoints,
     load_checkpoint,
     read_spec,
@@ -17,6 +18,7 @@ __all__ = [
     "Checkpoint",
     "Entry",
     "Spec",
+    "check_storable",
     "common_view",
     "find_checkpoints",
     "find_entries",

@@ -14,23 +14,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from robustbench_act.atomic_files import write_atomically
-from robustbench_act.checkpoints.reading import (
-    fit_names,
-    load_strictly,
-    not_finite,
-    read_safetensors,
-    read_torch,
-    stored_spec,
-)
+from robustbench_act.checkpoints.fitting import fit, not_finite
+from robustbench_act.checkpoints.reading import INDEX_SUFFIX, Weights, read_weights, stored_spec, whole
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.checkpoints.spec_sources import complete_spec
 from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.datasets import Dataset
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, first_line
 from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.paths import expand, listed
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt")
+SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
 
 _CACHE = WeightsCache()
@@ -120,7 +114,7 @@ def _expand(item: str) -> list[Path]:
     if path.is_file():
         if not path.name.endswith((*SUFFIXES, _PROGRAM)):
             raise InputError(f"{path}: expected a checkpoint ({', '.join(SUFFIXES)}).")
-        return [path]
+        return [whole(path)]
     if path.is_dir():
         found = listed(path, "**/*")
         problem = f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)})."
@@ -129,10 +123,10 @@ def _expand(item: str) -> list[Path]:
         start = magic[0] if magic else len(path.parts) - 1
         found = listed(Path(*path.parts[:start]), str(Path(*path.parts[start:])))
         problem = f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there."
-    files = [file for file in found if file.name.endswith(SUFFIXES) and file.is_file()]
+    files = {whole(file) for file in found if file.name.endswith(SUFFIXES) and file.is_file()}
     if not files:
         raise InputError(problem)
-    return files
+    return sorted(files)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -166,8 +160,9 @@ def load_checkpoint(
     Parameters
     ----------
     path
-        A .safetensors file (ours carries its spec), or a .pt, .pth, .pth.tar or .ckpt file that holds a
-        state_dict: bare, or under a key and with prefixes that `checkpoints.reading` lists.
+        A .safetensors file (ours carries its spec), the index of a sharded one, or a .pt, .pth, .pth.tar or
+        .ckpt file that holds a state_dict: bare, or under a key that `checkpoints.reading` lists. The names
+        may have prefixes that `checkpoints.fitting` lists.
     model
         Architecture string; needed unless the file or its place in the published layout tells it.
     name
@@ -175,7 +170,8 @@ def load_checkpoint(
     data
         The images it will be shown: supplies classes and input size if nothing else does.
     weights
-        The key that holds the weights if there are several, e.g. "state_dict_ema".
+        The key that holds the weights, or what their names begin with, if the file has several: e.g.
+        "state_dict_ema" or "model.".
     overrides
         Fields of `Spec` that replace the file's: activation, mean, std, classes, ...
 
@@ -187,14 +183,16 @@ def load_checkpoint(
     path = expand(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
-    state, stored, unwrapped = _read(path, weights)
+    read = read_weights(path, weights)
+    stored = read.spec
     if stored is not None and model is None and Architecture.parse(stored.architecture).is_factory:
         raise InputError(  # a spec is data, and must run nothing
             f"{path}: its spec names the function {stored.architecture}, which would be run; pass --model "
             f"{stored.architecture} yourself if you trust it."
         )
     spec, sources = complete_spec(stored or published_spec(path), path, data, architecture=model, **overrides)
-    network, fitted, renamed = _built(spec, state, path)
+    with torch.inference_mode(False):
+        network, fitted, renamed = _built(spec, read, path)
     digest = weights_digest(fitted)
     checkpoint = Checkpoint(
         name or _stem(path),
@@ -204,26 +202,14 @@ def load_checkpoint(
         digest,
         sum(tensor.numel() * tensor.element_size() for tensor in fitted.values()),
         not_finite(fitted),
-        (*unwrapped, *renamed, *sources),
+        (*read.notes, *renamed, *sources),
     )
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
     _CACHE.take(checkpoint)
     return checkpoint
 
 
-def _read(path: Path, weights: str | None) -> tuple[dict[str, Tensor], Spec | None, list[str]]:
-    """Return a file's tensors, its spec or None, and how the tensors were found."""
-    if path.suffix != ".safetensors":
-        state, notes = read_torch(path, weights)
-        return state, None, notes
-    if weights is not None:
-        raise InputError(f"{path}: --weights does not apply to safetensors files, which hold only tensors.")
-    return *read_safetensors(path), []
-
-
-def _built(
-    spec: Spec, state: Mapping[str, Tensor], path: Path
-) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
+def _built(spec: Spec, weights: Weights, path: Path) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
     """Return a spec's network with these weights, the weights by its names, and how they were fitted."""
     network = build_model(
         spec.architecture,
@@ -233,16 +219,28 @@ def _built(
         channels=spec.input_size[0],
         side=spec.input_size[-1],
     )
-    fitted, notes = fit_names(state, network)
-    load_strictly(network, fitted, path)
-    network.eval().requires_grad_(False)
+    fitted, notes = fit(network, weights, path)
+    _set_evaluation_mode(network, path)
+    network.requires_grad_(False)
     return network, fitted, [*notes, *_as_published(network, spec, path)]
+
+
+def _set_evaluation_mode(network: nn.Module, path: Path) -> None:
+    """Call eval(), a network's own, which may return nothing."""
+    try:
+        network.eval()
+    except Exception as error:  # it is the user's code
+        raise InputError(
+            f"{path}: eval() of its network raised {type(error).__name__}: {first_line(error)}."
+        ) from error
+    if network.training:
+        raise InputError(f"{path}: its network is still in training mode after eval(); let it call super().")
 
 
 def _read_again(path: Path, weights: str | None, spec: Spec, digest: str) -> nn.Module:
     if not path.is_file():
         raise InputError(f"{path}: the checkpoint has gone since it was first read.")
-    network, state, _ = _built(spec, _read(path, weights)[0], path)
+    network, state, _ = _built(spec, read_weights(path, weights), path)
     if weights_digest(state) != digest:
         raise InputError(f"{path}: the weights have changed since they were first read.")
     return network
@@ -258,9 +256,26 @@ def _as_published(network: nn.Module, spec: Spec, path: Path) -> list[str]:
 
 
 def save_checkpoint(path: Path, model: nn.Module, spec: Spec) -> None:
-    """Write weights and spec as one safetensors file: whole or not at all."""
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    """Write weights and spec as one safetensors file: whole or not at all.
+
+    Shared tensors are written once for each of their names. An InputError if `check_storable` raises one.
+    """
+    check_storable(model)
+    state = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in model.state_dict().items()
+    }
     write_atomically(path, save(state, metadata={METADATA_KEY: spec.to_json()}))
+
+
+def check_storable(model: nn.Module) -> None:
+    """Raise an InputError if the state of a network holds anything but tensors."""
+    for key, item in model.state_dict().items():
+        if not isinstance(item, Tensor):
+            raise InputError(
+                f"{key} of {type(model).__name__}: expected a tensor, got {type(item).__name__}, which a "
+                "safetensors file cannot hold; let get_extra_state return a tensor."
+            )
 
 
 def read_spec(path: Path) -> Spec:

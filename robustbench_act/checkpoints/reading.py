@@ -1,19 +1,20 @@
 """From a file to named tensors, by documented rules; nothing in a file is executed."""
 
-import argparse
+import json
 import pickle
 import re
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
+from robustbench_act.checkpoints.stand_ins import STAND_INS
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import PICKLE, SAFETENSORS, TORCH, ZIP, kind_of, why_unreadable
 from robustbench_act.zip_guard import member_names
@@ -24,15 +25,11 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weight
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 """Keys of averaged weights: used if there are no others, or on request."""
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-"""Put before every name by DataParallel, torch.compile, Lightning; removed if the network has none."""
+INDEX_SUFFIX = ".safetensors.index.json"
+"""End of the name of a file that lists the shards of a checkpoint, with the tensors in each."""
 
-BESIDE = ("n_averaged",)
-"""Counters that averaging keeps next to the weights; left out if the network has none."""
-
-_COUNTER = ".num_batches_tracked"  # older files of PyTorch have none; evaluation does not need it
-
-_PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SHARD = re.compile(r"(?P<name>.+)-\d{5}-of-\d{5}\.safetensors")
+_EXTRA = "_extra_state"  # the name under which get_extra_state of a module stores anything
 _KINDS = (TORCH, PICKLE, ZIP)
 _DEPTH = 3  # wrappers in wrappers
 _SHOWN = 5  # keys named in a message
@@ -40,9 +37,93 @@ _SHOWN = 5  # keys named in a message
 _Taken = TypeVar("_Taken")
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Spec | None]:
-    """Return the tensors of a .safetensors file, and its spec if it is one of ours."""
-    return _opened(path, lambda file: {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds of a network.
+
+    Attributes
+    ----------
+    tensors
+        By their names; plain data under names that end in `_extra_state`.
+    versions
+        Versions of the modules that wrote the tensors, as `load_state_dict` takes them in `_metadata`; None
+        if the file does not say.
+    spec
+        The spec, if the file is one of ours.
+    notes
+        How the tensors were found.
+    """
+
+    tensors: Mapping[str, Any]
+    versions: Mapping[str, Any] | None = None
+    spec: Spec | None = None
+    notes: tuple[str, ...] = ()
+
+    def under(self, prefix: str) -> "Weights":
+        """Return those whose names begin with a prefix that ends in a dot, without it."""
+
+        def cut(items: Mapping[str, Any]) -> dict[str, Any]:
+            return {key.removeprefix(prefix): item for key, item in items.items() if key.startswith(prefix)}
+
+        versions = self.versions
+        if versions is not None:
+            top = {"": versions[prefix[:-1]]} if prefix[:-1] in versions else {}
+            versions = top | cut(versions)
+        return replace(self, tensors=cut(self.tensors), versions=versions)
+
+
+def read_weights(path: Path, weights: str | None = None) -> Weights:
+    """Return the weights in a file; nothing in it is executed.
+
+    Parameters
+    ----------
+    weights
+        The key of the weights, or what their names begin with; by default the first key found of WRAPPERS,
+        then of EMA_WRAPPERS, and every name.
+    """
+    if path.name.endswith(INDEX_SUFFIX):
+        found = Weights(_read_shards(path))
+    elif path.suffix == ".safetensors":
+        tensors, spec = _opened(path, _all_tensors)
+        found = Weights(tensors, spec=spec)
+    else:
+        return _read_torch(path, weights)
+    return found if weights is None else _part(found, path, weights)
+
+
+def whole(path: Path) -> Path:
+    """Return the index of a shard of a checkpoint, if it is next to it; any other path as it is."""
+    match = _SHARD.fullmatch(path.name)
+    index = path.with_name(f"{match['name']}{INDEX_SUFFIX}") if match else path
+    return index if index.is_file() else path
+
+
+def _all_tensors(file: Any) -> dict[str, Tensor]:
+    return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """Return the tensors of all shards; an InputError if they differ from the names in the index."""
+    try:
+        listed = json.loads(index.read_bytes())["weight_map"]
+        names = {str(key): str(name) for key, name in listed.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = why_unreadable(index, error)
+        raise InputError(
+            f"{index}: expected JSON with the shard of each tensor in weight_map ({reason})."
+        ) from error
+    found: dict[str, Tensor] = {}
+    for name in dict.fromkeys(names.values()):
+        if not name.endswith(".safetensors") or Path(name).name != name or "\\" in name:
+            raise InputError(f"{index}: expected the name of a .safetensors file next to it, got {name!r}.")
+        tensors, _ = _opened(index.with_name(name), _all_tensors)
+        wanted = {key for key, shard in names.items() if shard == name}
+        if differing := sorted(wanted ^ tensors.keys()):
+            raise InputError(
+                f"{index}: does not list the tensors of {name}; they differ in {some(differing)}."
+            )
+        found |= tensors
+    return found
 
 
 def stored_spec(path: Path) -> Spec | None:
@@ -60,18 +141,17 @@ def _opened(path: Path, take: Callable[[Any], _Taken]) -> tuple[_Taken, Spec | N
     return taken, None if spec is None else Spec.from_json(spec, where=str(path))
 
 
-def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the state_dict of a file that torch.save wrote, and notes on how it was found.
+def _read_torch(path: Path, weights: str | None) -> Weights:
+    """Return the state_dict of a file that torch.save wrote.
 
-    PyTorch's unpickler of plain tensors reads it (`weights_only`); in addition, the pickle may hold
-    argparse.Namespace, a script's options: it has only attributes. `weights` is the key that holds the
-    weights; by default the first found of WRAPPERS, then of EMA_WRAPPERS.
+    PyTorch's unpickler of plain tensors reads it (`weights_only`). Scripts' options, NumPy's numbers and
+    arrays, paths and defaultdicts next to the weights become stand-ins of our own, which are empty.
 
     An InputError for a damaged file, code in a pickle, a TorchScript or torch.export file, or no state_dict.
     """
     _refuse_others(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that are refused below
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -87,65 +167,6 @@ def read_torch(path: Path, weights: str | None = None) -> tuple[dict[str, Tensor
         reason = why_unreadable(path, error, *_KINDS)
         raise InputError(f"{path}: not a complete PyTorch checkpoint ({reason}).") from error
     return _unwrapped(data, path, weights)
-
-
-def fit_names(state: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors under the network's own names, by PREFIXES and BESIDE, and notes on the changes."""
-    own, notes, found = network.state_dict().keys(), [], dict(state)
-    for key in BESIDE:
-        if key in found and key not in own:
-            del found[key]
-            notes.append(f"{key!r} left out")
-    while found and not found.keys() & own:
-        prefix = next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in found)), None)
-        if prefix is None:
-            break
-        found = {key.removeprefix(prefix): value for key, value in found.items()}
-        notes.append(f"prefix {prefix!r} removed")
-    uncounted = [key for key in own if key.endswith(_COUNTER) and key not in found]
-    if found and uncounted:
-        found |= {key: network.state_dict()[key] for key in uncounted}
-        notes.append(f"{_COUNTER[1:]!r} of {len(uncounted)} layers counted from 0")
-    return found, notes
-
-
-def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load the tensors into the network; an InputError lists names or shapes that do not match."""
-    own = network.state_dict()
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    strange = [key for key, tensor in state.items() if not _is_plain(tensor)]
-    if strange:
-        raise InputError(f"{path}: expected plain tensors of numbers, got others in {_some(strange)}.")
-    shapes = [
-        f"{key}: expected {_kind(own[key])}, got {_kind(state[key])}"
-        for key in own.keys() & state.keys()
-        if own[key].shape != state[key].shape
-        or (own[key].is_floating_point() and not state[key].is_floating_point())
-    ]
-    differing = {"missing": missing, "unexpected": unexpected, "other shapes": sorted(shapes)}
-    parts = [f"{label} {_some(keys)}" for label, keys in differing.items() if keys]
-    if parts:
-        raise InputError(f"{path}: the weights do not fit the network; {'; '.join(parts)}.")
-    content = OrderedDict(state)
-    content._metadata = own._metadata  # type: ignore[attr-defined]
-    network.load_state_dict(content, strict=True)
-
-
-def _kind(tensor: Tensor) -> str:
-    shape = str(tuple(tensor.shape))
-    return shape if tensor.is_floating_point() else f"{tensor.dtype} {shape}"
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Tell whether a tensor holds plain real numbers in memory: it is not sparse, quantised or complex."""
-    strided = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
-    return strided and not tensor.is_complex() and (tensor.dtype in _PLAIN or not tensor.is_floating_point())
-
-
-def not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """Name the tensors that hold a NaN or an infinite value; None if there are none."""
-    bad = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    return f"weights that are not finite (NaN or infinite) in {_some(bad)}" if bad else None
 
 
 def _refuse_others(path: Path) -> None:
@@ -168,41 +189,67 @@ def _refuse_others(path: Path) -> None:
         raise InputError(f"{path}: not a PyTorch checkpoint ({ZIP}).")
 
 
-def _unwrapped(data: Any, path: Path, weights: str | None) -> tuple[dict[str, Tensor], list[str]]:
+def _unwrapped(data: Any, path: Path, weights: str | None) -> Weights:
     notes: list[str] = []
-    if weights is not None:
-        if not isinstance(data, Mapping) or not isinstance(data.get(weights), Mapping):
-            what = "the weights themselves" if _is_state(data) else _describe(data)
-            raise InputError(f"{path}: expected weights under the key {weights!r}, got {what}.")
-        data = data[weights]
+    file, prefix = _items(data), weights
+    if weights is not None and isinstance(file, dict) and isinstance(file.get(weights), dict):
+        data, prefix = file[weights], None
         notes.append(f"weights under {weights!r}, as asked")
+    items = _items(data)
     for _ in range(_DEPTH):
-        if not isinstance(data, Mapping) or _is_state(data):
+        if not isinstance(items, dict) or _is_state(items):
             break
-        keys = [key for key in (*WRAPPERS, *EMA_WRAPPERS) if isinstance(data.get(key), Mapping)]
+        keys = [key for key in (*WRAPPERS, *EMA_WRAPPERS) if isinstance(items.get(key), dict)]
         if not keys:
             break
         beside = [key for key in keys[1:] if key in EMA_WRAPPERS]
         notes.append(f"weights under {keys[0]!r}" + (f", not {beside[0]!r}" if beside else ""))
-        data = data[keys[0]]
-    if not _is_state(data):
-        raise InputError(f"{path}: expected a state_dict (names to tensors), got {_describe(data)}.")
-    return {str(key): value for key, value in data.items()}, notes
+        data = items[keys[0]]
+        items = _items(data)
+    if not _is_state(items):
+        raise InputError(f"{path}: expected a state_dict (names to tensors), got {_describe(items)}.")
+    versions = getattr(data, "_metadata", None)
+    if not isinstance(versions, dict) or not all(isinstance(key, str) for key in versions):
+        versions = None
+    found = Weights({str(key): item for key, item in items.items()}, versions, notes=tuple(notes))
+    return found if prefix is None else _part(found, path, prefix, file)
+
+
+def _items(data: Any) -> Any:
+    """Return a dictionary as a plain one: attributes from a file may hide the methods of an OrderedDict."""
+    return dict(dict.items(data)) if isinstance(data, dict) else data
+
+
+def _part(found: Weights, path: Path, weights: str, whole_file: object = None) -> Weights:
+    """Return the weights whose names begin with what `--weights` says; an InputError if there are none."""
+    prefix = f"{weights.removesuffix('.')}."
+    part = found.under(prefix)
+    if not part.tensors:
+        raise InputError(
+            f"{path}: expected weights under the key {weights!r}, or names that begin with {prefix!r}; got "
+            f"{_describe(whole_file or found.tensors)}."
+        )
+    left = sorted(key for key in found.tensors if not key.startswith(prefix))
+    rest = (f"left out {some(left)}",) if left else ()
+    return replace(part, notes=(*part.notes, f"weights whose names begin with {prefix!r}, as asked", *rest))
 
 
 def _is_state(data: object) -> bool:
     return (
-        isinstance(data, Mapping) and bool(data) and all(isinstance(item, Tensor) for item in data.values())
+        isinstance(data, Mapping)
+        and any(isinstance(item, Tensor) for item in data.values())
+        and all(isinstance(item, Tensor) or str(key).endswith(_EXTRA) for key, item in data.items())
     )
 
 
 def _describe(data: object) -> str:
     if isinstance(data, Mapping):
-        return f"a mapping with the keys {_some([str(key) for key in data])}" if data else "an empty mapping"
+        return f"a mapping with the keys {some([str(key) for key in data])}" if data else "an empty mapping"
     return type(data).__name__
 
 
-def _some(keys: Iterable[str]) -> str:
+def some(keys: Iterable[str]) -> str:
+    """Return how many keys there are, and the first of them."""
     named = list(keys)
     rest = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     return f"{len(named)}: {', '.join(named[:_SHOWN])}{rest}"

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import struct
 import zipfile
@@ -301,6 +302,41 @@ def test_reading_only_the_spec_of_foreign_or_damaged_files(stored: Path, tmp_pat
     (tmp_path / "y.safetensors").write_bytes(stored.read_bytes()[:100])
     with pytest.raises(InputError, match="not a complete safetensors file"):
         read_spec(tmp_path / "y.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("def eval(self): super().eval()", None),
+        ("def train(self, mode=True): super().train(mode)", None),
+        ("def eval(self): pass", "still in training mode after eval()"),
+        ("def train(self, mode=True): self.fc.train(mode)", "still in training mode after eval()"),
+        ("def train(self): super().train(True)", "eval() of its network raised TypeError"),
+        ("def eval(self): raise NotImplementedError('no\\nway')", "raised NotImplementedError: no."),
+    ],
+)
+def test_networks_with_an_eval_of_their_own(
+    override: str, problem: str | None, module: Callable[[str, str], str]
+) -> None:
+    name = module(
+        f"modes_{abs(hash(override))}",
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.fc = nn.Linear(784, 10)\n"
+        "    def forward(self, x): return self.fc(x.flatten(1))\n"
+        f"    {override}\n"
+        "def net(classes, channels): return Net()\n",
+    )
+    torch.save(torch.nn.Linear(784, 10).state_dict(prefix="fc."), "x.pt")
+    flags = {key: value for key, value in FLAGS.items() if key != "activation"}
+    if problem is None:
+        model = load_checkpoint("x.pt", f"{name}:net", **flags).model
+        assert not any(layer.training for layer in model.modules())
+        return
+    with pytest.raises(InputError, match=re.escape(problem)):
+        load_checkpoint("x.pt", f"{name}:net", **flags)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Weights found in files by written rules; programs and bombs are refused."""
 
-import argparse
 import json
+import re
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -24,7 +24,8 @@ from robustbench_act.checkpoints import (
     published_spec,
     unique_names,
 )
-from robustbench_act.checkpoints.reading import EMA_WRAPPERS, PREFIXES, WRAPPERS
+from robustbench_act.checkpoints.fitting import PREFIXES
+from robustbench_act.checkpoints.reading import EMA_WRAPPERS, WRAPPERS
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
 
@@ -66,7 +67,8 @@ def test_plain_weights_come_before_averaged_ones(state: dict[str, Tensor], load:
     assert asked.digest == load(averaged).digest
     assert asked.notes[0] == "weights under 'state_dict_ema', as asked"
     with pytest.raises(
-        InputError, match="expected weights under the key 'swa', got a mapping with the keys 3: "
+        InputError,
+        match=r"under the key 'swa', or names that begin with 'swa\.'; got a mapping with the keys 3",
     ):
         load(both, weights="swa")
 
@@ -123,12 +125,6 @@ def test_a_lightning_checkpoint(state: dict[str, Tensor], load: Callable[..., An
     found = load(content)
     assert found.digest == load(state).digest
     assert found.notes[:2] == ("weights under 'state_dict'", "prefix 'model.' removed")
-
-
-def test_options_of_a_script_are_attributes_and_no_code(
-    state: dict[str, Tensor], load: Callable[..., Any]
-) -> None:
-    assert load({"state_dict": state, "args": argparse.Namespace(lr=0.1)}).digest == load(state).digest
 
 
 def test_programs_are_refused_with_the_reason(tmp_path: Path) -> None:
@@ -196,8 +192,6 @@ def test_a_file_cannot_name_a_function_to_run(module: Callable[[str, str], str],
     with pytest.raises(InputError, match=r"expected it to return a torch\.nn\.Module, got NoneType"):
         load_checkpoint("x.safetensors", "named_by_a_file:build")  # the user's own word
     assert Path("it-ran").exists()
-    with pytest.raises(InputError, match=r"--weights does not apply to safetensors files"):
-        load_checkpoint("x.safetensors", "resnet8", weights="ema")
 
 
 def test_wrappers_in_a_circle_end(load: Callable[..., Any]) -> None:
@@ -257,3 +251,63 @@ def test_a_spec_of_other_kinds_is_an_input_error(change: dict[str, Any], tmp_pat
 def test_names_that_are_nearly_published_ones() -> None:
     assert published_spec(Path("CIFAR10/resnet20/la_silu_alpha0.1.2_3.pth.tar")) is None
     assert published_spec(Path("CIFAR10/resnet20/la_silu_alpha0.1_3.pth.tar")) is not None
+
+
+def sharded(state: dict[str, Tensor], folder: Path, **changed: str) -> Path:
+    """Write a checkpoint in two shards with their index, as Hugging Face's libraries do; return the index."""
+    names = sorted(state)
+    shards = {f"net-{n:05}-of-00002.safetensors": names[n - 1 :: 2] for n in (1, 2)}
+    for shard, own in shards.items():
+        save_file({key: state[key].clone() for key in own}, folder / shard)
+    index = {key: shard for shard, own in shards.items() for key in own} | changed
+    path = folder / "net.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": index}))
+    return path
+
+
+def test_shards_are_one_checkpoint(
+    state: dict[str, Tensor], load: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "sharded"
+    folder.mkdir()
+    path = sharded({f"model.{key}": item for key, item in state.items()}, folder)
+    for named in (folder, path, folder / "net-00001-of-00002.safetensors", folder / "*.safetensors"):
+        (found,) = load_entries(find_entries([Entry(named, spec={"model": MODEL, **FLAGS})]))
+        assert (found.path, found.name) == (path, "net")
+        assert found.digest == load(state).digest
+    found.put_down()
+    assert not found.model.training
+    assert load_checkpoint(path, MODEL, **FLAGS, weights="model").digest == found.digest
+    path.rename(folder / "other.json")
+    with pytest.raises(InputError, match="the weights do not fit the network; missing"):
+        load_entries(
+            find_entries([Entry(folder / "net-00001-of-00002.safetensors", spec={"model": MODEL, **FLAGS})])
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"linear.bias": "net-00002-of-00002.safetensors"}, "differ in 1: linear.bias"),
+        ({"extra": "net-00001-of-00002.safetensors"}, "differ in 1: extra"),
+        ({"extra": "net-00003-of-00002.safetensors"}, "not a complete safetensors file"),
+        ({"extra": "../net.safetensors"}, "a .safetensors file next to it, got '../net.safetensors'"),
+        ({"extra": "/etc/passwd"}, "a .safetensors file next to it, got '/etc/passwd'"),
+        ({"extra": "x.pkl"}, "a .safetensors file next to it, got 'x.pkl'"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_shards(
+    changed: dict[str, str], message: str, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_checkpoint(sharded(state, tmp_path, **changed), MODEL, **FLAGS)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": []}', "[" * 100_000]
+)
+def test_an_index_of_other_json(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors.index.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="expected JSON with the shard of each tensor in weight_map"):
+        load_checkpoint(path, MODEL, **FLAGS)
