@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
 from corruptions.random import check_seed
 from robustbench_act.activations import get_activation
 from robustbench_act.atomic_files import write_atomically
-from robustbench_act.checkpoints import Spec, read_spec, save_checkpoint
+from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture, build_model
@@ -114,8 +115,9 @@ def train_checkpoint(
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
     trained before; the global random state is left as it was. An InputError if the loss is not finite.
     """
-    channels, classes = train.shape[0], train.known_class_count
-    model = _fresh_model(architecture, job, classes=classes, channels=channels).to(device)
+    classes = train.known_class_count
+    model = _fresh_model(architecture, job, classes, train.shape).to(device)
+    check_storable(model)  # before the work, not after it
     sample = train.subset(TRACK_IMAGES)
     tracked: list[pd.DataFrame] = []
 
@@ -124,6 +126,7 @@ def train_checkpoint(
             tracked.append(probe_epoch(model, sample, epoch, device))
 
     _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
+    model.eval()
     run = {"steps": step_count(train, recipe), "images": len(train), "data": train.digest}
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
@@ -135,7 +138,7 @@ def train_checkpoint(
         std=train.std,
         dataset=train.name,
         recipe={**asdict(recipe), **run},
-        clean_accuracy=_accuracy(model.eval(), test, device),
+        clean_accuracy=_accuracy(model, test, device),
         **_shown(train),
     )
     if tracked:
@@ -161,10 +164,12 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
     """
     inputs = normalise(sample.images.to(device), sample.mean, sample.std)
     mode = model.training
-    with Probe(model.eval(), metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
+    model.eval()
+    with Probe(model, metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
         model(inputs)
     batch = inputs, sample.known_labels.to(device)
-    gradients = gradient_variance(model.train(mode), [batch], training=True)
+    model.train(mode)
+    gradients = gradient_variance(model, [batch], training=True)
     table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
     table.insert(0, "epoch", epoch)
     return table
@@ -210,10 +215,15 @@ def step_count(train: Dataset, recipe: Recipe) -> int:
     return recipe.epochs * max(len(train) // recipe.batch_size, 1)
 
 
-def _fresh_model(architecture: str, job: Job, *, classes: int, channels: int) -> nn.Module:
+def _fresh_model(architecture: str, job: Job, classes: int, shape: tuple[int, int, int]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
         torch.manual_seed(job.seed)
-        return build_model(architecture, activation=job.activation, classes=classes, channels=channels)
+        model = build_model(architecture, activation=job.activation, classes=classes, channels=shape[0])
+        if any(is_lazy(parameter) for parameter in model.parameters()):
+            model.eval()
+            with torch.no_grad():
+                model(torch.zeros(1, *shape))  # lazy layers take their sizes from an image
+    return model
 
 
 def _fit(

@@ -145,7 +145,8 @@ def _like(fresh: nn.Module, old: nn.Module, around: list[nn.Module]) -> nn.Modul
     nearest: Tensor | None = next((tensor for tensor in tensors if tensor.is_floating_point()), None)
     if nearest is not None:
         fresh = fresh.to(device=nearest.device, dtype=nearest.dtype)
-    return fresh.train(old.training)
+    fresh.train(old.training)  # a user's own train() may return nothing
+    return fresh
 
 
 def _add_restarts(model: nn.Module, places: list[_Place]) -> None:

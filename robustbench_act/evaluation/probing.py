@@ -61,7 +61,8 @@ def probe_layers(
     if checkpoint.problem:
         raise InputError(f"{checkpoint.path}: {checkpoint.problem}")
     device = device or torch.device("cpu")
-    model = checkpoint.model.to(device).eval()
+    model = checkpoint.model.to(device)
+    model.eval()
     behaviour = behaviour_of(checkpoint, few_images(dataset), Execution(device), allow_random=allow_random)
     if reason := behaviour.unwatched or behaviour.fails:
         raise InputError(f"{checkpoint.path}: no layer can be measured: {reason}.")

@@ -22,6 +22,11 @@ from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
 from robustbench_act.user_code import call_factory, find_factory
 
+_PROGRAMS = {  # modules of classes that hold a network as a program
+    "torch.jit": ("a TorchScript program", "return the network that it was made from"),
+    "torch.export": ("a program of torch.export", "return the network that it was made from"),
+    "torch._dynamo": ("a compiled network", "return it as it is before torch.compile, and pass --compile"),
+}
 _CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
 
 
@@ -191,4 +196,8 @@ def _from_factory(spec: Architecture, *, classes: int, channels: int) -> nn.Modu
     made = call_factory(factory, {"classes": classes, "channels": channels, **spec.options}, what=what)
     if not isinstance(made, nn.Module):
         raise InputError(f"{what}: expected it to return a torch.nn.Module, got {type(made).__name__}.")
+    for kind in type(made).__mro__:
+        for module, (name, advice) in _PROGRAMS.items():
+            if f"{kind.__module__}.".startswith(f"{module}."):
+                raise InputError(f"{what}: returned {name}, whose layers cannot be watched; {advice}.")
     return made

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from robustbench_act.checkpoints import Spec, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import normalise
 from robustbench_act.training import (
     Job,
     Recipe,
@@ -36,12 +38,18 @@ def digits() -> Dataset:
 
 
 def train(
-    path: Path, data: Dataset, *, seed: int = 1, activation: str = "silu", recipe: Recipe = QUICK
+    path: Path,
+    data: Dataset,
+    *,
+    seed: int = 1,
+    activation: str = "silu",
+    recipe: Recipe = QUICK,
+    architecture: str = ARCHITECTURE,
 ) -> Spec:
     """Train one small network."""
     return train_checkpoint(
         Job(activation, seed, path),
-        architecture=ARCHITECTURE,
+        architecture=architecture,
         train=data,
         test=load_dataset("digits"),
         recipe=recipe,
@@ -225,3 +233,68 @@ def test_half_of_the_images_are_flipped() -> None:
     falling = ((middle[:, 1] < middle[:, 0]) & (middle[:, 1] > 0)).float().mean()
     rising = ((middle[:, 1] < middle[:, 2]) & (middle[:, 1] > 0)).float().mean()
     assert 0.4 < falling / (falling + rising) < 0.6
+
+
+class Unusual(nn.Module):
+    """A layer at two places, a lazy layer, and methods that return nothing."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.act, self.head = nn.Conv2d(1, 4, 3), nn.ReLU(), nn.LazyLinear(classes)
+        self.middle = nn.Conv2d(4, 4, 3, padding=1)
+        self.again = self.middle
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.again(self.act(self.middle(self.act(self.first(x)))))
+        return torch.as_tensor(self.head(x.flatten(1)))
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        super().train(mode)
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(3)
+
+    def set_extra_state(self, state: Tensor) -> None: ...
+
+
+class Untold(nn.Linear):
+    def get_extra_state(self) -> dict[str, int]:
+        return {}
+
+
+def unusual(classes: int, channels: int) -> nn.Module:
+    return Unusual(classes)
+
+
+def untold(classes: int, channels: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.ReLU(), Untold(64, classes))
+
+
+def test_networks_of_unusual_make_are_trained_and_read(tmp_path: Path, digits: Dataset) -> None:
+    own = f"{__name__}:unusual"
+    train(tmp_path / "a.safetensors", digits, activation="relu", architecture=own)
+    spec = train(tmp_path / "b.safetensors", digits, activation="relu", architecture=own)
+    one, other = (load_checkpoint(tmp_path / f"{name}.safetensors", own) for name in "ab")
+    assert one.digest == other.digest
+    assert one.model.get_parameter("head.weight").shape == (10, 144)
+    test = load_dataset("digits")
+    logits = one.model(normalise(test.images, test.mean, test.std))
+    right = (logits.argmax(1) == test.known_labels).double().mean()
+    assert right.item() == pytest.approx(spec.clean_accuracy)
+    model = unusual(10, 1)
+    model(torch.zeros(2, 1, 8, 8))
+    probe_epoch(model, digits.subset(20), 1, torch.device("cpu"))
+    assert model.training
+
+
+def test_what_cannot_be_stored_is_not_trained(tmp_path: Path, digits: Dataset) -> None:
+    with pytest.raises(InputError, match=r"2\._extra_state of Sequential: expected a tensor, got dict"):
+        train_checkpoint(
+            Job("relu", 1, tmp_path / "x.safetensors"),
+            architecture=f"{__name__}:untold",
+            train=digits,
+            test=digits,
+            recipe=QUICK,
+            device=torch.device("cpu"),
+            on_step=lambda: pytest.fail("a step was made"),
+        )

@@ -86,6 +86,40 @@ def test_factory_from_the_working_folder(module: Callable[[str, str], str]) -> N
         build_model("my_networks_for_a_test:wrong")
 
 
+def test_programs_that_a_factory_returns_are_refused(module: Callable[[str, str], str]) -> None:
+    module(
+        "programs_for_a_test",
+        "import warnings, torch\n"
+        "from torch import nn\n"
+        "def make(classes, channels, kind):\n"
+        "    net = nn.Sequential(nn.Flatten(), nn.Linear(4, classes)).eval()\n"
+        "    with warnings.catch_warnings():\n"
+        "        warnings.simplefilter('ignore')\n"
+        "        if kind == 0: return torch.jit.script(net)\n"
+        "        if kind == 1: return torch.compile(net)\n"
+        "        if kind == 4: return torch.fx.symbolic_trace(net)\n"
+        "        if kind == 5: return nn.Sequential(nn.Flatten(), torch.jit.script(nn.Linear(4, classes)))\n"
+        "        program = torch.export.export(net, (torch.zeros(2, 1, 2, 2),))\n"
+        "        return program.module() if kind == 2 else torch.export.unflatten(program)\n",
+    )
+
+    def build(kind: int) -> nn.Module:
+        return build_model(f"programs_for_a_test:make?kind={kind}", channels=1)
+
+    export = "returned a program of torch.export, whose"
+    refused = [
+        "returned a TorchScript program, whose",
+        "returned a compiled network, .* --compile",
+        export,
+        export,
+    ]
+    for kind, message in enumerate(refused):
+        with pytest.raises(InputError, match=message):
+            build(kind)
+    for kind in (4, 5):  # layers that can be watched, at least around the script
+        assert build(kind)(torch.zeros(2, 1, 2, 2)).shape == (2, 10)
+
+
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
