@@ -170,7 +170,7 @@ def _other_names(
 ) -> Iterator[Finding]:
     """Yield the permutation of classes that explains the errors, if one does."""
     count = checkpoint.spec.classes
-    classes = names or tuple(map(str, range(count)))
+    classes = (*names, *map(str, range(len(names), count)))  # a network may have more classes than the data
     confusion = np.zeros((count, count), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     rows, columns = linear_sum_assignment(confusion, maximize=True)

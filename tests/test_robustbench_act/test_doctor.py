@@ -23,6 +23,7 @@ from robustbench_act.doctor import (
 )
 from robustbench_act.evaluation import Execution, make_plan
 from robustbench_act.generation import Generation, generate
+from robustbench_act.models import build_model
 
 CPU = torch.device("cpu")
 
@@ -66,6 +67,21 @@ def test_permuted_classes_are_named(load: Callable[..., Checkpoint], digits: Dat
     assert not found[0].good
     assert found[-1].text.startswith("with the classes permuted its accuracy is ")
     assert "(0 as 9, 1 as 0, 2 as 1, ...): is the order of the classes right?" in found[-1].text
+
+
+def test_classes_that_the_data_lack_are_named_by_their_number(
+    load: Callable[..., Checkpoint], digits: Dataset
+) -> None:
+    """The network has 12 classes: those of the digits moved up by 2."""
+    checkpoint = load()
+    twelve = build_model("cifar:resnet8?width=4", activation="la_silu", classes=12, channels=1).eval()
+    state = checkpoint.model.state_dict()
+    for key in ("linear.weight", "linear.bias"):
+        state[key] = torch.cat([state[key][:2] - 100, state[key]])
+    twelve.load_state_dict(state)
+    moved = replace(checkpoint, spec=checkpoint.spec.override(classes=12), load=lambda: twelve)
+    (finding,) = [one for one in examine(moved, digits, CPU) if "order" in one.text]
+    assert "(0 as 2, 1 as 3, 2 as 4, ...): is the order of the classes right?" in finding.text
 
 
 def test_reversed_colours_are_named(load: Callable[..., Checkpoint], digits: Dataset) -> None:
