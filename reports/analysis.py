@@ -12,7 +12,7 @@ from reports import tables
 from reports.grid import Grid, make_grid
 from reports.multi_run import tables as run_tables
 from reports.multi_run.join import Joined
-from reports.names import label, plain_name
+from reports.names import plain_name
 from reports.paired_tests import significance
 from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
@@ -99,7 +99,7 @@ class Analysis:
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """The head of a column for each row of the board: activation, label, line, architecture, seed.
+        """The head of a column for each row of the board: activation, line, architecture, seed.
 
         The architecture is "" if there is only one; sections with a column per checkpoint fill in the seed.
         """
@@ -107,7 +107,6 @@ class Analysis:
         return [
             {
                 "activation": name,
-                "label": label(name),
                 "line": activation_line(name),
                 "architecture": architecture if several else "",
                 "seed": "",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from robustbench_act.english import numbers, some
 from robustbench_act.records import CELL, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 
 _PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std")
@@ -118,7 +119,7 @@ def _corruptions(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:
     if a.seed != b.seed:
         found.append(f"seed {a.seed} against {b.seed}")
     if a.severities != b.severities:
-        found.append(f"severities {_numbers(a.severities)} against {_numbers(b.severities)}")
+        found.append(f"severities {numbers(a.severities)} against {numbers(b.severities)}")
     return found + _suites(a.suites, b.suites, places)
 
 
@@ -150,19 +151,14 @@ def _one_sided(what: str, a: Sequence[str], b: Sequence[str], places: tuple[str,
     for own, other, place in ((a, b, places[0]), (b, a, places[1])):
         alone = [name for name in own if name not in set(other)]
         if alone:
-            shown = ", ".join(repr(name) for name in alone[:3])
-            more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
-            found.append(f"{what}{'s' if len(alone) > 1 else ''} {shown}{more} only in {place}")
+            shown = some([repr(name) for name in alone])
+            found.append(f"{what}{'s' if len(alone) > 1 else ''} {shown} only in {place}")
     return found
 
 
 def _cells(cells: pd.DataFrame) -> list[str]:
     rows = cells.loc[cells["severity"] > 0, CELL].drop_duplicates().to_numpy()
     return [f"{corruption}:{severity:g} [{table}]" for table, corruption, severity in rows]
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return ",".join(f"{value:g}" for value in values)
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,6 @@
-"""Plurals, lists and capitals in sentences."""
+"""Plurals, lists, numbers and capitals in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def count(amount: int, noun: str) -> str:
@@ -31,6 +31,15 @@ def some(names: Sequence[object], shown: int = 3) -> str:
     if len(names) <= shown + 1:
         return joined(names)
     return f"{', '.join(map(str, names[:shown]))} and {len(names) - shown} more"
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Return numbers as options take them.
+
+    >>> numbers((0.5, 1.0))
+    '0.5,1'
+    """
+    return ",".join(f"{value:g}" for value in values)
 
 
 def upper_first(text: str) -> str:

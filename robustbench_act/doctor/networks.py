@@ -13,6 +13,7 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.doctor.finding import Finding
+from robustbench_act.english import numbers
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, behaviour_of, few_images
 from robustbench_act.preprocessing import normalise
@@ -144,7 +145,7 @@ def _other_way(
             checkpoint.name,
             False,
             f"with {best[1]} its accuracy is {best[0]:.1%}, not {right.mean():.1%}: are mean "
-            f"{_numbers(spec.mean)} and std {_numbers(spec.std)} right?",
+            f"{numbers(spec.mean)} and std {numbers(spec.std)} right?",
         )
 
 
@@ -206,7 +207,3 @@ def _predict(
         parts = [logits_of(network, batch, behaviour.outputs).argmax(1).cpu() for batch in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()
     return found
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ",".join(f"{value:g}" for value in values)
