@@ -35,10 +35,11 @@ _SMALL = (
 CPU = torch.device("cpu")
 HEAD = """# Networks that were looked at
 
-What the [look before a run](your-model.md#what-a-network-must-do) finds in every classifier of torchvision and in one
-network of each module of timm, with random weights and three images of noise. *Alone*: how far the answer to an image by
-itself is from the answer in company, as a share of the largest value; the limit is 0.001. Layers that are folded have
-their images elsewhere than along the first axis: (axis, outer, inner) as in `probes.ImageAxis`.
+What the [look before a run](your-model.md#what-a-network-must-do) finds in every classifier of torchvision and
+in one network of each module of timm, with random weights and three images of noise. *Alone*: how far the answer
+to an image by itself is from the answer in company, as a share of the largest value; the limit is 0.0001. Layers
+that are folded have their images elsewhere than along the first axis: (axis, outer, inner) as in
+`probes.ImageAxis`.
 
 """
 
@@ -91,7 +92,7 @@ def images_for(network: nn.Module, name: str) -> Tensor:
 
 @torch.inference_mode()
 def rounding(network: nn.Module, images: Tensor) -> float:
-    """Return how far an image alone is answered from how it is in company, as a share of the largest value."""
+    """Return how far an image alone is answered from how it is in company: a share of the largest value."""
     batch = images.contiguous(memory_format=torch.channels_last)
     with seeded(0, CPU):
         together = check_rows(network(batch), len(images))

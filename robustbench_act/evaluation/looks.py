@@ -13,7 +13,7 @@ from robustbench_act.devices import at_hand
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
-from robustbench_act.evaluation.precision import memory_format
+from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Behaviour, CheckpointInfo
 
@@ -63,16 +63,18 @@ def behaviour_of(
     """Return what a checkpoint's network does with `few_images`; errors as in `with_behaviours`."""
     device, spec = at_hand(execution.device), checkpoint.spec
     *images, other = normalise(few.to(device), spec.mean, spec.std)
+    network = checkpoint.model.to(device)
     try:
-        return look_at(
-            checkpoint.model.to(device),
-            torch.stack(images),
-            other,
-            classes=spec.classes,
-            memory_format=memory_format(spec.input_size, execution.precision, device),
-            probes=probes,
-            allow_random=allow_random,
-        )
+        with computing("fp32", device):  # half precisions round too coarsely to tell
+            return look_at(
+                network,
+                torch.stack(images),
+                other,
+                classes=spec.classes,
+                memory_format=memory_format(spec.input_size, execution.precision, device),
+                probes=probes,
+                allow_random=allow_random,
+            )
     except InputError as error:
         raise InputError(f"{checkpoint.path}: {error}") from error
 
