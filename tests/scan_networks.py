@@ -35,11 +35,11 @@ _SMALL = (
 CPU = torch.device("cpu")
 HEAD = """# Networks that were looked at
 
-What the [look before a run](your-model.md#what-a-network-must-do) finds in every classifier of torchvision and
-in one network of each module of timm, with random weights and three images of noise. *Alone*: how far the answer
-to an image by itself is from the answer in company, as a share of the largest value; the limit is 0.0001. Layers
-that are folded have their images elsewhere than along the first axis: (axis, outer, inner) as in
-`probes.ImageAxis`.
+What the [look before a run](your-model.md#what-a-network-must-do) finds in every classifier of
+torchvision and in one network of each module of timm, with random weights and three images of
+noise. *Alone*: how far the answer to an image by itself is from the answer in company, as a share
+of the largest value; the limit is 0.0001. Layers that are folded have their images elsewhere than
+along the first axis: (axis, outer, inner) as in `probes.ImageAxis`.
 
 """
 
