@@ -12,7 +12,7 @@ from reports.layout import Drawing, Panel, Section, Table
 from reports.names import label
 from reports.number_formats import number, p_text, percent
 from robustbench_act.metrics import correlate_layers
-from robustbench_act.statistics import spearman
+from robustbench_act.statistics import are_equal, spearman, with_ties
 
 NO_RELATIVE = "This run does not have the relative fluctuation of its layers."
 
@@ -84,12 +84,12 @@ def _table(data: pd.DataFrame, measure: str, heading: str) -> Table:
 def cost_finding(data: pd.DataFrame) -> str:
     """Say how fluctuation and loss correlate over activations, of `reports.tables.fluctuation_cost`."""
     means = data.groupby("activation")[["fluctuation", "lost"]].mean()
-    if len(means) < 3 or any(len(set(means[name])) == 1 for name in means):
+    if len(means) < 3 or any(are_equal(means[name], size=1.0) for name in means):
         row = means.sort_values("fluctuation", kind="stable").iloc[0]
         change = "loses" if row["lost"] >= 0 else "gains"
         moved, lost = percent(row["fluctuation"]), percent(abs(row["lost"]))
         return f"{label(str(row.name))} moves least: by {moved}%, and {change} {lost} points"
-    rho, p = spearman(means["fluctuation"], means["lost"].round(12))  # equal losses are ties
+    rho, p = spearman(means["fluctuation"], with_ties(means["lost"], size=1.0))
     correlation = f"{number(rho)} ({p_text(p)})"
     return f"over {len(means)} activations Spearman’s correlation is {correlation}"
 

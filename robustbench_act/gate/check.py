@@ -15,7 +15,7 @@ from robustbench_act.gate.baseline import Baseline
 from robustbench_act.gate.rules import Rule
 from robustbench_act.metrics import image_accuracy
 from robustbench_act.records import RunData, corrupted, succeeded
-from robustbench_act.statistics import drop_test, holm
+from robustbench_act.statistics import are_equal, drop_test, holm
 
 _MOST = 3  # corruptions that a reason names
 
@@ -111,7 +111,8 @@ def _measure(name: str, rule: Rule, before: pd.DataFrame, after: pd.DataFrame) -
     if not rule.tested:
         old, new = _mean(before, rule), _mean(after, rule)
         sign = -1 if rule.declared.better == "higher" else 1
-        return _row(name, rule, scale * old, scale * new, worse=scale * sign * (new - old))
+        worse = 0.0 if are_equal([old, new]) else scale * sign * (new - old)
+        return _row(name, rule, scale * old, scale * new, worse=worse)
     first, second = (image_accuracy(_of_group(rows, rule.group)) for rows in (before, after))
     p, error = drop_test(first - second)
     means = scale * float(first.mean()), scale * float(second.mean())

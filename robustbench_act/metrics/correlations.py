@@ -7,6 +7,7 @@ from scipy.stats import rankdata
 
 from robustbench_act.errors import InputError
 from robustbench_act.records import RunData, scored
+from robustbench_act.statistics import with_ties
 
 _RESAMPLES = 2000
 
@@ -45,8 +46,8 @@ def correlate_layers(
     keys = ["checkpoint", "table", "corruption", "severity"]
     cells = scored(cells)[[*keys, "accuracy"]]
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
-    lost = (cells["checkpoint"].map(clean) - cells["accuracy"]).round(12)  # equal losses are ties
-    drop = cells.assign(drop=lost).drop_duplicates(keys)
+    lost = cells["checkpoint"].map(clean) - cells["accuracy"]
+    drop = cells.assign(drop=with_ties(lost, size=1.0)).drop_duplicates(keys)
     bad = layers[layers["severity"] > 0].drop_duplicates([*keys, "layer", "index"])
     joined = bad.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
     rows = []

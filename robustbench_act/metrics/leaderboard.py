@@ -7,7 +7,7 @@ import pandas as pd
 
 from robustbench_act.errors import InputError
 from robustbench_act.records import corrupted, ordered_groups, succeeded
-from robustbench_act.statistics import mean_interval
+from robustbench_act.statistics import mean_interval, with_ties
 
 COHORT = ["architecture", "activation"]
 LEADERBOARD = (
@@ -62,7 +62,8 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     board["high"] = [interval.high for interval in intervals]
     board["retained"] = board["corrupted"] / board["clean"].where(board["clean"] > 0)
     board = board.reset_index()
-    ranks = board.groupby("architecture")["corrupted"].rank(method="min", ascending=False)
+    tied = board.groupby("architecture")["corrupted"].transform(with_ties)
+    ranks = tied.groupby(board["architecture"]).rank(method="min", ascending=False)
     board["rank"] = ranks.astype("int64")
     order = ["corrupted", *COHORT]
     board = board.sort_values(order, ascending=[False, True, True], ignore_index=True)

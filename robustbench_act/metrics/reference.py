@@ -11,6 +11,7 @@ from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.leaderboard import checkpoint_scores
 from robustbench_act.records import RunInfo, corrupted, succeeded
+from robustbench_act.statistics import with_ties
 
 ALEXNET_CLEAN_ERROR = 0.435
 ALEXNET: Mapping[str, float] = {
@@ -107,7 +108,7 @@ def run_reference(cells: pd.DataFrame, name: str) -> Reference:
 
 
 def _line(scores: pd.DataFrame) -> tuple[float, float] | None:
-    if scores["clean"].nunique() < 3:
+    if len(np.unique(with_ties(scores["clean"]))) < 3:
         return None
     slope, intercept = np.polyfit(_logit(scores["clean"]), _logit(scores["corrupted"]), 1)
     return float(intercept), float(slope)

@@ -21,10 +21,12 @@ from robustbench_act.statistics.paired import (
     holm,
 )
 from robustbench_act.statistics.ranks import spearman
+from robustbench_act.statistics.rounding import are_equal, with_ties
 
 __all__ = [
     "Comparison",
     "Interval",
+    "are_equal",
     "bootstrap_interval",
     "compare_images",
     "compare_outcomes",
@@ -35,4 +37,5 @@ __all__ = [
     "moments_interval",
     "share_interval",
     "spearman",
+    "with_ties",
 ]

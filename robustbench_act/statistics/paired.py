@@ -11,11 +11,11 @@ from scipy.special import ndtri
 
 from robustbench_act.errors import InputError
 from robustbench_act.statistics.intervals import CONFIDENCE, Interval, bootstrap_interval, mean_interval
+from robustbench_act.statistics.rounding import are_equal, deviation, with_ties
 
 NORMAL = 0.05
 """Shapiro-Wilk: below this p-value values count as not normal."""
 
-_ALIKE = 1e-9  # differences nearer than this are the same but for rounding
 _FEWEST_FOR_WILCOXON = 6  # pairs: with 5 the smallest two-sided p-value is 2 / 2^5 > 0.05
 
 
@@ -32,8 +32,8 @@ class Comparison:
     p
         Two-sided p-value; NaN where there is no test.
     effect
-        Size of the effect, named by `effect_name`: "odds ratio" (images right in A alone / in B alone) or
-        "d_z" (mean / standard deviation of the differences, Cohen 1988). 0 / 0 is NaN.
+        Size of the effect, named by `effect_name`: "odds ratio" (images right in A alone / in B alone; 0 / 0
+        is NaN) or "d_z" (mean / standard deviation of the differences, Cohen 1988; NaN if they do not vary).
     test, effect_name
         What was used.
     pairs
@@ -93,7 +93,9 @@ def compare_images(
     """Compare two classifiers by each image's mean over cells: paired t-test, bootstrap interval.
 
     Cells of one image move together, so the image is what is drawn: the standard error is that of the
-    per-image differences. Raises InputError if there is no image, or not the same number.
+    per-image differences. If these are equal but for rounding (see `rounding`), they have none, and so
+    neither t nor d_z: p is 1 if they are 0, else that of the sign test, 2 / 2^images. Raises InputError if
+    there is no image, or not the same number.
 
     Parameters
     ----------
@@ -105,19 +107,22 @@ def compare_images(
         Where not, the interval is Student's t: much faster, and hardly another one for some
         hundred images.
     """
-    x, y = _pairs(a, b)
-    difference = x - y
+    difference = _differences(*_pairs(a, b), size=1.0)
+    mean, spread, count = float(difference.mean()), deviation(difference, size=1.0), len(difference)
     drawn = bootstrap_interval(difference, strata=strata, seed=seed) if bootstrap else None
-    return Comparison(
-        difference=float(difference.mean()),
-        interval=drawn or mean_interval(difference),
-        p=_t_test(difference),
-        effect=_ratio(float(difference.mean()), _deviation(difference)),
-        test="paired t-test over images",
-        effect_name="d_z",
-        pairs=len(x),
-        note="" if len(x) > 1 else "one image has no test",
-    )
+    facts: dict[str, Any] = {
+        "difference": mean,
+        "interval": drawn or mean_interval(difference),
+        "effect": _standardised(mean, spread),
+        "effect_name": "d_z",
+        "pairs": count,
+    }
+    p, test, note = _t_test(difference, spread), "paired t-test over images", ""
+    if count < 2:
+        note = "one image has no test"
+    elif mean and spread == 0:
+        p, test, note = 2 * 0.5**count, "sign test over images", "all images differ by the same amount"
+    return Comparison(p=p, test=test, note=note, **facts)
 
 
 def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
@@ -126,6 +131,10 @@ def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
     Where both are normal (Shapiro-Wilk, p >= 0.05) the paired t-test, else Wilcoxon's signed-rank test (arXiv
     2306.04940, Tables 14-17). The interval of the mean difference is Student's t. Raises InputError if there
     is no seed, or not the same number.
+
+    Values that are equal but for rounding (see `rounding`) count as equal. If all seeds differ by 0, p is 1.
+    If all differ by the same amount, p, effect and interval are NaN: without a spread of the differences
+    there is nothing to hold the amount against, and few seeds and few images make that happen by chance.
 
     Parameters
     ----------
@@ -139,30 +148,34 @@ def compare_seeds(a: ArrayLike, b: ArrayLike) -> Comparison:
     ('paired t-test over seeds', 0.035, 0.001)
     """
     x, y = _pairs(a, b)
-    difference = x - y
+    size = float(np.abs([x, y]).max())
+    difference = _differences(x, y, size=size)
+    mean, spread, count = float(difference.mean()), deviation(difference, size=size), len(difference)
     facts: dict[str, Any] = {
-        "difference": float(difference.mean()),
+        "difference": mean,
         "interval": mean_interval(difference),
-        "effect": _ratio(float(difference.mean()), _deviation(difference)),
+        "effect": _standardised(mean, spread),
         "effect_name": "d_z",
-        "pairs": len(x),
+        "pairs": count,
     }
-    if len(x) < 2:
+    if count < 2:
         return Comparison(p=math.nan, test="none", note="one training seed has no test", **facts)
-    alike = "all seeds differ by the same amount" if difference.any() and np.ptp(difference) < _ALIKE else ""
-    if len(x) < 3 or (_is_normal(x) and _is_normal(y)):
-        return Comparison(p=_t_test(difference), test="paired t-test over seeds", note=alike, **facts)
-    p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
-    few = len(x) < _FEWEST_FOR_WILCOXON
-    note = f"with {len(x)} training seeds the Wilcoxon test cannot reject" if few else ""
+    if mean and spread == 0:
+        facts["interval"] = Interval(math.nan, math.nan)
+        return Comparison(p=math.nan, test="none", note="all seeds differ by the same amount", **facts)
+    if count < 3 or (_is_normal(x) and _is_normal(y)):
+        return Comparison(p=_t_test(difference, spread), test="paired t-test over seeds", **facts)
+    p, few = _wilcoxon(difference, size), count < _FEWEST_FOR_WILCOXON
+    note = f"with {count} training seeds the Wilcoxon test cannot reject" if few else ""
     return Comparison(p=p, test="Wilcoxon signed-rank over seeds", note=note, **facts)
 
 
 def drop_test(drop: ArrayLike) -> tuple[float, float]:
     """Return the one-sided p-value of "there is no drop" and the standard error of the mean drop.
 
-    The paired t-test over images. `drop` is before - after of each image. p is 1 if no image changed and 0 if
-    all fell alike; the standard error is in the unit of `drop`. Both are NaN for fewer than two images.
+    The paired t-test over images. `drop` is before - after of each image, shares. If all are equal but for
+    rounding (see `rounding`), the standard error is 0, and p is 1 or, if all images fell alike, that of the
+    sign test, 1 / 2^images. Both are NaN for fewer than two images.
 
     Examples
     --------
@@ -173,9 +186,10 @@ def drop_test(drop: ArrayLike) -> tuple[float, float]:
     x = np.asarray(drop, dtype=float)
     if len(x) < 2 or np.isnan(x).any():
         return math.nan, math.nan
-    error = _deviation(x) / math.sqrt(len(x))
+    error = deviation(x, size=1.0) / math.sqrt(len(x))
     if error == 0:
-        return float(x[0] <= 0), 0.0
+        fell = x[0] > 0 and not are_equal([0.0, x[0]], size=1.0)
+        return 0.5 ** len(x) if fell else 1.0, 0.0
     return float(stats.t.sf(x.mean() / error, len(x) - 1)), error
 
 
@@ -211,27 +225,37 @@ def _paired_share_interval(only_a: int, only_b: int, n: int) -> Interval:
     return Interval(max(a - b - half, -1.0), min(a - b + half, 1.0))
 
 
-def _t_test(difference: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of a mean of 0; where all are the same, 1 if they are 0, else 0."""
+def _differences(x: NDArray[np.float64], y: NDArray[np.float64], *, size: float) -> NDArray[np.float64]:
+    """Return x - y, which are numbers of a size; all exactly 0 if they are so but for rounding."""
+    difference = x - y
+    return np.zeros_like(x) if are_equal([0.0, *difference], size=size) else difference
+
+
+def _t_test(difference: NDArray[np.float64], spread: float) -> float:
+    """Return the two-sided p-value of a mean of 0; 1 if all are 0."""
     if len(difference) < 2 or np.isnan(difference).any():
         return math.nan
-    deviation = _deviation(difference)
-    if deviation == 0:
-        return float(difference[0] == 0)
-    t = difference.mean() / (deviation / np.sqrt(len(difference)))
+    if spread == 0:
+        return 1.0
+    t = difference.mean() / (spread / np.sqrt(len(difference)))
     return float(2 * stats.t.sf(abs(t), len(difference) - 1))
 
 
-def _deviation(values: NDArray[np.float64]) -> float:
-    """Return the standard deviation (divisor n - 1); exactly 0 for equal values, whatever their rounding."""
-    return float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else 0.0
+def _wilcoxon(difference: NDArray[np.float64], size: float) -> float:
+    """Return the p-value of the signed-rank test; differences that are equal but for rounding are ties."""
+    ranked = with_ties([0.0, *np.abs(difference)], size=size)[1:]
+    return float(stats.wilcoxon(np.copysign(ranked, difference)).pvalue) if difference.any() else 1.0
 
 
 def _is_normal(values: NDArray[np.float64]) -> bool:
-    return bool(np.ptp(values) == 0 or stats.shapiro(values).pvalue >= NORMAL)
+    return bool(are_equal(values) or stats.shapiro(values).pvalue >= NORMAL)
 
 
-def _ratio(over: float, under: float) -> float:
+def _standardised(mean: float, spread: float) -> float:
+    return mean / spread if spread else math.nan
+
+
+def _ratio(over: int, under: int) -> float:
     if under:
         return over / under
-    return math.copysign(math.inf, over) if over else math.nan
+    return math.inf if over else math.nan

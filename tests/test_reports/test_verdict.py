@@ -84,8 +84,16 @@ def test_a_lead_that_seeds_explain() -> None:
 
 def test_a_lead_in_every_pair_of_seeds_counts_though_the_activations_overlap() -> None:
     """70, 80, 90 % against 69, 78.5, 89.5 %: each seed is a little better."""
-    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 178))
+    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 157, 179))
     assert ": more than other training runs would explain" in seeds
+
+
+def test_seeds_that_all_differ_by_one_amount_are_not_sure() -> None:
+    """A point in each of three pairs: as likely a matter of few images."""
+    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 178))
+    assert seeds == (
+        "Whether other training runs would show the same cannot be said: all seeds differ by the same amount."
+    )
 
 
 def test_where_there_is_no_test_none_is_claimed() -> None:

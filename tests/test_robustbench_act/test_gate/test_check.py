@@ -115,6 +115,15 @@ def test_better_is_not_worse(metric: str, better: float, run: Run) -> None:
     assert not check(replace(run, cells=cells), baseline).passed
 
 
+def test_rounding_is_not_worse(run: Run) -> None:
+    """A loss that was summed in a different order, and a rule that allows nothing."""
+    baseline = make_baseline(run, Rules((Rule("loss", tolerance=0),)))
+    loss = run.cells["loss"] * (1 + 4 * np.finfo(float).eps)
+    assert (loss > run.cells["loss"]).all()
+    assert check(replace(run, cells=run.cells.assign(loss=loss)), baseline).passed
+    assert not check(replace(run, cells=run.cells.assign(loss=loss + 1e-6)), baseline).passed
+
+
 def test_a_metric_that_is_no_number_fails(run: Run) -> None:
     baseline = make_baseline(run, Rules((Rule("loss"),)))
     cells = run.cells.assign(loss=np.nan)
