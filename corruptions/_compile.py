@@ -28,6 +28,11 @@ def use_compile(enabled: bool = True) -> None:
     _state["enabled"] = enabled
 
 
+def compiles_kernels() -> bool:
+    """Tell whether `use_compile` is on."""
+    return _state["enabled"]
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a pure function of tensors so that `use_compile` can compile it.
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -12,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from robustbench_act.activations import activation_layers
 from robustbench_act.activations._functional import is_activation_function
+from robustbench_act.probes.compiled import is_script, path_as_written, run_as_written
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,18 @@ class FollowedCalls:
         self._inside: Call | None = None  # the activation that is being called
         self._counts: Counter[str] = Counter()
         self._images: int | None = None  # of the pass that is under way
+        self._eager: AbstractContextManager[object] = nullcontext()
 
     def __enter__(self) -> Self:
-        layers = activation_layers(self._model)
+        layers = [layer for layer in activation_layers(self._model) if not is_script(layer[1])]
         inner = {id(part) for _, layer in layers for part in layer.modules()}
         for path, module in self._model.named_modules():
-            if id(module) not in inner and _may_call_functions(module):
-                self._follow_path(path, module)
+            if id(module) not in inner and _may_call_functions(module) and not is_script(module):
+                self._follow_path(path_as_written(path), module)
         for path, module in layers:
-            self._follow_layer(path or type(module).__name__, module)
+            self._follow_layer(path_as_written(path) or type(module).__name__, module)
+        self._eager = run_as_written(self._model)
+        self._eager.__enter__()
         self._mode = _FunctionMode(self)
         self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -79,6 +84,7 @@ class FollowedCalls:
         assert self._mode is not None
         self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
         self._mode = None
+        self._eager.__exit__(kind, error, trace)
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

@@ -12,6 +12,7 @@ from robustbench_act.activations import activation_slope
 from robustbench_act.devices import is_out_of_memory
 from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.probes.calls import Call, FollowedCalls, is_measurable
+from robustbench_act.probes.compiled import refuse_script
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.image_axes import ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
@@ -54,7 +55,8 @@ class Probe:
     While it is open, every forward pass takes a batch [clean; shifted 1; ...; shifted k] along the first
     dimension: `versions` = k + 1 blocks of equally many samples in equal order. Everything is reduced inside
     the hooks, so memory does not grow with the number of samples; inputs are read before an in-place
-    activation overwrites them. The hooks are gone when the block ends, also after an exception.
+    activation overwrites them. The hooks are gone when the block ends, also after an exception. A network
+    that torch.compile has compiled runs uncompiled in the block.
 
     Parameters
     ----------
@@ -79,9 +81,10 @@ class Probe:
     Raises
     ------
     InputError
-        A metric is unknown, or the network is in training mode with several versions; inside the block: a
-        batch cannot be split into the versions, a layer cannot be measured, or one pass cannot tell which of
-        its rows belong to which image; in `to_frame`: no activation layer was measured.
+        A metric is unknown, the network is in training mode with several versions, or TorchScript, which has
+        no layers to watch; inside the block: a batch cannot be split into the versions, a layer cannot be
+        measured, or one pass cannot tell which of its rows belong to which image; in `to_frame`: no
+        activation layer was measured.
 
     Examples
     --------
@@ -120,6 +123,7 @@ class Probe:
         self._moved: tuple[Tensor, Tensor] | None = None
 
     def __enter__(self) -> Self:
+        refuse_script(self._model)
         if self._model.training and self.versions > 1:
             raise InputError(
                 "Expected the network in evaluation mode, where samples do not see each other: call .eval()."

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, tzinfo
 from functools import partial
@@ -11,9 +12,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import robustbench_act
-from robustbench_act.checkpoints import Spec, save_checkpoint
+from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
+from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import api, evaluate
 from robustbench_act.models import build_model
@@ -167,3 +170,47 @@ def test_numbers_of_numpy_are_numbers(checkpoints: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"64-bit integer as seed, got 3\.0"):
         run(seed=3.0, out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+def plain(*, classes, channels):
+    body = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU())
+    return nn.Sequential(body, nn.Flatten(), nn.Linear(144, classes))
+
+def in_place(**settings):
+    network = plain(**settings)
+    network.compile(backend="eager")
+    return network
+
+def a_part(**settings):
+    network = plain(**settings)
+    network[0] = torch.compile(network[0], backend="eager")
+    return network
+"""
+
+
+def test_compiled_networks_are_evaluated_with_their_layers(
+    module: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """All numbers are those of the network as it was written."""
+    name = module("compiled_networks_for_a_test", NETWORKS)
+    kinds = ("plain", "in_place", "a_part")
+    data = load_dataset("digits").subset(20)
+    facts: dict[str, Any] = {"data": data, "mean": data.mean, "std": data.std}
+    made = []
+    for kind in kinds:
+        torch.manual_seed(0)
+        torch.save(build_model(f"{name}:{kind}", channels=1).state_dict(), tmp_path / f"{kind}.pt")
+        made.append(load_checkpoint(tmp_path / f"{kind}.pt", f"{name}:{kind}", **facts))
+    run = evaluate(made, dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
+    assert run.cells["error"].isna().all()
+    for table in (run.cells, run.layers):
+        own = [rows.drop(columns=["checkpoint", "architecture"]) for _, rows in table.groupby("checkpoint")]
+        assert len(own) == 3
+        for rows in own[1:]:
+            pd.testing.assert_frame_equal(
+                rows.reset_index(drop=True), own[0].reset_index(drop=True), check_exact=True
+            )
