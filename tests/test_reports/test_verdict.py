@@ -83,8 +83,8 @@ def test_a_lead_that_seeds_explain() -> None:
 
 
 def test_a_lead_in_every_pair_of_seeds_counts_though_the_activations_overlap() -> None:
-    """70, 80, 90 % against 69, 78.5, 89.5 %: each seed is a little better."""
-    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 157, 179))
+    """70, 80, 90 % against 69, 79, 88.5 %: each seed is a little better."""
+    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 177))
     assert ": more than other training runs would explain" in seeds
 
 
