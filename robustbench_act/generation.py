@@ -149,13 +149,13 @@ def _open(folder: Path, generation: Generation) -> None:
     if manifest.is_file():
         if manifest.read_text() != wanted:
             raise InputError(
-                f"{folder}: holds a different generated data set (see {GENERATED}); choose another --out."
+                f"{folder}: holds a different generated data set (see {GENERATED}); choose a different --out."
             )
         return
     if folder.exists() and (
         not folder.is_dir() or not all(is_hidden(each.name) for each in folder.iterdir())
     ):
-        raise InputError(f"{folder}: exists but is not a generated data set; choose another --out.")
+        raise InputError(f"{folder}: exists but is not a generated data set; choose a different --out.")
     free = free_bytes(folder)
     if generation.size > free:
         raise InputError(f"{folder}: needs {generation.size:,} bytes, but the disk has {free:,} left.")

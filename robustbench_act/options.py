@@ -37,7 +37,7 @@ class Option:
     Attributes
     ----------
     written
-        Its flags and what its value is called, "-o, --out FILE"; without dashes: a key of manifests only.
+        Its flags and the name of its value, "-o, --out FILE"; without dashes: a key of manifests only.
     kind
         See `Kind`.
     commands
@@ -45,7 +45,7 @@ class Option:
     help
         A sentence for `--help`, the schema and docs/options.md.
     default
-        What a command gets if it is not given.
+        The value that a command gets if it is not given.
     otherwise
         The default in words, if it depends on something.
     at
@@ -78,7 +78,7 @@ class Option:
 
     @property
     def metavar(self) -> str | None:
-        """What its value is called, or None for a flag without one."""
+        """The name of its value; None for a flag without one."""
         return " ".join(part for part in self.written.split() if not part.startswith("-")) or None
 
     @property
@@ -145,7 +145,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",
                otherwise="the network's, else the data set's", at="top"),
         Option("--interpolation NAME", TEXT, _SHOWN,
-               "How --resize resizes: nearest, bilinear, bicubic or lanczos.",
+               "Interpolation of --resize: nearest, bilinear, bicubic or lanczos.",
                otherwise="the network's, else bilinear", at="top"),
         Option("--resize-corrupted", FLAG, _STUDY,
                "Apply --resize and --crop to corrupted pictures from files too.", at="top"),
@@ -178,7 +178,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                at="top"),
         Option("--gradients", FLAG, "probe", "Also measure the variance of gradients, on clean images."),
         Option("--train-mode", FLAG, "probe",
-               "Take --gradients as in training, with batch statistics and dropout."),
+               "Measure --gradients as in training, with batch statistics and dropout."),
         Option("--track EPOCHS", TEXT, "train", "Probe the layers after these epochs, such as 0,1,last or "
                "all; writes NAME.track.parquet next to the checkpoint."),
     ),
@@ -234,9 +234,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--figures DIR", FOLDER, "report", "Also write each figure, heat map and matrix into this "
                "folder: SVG, PNG, and its numbers as CSV."),
         Option("--open", FLAG, "report", "Open the report.", keyword="show"),
-        Option("--units", FLAG, "plan", "Print each unit of work on a line of its own."),
+        Option("--units", FLAG, "plan", "Print each unit of work on its own line."),
         Option("--layout NAME", choice("npy", "folders"), "generate",
-               "npy as in CIFAR-C, or folders as in ImageNet-C.", "npy"),
+               "Layout of the files: npy as in CIFAR-C, or folders as in ImageNet-C.", "npy"),
         Option("--json", FLAG, "evaluate plan probe compare check", "Print the result as JSON.",
                keyword="as_json"),
         Option("--schema", FLAG, "manifest", "Print the JSON schema of manifests, for editors."),
@@ -245,12 +245,13 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--style NAME", choice("metrics", "layeract"), "table",
                "metrics: every metric; layeract: the tables of the LayerAct paper.", "metrics"),
         Option("--format NAME", choice("text", "csv", "markdown", "latex"), "table",
-               "text, csv, markdown or latex.", "text", keyword="kind"),
+               "Format of the table: text, csv, markdown or latex.", "text", keyword="kind"),
         Option("--reference ACTIVATION|RUN|alexnet", TEXT, "table",
-               "What mCE and effective robustness are relative to, for --style metrics."),
+               "Reference of mCE and effective robustness, for --style metrics."),
         Option("--force", FLAG, "compare",
-               "Also compare runs that are not comparable; lists the differences."),
-        Option("--all", FLAG, "compare", "Show every cell that moved, not only 20.", keyword="everything"),
+               "Compare even runs that are not comparable; lists the differences."),
+        Option("--all", FLAG, "compare", "Show every cell that moved, not only the first 20.",
+               keyword="everything"),
         Option("--rules FILE", FILE, "baseline", "TOML file with tolerances.",
                otherwise="accuracy, 0.3 points"),
         Option("--baseline FILE", FILE, "check", "File written by `actrobust baseline`.", required=True),

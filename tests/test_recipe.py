@@ -24,7 +24,7 @@ def test_the_recipe_for_your_own_model_runs(tmp_path: Path) -> None:
         subprocess.run(line, cwd=tmp_path, check=True)
     evaluate = [*command, "evaluate", "--manifest", "lite.toml", "--out", "run", "--device", "cpu"]
     done = subprocess.run(evaluate, cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert "No labels: agreement with the prediction on the clean image in %" in done.stdout
+    assert "Agreement with the prediction on the clean image (no labels) in %" in done.stdout
     assert (tmp_path / "run" / "report.html").is_file()
     run = load_run(tmp_path / "run")
     assert len(run.layers)

@@ -1,4 +1,4 @@
-"""Activation classes of the user's own, recognised by what they do."""
+"""Recognises the user's own activation classes by what they do."""
 
 import copy
 import weakref
@@ -15,12 +15,12 @@ _BENT = 1e-4  # share of its largest value by which it must differ from a straig
 
 
 def acts_elementwise(module: nn.Module) -> bool:
-    """Tell whether a module outside torch.nn is an activation: elementwise, no straight line, no gate.
+    """Tell whether a module outside torch.nn is an activation: elementwise, not linear, not a gate.
 
-    It is tried on a few values: each value of the output depends on the same value of the input alone, which
-    rules out normalisation; it bends; and some values lie outside [0, 1], which rules out gates such as
-    sigmoids. A module with buffers or with parameters that are not a number for each channel is none, nor is
-    one that does no more than call the module that it holds.
+    It is tried on a few values. Each output value must depend on its own input value alone, which rules out
+    normalisation; the function must not be linear; and some outputs must lie outside [0, 1], which rules out
+    gates such as sigmoids. A module does not count if it has buffers, if a parameter is not one number or one
+    per channel, or if it only calls the module that it holds.
 
     >>> class Swish(nn.Module):
     ...     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a network does with a batch in evaluation mode, looked at on a few images before a run."""
+"""How a network treats a batch in evaluation mode, found out on a few images before a run."""
 
 from robustbench_act.behaviour.look import IMAGES, look_at, probe_axes
 from robustbench_act.behaviour.outputs import logits_of

@@ -1,8 +1,8 @@
 """One look at a network before a run: whether it meets what the evaluation assumes.
 
-The same corrupted images, stacked in one batch, go through all networks, and each row of the answer is taken
-for the answer to one image, each row of an activation for what happened to one image. That holds if a network
-in evaluation mode answers an image alike in any company, and every time. A few passes over three images tell.
+The evaluation shows the same batches of corrupted images to all networks. It takes each row of a network's
+answer, and of its activations, for one image. That is right only if a network in evaluation mode answers an
+image the same way every time, whatever the other images of the batch. A few passes over three images tell.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints,
 from robustbench_act.records import Behaviour
 
 IMAGES = 3
-"""Images that a network is shown; the one in the middle is then changed."""
+"""Number of images that a network is shown; the middle one is then changed."""
 
 TOLERANCE = 1e-4
-"""Answers are alike if they differ by at most this share of the largest value.
+"""Answers count as alike if they differ by at most this share of the largest value.
 
 Rounding is far below: 5e-7 at most in the networks of torchvision and timm (docs/networks.md).
 """
@@ -30,7 +30,7 @@ Rounding is far below: 5e-7 at most in the networks of torchvision and timm (doc
 _CHANGED, _OTHERS = 1, [0, 2]
 _SEED = 0
 
-_COMPANY = "its answer to an image depends on the other images"
+_COMPANY = "its answer to an image depends on the other images of the batch"
 
 Prints = dict[str, list[Tensor]]
 
@@ -45,7 +45,7 @@ def look_at(
     probes: bool = True,
     allow_random: bool = False,
 ) -> Behaviour:
-    """Return what a network in evaluation mode does that others do not.
+    """Return how a network behaves in evaluation mode.
 
     A network that cannot answer is not judged further (`fails` says why): it fails in the run.
 
@@ -54,11 +54,11 @@ def look_at(
     images
         Normalised (3, C, H, W), on the network's device.
     other
-        Another image (C, H, W): each of its values differs from those of `images`.
+        A different image (C, H, W), put in the place of the middle one; each of its values should differ.
     classes
         Columns that the answers should have.
     memory_format
-        In which the run computes: a key of `devices.MEMORY_FORMATS`.
+        The run's memory format: a key of `devices.MEMORY_FORMATS`.
     probes
         Whether its activation layers are to be measured.
     allow_random
@@ -67,8 +67,8 @@ def look_at(
     Raises
     ------
     InputError
-        The network is random and may not be, or changes from pass to pass; its answers do not have a column
-        for each class.
+        The network is random although `allow_random` is False; it changes from pass to pass; or its answers
+        do not have a column for each class.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def look_at(
 
 
 def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:
-    """Return what `Probe` has to know of a network's layers."""
+    """Return the `axes` that `Probe` needs for a network."""
     return {name: ImageAxis(*values) for name, values in behaviour.folded.items()} | dict(behaviour.left_out)
 
 
@@ -123,7 +123,7 @@ class _Passes:
 
     @torch.inference_mode()
     def answer(self, images: Tensor) -> Tensor:
-        """Return the answer (N, columns) to a copy of the images, since the network may write to it."""
+        """Return the answer (N, columns) to a copy of the images, since the network may overwrite it."""
         batch = images.clone(memory_format=self._layout)
         with seeded(_SEED, images.device):
             before = random_state(images.device)
@@ -132,14 +132,14 @@ class _Passes:
         return check_rows(found, len(images))
 
     def tried(self, images: Tensor) -> tuple[Tensor, str]:
-        """Return the answer and "", or nothing and why there is none."""
+        """Return the answer and "", or an empty tensor and the reason."""
         try:
             return self.answer(images), ""
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             return images.new_empty(0), first_line(error)
 
     def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
-        """Return the answer, the prints of the activation layers, and why there are none."""
+        """Return the answer, the prints of the activation layers, and the reason if there are none."""
         prints: Prints = {}
         unwatched = ""
         if probes:
@@ -151,14 +151,14 @@ class _Passes:
         return self.answer(images), prints, unwatched
 
     def is_alike_alone(self, image: Tensor, row: Tensor) -> bool:
-        """Tell whether an image alone is answered as it was in company; a network may want several."""
+        """Tell whether an image alone gets the same answer as in a batch; True if one is too few for it."""
         try:
             return _alike(self.answer(image), row)
         except Exception:  # squeeze() before the classifier, say
             return True
 
     def probed(self, pair: Tensor, axes: Mapping[str, ImageAxis | str], found: Behaviour) -> Behaviour:
-        """Return the behaviour with what a probe of two images, one the clean version of the other, finds."""
+        """Return the behaviour, completed by a probe of two images: one is the clean version of the other."""
         probe = Probe(self._network, metrics=DEFAULT_METRICS, versions=2, axes=axes)
         try:
             with probe:
@@ -188,7 +188,7 @@ def _refuse_if_random(repeated: bool, drew: bool, *, allow_random: bool) -> None
         raise InputError(
             "draws random numbers in evaluation mode, so it answers the same images differently each time: "
             "dropout, noise or drop path is left on (F.dropout(x) without training=self.training, say). "
-            "Switch it off, or have its random numbers fixed by seeds: --allow-random."
+            "Switch it off, or pass --allow-random, which fixes the random numbers by seeds."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a network returns, recognised on a few images, and made logits."""
+"""Recognises what a network returns on a few images, and turns it into logits."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,10 +26,10 @@ def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Te
 
 
 def recognise(raw: Tensor, classes: int) -> str:
-    """Return what a network of so many classes returns: a key of `records.behaviour.OUTPUTS`.
+    """Return what a network with this many classes returns: a key of `records.behaviour.OUTPUTS`.
 
-    Probabilities are rows of numbers from 0 up that sum to 1; sigmoids are numbers between 0 and 1.
-    Logarithms of probabilities are logits. Raises InputError if there is not a column for each class.
+    Rows of numbers from 0 up that sum to 1 are probabilities; other numbers between 0 and 1 are sigmoids.
+    Logarithms of probabilities count as logits. Raises InputError if there is not a column for each class.
 
     >>> recognise(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), 2), recognise(torch.tensor([[-1.0, 3.0]]), 2)
     ('probabilities', 'logits')

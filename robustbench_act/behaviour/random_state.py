@@ -1,4 +1,4 @@
-"""The random numbers that a network draws, fixed for a while."""
+"""Fixes the random numbers that a network draws."""
 
 import random
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def random_state(device: torch.device) -> list[bytes]:
-    """Return the state of the generators that `seeded` seeds: it differs once a number was drawn."""
+    """Return the state of the generators that `seeded` seeds; drawing a number changes it."""
     states = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     others = repr((kind, rest, random.getstate())).encode()

@@ -2,7 +2,7 @@
 
 Exit codes: 0 all fine; 1 something failed and is named in the output; 2 wrong usage or input, nothing
 written; 128 + the signal that ended the command (130: Ctrl-C). `--help` reads the list below; a command is
-loaded when it is called, and torch when it runs.
+loaded when it is called, torch when it runs.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _StoppedError(BaseException):
-    """A signal has come."""
+    """A signal arrived."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -1,4 +1,4 @@
-"""The layers of a network under a shift, on a terminal."""
+"""Prints what a shift does in the layers of a network."""
 
 import math
 
@@ -12,7 +12,7 @@ _BAR_WIDTH = 8  # characters
 
 
 def print_layers(table: pd.DataFrame, title: str) -> None:
-    """Print on stdout what a shift does inside a network, one line for each activation layer.
+    """Print on stdout what a shift does in a network, one line for each activation layer.
 
     `table` is `Probe.to_frame` with two versions, the second one shifted.
     """
@@ -40,7 +40,7 @@ def print_layers(table: pd.DataFrame, title: str) -> None:
     needed, screen = width(shown), console()
     say(title)
     (screen if screen.is_terminal and needed <= screen.width else console(width=needed)).print(shown)
-    say("in, out: fluctuation of a layer's input and output, % of the clean one: mean over images, ± sd")
+    say("in, out: fluctuation of a layer's input and output in % of the clean value: mean over images, ± sd")
     for layer, count in shifted.set_index("layer")["nonfinite"].items():
         if count:
             say(f"{layer}: NaN or infinite values in {count} images; ignore its numbers")

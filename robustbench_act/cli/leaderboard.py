@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal."""
+"""Prints the leaderboard."""
 
 import pandas as pd
 from rich.table import Table
@@ -11,21 +11,21 @@ from robustbench_act.cli.terminal import console, say
 def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
     """Print the leaderboard on stdout: shares in %, the interval over training seeds.
 
-    On a terminal too narrow for the columns by group they are left out; a file or a pipe gets them all.
-    Unless `labelled`, the shares are agreement.
+    If a terminal is too narrow, the columns by group are left out; a file or a pipe gets them all. Unless
+    `labelled`, the shares are agreement.
     """
     screen = console()
     whole = _leaderboard_table(board, groups=True)
     needed = width(whole)
-    what = "Accuracy in %" if labelled else "No labels: agreement with the prediction on the clean image in %"
-    say(f"{what}: mean over corruptions, severities and training seeds")
+    what = "Accuracy" if labelled else "Agreement with the prediction on the clean image (no labels)"
+    say(f"{what} in %: mean over corruptions, severities and training seeds")
     if not screen.is_terminal:
         console(width=needed).print(whole)
     elif needed <= screen.width:
         screen.print(whole)
     else:
         screen.print(_leaderboard_table(board, groups=False))
-        screen.print(f"By group of corruptions: in the report, or {needed} columns wide.")
+        screen.print(f"For groups of corruptions see the report, or widen the terminal to {needed} columns.")
 
 
 def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:

@@ -1,4 +1,4 @@
-"""Options of a command, as click takes them, from the table in `robustbench_act.options`."""
+"""Makes click options from the table in `robustbench_act.options`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def help_text(option: Option) -> str:
 
 
 class Value(click.ParamType):  # type: ignore[type-arg]  # generic since 8.4
-    """Values of one kind: texts of the command line, values of TOML from a manifest."""
+    """A value of one kind: text from the command line, or a TOML value from a manifest."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind, self.name = kind, kind.expected

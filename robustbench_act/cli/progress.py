@@ -93,7 +93,7 @@ class EvaluationProgress:
             size = " x ".join(map(str, data.shape))
             say(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
         if self.quick:
-            say("A quick selection; all images and severities: actrobust evaluate --full", err=True)
+            say("Quick selection: actrobust evaluate --full takes all images and severities.", err=True)
         for checkpoint in plan.checkpoints:
             if checkpoint.problem:
                 say(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
@@ -104,7 +104,7 @@ class EvaluationProgress:
         return lambda images: self._bar.advance(task, images)
 
     def note(self, text: str) -> None:
-        """Print what did not go as planned and changes no number."""
+        """Print what did not go as planned but changes no number."""
         self._bar.console.print(f"note: {printable(text)}", soft_wrap=True)
 
     def kept(self) -> str:
@@ -112,7 +112,7 @@ class EvaluationProgress:
         if self._plan is None:
             return "nothing was started."
         done = f"{self._done()} of {self._plan.unit_count}"
-        return f"{done} units are kept; the same command with --out {self._out} continues."
+        return f"{done} units are kept; to continue, repeat the command with --out {self._out}."
 
     def _done(self) -> int:
         parts = listed(self._out / "parts", "*.zip")
@@ -120,7 +120,7 @@ class EvaluationProgress:
 
 
 class MinuteLog:
-    """Progress of so many images for the log of a job: one line a minute, on stderr."""
+    """Progress for the log of a job, in images: one line a minute, on stderr."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0

@@ -1,4 +1,4 @@
-"""From parsed options to requests of the engine, and a look at pictures that people can watch."""
+"""Turns parsed options into requests to the engine; checks pictures, with a progress bar."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -37,8 +37,7 @@ def pick(kind: type[T], options: Mapping[str, Any]) -> T:
 def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
     """Return the request of the checkpoints, options and manifest of a command line.
 
-    What is said of checkpoints by flags takes precedence over their entries in the manifest, and these over
-    its [spec].
+    Flags about checkpoints take precedence over their entries in the manifest, and entries over its [spec].
     """
     manifest: Manifest = options["manifest"]
     flags = {key: options[key] for key in manifest_keys("spec") if options.get(key) is not None}
@@ -50,7 +49,7 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
 
 
 def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
-    """Return the same, for commands that need checkpoints."""
+    """Return the request of a command that needs checkpoints; a UsageError if there are none."""
     request = plan_request(checkpoints, options)
     if request.checkpoints is None:
         raise click.UsageError("Expected checkpoints, as arguments or in the manifest.")
@@ -58,7 +57,7 @@ def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> P
 
 
 def quick_unless(full: bool, request: PlanRequest) -> PlanRequest:
-    """Return a quick selection of images and severities for the embedded checkpoints, if none is made."""
+    """Limit images and severities for the embedded checkpoints, unless `full` or limited already."""
     if full or request.checkpoints is not None:
         return request
     severities = request.severities or QUICK_SEVERITIES
@@ -66,7 +65,7 @@ def quick_unless(full: bool, request: PlanRequest) -> PlanRequest:
 
 
 def execution(options: Mapping[str, Any]) -> Execution:
-    """Return how to compute; the number of processes is chosen if it is not given."""
+    """Return where and how to compute; the number of processes is chosen if it is not given."""
     names = {field.name for field in fields(Execution)} & set(options)
     chosen = {name: options[name] for name in names}
     return Execution.of(**{**chosen, "processes": options["processes"] or "auto"})

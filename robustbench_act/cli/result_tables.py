@@ -1,4 +1,4 @@
-"""What `table` and `compare` show: numbers as texts, under titles."""
+"""The tables that `table` and `compare` show: numbers as texts, under titles."""
 
 import json
 
@@ -21,7 +21,7 @@ SHOWN = (
 
 
 def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]:
-    """Return every metric: numbers of each checkpoint, and means over training seeds to show."""
+    """Return every metric: the numbers of each checkpoint, and a block of means over training seeds."""
     _refuse_empty(run)
     base = _reference(run, reference) if reference else None
     frame = summary(run.cells, labels=run.labels, reference=base)
@@ -45,7 +45,7 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
 
 
 def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
-    """Return the LayerAct paper's tables: numbers, and a block for each statistic to show."""
+    """Return the LayerAct paper's tables: the numbers, and a block for each statistic."""
     _refuse_empty(run)
     frame = layeract_table(run)
     blocks = []
@@ -67,7 +67,7 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
 
 
 def comparison(found: RunComparison, most: int | None) -> list[Block]:
-    """Return what `compare` shows: activations, checkpoints, and the cells that moved."""
+    """Return the tables of `compare`: activations, checkpoints, and the cells that moved."""
     blocks = []
     for name, keys in (("activations", ["activation"]), ("checkpoints", ["checkpoint", "other"])):
         table = getattr(found, name)
@@ -78,7 +78,7 @@ def comparison(found: RunComparison, most: int | None) -> list[Block]:
     moved = found.moved()
     shown = moved if most is None else moved.head(most)
     if shown.empty:
-        return [*blocks, (f"No cell moved beyond noise, of {len(found.cells):,} (McNemar, Holm).", shown)]
+        return [*blocks, (f"None of {len(found.cells):,} cells moved beyond noise (McNemar, Holm).", shown)]
     more = f", the first {most}; --all shows all" if len(shown) < len(moved) else ""
     title = f"Cells that moved beyond noise: {len(moved):,} of {len(found.cells):,} (McNemar, Holm){more}"
     cell = shown["corruption"] + ":" + shown["severity"].map("{:g}".format)
@@ -122,7 +122,7 @@ def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _refuse_empty(run: Run) -> None:
     if run.leaderboard().empty:
-        raise InputError(f"{run.path}: has no checkpoint without an error to show.")
+        raise InputError(f"{run.path}: nothing to show, every checkpoint failed.")
 
 
 def _reference(run: Run, text: str) -> Reference:

@@ -1,4 +1,4 @@
-"""Every network of a plan is looked at once before anything is written."""
+"""Looks at every network of a plan once, before anything is written."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -34,7 +34,7 @@ def with_behaviours(
     Parameters
     ----------
     known
-        Checkpoints that were looked at before, for the same plan; they are not looked at again.
+        Checkpoints of the same plan that were looked at before; they are not looked at again.
     on_network
         Called before each look.
     """
@@ -60,7 +60,7 @@ def behaviour_of(
     probes: bool = True,
     allow_random: bool = False,
 ) -> Behaviour:
-    """Return what a checkpoint's network does with `few_images`; errors as in `with_behaviours`."""
+    """Return how a checkpoint's network treats `few_images`; raises the errors of `with_behaviours`."""
     device, spec = at_hand(execution.device), checkpoint.spec
     *images, other = normalise(few.to(device), spec.mean, spec.std)
     network = checkpoint.model.to(device)
@@ -80,9 +80,9 @@ def behaviour_of(
 
 
 def few_images(data: Dataset) -> Tensor:
-    """Return the first images of a data set, as often as it takes, then one that differs in each value.
+    """Return IMAGES images, then one that differs from the second in every value.
 
-    uint8 (IMAGES + 1, C, H, W).
+    uint8 (IMAGES + 1, C, H, W). The images are the first of the data set, repeated if it has fewer.
     """
     pixels = data.subset(min(IMAGES, len(data))).images
     images = pixels[torch.arange(IMAGES) % len(pixels)]

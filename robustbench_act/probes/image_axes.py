@@ -1,9 +1,9 @@
 """Which values of an activation belong to which image.
 
 Most networks keep the images along the first axis of every tensor. Some do not: transformers in the order
-(sequence, batch, features), windows and patches folded into the batch, several views of an image in a row;
-and some tensors hold no image at all (tables of position biases). One image of a batch is changed, and the
-rows that change with it are its own.
+(sequence, batch, features), windows and patches folded into the batch, several views of an image in a row.
+Some tensors hold no image at all (tables of position biases). To find out, one image of a batch is changed;
+the rows that change with it are its own.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _AXES = 2  # the axes that are looked at, from the first one
 
 @dataclass(frozen=True)
 class ImageAxis:
-    """Where the images of a batch are in a tensor: along `axis`, as rows (outer, images, inner).
+    """Where the images of a batch are in a tensor: along `axis`, in rows ordered (outer, images, inner).
 
-    `inner` consecutive rows belong to one image (windows, patches); all images come `outer` times (views).
+    `inner` consecutive rows belong to one image (windows, patches); the batch comes `outer` times (views).
 
     Examples
     --------
@@ -39,16 +39,16 @@ class ImageAxis:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the first axis is the images."""
+        """Whether the first axis holds one row for each image."""
         return self == ImageAxis()
 
     @property
     def _extra(self) -> list[int]:
-        """The axis of the rows of an image, if it has several."""
+        """The length of the axis of an image's rows, if it has several."""
         return [self.outer * self.inner] if self.outer * self.inner > 1 else []
 
     def rows(self, images: int) -> int:
-        """Return the length of the axis for a batch of so many images."""
+        """Return the length of the axis for a batch of this many images."""
         return self.outer * images * self.inner
 
     def rows_of(self, image: int, images: int) -> Tensor:
@@ -64,9 +64,7 @@ class ImageAxis:
         moved = x.movedim(self.axis, 0)
         rest = moved.shape[1:]
         split = moved.reshape(self.outer, images, self.inner, *rest).transpose(0, 1)
-        return split.reshape(
-            images, *([self.outer * self.inner] if self.outer * self.inner > 1 else []), *rest
-        )
+        return split.reshape(images, *self._extra, *rest)
 
     def as_called(self, values: Tensor, images: int) -> Tensor:
         """Undo `by_image`."""
@@ -79,14 +77,14 @@ class ImageAxis:
 
 @dataclass(frozen=True)
 class Stacking:
-    """Where a batch of `images`, `versions` blocks of equal order, lies in the values of an activation."""
+    """Where a batch of `images` lies in an activation: `versions` blocks of images, in equal order."""
 
     axis: ImageAxis
     images: int
     versions: int
 
     def of(self, x: Tensor) -> Tensor:
-        """Return values as (versions, samples, ...); an InputError if there are not equally many of each."""
+        """Return values as (versions, samples, ...); an InputError if the versions are not equally long."""
         if self.images % self.versions:
             raise InputError(
                 f"expected {self.versions} versions of equally many samples, got a batch of {self.images}."
@@ -99,9 +97,9 @@ class Stacking:
         return self.axis.as_called(stacked.flatten(0, 1), self.images)
 
 
-NOT_MEASURABLE = "it takes no floats (images, ...)"
+NOT_MEASURABLE = "its input is not a tensor of floats (images, ...)"
 NO_IMAGE = "no image reaches it"
-SEVERAL = "its rows do not belong to one image each"
+SEVERAL = "its rows cannot be told apart by image"
 
 
 class RowPrints:
@@ -110,8 +108,8 @@ class RowPrints:
     Attributes
     ----------
     prints
-        By layer: along each of the first two axes, float64 (2, rows) that change if a value of the row does;
-        none for what is no tensor of floats with two axes or more.
+        By layer: for each of the first two axes float64 (2, rows), which change if a value of the row does.
+        Empty if the input is not a tensor of floats with two axes or more.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -167,10 +165,11 @@ def image_axis(before: list[Tensor], after: list[Tensor], *, images: int, change
 
 @torch.no_grad()
 def find_image_axes(model: nn.Module, inputs: Tensor) -> dict[str, ImageAxis | str]:
-    """Return where the images are in those activation layers whose first axis is not the images.
+    """Return where the images are in each activation layer whose first axis does not hold them one by one.
 
-    Two passes over `inputs` (N, ...), two images or more, tell: the second image is changed in between. A
-    layer in which no row belongs to one image has a reason instead of an axis. Evaluation mode only.
+    The network must be in evaluation mode. Two passes over `inputs` (N, ...), at least two images, tell: the
+    second image is changed in between. A layer in which no row belongs to one image gets a reason instead of
+    an axis.
 
     >>> patches = nn.Sequential(nn.Flatten(0, 1), nn.Linear(4, 4), nn.ReLU(), nn.Unflatten(0, (-1, 5)))
     >>> find_image_axes(patches, torch.rand(3, 5, 4))

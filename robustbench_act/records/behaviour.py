@@ -1,4 +1,4 @@
-"""What was seen of a network before a run: which assumptions of the evaluation it does not meet."""
+"""How a network behaved before a run, on a few images: which assumptions of the evaluation it breaks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,28 +8,27 @@ from robustbench_act.records.json_object import JsonObject
 
 OUTPUTS = {
     "logits": "logits",
-    "probabilities": "probabilities; their logarithms are taken for logits",
-    "sigmoids": "a sigmoid for each class; log(p / (1 - p)) is taken for the logit",
-    "one logit": "one logit z for two classes; 0 and z are taken for the logits",
-    "one sigmoid": "one sigmoid p for two classes; 0 and log(p / (1 - p)) are taken for the logits",
+    "probabilities": "probabilities; their logarithms are used as logits",
+    "sigmoids": "a sigmoid for each class; log(p / (1 - p)) is used as the logit",
+    "one logit": "one logit z for two classes; 0 and z are used as the logits",
+    "one sigmoid": "one sigmoid p for two classes; 0 and log(p / (1 - p)) are used as the logits",
 }
-"""What networks return, and what is made of it."""
-
+"""What networks return, and how it becomes logits."""
 
 BATCH_DEPENDENT = (
-    "answers an image differently in other company, so its accuracy depends on which images share a batch; "
-    "each chunk of a version goes through it as one batch"
+    "its answer to an image depends on the others, so its accuracy depends on which images share a batch; "
+    "each version of a chunk goes through it as one batch"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour(JsonObject):
-    """What a network does in evaluation mode that others do not; the defaults are the usual case.
+    """How a network behaves in evaluation mode; the defaults are the usual case.
 
     Attributes
     ----------
     looked_at
-        Whether the network was looked at; not in older runs.
+        Whether the network was looked at; False in older runs.
     fails
         Why it could not answer; "" if it could.
     batch_dependent
@@ -39,7 +38,7 @@ class Behaviour(JsonObject):
     outputs
         What it returns: a key of `OUTPUTS`.
     memory_format
-        In which it computes, if not in that of the run.
+        The memory format in which it computes, if that is not the run's.
     folded
         Layers whose first axis is not the images: the fields of a `robustbench_act.probes.ImageAxis`.
     left_out
@@ -69,7 +68,7 @@ class Behaviour(JsonObject):
             BATCH_DEPENDENT: self.batch_dependent,
             "gives different answers to the same images; its random numbers were fixed by seeds": self.random,
             f"returns {OUTPUTS[self.outputs]}": self.outputs != "logits",
-            f"cannot compute channels last, and does so in {self.memory_format} memory": bool(
+            f"fails in channels-last memory, so it runs in {self.memory_format} memory": bool(
                 self.memory_format
             ),
             f"its layers are not measured: {self.unwatched}": bool(self.unwatched),
@@ -77,16 +76,16 @@ class Behaviour(JsonObject):
         layers: dict[str, list[str]] = {}
         for layer, reason in self.left_out.items():
             layers.setdefault(reason, []).append(layer)
-        found |= {f"not measured: {some(names)} ({reason})": True for reason, names in layers.items()}
+        found |= {f"layers left out: {some(names)} ({reason})": True for reason, names in layers.items()}
         return [text for text, holds in found.items() if holds]
 
 
 def notes(behaviours: Mapping[str, Behaviour]) -> list[str]:
-    """Return the notes of several networks, by name; those of the same kind share a line.
+    """Return the notes of several networks, by name; networks with the same note share a line.
 
     >>> other = Behaviour(outputs="probabilities")
     >>> notes({"a": other, "b": Behaviour(), "c": other})
-    ['a and c: returns probabilities; their logarithms are taken for logits.']
+    ['a and c: returns probabilities; their logarithms are used as logits.']
     """
     found: dict[str, list[str]] = {}
     for name, behaviour in behaviours.items():

@@ -1,4 +1,4 @@
-"""Which rows of a run count: checkpoints that were measured whole, each corrupted cell once."""
+"""Which rows of a run count: those of checkpoints without a failed cell, each corrupted cell once."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the checkpoints that have no error in any cell.
 
     A checkpoint with one failed cell is left out as a whole: an average over fewer cells would not be
-    comparable with the others. Accuracy is as `scored` has it. Raises InputError if an accuracy is missing
+    comparable with the others. Accuracy is that of `scored`. Raises InputError if an accuracy is missing
     without an error.
     """
     failed = cells.loc[cells["error"].notna(), "checkpoint"]
@@ -35,21 +35,21 @@ def labelled(cells: pd.DataFrame) -> bool:
 def scored(cells: pd.DataFrame) -> pd.DataFrame:
     """Return cells whose accuracy is agreement if the images have no labels.
 
-    Each network's own prediction on the clean image is the label then.
+    The label of an image is then each network's own prediction on the clean version.
     """
     return cells if labelled(cells) else cells.assign(accuracy=cells["agreement"])
 
 
 def cell_name(row: "pd.Series[Any]") -> str:
-    """Return what an error calls a cell of a checkpoint."""
+    """Return how error messages name a cell of a checkpoint."""
     return f"{row['corruption']} at severity {row['severity']:g} of checkpoint {row['checkpoint']!r}"
 
 
 def corrupted(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the corrupted cells, each once.
 
-    Suites overlap: a cell that two of them hold counts once. Where one corruption was run with several tables
-    of constants, the table becomes part of its name, for it is not the same thing.
+    Suites overlap: a cell that two of them hold counts once. If a corruption was run with several tables of
+    constants, the table becomes part of its name: these are different corruptions.
     """
     bad = cells[cells["severity"] > 0].drop_duplicates(["checkpoint", *CELL]).reset_index(drop=True)
     several = bad.groupby("corruption")["table"].transform("nunique") > 1

@@ -1,4 +1,4 @@
-"""Whether the tables of a run are whole, so that averages mean the same for every checkpoint."""
+"""Checks that the tables of a run are complete, so that averages mean the same for every checkpoint."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from robustbench_act.records.cells import CELL, cell_name, succeeded
 
 
 def check_cells(cells: pd.DataFrame, *, where: Path) -> None:
-    """Refuse cells without a row, with a missing or impossible accuracy, or not the same for all checkpoints.
+    """Refuse an empty table, missing or impossible accuracies, and checkpoints with different cells.
 
-    Checkpoints that failed are left aside.
+    Failed checkpoints are not checked.
     """
     if cells.empty:
         raise InputError(f"{where}: expected Parquet files with rows, found none.")
@@ -29,7 +29,7 @@ def check_cells(cells: pd.DataFrame, *, where: Path) -> None:
 
 
 def _check_grid(cells: pd.DataFrame, *, where: Path) -> None:
-    """Every checkpoint must have been measured on the same cells, the clean one among them."""
+    """Refuse checkpoints that were not measured on the same cells, including the clean one."""
     grid = cells[CELL].drop_duplicates()
     if not grid.empty and not (grid["severity"] > 0).any():
         raise InputError(f"{where}: expected corrupted cells, found only the clean one.")

@@ -28,10 +28,10 @@ class RunData:
     info
         The content of run.json.
     cells, layers
-        Tables, one row for each key; columns as `CELL_COLUMNS` and `LAYER_COLUMNS` name them. An older run
-        has some of them.
+        Tables with the columns `CELL_COLUMNS` and `LAYER_COLUMNS`, one row for each key. An older run may
+        lack some columns.
     images
-        id and label of each image, in the order of the outcomes; no rows in an older run.
+        id and label of each image, in the order of the outcomes; empty for an older run.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class RunData:
 
     @property
     def labels(self) -> "pd.Series[int] | None":
-        """The label of each image, in the order of `images`; None if nobody knows them."""
+        """The label of each image, in the order of `images`; None if they are unknown."""
         known = self.images["label"]
         return None if known.empty or known.isna().any() else known.astype("int64")
 
@@ -61,14 +61,16 @@ class RunData:
         for name, data in found.items():
             if not data.startswith(_PNG_START) or _PNG_END not in data[-12:]:
                 file = self.path / "samples" / f"{name}.png"
-                raise InputError(f"{file}: is not a complete PNG file; the report can do without it.")
+                raise InputError(
+                    f"{file}: is not a complete PNG file; delete it, the report does not need it."
+                )
         return found
 
     def histograms(self) -> pd.DataFrame:
         """Return how the fluctuation of each layer is distributed over samples, in each cell.
 
-        A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation", int64
-        arrays of samples per bin: those with fluctuation / elements in each bin of
+        A row for each row of `layers`: LAYER_KEYS, then "input_fluctuation" and "output_fluctuation". Both
+        are int64 arrays: how many samples have fluctuation / elements in each bin of
         `robustbench_act.tally.mergeable_stats.EDGES`. Read from the run's parts. Raises InputError if a part
         is missing or damaged.
         """

@@ -1,4 +1,4 @@
-"""A run directory being written: by one process at a time, every file in it whole or not there."""
+"""Writes a run directory: one process at a time, and each file is complete or absent."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"
 
 Keys = Iterable[Iterable[Iterable[str]]]
-"""Units of a run: for each block of checkpoints, for each corruption, the keys in the order of the chunks."""
+"""Keys of a run's units: for each block of checkpoints, for each corruption, in the order of the chunks."""
 
 
 class RunDirectory:
@@ -36,17 +36,17 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: RunInfo | None = None  # of the run that was there
+        self.found: RunInfo | None = None  # of the run that `open` found
         self._begun = False  # whether it is marked as running
 
     @classmethod
     @contextmanager
     def open(cls, path: Path, info: RunInfo, *, resume: bool) -> Iterator["RunDirectory"]:
-        """Start a run in `path`, or continue the one that is there; others are kept out until the end.
+        """Start a run in `path`, or continue the one there; meanwhile no other process can write to it.
 
-        The lock is the operating system's: it goes with the process, however that ends. Raises InputError if
-        the folder holds something else, a run with a different plan (the difference is named), or a run that
-        another process is writing.
+        The operating system releases the lock when the process ends, however that happens. Raises InputError
+        if the folder holds something else, a run with a different plan (the difference is named), or a run
+        that another process is writing.
 
         Parameters
         ----------
@@ -66,16 +66,18 @@ class RunDirectory:
                     directory.begin(info)
                 yield directory
         except Timeout:
-            raise InputError(f"{path}: {_writer(path)} is writing this run; choose another --out.") from None
+            raise InputError(
+                f"{path}: {_writer(path)} is writing this run; choose a different --out."
+            ) from None
 
     def begin(self, info: RunInfo) -> None:
-        """Mark the run as running, once: before the first part of a new one, or one to be mended."""
+        """Mark the run as running, once: before its first part is written or a damaged one replaced."""
         if not self._begun:
             self.write_info(replace(info, status="running"))
             self._begun = True
 
     def finished(self) -> RunData | None:
-        """Return the run that is there if it is complete and nothing was to be done; None otherwise."""
+        """Return the run that `open` found if it is complete and nothing had to be done; None otherwise."""
         if self._begun:
             return None
         try:
@@ -94,7 +96,7 @@ class RunDirectory:
         write_atomically(self.path / name, data)
 
     def has(self, key: str) -> bool:
-        """Tell whether a unit's part is there and as it was written; a damaged one is taken away."""
+        """Tell whether a unit's part is there and undamaged; delete a damaged one."""
         path = self._part(key)
         try:
             check(path.read_bytes(), path)
@@ -108,27 +110,26 @@ class RunDirectory:
     def add_part(self, key: str, data: bytes, *, provisional: bool = False) -> None:
         """Store a unit's part, as `parts.pack` makes it.
 
-        A provisional one takes part in the tables, but its unit is not done: who goes on with the run does
-        it again.
+        A provisional part counts in the tables, but its unit is done again when the run is continued.
         """
         write_atomically(self._part(key, provisional=provisional), data)
         if not provisional:
             self._part(key, provisional=True).unlink(missing_ok=True)
 
     def discard(self, path: Path) -> None:
-        """Take a damaged part away, so that its unit is done again."""
+        """Delete a damaged part, so that its unit is done again."""
         path.unlink(missing_ok=True)
 
     def finish(self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: RunInfo) -> None:
         """Merge the parts into the final tables and mark the run complete.
 
-        One block of checkpoints is in memory at a time. Raises DamagedPartError if a part is missing or not
-        as it was written: discard it and make it again.
+        One block of checkpoints is in memory at a time. Raises DamagedPartError if a part is missing or
+        damaged: discard it and make it again.
 
         Parameters
         ----------
         keys
-            Of the units: see `Keys`; the blocks in the order of the checkpoints.
+            See `Keys`; the blocks in the order of the checkpoints.
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
         """
@@ -151,7 +152,7 @@ class RunDirectory:
         return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
 
     def _merged(self, keys: Iterable[str]) -> Part:
-        """Return the rows of one corruption over all chunks; those of layers are in memory chunk by chunk."""
+        """Return the rows of one corruption over all chunks; only one chunk's layer rows are in memory."""
         cells = []
 
         def layers() -> Iterator[pd.DataFrame]:
@@ -173,7 +174,7 @@ class RunDirectory:
             raise DamagedPartError(path, "gone") from error
 
     def _clean(self) -> None:
-        """Remove what a killed process left half-written."""
+        """Remove the half-written files of a killed process."""
         for pattern in (".run.json.*", ".images.parquet.*", *(f"{name}/.*" for name in _FOLDERS)):
             for leftover in self.path.glob(pattern):
                 leftover.unlink()
@@ -187,9 +188,9 @@ def _check_holds_run(path: Path, *, resume: bool) -> None:
     if all(map(is_hidden, names)):  # killed at once
         return
     if "run.json" not in names:
-        raise InputError(f"{path}: exists and is no run directory; choose another --out.")
+        raise InputError(f"{path}: exists and is not a run directory; choose a different --out.")
     if not resume:
-        raise InputError(f"{path}: holds a run already; choose another --out or leave out --no-resume.")
+        raise InputError(f"{path}: holds a run already; choose a different --out or leave out --no-resume.")
 
 
 def _writer(path: Path) -> str:
@@ -204,8 +205,7 @@ def _refuse_other_plan(path: Path, found: Mapping[str, Any], wanted: Mapping[str
     differing = list(_differences(found, wanted, ""))
     if differing:
         raise InputError(
-            f"{path}: holds a run with another plan (different: {'; '.join(differing)}); "
-            "choose another --out."
+            f"{path}: holds a run with a different plan ({'; '.join(differing)}); choose a different --out."
         )
 
 
@@ -213,7 +213,7 @@ _SHOWN = 3  # differences named
 
 
 def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
-    """Name what is not the same in two plain values, at most _SHOWN of it."""
+    """Name the differences between two plain values: the first _SHOWN, then an ellipsis."""
     found = _leaves(there, here, name)
     yield from (text for _, text in zip(range(_SHOWN), found, strict=False))
     if next(found, None) is not None:
@@ -239,7 +239,7 @@ def _short(value: Any) -> str:
 
 
 def _final(frames: list[pd.DataFrame], identity: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Put who is who before the numbers, checkpoint by checkpoint; the columns in their order."""
+    """Put the columns IDENTITY before the numbers, and the rows in the order of the checkpoints."""
     filled = [frame for frame in frames if len(frame)]
     if not filled:
         return pd.DataFrame(columns=columns)

@@ -1,4 +1,4 @@
-"""What run.json says of a run: its images, corruptions and checkpoints, and how it was computed."""
+"""The content of run.json: images, corruptions and checkpoints of a run, and how it was computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,18 +17,18 @@ _DECISIVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo(JsonObject):
-    """The images.
+    """The images of a run.
 
     Attributes
     ----------
     images, total
-        How many were evaluated, and how many the data set has.
+        Number of images evaluated, and number in the data set.
     classes
-        Their names, in the order of the labels.
+        Names of the classes, in the order of the labels.
     size
         (C, H, W).
     view
-        What pictures went through before a network: see `robustbench_act.view.View`.
+        How pictures were resized and cropped: see `robustbench_act.view.View`.
     unreadable
         Pictures that were left out.
     digest
@@ -48,7 +48,7 @@ class DatasetInfo(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteInfo(JsonObject):
-    """A suite of corruptions: made on the fly by a table of constants, or read from files by a codec."""
+    """A suite of corruptions: made on the fly with a table of constants, or read from files of a codec."""
 
     name: str
     source: str = ""
@@ -92,19 +92,19 @@ class RunInfo(JsonObject):
     created
         Date and time in UTC, ISO 8601.
     seed
-        Of the corruptions.
+        Seed of the corruptions.
     probe
-        How many images the layers were watched on; None without probes.
+        Number of images on which the layers were measured; None without probes.
     kernels
-        Versions of the libraries that round.
+        Versions of the libraries that compute: others may round differently.
     notes
-        What went wrong and was mended.
+        What went wrong and was repaired.
     tables
-        SHA-256 of each file of the tables; none in older runs.
+        SHA-256 of each file of the tables; empty in older runs.
     status
         "running" or "complete"; "" in older runs.
     writer
-        The process that writes, or wrote last.
+        The process that is writing the run, or wrote it last.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -131,7 +131,7 @@ class RunInfo(JsonObject):
     writer: Mapping[str, Any] = field(default_factory=dict)
 
     def decisive(self) -> dict[str, Any]:
-        """Return what the numbers depend on, as JSON: a run that differs in it is a different run."""
+        """Return the settings that the numbers depend on, as JSON: if one differs, it is a different run."""
         content = self.to_json()
         for entry in content["checkpoints"]:
             del entry["behaviour"]  # it follows from the rest
@@ -139,7 +139,7 @@ class RunInfo(JsonObject):
 
     @classmethod
     def from_json(cls, data: Any, *, where: str) -> Self:
-        """Return the content of run.json, or the part that a baseline has; see `JsonObject.from_json`."""
+        """Return the content of run.json, or the part that a baseline holds; see `JsonObject.from_json`."""
         found = super().from_json(data, where=where)
         numbers = all(isinstance(value, int | float) for value in found.severities)
         if not numbers or list(found.severities) != sorted(found.severities):

@@ -9,13 +9,13 @@ from robustbench_act.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class JsonObject:
-    """An object of run.json; a key that an older run lacks has its default, unknown keys are in `extra`."""
+    """An object of run.json. A key that an older run lacks gets its default; unknown keys go into `extra`."""
 
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_json(cls, data: Any, *, where: str) -> Self:
-        """Return the entry that a JSON object holds; null is as good as a missing key.
+        """Return a JSON object as this class; null counts as a missing key.
 
         An error starts with `where`: the file, then the place in it. Raises InputError if the value is not an
         object, a key is missing, or a value is of the wrong type.
@@ -45,7 +45,7 @@ def _required(item: "Field[Any]") -> bool:
 
 
 def _converted(value: Any, item: "Field[Any]", where: str) -> Any:
-    """Return a value of JSON as its field has it: a list is a tuple, an object of a known form an entry."""
+    """Return a JSON value in the type of its field: a list as a tuple, an object as its JsonObject."""
     place = f"{where}: {item.name}"
     if get_origin(item.type) is tuple:
         (kind, _) = get_args(item.type)
@@ -70,7 +70,7 @@ def _check_type(value: Any, kinds: tuple[Any, ...], name: str, where: str) -> No
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a field as JSON has it."""
+    """Return the JSON value of a field: the reverse of `_converted`."""
     if isinstance(value, tuple):
         return [_plain(own) for own in value]
     return value.to_json() if isinstance(value, JsonObject) else value

@@ -1,7 +1,7 @@
-"""A part of a run: the rows of one unit of work in one file, which is found damaged if it is.
+"""A part of a run: the rows of one unit of work in one checksummed file.
 
-A zip archive of two Parquet files, cells.parquet and layers.parquet, stored as they are. One file, so that a
-unit is there or not; the archive has a CRC-32 of each member, which is checked whenever a part is read.
+It is an uncompressed zip archive of cells.parquet and layers.parquet. As one file it is complete or absent;
+the archive has a CRC-32 of each member, which is checked whenever a part is read.
 """
 
 import io
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from robustbench_act.errors import InputError, first_line
 
 PROVISIONAL = ".failed"
-"""In the name of a part whose unit is to be done again by who goes on with the run."""
+"""In the file name of a part whose unit is done again when the run is continued."""
 
 _MEMBERS = ("cells", "layers")
 _STAMP = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever they are written
@@ -30,10 +30,10 @@ class Part(NamedTuple):
 
 
 class DamagedPartError(InputError):
-    """A part that is not as it was written."""
+    """A part of a run is damaged or missing."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: a damaged part of the run ({reason}); the same command makes it anew.")
+        super().__init__(f"{path}: a damaged part of the run ({reason}); repeat the command to replace it.")
         self.path = path
 
 
@@ -60,12 +60,12 @@ def unpack(data: bytes, path: Path) -> Part:
 
 
 def unpack_bytes(data: bytes) -> Part:
-    """Return the part that `pack` has made bytes of."""
+    """Return the part that `pack` made these bytes from."""
     return Part(*map(read_parquet, _members(data)))
 
 
 def check(data: bytes, path: Path) -> None:
-    """Raise DamagedPartError where a part is not as it was written, without reading its tables."""
+    """Raise DamagedPartError if a part is damaged, without reading its tables."""
     try:
         _members(data)
     except Exception as error:
@@ -86,6 +86,6 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
 
 
 def read_parquet(*files: bytes) -> pd.DataFrame:
-    """Return the tables of Parquet files, one below the other; whatever Arrow raises where one is damaged."""
+    """Return the tables of Parquet files, one below the other; Arrow may raise anything if one is damaged."""
     tables = [pq.read_table(pa.BufferReader(data)) for data in files]
     return pa.concat_tables(tables, promote_options="permissive").to_pandas()  # type: ignore[no-any-return]

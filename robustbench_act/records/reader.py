@@ -1,7 +1,7 @@
-"""The one reader of run directories: what is missing, damaged or of a different form is named in one line.
+"""The one reader of run directories; one line names what is missing, damaged or malformed.
 
 RUN/run.json            what was run: plan, versions, status
-RUN/parts/*.zip         the rows of each unit of work, as it was finished (the journal, see `records.parts`)
+RUN/parts/*.zip         the rows of each finished unit of work (the journal, see `records.parts`)
 RUN/cells/*.parquet     accuracy, loss and agreement: a row for each checkpoint and cell
 RUN/images.parquet      id and label of each image, in the order of the outcomes
 RUN/layers/*.parquet    fluctuation and activation means: a row for each checkpoint, cell and layer
@@ -34,7 +34,7 @@ from robustbench_act.texts import encodable
 def read_run(path: str | Path) -> RunData:
     """Read and check a finished run directory.
 
-    Raises InputError if `path` is not one, is not finished, lacks something, or a file is damaged.
+    Raises InputError if `path` is not a run directory, is not finished, or has missing or damaged files.
 
     >>> read_run("no/such/run")
     Traceback (most recent call last):
@@ -54,7 +54,7 @@ def read_run(path: str | Path) -> RunData:
 
 
 def recorded_checkpoints(path: Path) -> tuple[CheckpointInfo, ...]:
-    """Return the checkpoints of the run that is in a folder, finished or not; none if there is no run."""
+    """Return the checkpoints of the run that is in a folder, finished or not; empty if there is no run."""
     if not (path / "run.json").is_file():
         return ()
     return RunInfo.from_json(read_json(path), where=str(path / "run.json")).checkpoints
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _encodable(value: Any) -> Any:
-    """Return a value of JSON with texts that can be written into pages and tables."""
+    """Return a JSON value whose texts can be written into pages and tables."""
     if isinstance(value, dict):
         return {encodable(key): _encodable(own) for key, own in value.items()}
     if isinstance(value, list):
@@ -90,7 +90,7 @@ def _encodable(value: Any) -> Any:
 def _read_tables(
     run: Path, kind: str, info: RunInfo, required: Sequence[str], columns: Sequence[str]
 ) -> pd.DataFrame:
-    """Return all rows of one table's files, in the order of their names; `columns` alone without a file."""
+    """Return all rows of one table's files, in the order of their names; no rows if there is no file."""
     known = {run / name for name in info.tables if name.startswith(f"{kind}/")}
     files = sorted(known | set(listed(run / kind, "*.parquet")))
     if not files:
@@ -109,7 +109,7 @@ def _read_images(run: Path, info: RunInfo) -> pd.DataFrame:
 
 
 def _read_files(run: Path, files: Sequence[Path], info: RunInfo, required: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of Parquet files; each must have the checksum that run.json has of it."""
+    """Return the rows of Parquet files; each must have the checksum that run.json records."""
     found = []
     for file in files:
         try:
@@ -132,6 +132,6 @@ def _read_files(run: Path, files: Sequence[Path], info: RunInfo, required: Seque
 
 def _damaged(file: Path, reason: str) -> InputError:
     return InputError(
-        f"{file}: not a complete Parquet file of this run ({reason}); the command that made the run makes it "
-        "again."
+        f"{file}: not a complete Parquet file of this run ({reason}); repeat the command that made "
+        "the run to replace it."
     )

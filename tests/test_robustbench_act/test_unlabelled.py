@@ -130,7 +130,7 @@ def test_from_the_command_line(actrobust: Callable[..., Result], checkpoints: Pa
         "o",
     )
     assert result.exit_code == 0, result.output
-    assert "No labels: agreement with the prediction on the clean image in %" in result.stdout
+    assert "Agreement with the prediction on the clean image (no labels) in %" in result.stdout
     assert "Accuracy" not in result.stdout
     for command in (
         ("probe", checkpoints, "--dataset", f"folder:{photos}", "--gradients"),

@@ -17,7 +17,7 @@ MOST = 20  # cells that are shown
 def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
     """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.
 
-    Checkpoints are paired by name, or one with one if each run has only one.
+    Checkpoints are paired by name. If each run has only one, these two are paired.
     """
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.messages import say_unlabelled

@@ -106,7 +106,7 @@ def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
 
 
 def _draw_report(run: Any, formats: tuple[str, ...]) -> tuple[list[Path], str]:
-    """Write the report; return its files, and why there are none, whatever that is."""
+    """Write the report; return its files and "", or no files and the reason, whatever went wrong."""
     from reports import make_report
     from robustbench_act.cli.progress import report_status
     from robustbench_act.errors import first_line

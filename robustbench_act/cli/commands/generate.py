@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Write a corrupted copy of DATASET, in the layout of CIFAR-C (npy) or ImageNet-C (folders).
 
-    The pixels are those of an evaluation with the same seed. Repeat the command to continue after an
+    The pixels are those that `evaluate` makes with the same seed. Repeat the command to continue after an
     interruption.
     """
     from corruptions import get_suite

@@ -25,7 +25,7 @@ def command() -> None:
     say("Suites")
     for name in list_suites():
         say(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
-    say("Datasets")
+    say("Data sets")
     say(f"  {', '.join(list_datasets())}, package.module:function")
     ours = [name for name in list_architectures() if name.startswith("cifar:")]
     say("Architectures")

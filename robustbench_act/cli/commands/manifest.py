@@ -16,8 +16,8 @@ from robustbench_act.cli.terminal import say
 def command(*, folder: Path | None, out: Path | None, schema: bool) -> None:
     """Write a manifest that names the checkpoints in FOLDER, for editing.
 
-    Facts in a published file name are written out; those that a file itself records are left to the file.
-    Pass it to `evaluate --manifest FILE`.
+    Facts in published file names are written into the manifest; facts that a file records itself are not.
+    Pass the manifest to `evaluate --manifest FILE`.
     """
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.checkpoints import find_checkpoints, published_spec

@@ -67,7 +67,8 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
         "time": f"about {duration(estimate.seconds)} here"
         + (f" in {estimate.processes} processes" if estimate.processes > 1 else "")
         + f" ({shares} in one process); {alone} per unit",
-        "memory": f"about {estimate.memory / 1e6:,.0f} MB per process, next to Python and its libraries"
+        "memory": f"about {estimate.memory / 1e6:,.0f} MB per process, "
+        + "in addition to Python and its libraries"
         + (" and the probes' state" if plan.probes else ""),
         "disk": f"about {estimate.disk / 1e6:,.1f} MB",
     }

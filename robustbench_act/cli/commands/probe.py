@@ -72,5 +72,6 @@ def _parse_cell(text: str) -> Any:
     try:
         return Cell(name, float(severity))
     except ValueError as error:
-        reason = str(error) if severity and not str(error).startswith("could not") else "no number after ':'"
+        is_number = severity and not str(error).startswith("could not")
+        reason = str(error) if is_number else "There is no number after ':'."
         raise click.UsageError(f"--shift: expected NAME:SEVERITY, got {text!r}. {reason}") from error

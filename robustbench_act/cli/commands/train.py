@@ -35,7 +35,7 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
     todo = [job for job in jobs if not training.is_trained(job, tracked=bool(epochs), **settings)]
     for job in jobs:
         if job not in todo:
-            say(f"{job.path.stem:<16} is there already")
+            say(f"{job.path.stem:<16} exists already")
     try:
         _train_all(todo, test=test, device=where, track=epochs, **settings)
     except KeyboardInterrupt:

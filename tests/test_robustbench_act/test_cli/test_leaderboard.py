@@ -59,7 +59,7 @@ def test_a_terminal_gets_what_fits(
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= columns
     assert ("weather" in text) is groups
-    assert ("By group of corruptions" in text) is not groups
+    assert ("For groups of corruptions" in text) is not groups
     assert "81.2" in text
 
 

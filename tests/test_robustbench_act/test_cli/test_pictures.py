@@ -51,7 +51,7 @@ def test_sizes_by_flags(actrobust: Callable[..., Result], network: Path, imagene
     assert info.checkpoints[0].input_size == (3, 32, 32)
     other = actrobust("evaluate", network, *FLAGS, *flags, "--out", "a")
     assert other.exit_code == 2
-    assert "holds a run with another plan (different: dataset" in other.stderr
+    assert "holds a run with a different plan (dataset" in other.stderr
 
 
 def test_flags_that_need_others(actrobust: Callable[..., Result], network: Path, imagenet: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is evaluated into which folder: a run goes on, another plan and wrong input are refused."""
+"""What is evaluated into which folder: a run is continued, a different plan and wrong input are refused."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def test_resume_goes_on_and_ends_alike(run: Run, checkpoints: Path, tmp_path: Pa
 
 def test_another_plan_is_refused_by_name(run: Run, checkpoints: Path) -> None:
     before = (run.path / "run.json").read_bytes()
-    with pytest.raises(InputError, match=r"another plan \(different: seed \(0 there, 1 here\)\)"):
+    with pytest.raises(InputError, match=r"a different plan \(seed \(0 there, 1 here\)\)"):
         evaluate(
             [checkpoints], dataset="digits", severities=[1, 4], limit=60, seed=1, device="cpu", out=run.path
         )
@@ -82,7 +82,7 @@ def test_another_plan_is_refused_by_name(run: Run, checkpoints: Path) -> None:
 
 def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no run directory"):
+    with pytest.raises(InputError, match="is not a run directory"):
         evaluate([checkpoints], dataset="digits", out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 

@@ -120,8 +120,8 @@ def test_a_full_disk_is_said_and_the_run_goes_on(
     assert result.exit_code == 1, result.output
     line = result.stderr.splitlines()[-1]
     assert re.fullmatch(
-        rf"{out}/\S+: No space left on device\. (\d+) of 10 units are kept; the same command with "
-        rf"--out {out} continues\.",
+        rf"{out}/\S+: No space left on device\. (\d+) of 10 units are kept; to continue, repeat the command "
+        rf"with --out {out}\.",
         line,
     ), line
     subprocess.run(["mount", "-o", "remount,size=20m", str(folder)], check=True)
@@ -191,7 +191,9 @@ def test_stopped_by_a_signal(
     assert process.returncode in codes
     if process.returncode > 0:
         assert "Traceback" not in errors
-        pattern = rf"Interrupted: \d+ of 10 units are kept; the same command with --out {out} continues\."
+        pattern = (
+            rf"Interrupted: \d+ of 10 units are kept; to continue, repeat the command with --out {out}\."
+        )
         assert re.fullmatch(pattern, errors.splitlines()[-1])
     while is_there(process.pid):  # of the whole group nobody is left
         assert time.monotonic() < deadline

@@ -70,7 +70,9 @@ def test_every_arrangement_has_the_numbers_of_images_first(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, axis in AXES.items() if axis is not None])
 def test_one_pass_alone_refuses_to_guess(kind: str) -> None:
-    with pytest.raises(InputError, match=r"Layer act: a row for each of the 12 images, got \d+ rows:"):
+    with pytest.raises(
+        InputError, match=r"Layer act: expected a row for each of the 12 images, got \d+ rows:"
+    ):
         probed(Arranged(kind).eval())
 
 
@@ -104,5 +106,5 @@ class Mixed(nn.Module):
 def test_what_belongs_to_no_image_has_a_reason() -> None:
     model = Mixed().eval()
     axes = find_image_axes(model, patches(1))
-    assert axes == {"act": "no image reaches it", "act#2": "its rows do not belong to one image each"}
+    assert axes == {"act": "no image reaches it", "act#2": "its rows cannot be told apart by image"}
     assert probed(model, axes=axes)["layer"].unique().tolist() == ["act#3"]

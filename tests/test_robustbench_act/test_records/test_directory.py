@@ -36,7 +36,7 @@ def test_one_process_at_a_time(checkpoints: Path, tmp_path: Path) -> None:
     process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    with pytest.raises(InputError, match=r"another plan .*dataset.images \(3000 there, 300 here\)"):
+    with pytest.raises(InputError, match=r"a different plan .*dataset.images \(3000 there, 300 here\)"):
         run_grid(checkpoints, out)
 
 

@@ -89,7 +89,7 @@ def test_probe_json_has_every_column(actrobust: Callable[..., Result], checkpoin
     ("arguments", "message"),
     [
         (["--shift", "fog"], "expected NAME:SEVERITY, got 'fog'"),
-        (["--shift", "fog:x"], "no number after ':'"),
+        (["--shift", "fog:x"], "There is no number after ':'."),
         (["--shift", "fog:9"], "got 9.0"),
         (["--shift", "frog:1"], "'frog'"),
         (["--inject", "gaussian"], "NAME:SCALE"),

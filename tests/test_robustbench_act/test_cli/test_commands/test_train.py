@@ -34,7 +34,7 @@ def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> Non
         "relu_1.safetensors",
     ]
     again = actrobust(*command, "--epochs", 1, "--device", "cpu", "--seeds", 2)
-    assert again.stdout.count("is there already") == 2
+    assert again.stdout.count("exists already") == 2
     assert again.stdout.count("clean accuracy") == 2
     other = actrobust(*command, "--epochs", 2, "--device", "cpu")
     assert other.exit_code == 2
