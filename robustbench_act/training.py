@@ -205,7 +205,7 @@ def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, t
         if found.get(key) != value:
             raise InputError(
                 f"{job.path}: was trained with {key} {found.get(key)!r}, not {value!r}; "
-                "choose another --out or remove it."
+                "choose a different --out or remove it."
             )
     return True
 
