@@ -23,7 +23,7 @@ from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
 
 CLASSES = 1000
-LARGEST = 400_000_000
+LARGEST = 1_000_000_000
 """Parameters of a network, at most: what a machine of 16 GB holds."""
 
 _SMALL = (

@@ -10,7 +10,7 @@ import torch
 
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.doctor.machine_and_data import examine_data, examine_machine
-from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine
+from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine, examine_networks
 from robustbench_act.doctor.plan import duration, examine_plan, examine_room
 from robustbench_act.evaluation import Plan
 from robustbench_act.records import Behaviour
@@ -23,6 +23,7 @@ __all__ = [
     "examine",
     "examine_data",
     "examine_machine",
+    "examine_networks",
     "examine_plan",
     "examine_room",
     "warnings_before",

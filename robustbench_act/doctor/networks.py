@@ -1,6 +1,6 @@
 """Networks on clean images: with the preprocessing of their specs, and with the usual mistakes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -38,20 +38,32 @@ _WAYS = {
 }
 
 
-def examine(checkpoint: Checkpoint, data: Dataset, device: torch.device) -> list[Finding]:
+def examine_networks(
+    checkpoints: Iterable[Checkpoint], data: Dataset, device: torch.device
+) -> tuple[list[Finding], dict[str, Behaviour]]:
+    """Return what `examine` finds of several networks, and how those behave that can be evaluated."""
+    few, findings, behaviours = few_images(data), [], {}
+    for checkpoint in checkpoints:
+        try:
+            behaviour = behaviour_of(checkpoint, few, Execution(device)) if not checkpoint.problem else _USUAL
+        except InputError as error:
+            findings.append(Finding(checkpoint.name, False, str(error)))
+        else:
+            behaviours[checkpoint.name] = behaviour
+            findings += examine(checkpoint, data, device, behaviour)
+    return findings, behaviours
+
+
+def examine(
+    checkpoint: Checkpoint, data: Dataset, device: torch.device, behaviour: Behaviour = _USUAL
+) -> list[Finding]:
     """Check one network on a balanced sample of clean images.
 
-    Return what `behaviour.look_at` finds, how the file was read, then its accuracy against the one in its
+    Return what is known of its behaviour, how the file was read, then its accuracy against the one in its
     spec, then the problems: a different normalisation or the reversed order of colours, if it is clearly
     better (McNemar's test); a permutation of the classes, if it explains the errors. Without labels, only the
     spread of the predictions is checked. The network is moved to `device`.
     """
-    if checkpoint.problem is not None:
-        return [Finding(checkpoint.name, False, checkpoint.problem)]
-    try:
-        behaviour = behaviour_of(checkpoint, few_images(data), Execution(device))
-    except InputError as error:
-        return [Finding(checkpoint.name, False, str(error))]
     sample = data.subset(SAMPLE)
     own = predict(checkpoint, sample, device, behaviour)
     if isinstance(own, Finding):

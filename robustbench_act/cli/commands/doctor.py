@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def command(
         checkpoints=loaded, dataset=data, suites=request.suites, severities=request.severities, limit=limit
     ).plan()
     findings = looks.examine_machine() + looks.examine_data(data)
-    findings += [finding for checkpoint in loaded for finding in looks.examine(checkpoint, data, where)]
-    findings += looks.examine_plan(plan, out, Execution(where))
+    of_networks, behaviours = looks.examine_networks(loaded, data, where)
+    findings += of_networks
+    findings += looks.examine_plan(replace(plan, behaviours=behaviours), out, Execution(where))
     _print_findings(findings)
     sys.exit(0 if all(finding.good for finding in findings) else 1)
 
