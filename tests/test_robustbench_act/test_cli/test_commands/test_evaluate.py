@@ -92,7 +92,7 @@ def test_a_failed_checkpoint_is_named_and_the_exit_code_is_1(
         (("--device", "cuda:7"), "CUDA device(s)"),
         (("--activation", "rellu"), "Unknown activation 'rellu'. Did you mean 'relu'?"),
         (("--model", "cifar:resnet9"), "Unknown architecture 'cifar:resnet9'"),
-        (("--classes", "7"), "other shapes 2: linear.bias: expected (7,), got (10,)"),
+        (("--classes", "7"), "other shapes 2: linear.weight: expected (7, 16), got (10, 16)"),
         (("--input-size", "1,8.5,8"), "expected three whole numbers with commas between them, got '1,8.5,8'"),
         (("--mean", "0.1,0.2"), "Expected mean and std with 1 value(s)"),
         (("--report", "pdf2"), "expected html, pdf, html,pdf or none, got 'pdf2'"),
