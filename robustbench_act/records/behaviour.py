@@ -17,7 +17,7 @@ OUTPUTS = {
 
 BATCH_DEPENDENT = (
     "its answer to an image depends on the others, so its accuracy depends on which images share a batch; "
-    "each version of a chunk goes through it as one batch"
+    "each version of a chunk goes through it as one batch, and its layers are not measured"
 )
 
 
@@ -63,6 +63,7 @@ class Behaviour(JsonObject):
         >>> Behaviour(random=True).notes()
         ['gives different answers to the same images; its random numbers were fixed by seeds']
         """
+        unwatched = "" if self.batch_dependent else self.unwatched  # which that note says
         found = {
             f"fails: {self.fails}": bool(self.fails),
             BATCH_DEPENDENT: self.batch_dependent,
@@ -71,7 +72,7 @@ class Behaviour(JsonObject):
             f"fails in channels-last memory, so it runs in {self.memory_format} memory": bool(
                 self.memory_format
             ),
-            f"its layers are not measured: {self.unwatched}": bool(self.unwatched),
+            f"its layers are not measured: {unwatched}": bool(unwatched),
         }
         layers: dict[str, list[str]] = {}
         for layer, reason in self.left_out.items():
