@@ -9,7 +9,7 @@ import pandas as pd
 from robustbench_act.english import numbers, some
 from robustbench_act.records import CELL, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 
-_PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std")
+_PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std", "adapted")
 
 
 class Measured(Protocol):

@@ -140,6 +140,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "Training data: digits, mnist:ROOT, folder:ROOT, ...; see `actrobust list`.", required=True),
         Option("--corrupted DIR", PATH, _STUDY, "Folder of corrupted versions of the images, in the layout "
                "of CIFAR-10-C, ImageNet-C or MNIST-C.", at="top"),
+        Option("--channels N", whole(1), _SHOWN, "Make images grey (1) or RGB (3) before corruptions.",
+               otherwise="their own; networks that take others get them converted after corruptions",
+               at="top"),
         Option("--resize N", whole(1), _SHOWN, "Resize the shorter side of pictures to N pixels.",
                otherwise="the network's, else the data set's", at="top"),
         Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",

@@ -23,6 +23,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.paths import expand, listed
+from robustbench_act.preprocessing import Preprocessing
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
@@ -62,6 +63,17 @@ class Checkpoint:
     size: int
     problem: str | None = None
     notes: tuple[str, ...] = ()
+
+    def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
+        """Return how images (C, H, W) become the network's inputs; an InputError if they cannot."""
+        try:
+            return self.spec.preprocessing(shape)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
+
+    def adapted(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """Return what is done to images (C, H, W) so that they fit the network; nothing if they do."""
+        return self.preprocessing(shape).steps(shape[0])
 
     @property
     def model(self) -> nn.Module:

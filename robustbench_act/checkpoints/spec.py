@@ -10,6 +10,7 @@ from typing import Any
 from robustbench_act.activations import activation_name, list_activations
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.view import View
 
 METADATA_KEY = "actrobust"
@@ -104,6 +105,31 @@ class Spec:
         if self.resize is None:
             return None
         return View(self.resize, self.input_size[-1], self.interpolation, source="the checkpoint's spec")
+
+    def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
+        """Return how images (C, H, W) become the network's inputs.
+
+        Grey images are repeated for RGB networks, RGB images are made grey for grey ones, and smaller images
+        are enlarged. An InputError for any others than those of `input_size`.
+
+        >>> spec = Spec("cifar:resnet8", "relu", 10, (3, 64, 64), (0.1,) * 3, (0.3,) * 3)
+        >>> spec.preprocessing((1, 32, 32)).steps(1)
+        ('repeated for 3 channels', 'resized to 64 x 64 (bilinear)')
+        """
+        (channels, height, width), (own, tall, wide) = shape, self.input_size
+        enlarged = tall >= height > 0 and tall * width == wide * height
+        if not enlarged or (channels != own and {channels, own} != {1, 3}):
+            hint = (
+                f"; show them with --resize {tall} --crop {tall}" if tall == wide and channels == own else ""
+            )
+            raise InputError(f"expects images of (C, H, W) = {self.input_size}, got {shape}{hint}.")
+        if height == tall:
+            return Preprocessing(self.mean, self.std)
+        if self.interpolation == "lanczos":
+            raise InputError(
+                f"images of {height} x {width} are not enlarged by lanczos: add --resize {tall}."
+            )
+        return Preprocessing(self.mean, self.std, (tall, wide), self.interpolation)
 
     @property
     def activation_name(self) -> str:

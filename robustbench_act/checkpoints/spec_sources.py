@@ -1,6 +1,6 @@
 """Settings that a checkpoint's file lacks: from flags, the network's library, or the data, in that order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from robustbench_act.checkpoints.reading import stored_spec
 from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
-from robustbench_act.models import Native, native
+from robustbench_act.models import Native, fixed_side, native
 from robustbench_act.view import View
 
 _NEEDED = {
@@ -37,10 +37,8 @@ def complete_spec(
     classes = given.get("classes", None if data is None else data.class_count)
     known = _library(given.get("architecture"), path, classes)
     fields: dict[str, Any] = {"activation": NATIVE}
-    if data is not None:
-        fields["input_size"] = data.shape
-        if data.class_count is not None:
-            fields["classes"] = data.class_count
+    if classes is not None:
+        fields["classes"] = classes
     if known is not None:
         own: dict[str, Any] = {"classes": known.classes, "mean": known.mean, "std": known.std}
         if known.view is not None:
@@ -50,6 +48,8 @@ def complete_spec(
         fields |= own
         sources = dict.fromkeys(("mean", "std"), f"as {known.source} has them") | sources
     fields |= given
+    if data is not None:
+        fields.setdefault("input_size", _inputs_for(data.shape, fields))
     missing = [flag for key, flag in _NEEDED.items() if key not in fields]
     if missing:
         flags = ", ".join(missing)
@@ -57,6 +57,17 @@ def complete_spec(
             f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)."
         )
     return Spec(**fields), _grouped(sources)
+
+
+def _inputs_for(shape: tuple[int, int, int], fields: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return the input size of a network that is to be shown images (C, H, W), by what is known of it.
+
+    It has the channels of its mean. It is as large as the images, unless it is built for a larger size.
+    """
+    side = fixed_side(fields.get("architecture", ""))
+    channels = len(fields.get("mean", ())) or shape[0]
+    height, width = (side, side) if side is not None and side > max(shape[1:]) else shape[1:]
+    return channels, height, width
 
 
 def wanted_view(path: Path, model: str | None = None, classes: int | None = None) -> View | None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from robustbench_act.datasets.normalisations import usual_of_pictures
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.datasets.precomputed import StoredSuite
 from robustbench_act.errors import InputError
+from robustbench_act.preprocessing import with_channels
 from robustbench_act.view import View
 
 
@@ -42,6 +44,8 @@ class Dataset:
         Files that were left out because they cannot be read.
     open_ended
         Whether there may be more classes than `classes` lists, because labels came as numbers.
+    labels_from
+        1 if the labels in the files count from 1, and 1 was taken from each; else None.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Dataset:
     stored: StoredSuite | None = None
     unreadable: tuple[str, ...] = ()
     open_ended: bool = False
+    labels_from: int | None = None
 
     def __post_init__(self) -> None:
         assert not isinstance(self.pixels, Tensor) or self.pixels.dtype == torch.uint8
@@ -132,6 +137,32 @@ class Dataset:
             pictures = self.pixels.with_view(view)
         stored = self.stored.with_view(view) if corrupted and self.stored is not None else self.stored
         return replace(self, pixels=pictures, stored=stored)
+
+    def with_channels(self, channels: int) -> "Dataset":
+        """Return the same images as grey (1) or RGB (3) ones, before any corruption.
+
+        >>> from robustbench_act.datasets import load_dataset
+        >>> load_dataset("mnist-1k").with_channels(3).shape
+        (3, 28, 28)
+        """
+        if channels == self.shape[0]:
+            return self
+        if isinstance(self.pixels, Tensor):
+            pixels: Tensor | Pictures = with_channels(self.pixels, channels).contiguous()
+        else:
+            pixels = self.pixels.with_channels(channels)
+        mean, std = (self.mean * 3, self.std * 3) if channels == 3 else usual_of_pictures(1)
+        return replace(self, pixels=pixels, mean=mean, std=std)
+
+    @property
+    def counts_from_one(self) -> bool:
+        """Whether labels that came as numbers begin at 1; class 0 may also be there, but have no image."""
+        numbered = self.open_ended and self.labels_from is None
+        return numbered and self.labels is not None and int(self.labels.min()) == 1
+
+    def counted_from_zero(self) -> "Dataset":
+        """Return the same images with 1 taken from each label."""
+        return replace(self, labels=self.known_labels - 1, classes=self.classes[1:], labels_from=1)
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:
         """Decode every picture once; an InputError names those that cannot be read.

@@ -96,6 +96,10 @@ class Pictures:
         """Return the same pictures through a different view; earlier checks do not hold for it."""
         return replace(self, view=view, _checked={})
 
+    def with_channels(self, channels: int) -> "Pictures":
+        """Return the same pictures as grey (1) or RGB (3) ones."""
+        return replace(self, channels=channels, _checked={})
+
     def __getitem__(self, index: slice | Tensor) -> "Pictures":
         if isinstance(self.sources, Tensor):
             return replace(self, sources=self.sources[index])

@@ -81,8 +81,13 @@ class StoredCell:
         return order[torch.searchsorted(self.ids[order], ids.cpu())]
 
     def check_size(self, size: Sequence[int], pictures: Pictures | None = None) -> None:
-        """Refuse stored pictures whose size is not (H, W), as of the clean images; by default, check one."""
+        """Refuse stored images whose size is not (H, W), as of the clean images; by default, check one."""
         if not isinstance(self.images, Pictures):
+            if self.images.shape[1:3] != tuple(size):
+                raise InputError(
+                    f"{self.corruption}: stored arrays are shown as they are, without --resize and --crop; "
+                    "for networks of larger images they are enlarged anyway."
+                )
             return
         some = self.images[:1] if pictures is None else pictures
         if some.shape[-2:] != tuple(size):

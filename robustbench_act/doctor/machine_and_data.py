@@ -36,7 +36,8 @@ def examine_data(data: Dataset) -> list[Finding]:
         found.append(Finding("data", True, "no labels: only agreement and fluctuation are measured"))
     else:
         present = len(np.unique(data.labels.numpy()))
-        text = f"labels of {present} of {data.class_count} classes"
+        counted = f", counted from {data.labels_from} in the file" if data.labels_from else ""
+        text = f"labels of {present} of {data.class_count} classes{counted}"
         found.append(Finding("data", present > 1 or len(data) == 1, text))
     if data.stored is not None:
         kinds = f"{len(data.stored.corruptions)} corruptions x {len(data.stored.severities)} severities"

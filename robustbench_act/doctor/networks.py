@@ -1,6 +1,7 @@
 """Networks on clean images: with the preprocessing of their specs, and with the usual mistakes."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from robustbench_act.doctor.finding import Finding
 from robustbench_act.english import numbers
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, behaviour_of, few_images
-from robustbench_act.preprocessing import normalise
+from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.records import Behaviour
 from robustbench_act.statistics import compare_outcomes, share_interval
 
@@ -70,6 +71,10 @@ def examine(
         return [own]
     read = [Finding(checkpoint.name, not behaviour.unwatched, text) for text in behaviour.notes()]
     read += [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
+    read += [
+        Finding(checkpoint.name, True, f"after corruptions, images are {step}")
+        for step in checkpoint.adapted(data.shape)
+    ]
     if sample.labels is None:
         return [*read, _spread(checkpoint, own)]
     labels = sample.labels.numpy()
@@ -102,10 +107,8 @@ def predict(
     problem = checkpoint.problem
     if problem is None:
         try:
-            spec = checkpoint.spec
-            return _predict(
-                checkpoint, sample.images, spec.mean, spec.std, device=device, behaviour=behaviour
-            )
+            own = checkpoint.preprocessing(sample.shape)
+            return _predict(checkpoint, sample.images, own, device=device, behaviour=behaviour)
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             problem = f"its forward pass fails: {' '.join(str(error).split()) or type(error).__name__}"
     return Finding(checkpoint.name, False, problem)
@@ -145,8 +148,8 @@ def _other_way(
     """Yield the best different preprocessing, if it is clearly better."""
     spec = checkpoint.spec
     best: tuple[float, str, NDArray[np.bool_]] | None = None
-    for what, images, mean, std in _ways(sample, spec.mean, spec.std):
-        found = _predict(checkpoint, images, mean, std, device=device, behaviour=behaviour) == labels
+    for what, images, other in _ways(sample, checkpoint.preprocessing(sample.shape)):
+        found = _predict(checkpoint, images, other, device=device, behaviour=behaviour) == labels
         if best is None or found.mean() > best[0]:
             best = float(found.mean()), what, found
     if best is None:
@@ -161,21 +164,19 @@ def _other_way(
         )
 
 
-def _ways(
-    sample: Dataset, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Iterator[tuple[str, Tensor, tuple[float, ...], tuple[float, ...]]]:
-    channels = sample.images.shape[1]
+def _ways(sample: Dataset, own: Preprocessing) -> Iterator[tuple[str, Tensor, Preprocessing]]:
+    channels = len(own.mean)
     candidates = {**_WAYS, f"the usual normalisation of {sample.name}": (sample.mean, sample.std)}
-    seen = {(mean, std)}
+    seen = {(own.mean, own.std)}
     for what, (means, stds) in candidates.items():
         if len(means) not in (1, channels):
             continue
         pair = (means * (channels // len(means)), stds * (channels // len(stds)))
         if pair not in seen:
             seen.add(pair)
-            yield what, sample.images, *pair
-    if channels == 3:
-        yield "the order of the colours reversed (BGR)", sample.images.flip(1), mean, std
+            yield what, sample.images, replace(own, mean=pair[0], std=pair[1])
+    if channels == 3 == sample.shape[0]:
+        yield "the order of the colours reversed (BGR)", sample.images.flip(1), own
 
 
 def _other_names(
@@ -207,14 +208,13 @@ def _other_names(
 def _predict(
     checkpoint: Checkpoint,
     images: Tensor,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    preprocessing: Preprocessing,
     *,
     device: torch.device,
     behaviour: Behaviour,
 ) -> NDArray[np.int64]:
     network = checkpoint.model.to(device)
-    batches = (normalise(part.to(device), mean, std) for part in torch.split(images, _BATCH))
+    batches = (preprocessing(part.to(device)) for part in torch.split(images, _BATCH))
     with seeded(0, device):
         parts = [logits_of(network, batch, behaviour.outputs).argmax(1).cpu() for batch in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()

@@ -7,7 +7,7 @@ from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate,
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import measure
 from robustbench_act.evaluation.looks import behaviour_of, few_images, with_behaviours
-from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit
+from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit, adaptations
 from robustbench_act.evaluation.probing import probe_layers
 from robustbench_act.evaluation.request import DataRequest, PlanRequest
 from robustbench_act.options import BATCH_SIZE, DEFAULT_SUITES
@@ -23,6 +23,7 @@ __all__ = [
     "Plan",
     "PlanRequest",
     "WorkUnit",
+    "adaptations",
     "behaviour_of",
     "disk_needed",
     "estimate",

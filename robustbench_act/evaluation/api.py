@@ -10,7 +10,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.looks import with_behaviours
-from robustbench_act.evaluation.plan import Plan
+from robustbench_act.evaluation.plan import Plan, adaptations
 from robustbench_act.evaluation.request import Look, Named, PlanRequest, leave_out
 from robustbench_act.paths import expand
 from robustbench_act.records import recorded_checkpoints
@@ -138,7 +138,7 @@ def run_request(
         allow_random=request.allow_random,
         known=recorded_checkpoints(directory) if resume else (),
     )
-    for text in notes(plan.behaviours):
+    for text in (*adaptations(plan.checkpoints, plan.dataset), *notes(plan.behaviours)):
         execution.on_note(text)
     if on_start:
         execution = replace(execution, on_images=on_start(plan, directory))

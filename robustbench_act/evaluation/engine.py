@@ -75,7 +75,7 @@ def _info(plan: Plan, execution: Execution, command: str) -> RunInfo:
         version=__version__,
         device=execution.device.type,
         precision=execution.precision,
-        memory_format=memory_format(plan.dataset.shape, execution.precision, execution.device),
+        memory_format=memory_format(plan.largest_input, execution.precision, execution.device),
         compiled=execution.compiled,
         kernels={name: version(name) for name in _KERNELS},
         batch_size=execution.batch_size,

@@ -21,7 +21,6 @@ from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.evaluation.plan import CHUNK, Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.worker import probe_metrics
-from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Behaviour, Part, pack
 
 FEW = 32
@@ -113,14 +112,13 @@ def _at_once(plan: Plan, execution: Execution) -> int:
 
 def _preprocessings(plan: Plan, block: range) -> int:
     specs = [plan.checkpoints[place].spec for place in block]
-    return len({(spec.mean, spec.std) for spec in specs})
+    return len({spec.preprocessing(plan.dataset.shape) for spec in specs})
 
 
 def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> float:
     images, ids = few.images.to(execution.device), few.ids.to(execution.device)
-    spec = plan.checkpoints[0].spec
-    preprocessing = spec.mean, spec.std
-    clean = normalise(images, *preprocessing)
+    preprocessing = plan.checkpoints[0].preprocessing(few.shape)
+    clean = preprocessing(images)
     return _timed(corrupt, cell, images, clean, ids=ids, seed=plan.seed, preprocessing=preprocessing)[0]
 
 
@@ -151,10 +149,10 @@ def _shown(
     checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution
 ) -> tuple[float, Measured | None]:
     """Return the seconds that images in so many versions take, and their rows: None if they fail."""
-    clean = normalise(data.images.to(execution.device), checkpoint.spec.mean, checkpoint.spec.std)
+    clean = checkpoint.preprocessing(data.shape)(data.images.to(execution.device))
     labels = None if data.labels is None else data.labels.to(execution.device)
     behaviour = plan.behaviours.get(checkpoint.name, Behaviour())
-    usual = memory_format(plan.dataset.shape, execution.precision, execution.device)
+    usual = memory_format(checkpoint.spec.input_size, execution.precision, execution.device)
     layout = MEMORY_FORMATS[behaviour.memory_format or usual]
     with computing(execution.precision, execution.device):
         return _timed(
@@ -186,7 +184,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[f
 def memory_needed(plan: Plan, *, batch_size: int) -> int:
     """Return the bytes of a chunk's inputs, of the weights in memory, and of a batch in the largest layer."""
     most = max(len(unit.severities) for unit in plan.corruptions)
-    pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.dataset.shape)
+    pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.largest_input)
     inputs = pixels * ((most + _VERSIONS) * 4 + 1)
     sizes = [checkpoint.size for checkpoint in plan.checkpoints]
     weights = min(sum(sizes), max(ROOM, *sizes))
@@ -222,7 +220,7 @@ def _largest_layer(checkpoint: Checkpoint, data: Dataset) -> int:
 
     network = checkpoint.model
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    image = normalise(data[:1].images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
+    image = checkpoint.preprocessing(data.shape)(data[:1].images.to(device))
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(count) for module in leaves]
     try:

@@ -99,7 +99,7 @@ class Execution:
             raise InputError("--compile cannot be combined with probes; add --no-probes.")
         if self.processes != "auto":
             return self
-        small = max(plan.dataset.shape) <= _SMALL and plan.passes >= _MANY
+        small = max(plan.largest_input) <= _SMALL and plan.passes >= _MANY
         pays = small and self.device.type == "cpu" and self.executor == "local" and self.threads is None
         return replace(self, processes=min(cores(), _MOST, plan.unit_count) if pays else None)
 

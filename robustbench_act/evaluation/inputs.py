@@ -13,10 +13,7 @@ from robustbench_act.datasets import StoredCell
 from robustbench_act.devices import is_out_of_memory
 from robustbench_act.errors import first_line
 from robustbench_act.evaluation.work import Job, Task
-from robustbench_act.preprocessing import normalise
-
-Preprocessing = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of each channel."""
+from robustbench_act.preprocessing import Preprocessing
 
 
 class OutOfMemoryError(Exception):
@@ -42,12 +39,12 @@ def corrupt(
 ) -> tuple[Tensor, Tensor]:
     """Apply a cell where it acts: to the pixels before preprocessing, or to the normalised input.
 
-    Takes uint8 images (N, C, H, W), and the same normalised; returns the images or inputs as the cell makes
-    them, and the network's inputs.
+    Takes uint8 images (N, C, H, W), and the inputs that preprocessing makes of them; returns the images or
+    inputs as the cell makes them, and the network's inputs.
     """
     if cell.domain == "pixels":
         corrupted = cell.apply(images, ids=ids, seed=seed)
-        return corrupted, normalise(corrupted, *preprocessing)
+        return corrupted, preprocessing(corrupted)
     shifted = cell.apply(clean, ids=ids, seed=seed)
     return shifted, shifted
 
@@ -91,7 +88,7 @@ class Inputs:
         """Return the inputs of some images, and the bytes of their pixels, version by version."""
         chunk, unit, device = self._task.chunk, self._task.unit, self._job.device
         images, ids = _moved(chunk.images[rows], device), _moved(chunk.ids[rows], device)
-        clean = normalise(images, *self._preprocessing)
+        clean = self._preprocessing(images)
         inputs = clean.new_empty((len(unit.severities), *clean.shape))
         inputs[0] = clean
         pixels = [_bytes(images)]

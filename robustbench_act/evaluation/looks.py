@@ -14,7 +14,6 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
-from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Behaviour, CheckpointInfo
 
 
@@ -62,7 +61,8 @@ def behaviour_of(
 ) -> Behaviour:
     """Return how a checkpoint's network treats `few_images`; raises the errors of `with_behaviours`."""
     device, spec = at_hand(execution.device), checkpoint.spec
-    *images, other = normalise(few.to(device), spec.mean, spec.std)
+    channels, height, width = few.shape[1:]
+    *images, other = checkpoint.preprocessing((channels, height, width))(few.to(device))
     network = checkpoint.model.to(device)
     try:
         with computing("fp32", device):  # half precisions round too coarsely to tell

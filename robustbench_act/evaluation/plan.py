@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +15,7 @@ import torch
 from corruptions import Cell, Suite, get_suite
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
+from robustbench_act.english import joined, some
 from robustbench_act.errors import InputError
 from robustbench_act.records import Behaviour, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
@@ -111,7 +113,8 @@ class Plan:
                 )
         self.chosen_suites()
         for checkpoint in self.checkpoints:
-            _check_fit(checkpoint, self.dataset)
+            _check_classes(checkpoint, self.dataset)
+            checkpoint.preprocessing(self.dataset.shape)
         for suite in self.chosen_suites():
             for cell in suite.cells:
                 if isinstance(cell, StoredCell):
@@ -192,6 +195,11 @@ class Plan:
         return self.ordered[number * CHUNK : (number + 1) * CHUNK]
 
     @property
+    def largest_input(self) -> tuple[int, int, int]:
+        """(C, H, W) of the largest input of a network."""
+        return max((checkpoint.spec.input_size for checkpoint in self.checkpoints), key=math.prod)
+
+    @property
     def passes(self) -> int:
         """Images that go through networks in all, clean and corrupted."""
         versions = sum(len(each.severities) for each in self.corruptions)  # a pass repeats the clean images
@@ -217,7 +225,8 @@ class Plan:
                 for suite in self.chosen_suites()
             ),
             checkpoints=tuple(
-                _describe(one, self.behaviours.get(one.name, Behaviour())) for one in self.checkpoints
+                _describe(one, self.behaviours.get(one.name, Behaviour()), self.dataset)
+                for one in self.checkpoints
             ),
             probe={"images": min(CHUNK, len(self.dataset))} if self.probes else None,
         )
@@ -236,17 +245,12 @@ def probe_sample_first(dataset: Dataset) -> Dataset:
     return dataset[torch.cat([rows[~rest], rows[rest]])]
 
 
-def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def _check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
     spec = checkpoint.spec
     count = dataset.class_count
     if count is not None and (spec.classes < count if dataset.open_ended else spec.classes != count):
         raise InputError(
             f"{checkpoint.path}: has {spec.classes} classes, dataset {dataset.name!r} has {count}."
-        )
-    if spec.input_size != dataset.shape:
-        raise InputError(
-            f"{checkpoint.path}: expects images of (C, H, W) = {spec.input_size}, "
-            f"dataset {dataset.name!r} has {dataset.shape}."
         )
 
 
@@ -261,11 +265,29 @@ def _describe_data(data: Dataset) -> DatasetInfo:
         size=tuple(data.shape),
         view=None if view is None else {"what": str(view), **asdict(view)},
         unreadable=tuple(data.unreadable),
+        labels_from=data.labels_from,
         digest=data.digest,
     )
 
 
-def _describe(checkpoint: Checkpoint, behaviour: Behaviour) -> CheckpointInfo:
+def adaptations(checkpoints: Iterable[Checkpoint], data: Dataset) -> list[str]:
+    """Return what is done to images and labels so that they fit the networks, a sentence for each."""
+    found: dict[str, list[str]] = {}
+    for checkpoint in checkpoints:
+        if steps := checkpoint.adapted(data.shape):
+            found.setdefault(joined(steps), []).append(checkpoint.name)
+    size = " x ".join(map(str, data.shape))
+    notes = [
+        f"{some(names)}: images of {size} are {steps}, after corruptions." for steps, names in found.items()
+    ]
+    if data.labels_from is not None:
+        notes.append(
+            f"{data.name}: labels count from {data.labels_from}, classes of networks from 0: 1 is taken away."
+        )
+    return notes
+
+
+def _describe(checkpoint: Checkpoint, behaviour: Behaviour, data: Dataset) -> CheckpointInfo:
     spec = {**asdict(checkpoint.spec), "activation": checkpoint.spec.activation_name}
     return CheckpointInfo(
         name=checkpoint.name,
@@ -274,5 +296,6 @@ def _describe(checkpoint: Checkpoint, behaviour: Behaviour) -> CheckpointInfo:
         error=checkpoint.problem,
         **spec,
         read=tuple(checkpoint.notes),
+        adapted=checkpoint.adapted(data.shape),
         behaviour=behaviour,
     )

@@ -15,7 +15,6 @@ from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.evaluation.looks import behaviour_of, few_images
 from robustbench_act.options import BATCH_SIZE
-from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe, gradient_variance
 
 
@@ -97,11 +96,11 @@ def probe_layers(
 
 
 def _clean(part: Dataset, checkpoint: Checkpoint, device: torch.device) -> Tensor:
-    return normalise(part.images.to(device), checkpoint.spec.mean, checkpoint.spec.std)
+    return checkpoint.preprocessing(part.shape)(part.images.to(device))
 
 
 def _shifted(part: Dataset, clean: Tensor, checkpoint: Checkpoint, cell: Cell, seed: int) -> Tensor:
     images, ids = part.images.to(clean.device), part.ids.to(clean.device)
-    preprocessing = checkpoint.spec.mean, checkpoint.spec.std
+    preprocessing = checkpoint.preprocessing(part.shape)
     _, inputs = corrupt(cell, images, clean, ids=ids, seed=seed, preprocessing=preprocessing)
     return inputs

@@ -47,6 +47,9 @@ class DataRequest:
         See `load_dataset`.
     corrupted
         A folder with corrupted versions of the images, or None.
+    channels
+        1 or 3: images are made grey or RGB before corruptions; None: they keep their channels, see
+        `Spec.preprocessing`.
     resize, crop, interpolation
         How pictures are shown; what is None is left to the checkpoints, then to the data set.
     resize_corrupted
@@ -62,6 +65,7 @@ class DataRequest:
     download: bool = False
     workers: int | None = None
     corrupted: Path | None = None
+    channels: int | None = None
     resize: int | None = None
     crop: int | None = None
     interpolation: str | None = None
@@ -78,6 +82,10 @@ class DataRequest:
         if isinstance(data, str):
             data = load_dataset(data, train=self.train, download=self.download, workers=self.workers)
         data = pair_corrupted(data, self.corrupted) if self.corrupted else data
+        if self.channels is not None:
+            if self.channels not in (1, 3):
+                raise InputError(f"--channels: expected 1 (grey) or 3 (RGB), got {self.channels}.")
+            data = data.with_channels(self.channels)
         usual = data.view
         if usual is not None and isinstance(self.dataset, str) and not (self.resize and self.crop):
             usual = wanted(data) or usual
@@ -142,8 +150,11 @@ class PlanRequest(DataRequest):
         named = _embedded() if self.checkpoints is None else self.checkpoints
         loaded = [one for one in named if isinstance(one, Checkpoint)]
         entries = find_entries(_entry(one) for one in named if not isinstance(one, Checkpoint))
-        data = self.choose(self.open(lambda data: _wanted(data, loaded, entries)), look)
-        found = loaded + load_entries(entries, data)
+        whole = self.open(lambda data: _wanted(data, loaded, entries))
+        data, found = self.choose(whole, look), list[Checkpoint]()
+        if whole.counts_from_one:
+            data, found = _counted(data, lambda data: loaded + load_entries(entries, data))
+        found = found or loaded + load_entries(entries, data)
         names = [checkpoint.name for checkpoint in found]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -168,6 +179,21 @@ class PlanRequest(DataRequest):
             seed=seed,
             probes=self.probes,
         )
+
+
+def _counted(data: Dataset, load: Callable[[Dataset], list[Checkpoint]]) -> tuple[Dataset, list[Checkpoint]]:
+    """Return the images, their labels counted from 0, and the checkpoints.
+
+    Labels from 1 to K are those of K classes, unless all networks have a column for class 0 in addition.
+    """
+    try:
+        found = load(data)
+        if all(checkpoint.spec.classes >= len(data.classes) for checkpoint in found):
+            return data, found
+    except InputError:
+        pass  # weights for fewer classes
+    data = data.counted_from_zero()
+    return data, load(data)
 
 
 def _embedded() -> list[Path]:

@@ -18,12 +18,12 @@ from robustbench_act.evaluation.inputs import (
     CorruptionError,
     Inputs,
     OutOfMemoryError,
-    Preprocessing,
 )
 from robustbench_act.evaluation.plan import WorkUnit
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.thumbnails import strip
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
+from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import Behaviour, Part, pack
 from robustbench_act.records.behaviour import BATCH_DEPENDENT
@@ -84,10 +84,11 @@ class Worker:
         thumbnails: dict[str, bytes] = {}
         self._missed = False
         first = next((one for one in job.checkpoints if one.problem is None), None)
-        for preprocessing, alike in _by_preprocessing(running).items():
+        _, *shape = chunk.images.shape
+        for preprocessing, alike in _by_preprocessing(running, (shape[0], shape[1], shape[2])).items():
             inputs = Inputs(task, preprocessing, job, self._portion)
             if unit.chunk == 0 and first in alike:
-                thumbnails[unit.corruption] = strip(next(iter(inputs)), *preprocessing)
+                thumbnails[unit.corruption] = strip(next(iter(inputs)), preprocessing.mean, preprocessing.std)
             for checkpoint in alike:
                 found = self._measure(checkpoint, unit, inputs, labels)
                 cells += found.cells
@@ -182,8 +183,10 @@ def _message(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _by_preprocessing(checkpoints: list[Checkpoint]) -> dict[Preprocessing, list[Checkpoint]]:
+def _by_preprocessing(
+    checkpoints: list[Checkpoint], shape: tuple[int, int, int]
+) -> dict[Preprocessing, list[Checkpoint]]:
     alike: dict[Preprocessing, list[Checkpoint]] = {}
     for checkpoint in checkpoints:
-        alike.setdefault((checkpoint.spec.mean, checkpoint.spec.std), []).append(checkpoint)
+        alike.setdefault(checkpoint.preprocessing(shape), []).append(checkpoint)
     return alike

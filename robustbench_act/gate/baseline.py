@@ -23,7 +23,17 @@ FORMAT = 1
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
 _COLUMNS = [name for name in CELL_COLUMNS if name not in PICTURE_COLUMNS]
 _INFO = ("version", "created", "seed", "severities", "dataset", "suites", "device")
-_CHECKPOINT = ("name", "digest", "architecture", "activation", "classes", "input_size", "mean", "std")
+_CHECKPOINT = (
+    "name",
+    "digest",
+    "architecture",
+    "activation",
+    "classes",
+    "input_size",
+    "mean",
+    "std",
+    "adapted",
+)
 
 
 @dataclass(frozen=True, eq=False)

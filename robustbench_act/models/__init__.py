@@ -3,6 +3,15 @@
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.models.architecture import Architecture, build_model, list_architectures
 from robustbench_act.models.cifar_resnet import CifarResNet
-from robustbench_act.models.library_settings import Native, native
+from robustbench_act.models.library_settings import Native, fixed_side, native
 
-__all__ = ["NATIVE", "Architecture", "CifarResNet", "Native", "build_model", "list_architectures", "native"]
+__all__ = [
+    "NATIVE",
+    "Architecture",
+    "CifarResNet",
+    "Native",
+    "build_model",
+    "fixed_side",
+    "list_architectures",
+    "native",
+]

@@ -55,6 +55,19 @@ def native(architecture: str, path: Path | None = None) -> Native | None:
     return _timm(parsed.name) if parsed.source == "timm" else None
 
 
+def fixed_side(architecture: str) -> int | None:
+    """Return the side of the images that a network of timm is built for, if it takes no others; else None.
+
+    >>> fixed_side("cifar:resnet8") is None
+    True
+    """
+    parsed = Architecture.parse(architecture) if architecture.startswith("timm:") else None
+    if parsed is None or {"img_size", "dynamic_img_size"} & set(parsed.options):
+        return None
+    config = import_timm().models.get_pretrained_cfg(parsed.name)
+    return config.input_size[-1] if config is not None and config.fixed_input_size else None
+
+
 def _torchvision(name: str, path: Path | None) -> Native | None:
     weights: list[Any] = list(torchvision_models.get_model_weights(name))
     if not weights:

@@ -31,6 +31,8 @@ class DatasetInfo(JsonObject):
         How pictures were resized and cropped: see `robustbench_act.view.View`.
     unreadable
         Pictures that were left out.
+    labels_from
+        1 if the labels in the files count from 1.
     digest
         SHA-256 of pixels and labels.
     """
@@ -43,6 +45,7 @@ class DatasetInfo(JsonObject):
     size: tuple[int, ...] = ()
     view: Mapping[str, Any] | None = None
     unreadable: tuple[str, ...] = ()
+    labels_from: int | None = None
     digest: str = ""
 
 
@@ -80,6 +83,7 @@ class CheckpointInfo(JsonObject):
     resize: int | None = None
     interpolation: str = ""
     read: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
     behaviour: Behaviour = field(default_factory=Behaviour)
 
 

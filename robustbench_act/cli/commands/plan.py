@@ -21,7 +21,7 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
     """
     from robustbench_act.cli import requests
     from robustbench_act.cli.interruption import interruptible
-    from robustbench_act.evaluation import estimate, with_behaviours
+    from robustbench_act.evaluation import adaptations, estimate, with_behaviours
     from robustbench_act.records.behaviour import notes
 
     execution = requests.execution(options)
@@ -30,7 +30,7 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
         made = request.plan(requests.check_if_skipping)
         made = with_behaviours(made, execution, allow_random=request.allow_random)
         found = estimate(made, execution)
-    for text in notes(made.behaviours):
+    for text in (*adaptations(made.checkpoints, made.dataset), *notes(made.behaviours)):
         say(f"note: {text}", err=True)
     if as_json:
         size = {"units": made.unit_count, "blocks": len(made.blocks), "chunks": len(made.chunks)}

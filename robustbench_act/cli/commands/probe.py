@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from robustbench_act.cli.options import command_options
+from robustbench_act.cli.terminal import say
 
 
 @click.command("probe")
@@ -29,7 +30,7 @@ def command(
     from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import check_pictures, study_request
     from robustbench_act.devices import choose_device
-    from robustbench_act.evaluation import probe_layers
+    from robustbench_act.evaluation import adaptations, probe_layers
 
     if train_mode and not gradients:
         raise click.UsageError("--train-mode needs --gradients.")
@@ -37,6 +38,8 @@ def command(
     where = choose_device(device)
     request = study_request(checkpoints, options)
     data, loaded = request.load(check_pictures)
+    for text in adaptations(loaded, data):
+        say(f"note: {text}", err=True)
     answers = []
     with progress_bar() as progress:
         bar = progress.add_task("probing", total=None)

@@ -97,7 +97,7 @@ def test_a_folder_of_something_else_is_left_alone(checkpoints: Path, tmp_path: P
         ),
         ({"severities": [0, 3]}, "got 0."),
         ({"severities": []}, "at least one checkpoint, one suite and one severity"),
-        ({"dataset": "mnist-1k"}, "dataset 'mnist-1k' has (1, 28, 28)"),
+        ({"dataset": "mnist-1k"}, "expects images of (C, H, W) = (1, 8, 8), got (1, 28, 28)"),
         ({"batch_size": 0}, "batch size of at least 1, got 0"),
         ({"limit": 0}, "at least 1 image, got 0"),
         ({"device": "gpu"}, "Unknown device 'gpu'"),

@@ -13,11 +13,11 @@ from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.datasets import load_dataset
 from robustbench_act.evaluation import evaluate
 from robustbench_act.evaluation.inputs import corrupt
-from robustbench_act.preprocessing import normalise
+from robustbench_act.preprocessing import Preprocessing, normalise
 
 IMAGES = torch.randint(256, (3, 1, 17, 11), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-PREPROCESSING = ((0.3,), (0.5,))
-CLEAN = normalise(IMAGES, *PREPROCESSING)
+PREPROCESSING = Preprocessing((0.3,), (0.5,))
+CLEAN = normalise(IMAGES, (0.3,), (0.5,))
 IDS = torch.arange(3)
 
 
@@ -26,7 +26,7 @@ def test_a_corruption_acts_on_the_pixels() -> None:
     corrupted, inputs = corrupt(cell, IMAGES, CLEAN, ids=IDS, seed=7, preprocessing=PREPROCESSING)
     assert corrupted.dtype == torch.uint8
     assert torch.equal(corrupted, cell.apply(IMAGES, ids=IDS, seed=7))
-    assert torch.equal(inputs, normalise(corrupted, *PREPROCESSING))
+    assert torch.equal(inputs, normalise(corrupted, (0.3,), (0.5,)))
     assert not torch.equal(inputs, CLEAN)
 
 
