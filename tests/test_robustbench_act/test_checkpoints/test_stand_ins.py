@@ -98,7 +98,7 @@ class Calls:
         Calls(eval, "open('it-ran', 'w')"),
         np.array([Calls(Path.touch, Path("it-ran"))], dtype=object),
     ],
-    ids=lambda hostile: str(getattr(hostile, "call", hostile))[:40],
+    ids=["factory", "value", "save", "load", "mkdir", "eval", "array"],
 )
 def test_code_next_to_the_weights_is_refused(
     hostile: object,

@@ -87,7 +87,7 @@ def test_tables_are_the_same_to_the_bit(
     where: str, here: Run, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a script on standard input too, and on a platform that has set RAY_ADDRESS."""
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     images: list[int] = []
     out = tmp_path / "run"
