@@ -49,3 +49,7 @@ def test_markdown_and_latex_escape_names() -> None:
     latex = table_formats.latex([("50% of_all", frame)])
     assert r"\caption{50\% of\_all}" in latex
     assert r"a|b\_c\% $<$\textbackslash{}x$>$ & 0.5 \\" in latex
+    names = pd.DataFrame({"name": ["a", "[lr=0.1]", "*"], "value": ["0.1", "0.2", "0.3"]})
+    rows = table_formats.latex([("t", names)]).splitlines()
+    # A bracket after the end of a row would be its height, a star would forbid a page to end there.
+    assert [row.partition(" &")[0] for row in rows if " & 0." in row] == ["a", "{[}lr=0.1]", "{*}"]
