@@ -15,6 +15,7 @@ from torch import Tensor
 from corruptions import get_corruption, list_corruptions
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.errors import InputError
+from robustbench_act.texts import encodable
 from robustbench_act.view import View
 
 CLEAN = "clean"
@@ -149,10 +150,11 @@ class StoredSuite:
         digest = hashlib.sha256(repr([(cell.corruption, cell.severity) for cell in self.cells]).encode())
         for path in self.files:
             with path.open("rb") as file:
-                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+                digest.update(encodable(path.name).encode() + hashlib.file_digest(file, "sha256").digest())
         for path in self._pictures():
             content = path.read_bytes() if self.whole else str(path.stat().st_size).encode()
-            digest.update(f"{path.parent.name}/{path.name}\n".encode() + hashlib.sha256(content).digest())
+            name = encodable(f"{path.parent.name}/{path.name}\n")
+            digest.update(name.encode() + hashlib.sha256(content).digest())
         return digest.hexdigest()
 
     def _pictures(self) -> Iterator[Path]:

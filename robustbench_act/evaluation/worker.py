@@ -29,6 +29,7 @@ from robustbench_act.records import Behaviour, Part, pack
 from robustbench_act.records.behaviour import BATCH_DEPENDENT
 from robustbench_act.tally.cell_rows import failed_cells, whole_cells, with_keys
 from robustbench_act.tally.quantity_kinds import Row
+from robustbench_act.texts import encodable
 
 
 class Worker:
@@ -176,7 +177,7 @@ def _left_out(name: str, found: Measured, behaviour: Behaviour) -> list[str]:
 def _seed(unit: WorkUnit, name: str, seed: int) -> int:
     """Return the seed of what a random network draws in a unit: the same wherever the unit is done."""
     text = f"{seed} {name} {unit.suite} {unit.corruption} {unit.chunk}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    return int.from_bytes(hashlib.sha256(encodable(text).encode()).digest()[:8], "little")
 
 
 def _message(error: Exception) -> str:

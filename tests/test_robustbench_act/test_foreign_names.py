@@ -49,6 +49,13 @@ def test_a_run_and_all_that_is_made_of_it(actrobust: Callable[..., Result], chec
     assert "ph\\xf6tos" in str(run.info.dataset.name) + run.info.command
     assert "b\\xe9d" in Path(OUT, "report.html").read_text("utf-8")
     assert actrobust("compare", OUT, OUT).exit_code == 0
+    copy = os.fsdecode(b"c\xf6py")
+    stored = ("--suite", "light", "--severity", 3, "--layout", "folders", "--out", copy)
+    written = actrobust("generate", data[1], *stored)
+    assert written.exit_code == 0, written.output
+    again = actrobust("evaluate", NETS, *FLAGS, *data[:2], "--no-probes", "--corrupted", copy, "--out", "b")
+    assert again.exit_code == 0, again.output
+    assert "files:c\\xf6py" in set(load_run("b").cells["suite"])
     refused = actrobust("manifest", ".")
     assert refused.exit_code == 2
     assert "b\\xe9d.pth: a manifest cannot hold a name that is not UTF-8; rename the file." in refused.stderr
