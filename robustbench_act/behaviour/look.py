@@ -2,7 +2,8 @@
 
 The evaluation shows the same batches of corrupted images to all networks. It takes each row of a network's
 answer, and of its activations, for one image. That is right only if a network in evaluation mode answers an
-image the same way every time, whatever the other images of the batch. A few passes over three images tell.
+image the same way every time, whatever the other images of the batch, their number and their order. A few
+passes over three images, and one over copies of them, tell.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ from robustbench_act.records import Behaviour
 
 IMAGES = 3
 """Number of images that a network is shown; the middle one is then changed."""
+
+CROWD = 16
+"""Copies of the images in the largest batch that a network is shown: some see each other only in these."""
 
 TOLERANCE = 1e-4
 """Answers count as alike if they differ by at most this share of the largest value.
@@ -41,6 +45,7 @@ def look_at(
     other: Tensor,
     *,
     classes: int,
+    crowd: int = CROWD,
     memory_format: str = "contiguous",
     probes: bool = True,
     allow_random: bool = False,
@@ -57,6 +62,8 @@ def look_at(
         A different image (C, H, W), put in the place of the middle one; each of its values should differ.
     classes
         Columns that the answers should have.
+    crowd
+        Copies of the images in the largest batch.
     memory_format
         The run's memory format: a key of `devices.MEMORY_FORMATS`.
     probes
@@ -94,7 +101,8 @@ def look_at(
     company, after, _ = passes.printed(changed, probes=probes and not unwatched)
     dependent = not _alike(rows[_OTHERS], company[_OTHERS])
     if not (dependent or passes.drew):
-        dependent = not passes.is_alike_alone(images[:1], rows[:1])
+        batches = [IMAGES - 1], [place % IMAGES for place in reversed(range(crowd))]
+        dependent = not all(passes.is_alike(images[places], rows[places]) for places in batches)
     if dependent:
         return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")
     if not probes:
@@ -150,10 +158,10 @@ class _Passes:
                 unwatched = first_line(error)
         return self.answer(images), prints, unwatched
 
-    def is_alike_alone(self, image: Tensor, row: Tensor) -> bool:
-        """Tell whether an image alone gets the same answer as in a batch; True if one is too few for it."""
+    def is_alike(self, batch: Tensor, rows: Tensor) -> bool:
+        """Tell whether a batch gets these answers; True if the network cannot take so few or so many."""
         try:
-            return _alike(self.answer(image), row)
+            return _alike(self.answer(batch), rows)
         except Exception:  # squeeze() before the classifier, say
             return True
 
@@ -193,7 +201,12 @@ def _refuse_if_random(repeated: bool, drew: bool, *, allow_random: bool) -> None
 
 
 def _alike(answer: Tensor, other: Tensor) -> bool:
-    """Tell whether answers are the same up to rounding."""
-    finite = answer[answer.isfinite()]
+    """Tell whether answers are the same up to rounding, that of the columns that are not constant.
+
+    A class that is masked by -1e9 does not make the others coarse.
+    """
+    varying = (answer != answer[:1]).any(0)
+    values = answer[:, varying] if varying.any() else answer
+    finite = values[values.isfinite()]
     largest = float(finite.abs().max()) if len(finite) else 0.0
     return torch.allclose(answer, other, rtol=0, atol=TOLERANCE * largest, equal_nan=True)

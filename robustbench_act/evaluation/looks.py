@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from robustbench_act.behaviour import IMAGES, look_at
+from robustbench_act.behaviour import CROWD, IMAGES, look_at
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
@@ -71,6 +71,7 @@ def behaviour_of(
                 torch.stack(images),
                 other,
                 classes=spec.classes,
+                crowd=min(CROWD, execution.batch_size),
                 memory_format=memory_format(spec.input_size, execution.precision, device),
                 probes=probes,
                 allow_random=allow_random,
@@ -80,12 +81,12 @@ def behaviour_of(
 
 
 def few_images(data: Dataset) -> Tensor:
-    """Return IMAGES images, then one that differs from the second in every value.
+    """Return IMAGES images at half contrast, then one of noise: each of its values is beyond all of theirs.
 
-    uint8 (IMAGES + 1, C, H, W). The images are the first of the data set, repeated if it has fewer.
+    uint8 (IMAGES + 1, C, H, W). So the noise also changes what depends on the extremes of a batch. The images
+    are the first of a balanced subset, repeated if there are fewer.
     """
     pixels = data.subset(min(IMAGES, len(data))).images
-    images = pixels[torch.arange(IMAGES) % len(pixels)]
-    noise = torch.randint(64, 192, images[0].shape, generator=torch.Generator().manual_seed(0))
-    other = (images[1].int() + noise) % 256
-    return torch.cat([images, other[None].to(torch.uint8)])
+    images = pixels[torch.arange(IMAGES) % len(pixels)] // 2 + 64
+    noise = 255 * torch.randint(2, images[:1].shape, generator=torch.Generator().manual_seed(0))
+    return torch.cat([images, noise.to(torch.uint8)])

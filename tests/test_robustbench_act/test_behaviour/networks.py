@@ -59,6 +59,35 @@ class ByBatchSize(Net):
         return self.last(self.features(x)) * len(x)
 
 
+class CentredLargeBatch(Net):
+    """Sees other images only if there are many."""
+
+    def forward(self, x: Tensor) -> Any:
+        hidden = self.features(x)
+        return self.last(hidden - hidden.mean(0) if len(x) > 10 else hidden)
+
+
+class ByPlace(Net):
+    """Its codes of positions are those of places in the batch, by mistake."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x) + torch.arange(len(x))[:, None])
+
+
+class ByExtremes(Net):
+    """Brings its input into [0, 1], whatever the batch."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features((x - x.min()) / (x.max() - x.min())))
+
+
+class MaskedClass(CentredBatch):
+    """Rules out a class."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) - 1e9 * F.one_hot(torch.tensor(7), CLASSES)
+
+
 class DropoutLeftOn(Net):
     def forward(self, x: Tensor) -> Any:
         return self.last(F.dropout(self.features(x), 0.3))

@@ -16,6 +16,9 @@ DEPENDENT = [
     networks.BatchAttention,
     networks.CentredBatch,
     networks.ByBatchSize,
+    networks.CentredLargeBatch,
+    networks.ByPlace,
+    networks.MaskedClass,
 ]
 RANDOM = [networks.DropoutLeftOn, networks.RareDropPath, networks.NumpyNoise]
 CHANGING = [networks.OwnGenerator, networks.Counting]
@@ -87,7 +90,7 @@ def test_rounding_of_torchvision_is_no_company(name: str) -> None:
     torch.manual_seed(0)
     network = get_model(name, num_classes=CLASSES).eval()
     images = torch.randn(4, 3, 64, 64) if name != "vit_b_16" else torch.randn(4, 3, 224, 224)
-    found = look_at(network, images[:3], images[3], classes=CLASSES, memory_format="channels_last")
+    found = look_at(network, images[:3], images[3], classes=CLASSES, crowd=4, memory_format="channels_last")
     assert not found.batch_dependent
     assert not found.unwatched
     assert set(found.left_out.values()) <= {"no image reaches it"}  # tables of position biases

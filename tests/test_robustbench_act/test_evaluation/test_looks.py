@@ -15,7 +15,7 @@ from corruptions import corrupt
 from robustbench_act.checkpoints import Checkpoint, load_checkpoint
 from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import CHUNK, evaluate
+from robustbench_act.evaluation import CHUNK, Execution, behaviour_of, evaluate, few_images
 from robustbench_act.evaluation.plan import probe_sample_first
 from robustbench_act.preprocessing import normalise
 from robustbench_act.run import Run
@@ -58,6 +58,13 @@ def test_images_that_see_each_other_go_through_chunk_by_chunk(
         assert run.layers.empty
         assert run.info.checkpoints[0].behaviour.batch_dependent
         assert "depends on which images share a batch" in run.network_notes[0]
+
+
+def test_the_extremes_of_a_batch_are_seen(as_checkpoint: Callable[[nn.Module], Checkpoint]) -> None:
+    """Although the images of digits have the same extremes, as most images do."""
+    few, execution = few_images(load_dataset("digits")), Execution(torch.device("cpu"))
+    for kind, sees in ((networks.ByExtremes, True), (networks.Net, False)):
+        assert behaviour_of(as_checkpoint(kind()), few, execution).batch_dependent == sees
 
 
 def test_random_numbers_are_fixed_by_seeds(
