@@ -66,7 +66,7 @@ def test_flags_that_need_others(actrobust: Callable[..., Result], network: Path,
         (("--crop", 300), "cannot be read: "),
         (
             ("--input-size", "3,32,32"),
-            "expects images of (C, H, W) = (3, 32, 32), dataset 'imagenet' has (3, 224, 224)",
+            "expects images of (C, H, W) = (3, 32, 32), got (3, 224, 224); show them with --resize 32",
         ),
     ):
         result = actrobust(*flags, *more)
