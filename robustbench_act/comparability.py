@@ -109,6 +109,8 @@ def compare_setups(
 def _images(first: DatasetInfo, second: DatasetInfo) -> list[str]:
     if first.images != second.images:
         return [f"{first.images} against {second.images} images"]
+    if first.classes != second.classes and sorted(first.classes) == sorted(second.classes):
+        return [f"class order {first.class_order!r} against {second.class_order!r}"]
     if first.digest != second.digest:
         return [f"other images, data set {first.name!r} against {second.name!r}"]
     return []

@@ -80,7 +80,7 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"{path}: expected [[checkpoint]], a table for each, got one [checkpoint].")
     entries = tuple(_entry(row, path, number) for number, row in enumerate(rows, start=1))
     for name in options:
-        if OPTIONS[name].kind.path:
+        if OPTIONS[name].kind.path and options[name] not in OPTIONS[name].kind.words:
             options[name] = str(path.parent / expand(options[name]))
     if "dataset" in options:
         options["dataset"] = _rooted(options["dataset"], path.parent)

@@ -29,6 +29,8 @@ class Kind:
         The only values, if they can be listed.
     path
         Whether the value is a path, and of what.
+    words
+        Values that are no paths, if others are.
     """
 
     expected: str
@@ -39,6 +41,7 @@ class Kind:
     typed: str = ""
     names: tuple[str, ...] = ()
     path: Literal["", "any", "file", "folder"] = ""
+    words: tuple[str, ...] = ()
 
     def take(self, value: Any) -> Any:
         """Return what the code gets for a value of TOML.
@@ -142,6 +145,8 @@ TEXTS = Kind(
 FLAG = Kind("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool))
 PATH = Kind("a path", {"type": "string"}, _is_text, path="any")
 FILE = Kind("a path", {"type": "string"}, _is_text, path="file")
+CLASS_ORDERS = ("string", "natural")
+CLASS_ORDER = Kind("string, natural or a path", {"type": "string"}, _is_text, path="file", words=CLASS_ORDERS)
 FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
 NUMBER = Kind("a number", {"type": "number"}, is_number, float)
 SHARE = Kind(

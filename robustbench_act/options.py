@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from corruptions.severity import SEVERITIES
 from robustbench_act.option_kinds import (
+    CLASS_ORDER,
     FILE,
     FLAG,
     FOLDER,
@@ -143,6 +144,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--channels N", whole(1), _SHOWN, "Make images grey (1) or RGB (3) before corruptions.",
                otherwise="their own; networks that take others get them converted after corruptions",
                at="top"),
+        Option("--class-order ORDER", CLASS_ORDER, _SHOWN, "Order of the classes, which are named: string "
+               "(1, 10, 2), natural (1, 2, 10), or a file with a name in each line.",
+               otherwise="the data set's; string for folder", at="top"),
         Option("--resize N", whole(1), _SHOWN, "Resize the shorter side of pictures to N pixels.",
                otherwise="the network's, else the data set's", at="top"),
         Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",

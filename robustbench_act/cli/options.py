@@ -75,7 +75,7 @@ def _settings(option: Option) -> dict[str, Any]:
 def _type(kind: Kind) -> Any:
     if kind.names:
         return click.Choice(kind.names)
-    if kind.path:
+    if kind.path and not kind.words:
         return HomePath(file_okay=kind.path != "folder", dir_okay=kind.path != "file")
     return click.STRING if kind is TEXTS else Value(kind)
 

@@ -72,7 +72,11 @@ def execution(options: Mapping[str, Any]) -> Execution:
 
 
 def check_pictures(data: Dataset, skip: bool) -> Dataset:
-    """Decode every picture once, with progress; unreadable ones are an error, or left out with a warning."""
+    """Decode every picture once, with progress; unreadable ones are an error, or left out with a warning.
+
+    An order of the classes that nobody chose is a warning, if it is doubtful.
+    """
+    _warn_of_order(data)
     with progress_bar() as progress:
         bar = progress.add_task("reading pictures", total=len(data))
         good = data.readable(lambda images: progress.advance(bar, images)) if skip else data
@@ -86,5 +90,13 @@ def check_pictures(data: Dataset, skip: bool) -> Dataset:
 
 
 def check_if_skipping(data: Dataset, skip: bool) -> Dataset:
-    """Decode every picture once if unreadable ones are to be left out."""
-    return check_pictures(data, skip) if skip else leave_out(data, skip)
+    """Decode every picture once if unreadable ones are to be left out; the same warnings."""
+    if skip:
+        return check_pictures(data, skip)
+    _warn_of_order(data)
+    return leave_out(data, skip)
+
+
+def _warn_of_order(data: Dataset) -> None:
+    if data.order_doubt:
+        say(f"warning: {data.name}: {data.order_doubt}.", err=True)

@@ -1,5 +1,6 @@
 """Images with labels, and the data sets that have names on the command line."""
 
+from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import Pictures
@@ -15,4 +16,5 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "pair_corrupted",
+    "with_class_order",
 ]

@@ -46,6 +46,11 @@ class Dataset:
         Whether there may be more classes than `classes` lists, because labels came as numbers.
     labels_from
         1 if the labels in the files count from 1, and 1 was taken from each; else None.
+    class_order
+        The order of the classes, if it is not fixed by the data set: "string", "natural" or the name of a
+        file.
+    order_doubt
+        What a reader should know of an order that nobody chose; "" if there is nothing.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Dataset:
     unreadable: tuple[str, ...] = ()
     open_ended: bool = False
     labels_from: int | None = None
+    class_order: str = ""
+    order_doubt: str = ""
 
     def __post_init__(self) -> None:
         assert not isinstance(self.pixels, Tensor) or self.pixels.dtype == torch.uint8

@@ -15,11 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from robustbench_act.datasets.class_order import STRING, doubt_about
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.ground_truth import flat_classes
 from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
 from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
 from robustbench_act.datasets.request import Request
+from robustbench_act.datasets.text_files import read_text
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
 from robustbench_act.paths import is_hidden, listed
@@ -64,7 +66,18 @@ def load_folder(request: Request) -> Dataset:
     pictures = Pictures(files, View(source="as it is"), channels, request.workers)
     labels = _labels(found, list(found)) if found else None
     ids = torch.arange(len(names))
-    return Dataset(root.resolve().name, pictures, labels, ids, tuple(found), mean, std, total=len(names))
+    return Dataset(
+        root.resolve().name,
+        pictures,
+        labels,
+        ids,
+        tuple(found),
+        mean,
+        std,
+        total=len(names),
+        class_order=STRING if found else "",
+        order_doubt=doubt_about(tuple(found)),
+    )
 
 
 def load_imagenet(request: Request) -> Dataset:
@@ -89,7 +102,7 @@ def load_tiny_imagenet(request: Request) -> Dataset:
     listed = root / "wnids.txt"
     if not listed.is_file():
         raise InputError(f"Dataset 'tiny-imagenet': expected {listed}, which does not exist.")
-    synsets = tuple(sorted(_text(listed).split()))
+    synsets = tuple(sorted(read_text(listed).split()))
     folder = root / ("train" if request.train else "val")
     annotations = folder / "val_annotations.txt"
     found = _annotated(annotations) if annotations.is_file() else _by_class(folder)
@@ -166,7 +179,7 @@ def _annotated(path: Path) -> dict[str, list[str]]:
     They may have been sorted into class folders since: the usual scripts leave the file there.
     """
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         fields = line.split("\t")
         if len(fields) < 2 or not all(re.fullmatch(r"\w[\w.-]*", field) for field in fields[:2]):
             raise InputError(f"{path}: line {number}: expected a file and its class, got {line[:40]!r}.")
@@ -181,10 +194,3 @@ def _annotated(path: Path) -> dict[str, list[str]]:
             f"{path}: names {missing[0]}, which does not exist; copy it there or delete its line."
         )
     return placed
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text.") from error

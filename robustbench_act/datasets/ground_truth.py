@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from robustbench_act.datasets.text_files import read_text
 from robustbench_act.errors import InputError
 from robustbench_act.paths import listed
 
@@ -54,10 +55,7 @@ def flat_classes(root: Path, folder: Path, names: Sequence[str]) -> dict[str, li
 
 def _labels(path: Path) -> Iterator[tuple[int | None, str]]:
     """Yield number and WordNet id of each picture in a list."""
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text.") from error
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     rows = [re.split(r"[\s,]+", line) for line in lines if not line.startswith("ImageId,")]
     in_order = all(len(row) == 1 for row in rows)
     if in_order and len(rows) != _PICTURES:

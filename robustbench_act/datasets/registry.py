@@ -1,8 +1,10 @@
 """The data sets that have names on the command line."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from robustbench_act.datasets import cifar, embedded, folders, idx, user_data
+from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
@@ -21,6 +23,7 @@ def load_dataset(
     view: View | None = None,
     workers: int | None = None,
     resize_corrupted: bool = False,
+    class_order: str | Path | None = None,
 ) -> Dataset:
     """Load a data set by `NAME`, `NAME:ROOT` or `package.module:function`.
 
@@ -47,6 +50,9 @@ def load_dataset(
         Threads that decode pictures; by default one per core, at most 8.
     resize_corrupted
         Show corrupted pictures from files through `view` too; otherwise they are taken as they are.
+    class_order
+        Which class is label 0, label 1, ...: "string" (1, 10, 2), "natural" (1, 2, 10) or a file with the
+        name of a class in each line; by default the data set's own, for folders "string".
 
     Raises
     ------
@@ -59,28 +65,32 @@ def load_dataset(
     >>> len(data), data.shape, data.subset(100).total
     (1000, (1, 28, 28), 1000)
     """
-    name, _, root = spec.partition(":")
-    stored = _STORED.get(name)
-    request = Request(expand(root) if root else None, train, download, workers or WORKERS)
-    if name in _LOADERS:
-        data = _LOADERS[name](request)
-    elif stored is not None:
-        if train or download:
-            raise InputError(
-                f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
-            )
-        data = stored[0](request)
-    elif is_factory(spec):
-        data = user_data.load_factory(spec, train=train, names=list_datasets())
-    else:
-        raise _unknown(spec)
-    if stored is not None:
-        data = pair_corrupted(data, request.folder / stored[1])
+    root = spec.partition(":")[2]
+    data = _load(spec, Request(expand(root) if root else None, train, download, workers or WORKERS))
+    if class_order is not None:
+        data = with_class_order(data, class_order)
     if view is not None:
         return data.with_view(view, corrupted=resize_corrupted)
     if resize_corrupted:
         raise InputError("Corrupted pictures are resized like the clean ones: set --resize and --crop.")
     return data
+
+
+def _load(spec: str, request: Request) -> Dataset:
+    """Load a data set in its own order and view, with the corrupted versions that belong to it."""
+    name = spec.partition(":")[0]
+    if name in _LOADERS:
+        return _LOADERS[name](request)
+    if name in _STORED:
+        if request.train or request.download:
+            raise InputError(
+                f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
+            )
+        load, folder = _STORED[name]
+        return pair_corrupted(load(request), request.folder / folder)
+    if is_factory(spec):
+        return user_data.load_factory(spec, train=request.train, names=list_datasets())
+    raise _unknown(spec)
 
 
 def _unknown(spec: str) -> InputError:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from robustbench_act.behaviour import logits_of, seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.datasets.normalisations import USUAL
+from robustbench_act.doctor.class_order import PER_CLASS, find_order
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.english import numbers
 from robustbench_act.errors import InputError
@@ -27,9 +27,9 @@ SAMPLE = 256
 _BATCH = 64
 _CLEARLY = 0.05  # accuracy that a different preprocessing must gain,
 _SURE = 0.001  # with this p-value in McNemar's test
-_PERMUTED = 0.3  # accuracy that a permutation of the classes must gain
+_MOSTLY = 0.5  # accuracy from which on no permutation of all classes is looked for in more images,
+_LARGEST = 4000  # which are no more than this
 _USUAL = Behaviour()
-_PER_CLASS = 5  # images per class on average; with fewer, any errors look like a permutation
 
 _WAYS = {
     "no normalisation (0 to 1)": ((0.0,), (1.0,)),
@@ -62,7 +62,7 @@ def examine(
 
     Return what is known of its behaviour, how the file was read, then its accuracy against the one in its
     spec, then the problems: a different normalisation or the reversed order of colours, if it is clearly
-    better (McNemar's test); a permutation of the classes, if it explains the errors. Without labels, only the
+    better (McNemar's test); an order of the classes, if it explains the errors. Without labels, only the
     spread of the predictions is checked. The network is moved to `device`.
     """
     sample = data.subset(SAMPLE)
@@ -83,7 +83,7 @@ def examine(
         *read,
         _accuracy(checkpoint, right, data),
         *_other_way(checkpoint, sample, labels, right, device=device, behaviour=behaviour),
-        *_other_names(checkpoint, own, labels, data.classes),
+        *_other_order(checkpoint, data, labels, own, device=device, behaviour=behaviour),
     ]
 
 
@@ -179,29 +179,29 @@ def _ways(sample: Dataset, own: Preprocessing) -> Iterator[tuple[str, Tensor, Pr
         yield "the order of the colours reversed (BGR)", sample.images.flip(1), own
 
 
-def _other_names(
-    checkpoint: Checkpoint, predicted: NDArray[np.int64], labels: NDArray[np.int64], names: tuple[str, ...]
+def _other_order(
+    checkpoint: Checkpoint,
+    data: Dataset,
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    *,
+    device: torch.device,
+    behaviour: Behaviour,
 ) -> Iterator[Finding]:
-    """Yield the permutation of classes that explains the errors, if one does."""
-    count = checkpoint.spec.classes
-    classes = (*names, *map(str, range(len(names), count)))  # a network may have more classes than the data
-    confusion = np.zeros((count, count), dtype=np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    rows, columns = linear_sum_assignment(confusion, maximize=True)
-    renamed, right = confusion[rows, columns].sum() / len(labels), np.trace(confusion) / len(labels)
-    if renamed - right < _PERMUTED or len(labels) < _PER_CLASS * len(np.unique(labels)):
-        return
-    moved = [
-        f"{classes[row]} as {classes[column]}"
-        for row, column in zip(rows, columns, strict=True)
-        if row != column and confusion[row, column] > 0
-    ]
-    yield Finding(
-        checkpoint.name,
-        False,
-        f"with the classes permuted its accuracy is {renamed:.1%}, not {right:.1%} "
-        f"({', '.join(moved[:3])}, ...): is the order of the classes right?",
-    )
+    """Yield the order of the classes that explains the errors, if one does.
+
+    The search for any permutation takes several images of each class; if the sample has fewer and most of it
+    is wrong, more images are shown.
+    """
+    count, wanted = checkpoint.spec.classes, PER_CLASS * len(data.classes)
+    text = find_order(data, count, predicted, labels)
+    if not text and wanted > SAMPLE and (predicted == labels).mean() < _MOSTLY:
+        sample = data.subset(min(wanted, _LARGEST))
+        found = predict(checkpoint, sample, device, behaviour)
+        if not isinstance(found, Finding):
+            text = find_order(data, count, found, sample.known_labels.numpy())
+    if text:
+        yield Finding(checkpoint.name, False, text)
 
 
 @torch.inference_mode()

@@ -24,6 +24,7 @@ def evaluate(
     dataset: str | Dataset = "mnist-1k",
     suites: Sequence[str] | None = None,
     severities: Sequence[float] | None = None,
+    class_order: str | Path | None = None,
     limit: int | None = None,
     skip_unreadable: bool = False,
     seed: int = 0,
@@ -56,6 +57,8 @@ def evaluate(
         with corrupted versions in files (`Dataset.stored`), only these.
     severities
         Severities of every corruption, in [1, 5]. By default 1 to 5, or those of the files.
+    class_order
+        The order of the classes, see `load_dataset`.
     limit
         Evaluate on a balanced subset of this many images.
     skip_unreadable
@@ -98,6 +101,7 @@ def evaluate(
         dataset=dataset,
         suites=suites,
         severities=severities,
+        class_order=class_order,
         limit=limit,
         skip_unreadable=skip_unreadable,
         seed=seed,
@@ -115,7 +119,13 @@ def evaluate(
         ray_address=ray_address,
         on_note=on_note,
     )
-    return run_request(request, execution, out, resume=resume, command=command, on_start=on_start)
+
+    def look(data: Dataset, skip: bool) -> Dataset:
+        if data.order_doubt:
+            on_note(f"{data.name}: {data.order_doubt}.")
+        return leave_out(data, skip)
+
+    return run_request(request, execution, out, resume=resume, command=command, on_start=on_start, look=look)
 
 
 def run_request(

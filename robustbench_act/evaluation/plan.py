@@ -262,6 +262,7 @@ def _describe_data(data: Dataset) -> DatasetInfo:
         total=data.total,
         labelled=data.labels is not None,
         classes=tuple(data.classes),
+        class_order=data.class_order,
         size=tuple(data.shape),
         view=None if view is None else {"what": str(view), **asdict(view)},
         unreadable=tuple(data.unreadable),

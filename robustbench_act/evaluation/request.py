@@ -16,7 +16,7 @@ from robustbench_act.checkpoints import (
     find_entries,
     load_entries,
 )
-from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted, with_class_order
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.option_kinds import use_plain_numbers
@@ -50,6 +50,8 @@ class DataRequest:
     channels
         1 or 3: images are made grey or RGB before corruptions; None: they keep their channels, see
         `Spec.preprocessing`.
+    class_order
+        The order of the classes, see `load_dataset`.
     resize, crop, interpolation
         How pictures are shown; what is None is left to the checkpoints, then to the data set.
     resize_corrupted
@@ -66,6 +68,7 @@ class DataRequest:
     workers: int | None = None
     corrupted: Path | None = None
     channels: int | None = None
+    class_order: str | Path | None = None
     resize: int | None = None
     crop: int | None = None
     interpolation: str | None = None
@@ -86,6 +89,7 @@ class DataRequest:
             if self.channels not in (1, 3):
                 raise InputError(f"--channels: expected 1 (grey) or 3 (RGB), got {self.channels}.")
             data = data.with_channels(self.channels)
+        data = with_class_order(data, self.class_order) if self.class_order else data
         usual = data.view
         if usual is not None and isinstance(self.dataset, str) and not (self.resize and self.crop):
             usual = wanted(data) or usual

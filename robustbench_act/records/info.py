@@ -25,6 +25,8 @@ class DatasetInfo(JsonObject):
         Number of images evaluated, and number in the data set.
     classes
         Names of the classes, in the order of the labels.
+    class_order
+        See `robustbench_act.datasets.Dataset`.
     size
         (C, H, W).
     view
@@ -42,6 +44,7 @@ class DatasetInfo(JsonObject):
     total: int | None = None
     labelled: bool | None = None
     classes: tuple[str, ...] = ()
+    class_order: str = ""
     size: tuple[int, ...] = ()
     view: Mapping[str, Any] | None = None
     unreadable: tuple[str, ...] = ()
@@ -139,6 +142,7 @@ class RunInfo(JsonObject):
         content = self.to_json()
         for entry in content["checkpoints"]:
             del entry["behaviour"]  # it follows from the rest
+        del content["dataset"]["class_order"]  # the digest covers the labels
         return {name: content[name] for name in _DECISIVE}
 
     @classmethod

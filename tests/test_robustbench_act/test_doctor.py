@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from corruptions import get_suite
 from robustbench_act.checkpoints import Checkpoint, load_checkpoint
-from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted, with_class_order
 from robustbench_act.doctor import (
     check_accuracy,
     examine,
@@ -67,6 +68,26 @@ def test_permuted_classes_are_named(load: Callable[..., Checkpoint], digits: Dat
     assert not found[0].good
     assert found[-1].text.startswith("with the classes permuted its accuracy is ")
     assert "(0 as 9, 1 as 0, 2 as 1, ...): is the order of the classes right?" in found[-1].text
+
+
+def test_an_order_in_use_is_named_with_its_flag(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    """The digits called 5 to 14, sorted as strings."""
+    names = replace(digits, classes=tuple(map(str, range(5, 15))))
+    natural, string = (with_class_order(names, order) for order in ("natural", "string"))
+    assert [one.good for one in examine(load(), natural, CPU)] == [True]
+    (found,) = [one for one in examine(load(), string, CPU) if "order" in one.text]
+    assert not found.good
+    assert found.text.startswith("with the classes in natural order its accuracy is ")
+    assert found.text.endswith(" (10 as 5, 11 as 6, 12 as 7, ...): set --class-order natural")
+
+
+def test_any_permutation_is_found(load: Callable[..., Checkpoint], digits: Dataset) -> None:
+    random = np.random.default_rng(3).permutation(10)
+    permuted = replace(digits, labels=torch.from_numpy(random)[digits.known_labels])
+    text = examine(load(), permuted, CPU)[-1].text
+    assert text.startswith("with the classes permuted its accuracy is ")
+    pairs = [f"{label} as {digit}" for label, digit in enumerate(np.argsort(random)) if label != digit]
+    assert f"({', '.join(pairs[:3])}, ...): is the order" in text
 
 
 def test_classes_that_the_data_lack_are_named_by_their_number(

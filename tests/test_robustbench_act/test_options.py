@@ -61,7 +61,7 @@ def test_a_command_takes_the_options_of_the_table(command: str) -> None:
         assert part.is_flag == (one.kind is FLAG)
         assert part.multiple == (one.kind is TEXTS)
         assert isinstance(part.type, Value) == (
-            not (one.kind in (FLAG, TEXTS) or one.kind.names or one.kind.path)
+            not (one.kind in (FLAG, TEXTS) or one.kind.names or (one.kind.path and not one.kind.words))
         )
 
 

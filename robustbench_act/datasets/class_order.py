@@ -1,0 +1,105 @@
+"""The order of classes: which class is label 0, label 1, ...
+
+ImageFolder of torchvision, and most of Keras and TensorFlow, sort class folders as strings: 0, 1, 10, 2. timm
+sorts them naturally: 0, 1, 2, 10. A network knows the order that it was trained in; files rarely say it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.text_files import read_text
+from robustbench_act.errors import InputError
+from robustbench_act.option_kinds import CLASS_ORDERS
+from robustbench_act.paths import expand
+
+STRING, NATURAL = CLASS_ORDERS
+
+
+def natural_key(name: str) -> tuple[list[object], str]:
+    """Return what sorts names as timm does: runs of digits by their value, letters without their case.
+
+    >>> sorted(["10", "2", "b1", "A2"], key=natural_key)
+    ['2', '10', 'A2', 'b1']
+    """
+    parts = re.split(r"([0-9]+)", name.lower())
+    parts[1::2] = [part.lstrip("0") for part in parts[1::2]]  # every second one is a number
+    return [(len(part), part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+SORTED: dict[str, Callable[[Iterable[str]], tuple[str, ...]]] = {
+    STRING: lambda names: tuple(sorted(names)),
+    NATURAL: lambda names: tuple(sorted(names, key=natural_key)),
+}
+"""The orders that have names."""
+
+
+def with_class_order(data: Dataset, order: str | Path) -> Dataset:
+    """Return the same images, labels counting the classes in a different order.
+
+    `order` is "string", "natural" or a file with the name of a class in each line; it may name classes that
+    have no images. An InputError if the labels have no names, the file names a class twice or lacks one that
+    has images.
+    """
+    if data.labels is None:
+        raise InputError(f"--class-order: expected labels, but data set {data.name!r} has none.")
+    if data.open_ended or len(set(data.classes)) < len(data.classes):
+        what = "numbers" if data.open_ended else "a name twice"
+        raise InputError(f"--class-order: expected a name for each class, {data.name!r} has {what}.")
+    known = str(order) in SORTED
+    classes = SORTED[str(order)](data.classes) if known else _listed(expand(order))
+    place = {name: label for label, name in enumerate(classes)}
+    for label in sorted(set(data.labels.tolist())):
+        if data.classes[label] not in place:
+            raise InputError(f"{order}: expected a line for the class {data.classes[label]!r}, found none.")
+    moved = torch.tensor([place.get(name, -1) for name in data.classes])
+    shown = str(order) if known else Path(order).name
+    return replace(data, labels=moved[data.labels], classes=classes, class_order=shown, order_doubt="")
+
+
+def doubt_about(classes: Sequence[str]) -> str:
+    """Return what a reader should know of classes sorted as strings; "" if natural order is the same.
+
+    >>> doubt_about(["1", "10", "2"])
+    'classes are in string order (1, 10, ...), as in ImageFolder; in natural order (1, 2, ...), as in timm,
+    labels differ. --class-order string or natural says which order the networks were trained with'
+    """
+    natural = SORTED[NATURAL](classes)
+    if natural == tuple(classes):
+        return ""
+    return (
+        f"classes are in string order ({first_names(classes, natural)}), as in ImageFolder; in natural order "
+        f"({first_names(natural, classes)}), as in timm, labels differ. --class-order string or natural "
+        "says which order the networks were trained with"
+    )
+
+
+def first_names(names: Sequence[str], others: Sequence[str]) -> str:
+    """Return the names up to the first that differs from the other; only the last two if they are many.
+
+    >>> first_names("abcdf", "abcdg"), first_names("ba", "ab")
+    ('..., d, f, ...', 'b, ...')
+    """
+    pairs = enumerate(zip(names, others, strict=True), start=1)
+    count = next(place for place, (name, other) in pairs if name != other)
+    shown = names[:count] if count <= 3 else ("...", *names[count - 2 : count])
+    return ", ".join([*shown, "..."])
+
+
+def _listed(path: Path) -> tuple[str, ...]:
+    """Return the names in a file, one in each line; empty lines may only be at the end."""
+    if not path.is_file():
+        got = f"{str(path)!r}: no such file"
+        raise InputError(f"--class-order: expected string, natural or a file of class names, got {got}.")
+    names = [line.strip() for line in read_text(path).rstrip().split("\n")]
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name or name in seen:
+            got = f"{name!r}, as in line {seen[name]}" if name else "an empty line"
+            raise InputError(f"{path}: line {number}: expected the name of one more class, got {got}.")
+        seen[name] = number
+    return tuple(names)

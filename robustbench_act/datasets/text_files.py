@@ -1,0 +1,13 @@
+"""Lists in text files that come with data sets."""
+
+from pathlib import Path
+
+from robustbench_act.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, without a byte order mark; an InputError if it cannot be read."""
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text.") from error
