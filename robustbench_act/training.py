@@ -20,13 +20,14 @@ from torch.nn.parameter import is_lazy
 from corruptions.random import check_seed
 from robustbench_act.activations import get_activation
 from robustbench_act.atomic_files import write_atomically
+from robustbench_act.behaviour import IMAGES
 from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture, build_model
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.preprocessing import normalise
-from robustbench_act.probes import Probe, gradient_variance
+from robustbench_act.probes import Probe, find_image_axes, gradient_variance
 
 AUGMENTATIONS = ("none", "crop", "crop-flip")
 TRACK_IMAGES = 256
@@ -160,16 +161,18 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
 
     Columns: epoch, layer, index, elements, n, MEAN_COLUMNS, SLOPE_COLUMNS and SIGNAL_COLUMNS in evaluation
     mode, and gradient_variance in training mode, all images in one batch. Both papers show them over
-    training. The model's state and mode are left as they were.
+    training. Layers in which no row belongs to one image are left out. The model's state and mode are left as
+    they were.
     """
     inputs = normalise(sample.images.to(device), sample.mean, sample.std)
     mode = model.training
     model.eval()
-    with Probe(model, metrics=("means", "slopes", "signal")) as probe, torch.no_grad():
+    axes = find_image_axes(model, inputs[:IMAGES])
+    with Probe(model, metrics=("means", "slopes", "signal"), axes=axes) as probe, torch.no_grad():
         model(inputs)
     batch = inputs, sample.known_labels.to(device)
     model.train(mode)
-    gradients = gradient_variance(model, [batch], training=True)
+    gradients = gradient_variance(model, [batch], training=True, axes=axes)
     table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
     table.insert(0, "epoch", epoch)
     return table

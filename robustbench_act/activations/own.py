@@ -20,7 +20,7 @@ def acts_elementwise(module: nn.Module) -> bool:
     It is tried on a few values. Each output value must depend on its own input value alone, which rules out
     normalisation; the function must not be linear; and some outputs must lie outside [0, 1], which rules out
     gates such as sigmoids. A module does not count if it has buffers, if a parameter is not one number or one
-    per channel, or if it only calls the module that it holds.
+    per channel, or if a module that it holds does all of it (dropout after an activation, say).
 
     >>> class Swish(nn.Module):
     ...     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def _is_activation(module: nn.Module, x: Tensor) -> bool:
     function, held = module.forward, list(module.children())
     try:
         y = function(x.clone())
-        if len(held) == 1 and torch.equal(held[0](x.clone()), y):
+        if any(torch.equal(one(x.clone()), y) for one in held):
             return False
         if not isinstance(y, Tensor) or y.shape != x.shape or not torch.equal(function(x.clone()), y):
             return False

@@ -8,12 +8,18 @@ from torch import Tensor, nn
 
 from robustbench_act.errors import InputError
 
-_SUM = 1e-3  # by which probabilities may miss a sum of 1
+_SUM = 4e-3  # by which probabilities, rounded to bfloat16 at worst, may miss a sum of 1
 _TINY = 1e-30  # the least probability whose logarithm is taken
 
 
 def check_rows(answer: Any, images: int) -> Tensor:
-    """Return a network's answer as float32 (N, columns); an InputError if it is not a row for each image."""
+    """Return a network's answer as float32 (N, columns); an InputError if it is not a row for each image.
+
+    An axis of one image or of one column may be missing: networks end in `squeeze()`.
+    """
+    is_flat = isinstance(answer, Tensor) and answer.is_floating_point() and answer.ndim < 2
+    if is_flat and (images == 1 or answer.shape == (images,)):
+        answer = answer.reshape(images, -1)
     if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
         got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise InputError(f"expected logits ({images}, classes) from the network, got {got}.")
@@ -21,8 +27,17 @@ def check_rows(answer: Any, images: int) -> Tensor:
 
 
 def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Tensor:
-    """Return float32 logits (N, classes); `outputs` is what the network returns, see `recognise`."""
-    return _LOGITS[outputs](check_rows(network(inputs), len(inputs)))
+    """Return float32 logits (N, classes); `outputs` is what the network returns, see `recognise`.
+
+    Raises InputError if it was recognised by numbers from 0 to 1 and now returns others.
+    """
+    raw = check_rows(network(inputs), len(inputs))
+    if outputs not in ("logits", "one logit") and ((raw < -_SUM) | (raw > 1 + _SUM)).any():
+        raise InputError(
+            f"expected {outputs}, as on the few images before the run, got numbers from {raw.min():.3g} to "
+            f"{raw.max():.3g}: return the logits."
+        )
+    return _LOGITS[outputs](raw)
 
 
 def recognise(raw: Tensor, classes: int) -> str:

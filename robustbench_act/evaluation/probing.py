@@ -1,13 +1,14 @@
 """One checkpoint's layers under one shift: what `actrobust probe` shows."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from corruptions import Cell
-from robustbench_act.behaviour import probe_axes, seeded
+from robustbench_act.behaviour import logits_of, probe_axes, seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
@@ -90,7 +91,9 @@ def probe_layers(
             (_clean(part, checkpoint, device), part.known_labels.to(device))
             for part in dataset.chunks(batch_size)
         )
-        found = gradient_variance(model, batches, training=training, axes=axes)
+        logits = partial(logits_of, outputs=behaviour.outputs)
+        with seeded(seed, device):
+            found = gradient_variance(model, batches, training=training, axes=axes, logits=logits)
         table = table.merge(found, on=["version", "layer"], how="left")
     return table
 

@@ -1,6 +1,6 @@
 """The variance of gradients layer by layer, in evaluation or in training mode."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import pandas as pd
@@ -20,17 +20,19 @@ def gradient_variance(
     *,
     training: bool = False,
     axes: Mapping[str, ImageAxis | str] | None = None,
+    logits: Callable[[nn.Module, Tensor], Tensor] = lambda model, inputs: model(inputs),
 ) -> pd.DataFrame:
     """Return version (0), layer and gradient_variance: of d loss / d y over samples and elements.
 
     The loss is the cross-entropy (nats) of each sample, y the input of the layer. In training mode samples of
-    a batch see each other; buffers, modes and the random state are restored. `axes`: see `Probe`.
+    a batch see each other; buffers, modes and the random state are restored. `axes`: see `Probe`. `logits`
+    makes logits of what the network returns; by default it returns them.
     """
     probe = Probe(model, metrics=["gradients"], axes=axes)
     with _training_mode(model) if training else nullcontext(), probe, torch.enable_grad():
         for inputs, labels in batches:
             leaf = inputs.detach().requires_grad_()
-            loss = F.cross_entropy(model(leaf), labels, reduction="sum")
+            loss = F.cross_entropy(logits(model, leaf), labels, reduction="sum")
             torch.autograd.grad(loss, leaf)
     return probe.to_frame()[["version", "layer", "gradient_variance"]]
 

@@ -143,15 +143,10 @@ class Probe:
     def layers(self) -> list[Layer]:
         """The layers in the order of their first call.
 
-        An InputError if there is none, or if the one whose input was to be shifted is missing.
+        An InputError if the one whose input was to be shifted is missing.
         """
         if self._injection is not None and self._injection.layer not in self._layers:
             raise unknown_name("activation layer", self._injection.layer, self._layers)
-        if not self._layers and self._axes is None:
-            raise InputError(
-                f"Expected a network with activation layers, but {type(self._model).__name__} called none: "
-                "neither a module such as nn.ReLU nor a function such as F.relu. Evaluate it without probes."
-            )
         return list(self._layers.values())
 
     def before(self, call: Call, x: Any) -> Tensor | None:
@@ -258,8 +253,14 @@ class Probe:
         - "means": MEAN_COLUMNS; "slopes": SLOPE_COLUMNS of `robustbench_act.tally.layer_columns`.
         - "signal": SIGNAL_COLUMNS; "gradients": GRADIENT_COLUMNS; both in the clean rows.
 
-        Errors as for `layers`.
+        Errors as for `layers`; also if no layer was measured.
         """
+        if not self._layers:
+            name = type(self._model).__name__
+            raise InputError(
+                f"Expected a network with activation layers, but {name} called none that can be measured: "
+                "neither a module such as nn.ReLU nor a function such as F.relu. Evaluate it without probes."
+            )
         frames = [self._layer_frame(index, layer) for index, layer in enumerate(self.layers)]
         table = pd.concat(frames, ignore_index=True)
         return table.sort_values(["version", "index"], kind="stable", ignore_index=True)

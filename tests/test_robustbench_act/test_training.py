@@ -98,6 +98,15 @@ def test_tracking_changes_nothing_and_leaves_a_table(digits: Dataset, tmp_path: 
     assert not is_trained(job, architecture=ARCHITECTURE, train=digits, recipe=recipe, tracked=True)
 
 
+def test_layers_with_patches_in_the_batch_are_tracked(digits: Dataset) -> None:
+    fold = nn.Flatten(), nn.Unflatten(1, (4, 16)), nn.Flatten(0, 1)
+    unfold = nn.Unflatten(0, (-1, 4)), nn.Flatten()
+    network = nn.Sequential(*fold, nn.Linear(16, 5), nn.ReLU(), *unfold, nn.Linear(20, 10))
+    (row,) = probe_epoch(network, digits.subset(20), 0, torch.device("cpu")).to_dict("records")
+    assert (row["layer"], row["n"], row["elements"]) == ("4", 20, 20)
+    assert row["gradient_variance"] > 0
+
+
 @pytest.mark.parametrize("text", ["3", "x", "", "-1", "0,,1", "1.5"])
 def test_epochs_that_do_not_exist_cannot_be_tracked(text: str) -> None:
     with pytest.raises(InputError, match="Expected epochs from 0 to 2"):

@@ -88,9 +88,9 @@ def test_channels_last_is_tried_and_given_up() -> None:
 @pytest.mark.parametrize("name", ["resnet18", "swin_v2_t", "vit_b_16", "mobilenet_v3_small"])
 def test_rounding_of_torchvision_is_no_company(name: str) -> None:
     torch.manual_seed(0)
-    network = get_model(name, num_classes=CLASSES).eval()
-    images = torch.randn(4, 3, 64, 64) if name != "vit_b_16" else torch.randn(4, 3, 224, 224)
-    found = look_at(network, images[:3], images[3], classes=CLASSES, crowd=4, memory_format="channels_last")
+    size = {"image_size": 64} if name == "vit_b_16" else {}
+    network, images = get_model(name, num_classes=CLASSES, **size).eval(), torch.randn(4, 3, 64, 64)
+    found = look_at(network, images[:3], images[3], classes=CLASSES, memory_format="channels_last")
     assert not found.batch_dependent
     assert not found.unwatched
     assert set(found.left_out.values()) <= {"no image reaches it"}  # tables of position biases

@@ -52,6 +52,28 @@ def test_probabilities_that_underflow_stay_finite() -> None:
     assert logits_of(Returns(sure), torch.zeros(2, 1), "probabilities").isfinite().all()
 
 
+def test_probabilities_in_half_precision() -> None:
+    rounded = torch.tensor([[0.498, 0.502], [0.999, 0.001]]).bfloat16().float()  # which sum to 1 +- 0.003
+    assert recognise(rounded, 2) == "probabilities"
+
+
+def test_axes_of_length_one_may_be_missing() -> None:
+    assert logits_of(Returns(LOGITS[0]), torch.zeros(1, 1)).shape == (1, 7)
+    assert logits_of(Returns(ONE[:, 0]), torch.zeros(3, 1)).shape == (3, 1)
+    with pytest.raises(InputError, match=r"got \(7,\)"):
+        logits_of(Returns(LOGITS[0]), torch.zeros(3, 1))
+    with pytest.raises(InputError, match=r"got \(3,\)"):
+        logits_of(Returns(LOGITS.argmax(1)), torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "sigmoids", "one sigmoid"])
+def test_numbers_that_were_taken_for_probabilities_by_chance(kind: str) -> None:
+    with pytest.raises(
+        InputError, match=f"expected {kind}, as on the few images .* to 1.5: return the logits"
+    ):
+        logits_of(Returns(torch.tensor([[1.5, 0.2]])), torch.zeros(1, 1), kind)
+
+
 def test_logits_that_are_kept_to_the_bit() -> None:
     assert logits_of(Returns(LOGITS), torch.zeros(3, 1)) is LOGITS
 

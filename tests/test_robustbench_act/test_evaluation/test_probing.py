@@ -1,8 +1,10 @@
 """Probing a checkpoint: training mode leaves no trace, and the numbers are those of the evaluation."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from robustbench_act import evaluate, load_checkpoint, load_dataset
 from robustbench_act.activations import NReLU
 from robustbench_act.evaluation import probe_layers
 from robustbench_act.probes import gradient_variance
+from tests.test_robustbench_act.test_behaviour.networks import DropoutLeftOn, Net
 
 
 def test_layers_are_those_of_an_evaluation(checkpoints: Path, tmp_path: Path) -> None:
@@ -45,6 +48,35 @@ def test_training_mode_leaves_no_trace() -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_gradients_are_those_of_the_cross_entropy_of_probabilities_too(checkpoints: Path) -> None:
+    trained, data = load_checkpoint(checkpoints / "relu_1.safetensors"), load_dataset("digits").subset(20)
+    logits, probabilities = (
+        probe_layers(
+            replace(trained, load=network.eval),
+            data,
+            cell=Cell("shot_noise", 2),
+            gradients=True,
+        )["gradient_variance"][0]
+        for network in (Net(), nn.Sequential(Net(), nn.Softmax(1)))
+    )
+    assert probabilities == pytest.approx(logits, rel=1e-4)
+
+
+def test_gradients_of_a_random_network_are_fixed_by_seeds(checkpoints: Path) -> None:
+    network = DropoutLeftOn().eval()
+    checkpoint = replace(load_checkpoint(checkpoints / "relu_1.safetensors"), load=lambda: network)
+    data = load_dataset("digits").subset(20)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        found.append(
+            probe_layers(checkpoint, data, cell=Cell("shot_noise", 2), gradients=True, allow_random=True)
+        )
+        assert torch.equal(torch.get_rng_state(), state)
+    pd.testing.assert_frame_equal(found[0], found[1], check_exact=True)
 
 
 def test_gradients_in_training_mode_are_those_of_a_training_step() -> None:

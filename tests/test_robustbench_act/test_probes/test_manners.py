@@ -114,7 +114,7 @@ class ReturnsATuple(nn.ReLU):
 def test_what_cannot_be_probed_is_said() -> None:
     with Probe(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid()).eval()) as probe:
         probe._model(torch.zeros(1, 2))
-    with pytest.raises(InputError, match="Sequential called none"):
+    with pytest.raises(InputError, match="Sequential called none that can be"):
         probe.to_frame()
     model = nn.Sequential(ReturnsATuple()).eval()
     for metrics in (["fluctuation"], ["slopes"]):
