@@ -5,6 +5,7 @@
 
 import gc
 import re
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
 
 CLASSES = 1000
-LARGEST = 1_000_000_000
-"""Parameters of a network, at most: what a machine of 16 GB holds."""
+LARGEST = 700_000_000
+"""Number of parameters, at most, and"""
+
+MEMORY = 16 * 2**30
+"""bytes that a network may take."""
 
 _SMALL = (
     *("pico", "femto", "atto", "nano", "xxs", "xx_small", "micro", "tiny"),
@@ -103,10 +107,12 @@ def rounding(network: nn.Module, images: Tensor) -> float:
 
 def row(name: str, make: Any) -> str:
     """Return the line of one network."""
+    with torch.device("meta"):
+        size = sum(one.numel() for one in make().parameters())
+    if size > LARGEST:
+        return f"| {name} | | | not looked at: {size // 10**6} million parameters |"
     with seeded(0, CPU):
         network = make().eval()
-    if sum(one.numel() for one in network.parameters()) > LARGEST:
-        return f"| {name} | | | not looked at: more than {LARGEST // 10**6} million parameters |"
     images = images_for(network, name)
     layers = len(activation_layers(network))
     try:
@@ -126,10 +132,13 @@ def row(name: str, make: Any) -> str:
     return f"| {name} | {layers} | {alone} | {'; '.join(said).replace('|', '/')} |"
 
 
-def main() -> None:
-    """Write the page to stdout, progress to stderr."""
+def main(after: str = "") -> None:
+    """Write the page to stdout, progress to stderr; from the network after a named one, if one is named."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    networks = [*torchvision_networks(), *timm_networks()]
+    names = [name for name, _ in networks]
     print(HEAD + "| network | activation modules | alone | found |\n|---|---:|---:|---|")  # noqa: T201
-    for name, make in [*torchvision_networks(), *timm_networks()]:
+    for name, make in networks[names.index(after) + 1 if after else 0 :]:
         started = time.monotonic()
         try:
             line = row(name, make)
@@ -141,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -112,7 +112,7 @@ def test_unlike_runs_are_refused_or_marked(before: dict[str, Outcomes]) -> None:
         compare_runs(run, other)
     assert compare_runs(run, other, force=True).notes == ("unlike runs: seed 42 against 7",)
     fewer = replace(run, cells=run.cells[run.cells["corruption"] != "fog"])
-    with pytest.raises(InputError, match=r"cells 'fog:1 \[32\]', 'fog:3 \[32\]' only in the first"):
+    with pytest.raises(InputError, match=r"cells 'fog:1 \[32\]' and 'fog:3 \[32\]' only in the first"):
         compare_runs(run, fewer)
     forced = compare_runs(run, fewer, force=True)
     assert set(forced.cells["corruption"]) == {"clean", "shot_noise"}
