@@ -32,6 +32,7 @@ Rounding is far below: 5e-7 at most in the networks of torchvision and timm (doc
 """
 
 _CHANGED, _OTHERS = 1, [0, 2]
+_FAR = 100  # by which inputs are multiplied, so that logits do not stay between 0 and 1 by chance
 _SEED = 0
 
 _COMPANY = "its answer to an image depends on the other images of the batch"
@@ -92,7 +93,7 @@ def look_at(
             found, failed = replace(found, memory_format="contiguous"), ""
     if failed:
         return replace(found, fails=failed)
-    found = replace(found, outputs=recognise(rows, classes))
+    found = replace(found, outputs=passes.recognised(images, rows, classes))
     changed = images.clone()
     changed[_CHANGED] = other
     again, before, unwatched = passes.printed(images, probes=probes)
@@ -104,6 +105,7 @@ def look_at(
         batches = [IMAGES - 1], [place % IMAGES for place in reversed(range(crowd))]
         dependent = not all(passes.is_alike(images[places], rows[places]) for places in batches)
     if dependent:
+        _refuse_if_random(_alike(rows, passes.answer(images)), False, allow_random=allow_random)
         return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")
     if not probes:
         return found
@@ -145,6 +147,15 @@ class _Passes:
             return self.answer(images), ""
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             return images.new_empty(0), first_line(error)
+
+    def recognised(self, images: Tensor, rows: Tensor, classes: int) -> str:
+        """Return what the network returns (see `recognise`): sigmoids stay so far from the data too."""
+        kind = recognise(rows, classes)
+        unbounded = {"sigmoids": "logits", "one sigmoid": "one logit"}.get(kind)
+        if unbounded is None:
+            return kind
+        far, _ = self.tried(torch.cat([_FAR * images, -_FAR * images]))
+        return unbounded if ((far < 0) | (far > 1)).any() else kind
 
     def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
         """Return the answer, the prints of the activation layers, and the reason if there are none."""

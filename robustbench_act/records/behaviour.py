@@ -65,7 +65,9 @@ class Behaviour(JsonObject):
         """
         unwatched = "" if self.batch_dependent else self.unwatched  # which that note says
         found = {
-            f"fails: {self.fails}": bool(self.fails),
+            f"fails on a few images, so no more is known of it before the run: {self.fails}": bool(
+                self.fails
+            ),
             BATCH_DEPENDENT: self.batch_dependent,
             "gives different answers to the same images; its random numbers were fixed by seeds": self.random,
             f"returns {OUTPUTS[self.outputs]}": self.outputs != "logits",

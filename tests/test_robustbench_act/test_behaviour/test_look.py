@@ -21,7 +21,7 @@ DEPENDENT = [
     networks.MaskedClass,
 ]
 RANDOM = [networks.DropoutLeftOn, networks.RareDropPath, networks.NumpyNoise]
-CHANGING = [networks.OwnGenerator, networks.Counting]
+CHANGING = [networks.OwnGenerator, networks.Counting, networks.Adapting]
 
 
 def looked(network: nn.Module, *, allow_random: bool = False, probes: bool = True) -> Behaviour:
@@ -58,6 +58,11 @@ def test_what_seeds_do_not_fix_is_refused(kind: type[Net]) -> None:
     for allowed in (False, True):
         with pytest.raises(InputError, match="seeds do not help"):
             looked(kind(), allow_random=allowed)
+
+
+def test_logits_between_0_and_1_are_no_sigmoids() -> None:
+    assert looked(networks.SmallLogits()).outputs == "logits"
+    assert looked(nn.Sequential(networks.SmallLogits(), nn.Sigmoid())).outputs == "sigmoids"
 
 
 def test_generators_are_as_before() -> None:
