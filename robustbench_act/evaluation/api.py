@@ -70,7 +70,7 @@ def evaluate(
     allow_random
         Evaluate networks that give different answers to the same images too; seeds fix their random numbers.
     batch_size
-        Images per forward pass; changes no pixel and no row.
+        Images per forward pass; changes no pixel, and a row only of networks that are random.
     device
         "auto", "cpu", "cuda" or "cuda:i".
     precision, compiled, executor, processes, threads, ray_address, on_note

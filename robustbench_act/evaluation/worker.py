@@ -166,9 +166,9 @@ def probe_metrics(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ..
 
 
 def _left_out(name: str, found: Measured, behaviour: Behaviour) -> list[str]:
-    """Say which layers are not measured that were when the network was looked at."""
+    """Say which layers cannot be measured that could be when the network was looked at."""
     return [
-        f"{name}: layer {layer} is not measured: {why}"
+        f"{name}: layer {layer} is measured on some images at most: {why}"
         for layer, why in found.left_out.items()
         if layer not in behaviour.left_out
     ]

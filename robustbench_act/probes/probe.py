@@ -14,7 +14,7 @@ from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.probes.calls import Call, FollowedCalls, is_measurable
 from robustbench_act.probes.compiled import refuse_script
 from robustbench_act.probes.elements import ElementStatistics
-from robustbench_act.probes.image_axes import ImageAxis, Stacking
+from robustbench_act.probes.image_axes import SEVERAL, ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
 from robustbench_act.probes.per_sample import SampleStatistics, movement
 from robustbench_act.probes.signals import SignalStatistics
@@ -208,7 +208,9 @@ class Probe:
             assert call.images is not None, "an axis was found, so a pass begins with a batch"
             return Stacking(axis, call.images, self.versions)
         either = x.ndim == 3 and len(x) == x.shape[1]  # (images, sequence, ...) or (sequence, images, ...)
-        if call.images is not None and (len(x) != call.images or (either and self._axes is None)):
+        if self._axes is not None and call.images not in (None, len(x)):
+            raise InputError(SEVERAL)  # the same words in every pass: one note
+        if self._axes is None and call.images is not None and (len(x) != call.images or either):
             got = f"two axes of {len(x)}" if either else f"{len(x)} rows"
             raise InputError(
                 f"expected a row for each of the {call.images} images, got {got}: one pass cannot tell which "

@@ -94,6 +94,16 @@ def test_a_network_that_writes_to_its_input_changes_nothing_for_others(
     pd.testing.assert_frame_equal(cells, alone.cells, check_exact=True)
 
 
+def test_one_note_for_a_layer_that_some_images_do_not_reach(
+    as_checkpoint: Callable[[nn.Module], Checkpoint], tmp_path: Path
+) -> None:
+    run = evaluated([as_checkpoint(networks.EarlyExit())], tmp_path / "run", batch_size=12)
+    (note,) = run.info.notes
+    assert note.startswith(
+        "EarlyExit: layer more is measured on some images at most: its rows cannot be told"
+    )
+
+
 class Probabilities(networks.Net):
     def forward(self, x: Tensor) -> Any:
         return super().forward(x).softmax(1)
