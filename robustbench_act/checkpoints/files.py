@@ -77,11 +77,13 @@ class Checkpoint:
 
     @property
     def model(self) -> nn.Module:
-        """The network: held in memory while there is room (`weights_cache.ROOM`), otherwise read again.
+        """The network in evaluation mode, whatever was done to it since it was read.
 
-        An InputError if the file has gone or changed since it was first read.
+        It is held in memory while there is room (`weights_cache.ROOM`), otherwise read again. An
+        InputError if the file has gone or changed since it was first read.
         """
         network = self._network
+        network.eval()  # a user's own may return nothing
         _CACHE.take(self)
         return network
 

@@ -62,7 +62,6 @@ def probe_layers(
         raise InputError(f"{checkpoint.path}: {checkpoint.problem}")
     device = device or torch.device("cpu")
     model = checkpoint.model.to(device)
-    model.eval()
     behaviour = behaviour_of(checkpoint, few_images(dataset), Execution(device), allow_random=allow_random)
     if reason := behaviour.unwatched or behaviour.fails:
         raise InputError(f"{checkpoint.path}: no layer can be measured: {reason}.")

@@ -115,6 +115,13 @@ def test_digest_takes_tensors_of_any_strides() -> None:
     assert weights_digest(plain) == weights_digest(strange)
 
 
+def test_the_network_is_in_evaluation_mode_whatever_was_done_to_it(stored: Path) -> None:
+    checkpoint = load_checkpoint(stored)
+    network = checkpoint.model.train()
+    assert checkpoint.model is network
+    assert not any(module.training for module in network.modules())
+
+
 def test_overrides_replace_the_spec(stored: Path) -> None:
     loaded = load_checkpoint(stored, mean=(0.5,), std=None)
     assert loaded.spec.mean == (0.5,)
