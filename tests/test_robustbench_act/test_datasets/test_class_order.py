@@ -150,7 +150,8 @@ def test_a_run_has_the_order_that_is_asked_for(checkpoints: Path, numbered: Path
         compare_runs(natural, string)
     with pytest.raises(InputError, match="dataset"):
         clean("natural", f"folder:{numbered}", "string")
-    clean("string", f"folder:{numbered}", "string")  # the same order, now chosen: the same run
+    (tmp_path / "sorted.txt").write_text("\n".join(sorted(map(str, range(5, 15)))))
+    clean("string", f"folder:{numbered}", str(tmp_path / "sorted.txt"))  # the same order: the same run
 
 
 def test_the_command_line_and_manifests_set_it(
@@ -168,5 +169,7 @@ def test_the_command_line_and_manifests_set_it(
     assert load_run("b").info.dataset.class_order == "natural"
     assert load_run("b").info.dataset.digest == load_run("a").info.dataset.digest
     (tmp_path / "study.toml").write_text(f'{options}class_order = "string"\n')
-    actrobust(*line, "c")
+    assert "order" not in actrobust(*line, "c").stderr
     assert load_run("c").info.dataset.classes[0] == "10"
+    (tmp_path / "study.toml").write_text(options)
+    assert "warning: numbered: classes are in string order (10, ...)" in actrobust(*line, "d").stderr
