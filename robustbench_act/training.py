@@ -7,9 +7,9 @@ flips with `augment`.
 
 import io
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -22,8 +22,9 @@ from robustbench_act.activations import get_activation
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.behaviour import IMAGES
 from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import Dataset, hold_out, shared_images
 from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.evaluation import DataRequest
 from robustbench_act.models import Architecture, build_model
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.preprocessing import normalise
@@ -33,6 +34,7 @@ AUGMENTATIONS = ("none", "crop", "crop-flip")
 TRACK_IMAGES = 256
 """Training images, balanced, on which the layers are tracked."""
 
+_TWICE = 0.1  # share of test images that may be training images: published sets have some images twice
 _PAD = 4  # pixels on each side before the random crop, as in both papers
 
 
@@ -97,25 +99,69 @@ def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> li
     return [Job(name, seed, out / f"{name}_{seed}.safetensors") for name in names for seed in chosen]
 
 
+class Parts(NamedTuple):
+    """Images to train on, others to test on (or None), and how they were split if they had to be."""
+
+    train: Dataset
+    test: Dataset | None
+    held_out: str = ""
+
+
+def open_parts(request: DataRequest) -> Parts:
+    """Return the data set's own parts; a tenth of its images to test on if it has no labelled test part.
+
+    The limit of the request is on the images to train on. An InputError if some of the test images are
+    training images.
+    """
+    everything = replace(request, limit=None)
+    whole = replace(everything, train=True)
+    train = whole.choose(whole.open())
+    _ = train.known_labels
+    test = everything.choose(everything.open())
+    if test.labels is not None and _are_apart(train, test):
+        return Parts(request.choose(train), test.with_channels(train.shape[0]))
+    kept, held = hold_out(train)
+    text = f"{len(held)} of {len(train)} images, drawn in each class, seed 0"
+    return Parts(request.choose(kept), held if len(held) else None, text)
+
+
+def _are_apart(train: Dataset, test: Dataset) -> bool:
+    """Tell whether the test part is one; an InputError if it is neither that nor training images alone."""
+    shared = shared_images(train, test)
+    if _TWICE * len(test) < shared < len(test):
+        raise InputError(
+            f"Dataset {test.name!r}: expected test images that are not trained on, but {shared} of "
+            f"{len(test)} are; take them out of one of the two parts."
+        )
+    return shared <= _TWICE * len(test)
+
+
 def train_checkpoint(
     job: Job,
     *,
     architecture: str,
     train: Dataset,
-    test: Dataset,
+    test: Dataset | None,
     recipe: Recipe,
     device: torch.device,
+    held_out: str = "",
     track: Collection[int] = (),
     on_step: Callable[[], None] = lambda: None,
 ) -> Spec:
     """Train one network, write its checkpoint and return its spec with the clean accuracy.
 
+    The accuracy is that on `test`; without it, there is none. `held_out` says how `test` was split from the
+    same images, for the record.
+
     `track` lists epochs (0: before the first) after which the activation layers are probed. Their table goes
     to `job.track` (see `probe_epoch`); probing does not change the training.
 
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
-    trained before; the global random state is left as it was. An InputError if the loss is not finite.
+    trained before; the global random state is left as it was. An InputError if the loss is not finite, or
+    test images are training images.
     """
+    if test is not None and not _are_apart(train, test):
+        raise InputError(f"Dataset {test.name!r}: expected test images, got training images; split them.")
     classes = train.known_class_count
     model = _fresh_model(architecture, job, classes, train.shape).to(device)
     check_storable(model)  # before the work, not after it
@@ -129,6 +175,7 @@ def train_checkpoint(
     _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
     model.eval()
     run = {"steps": step_count(train, recipe), "images": len(train), "data": train.digest}
+    said = {"held_out": held_out, "class_order": train.class_order}
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
@@ -138,8 +185,8 @@ def train_checkpoint(
         mean=train.mean,
         std=train.std,
         dataset=train.name,
-        recipe={**asdict(recipe), **run},
-        clean_accuracy=_accuracy(model, test, device),
+        recipe={**asdict(recipe), **run, **{name: text for name, text in said.items() if text}},
+        clean_accuracy=None if test is None else _accuracy(model, test, train, device),
         **_shown(train),
     )
     if tracked:
@@ -279,9 +326,9 @@ def _augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracy(model: nn.Module, test: Dataset, device: torch.device) -> float:
+def _accuracy(model: nn.Module, test: Dataset, train: Dataset, device: torch.device) -> float:
     correct = 0
     for part in test.chunks(500):
-        logits = model(normalise(part.images.to(device), test.mean, test.std))
+        logits = model(normalise(part.images.to(device), train.mean, train.std))
         correct += int((logits.argmax(1).cpu() == part.known_labels).sum())
     return correct / len(test)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 _KNOWN: weakref.WeakKeyDictionary[nn.Module, bool] = weakref.WeakKeyDictionary()
 _PARTS, _PARAMETERS = 3, 4  # modules in an activation, and numbers for each channel, at most
@@ -42,6 +43,7 @@ def _may_be_one(module: nn.Module) -> bool:
         not type(module).__module__.startswith("torch.nn.")
         and sum(1 for _ in module.modules()) <= 1 + _PARTS
         and len(parameters) <= _PARAMETERS
+        and not any(map(is_lazy, parameters))
         and all(one.numel() == max(one.shape, default=1) for one in parameters)
         and not any(True for _ in module.buffers())
     )

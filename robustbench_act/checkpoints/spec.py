@@ -59,7 +59,7 @@ class Spec:
     recipe
         How it was trained, for the record.
     clean_accuracy
-        On the test part of `dataset`, in [0, 1]; None if unknown.
+        On images of `dataset` that it was not trained on, in [0, 1]; None if unknown.
     resize, interpolation
         Applied to pictures before their centre of `input_size` is cut out, see `robustbench_act.view.View`;
         None unless it was trained on pictures of several sizes.

@@ -2,6 +2,7 @@
 
 from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
+from robustbench_act.datasets.held_out import hold_out, shared_images
 from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import Pictures
 from robustbench_act.datasets.precomputed import CLEAN, StoredCell, StoredSuite
@@ -13,8 +14,10 @@ __all__ = [
     "Pictures",
     "StoredCell",
     "StoredSuite",
+    "hold_out",
     "list_datasets",
     "load_dataset",
     "pair_corrupted",
+    "shared_images",
     "with_class_order",
 ]

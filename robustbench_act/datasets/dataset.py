@@ -227,13 +227,13 @@ class Dataset:
         labels = torch.zeros(len(self), dtype=torch.int64) if self.labels is None else self.labels
         sizes = torch.bincount(labels, minlength=max(len(self.classes), 1)).tolist()
         chosen = []
-        for label, share in enumerate(_largest_remainder(sizes, count)):
+        for label, share in enumerate(largest_remainder(sizes, count)):
             members = (labels == label).nonzero().flatten()
             chosen.append(members[(torch.arange(share) * 2 + 1) * sizes[label] // (2 * max(share, 1))])
         return self[torch.cat(chosen).sort().values]
 
 
-def _largest_remainder(sizes: list[int], count: int) -> list[int]:
+def largest_remainder(sizes: list[int], count: int) -> list[int]:
     """Split `count` in proportion to `sizes`, in whole numbers; ties go to the earlier class."""
     total = sum(sizes)
     shares = [size * count // total for size in sizes]

@@ -29,6 +29,10 @@ from robustbench_act.view import View
 
 _KAGGLE = "ILSVRC/Data/CLS-LOC"  # in the archive of Kaggle's competition
 _HOMES = ("images", "{}/images", "{}", "images/{}")  # folders of a class that val_annotations.txt names
+TRAINING = "train"
+TESTS = ("test", "val", "valid", "validation")
+"""Folders of a data set's parts; of several test parts, the first."""
+
 _VIEWS = {
     "imagenet": View(resize=256, crop=224, source="usual for ImageNet"),
     "tiny-imagenet": View(crop=64, source="the set's size"),
@@ -49,35 +53,62 @@ def imagenet_synsets() -> tuple[str, ...]:
 
 
 def load_folder(request: Request) -> Dataset:
-    """Load any folder of pictures: ROOT/CLASS/*, classes sorted by name; or ROOT/*, without labels."""
+    """Load any folder of pictures: ROOT/CLASS/*, classes sorted by name; or ROOT/*, without labels.
+
+    If ROOT has the parts train and test (or val, valid, validation) in its place, one of them.
+    """
     root = request.existing_folder("folder")
-    found = _by_class(root)
-    plain = _pictures(root)
+    folder, found, plain = root, _by_class(root), _pictures(root)
+    classes = tuple(found)
+    if not found and not plain:
+        folder, found, classes = _part_of(root, request.train)
     if bool(found) == bool(plain):
         what = "both" if plain else "neither"
         raise InputError(
             f"Dataset 'folder': expected pictures in {root} (no labels) or in class folders, found {what}."
         )
     names = plain or [name for members in found.values() for name in members]
-    files = Files(root, names)
+    files = Files(folder, names)
     modes = {head.mode for head in read_heads(files, request.workers) if head is not None}
     channels = 1 if modes and modes <= {"1", "L"} else 3
     mean, std = usual_of_pictures(channels)
     pictures = Pictures(files, View(source="as it is"), channels, request.workers)
-    labels = _labels(found, list(found)) if found else None
+    labels = _labels(found, classes) if found else None
     ids = torch.arange(len(names))
     return Dataset(
         root.resolve().name,
         pictures,
         labels,
         ids,
-        tuple(found),
+        classes,
         mean,
         std,
         total=len(names),
         class_order=STRING if found else "",
-        order_doubt=doubt_about(tuple(found)),
+        order_doubt=doubt_about(classes),
     )
+
+
+def _part_of(root: Path, train: bool) -> tuple[Path, dict[str, list[str]], tuple[str, ...]]:
+    """Return the part of a folder that has parts, its pictures by class, and the classes of both parts.
+
+    The classes are those of the training part, if there is one. An InputError if it lacks one of the other's,
+    or the part is missing; without parts, there are no pictures.
+    """
+    trained = _by_class(root / TRAINING)
+    tested = next(((name, found) for name in TESTS if (found := _by_class(root / name))), None)
+    if trained and train:
+        return root / TRAINING, trained, tuple(trained)
+    if trained and tested is None:
+        raise InputError(
+            f"Dataset 'folder': expected class folders in {root / TESTS[0]}, next to {TRAINING}, found none; "
+            f"name {root / TRAINING} itself for a part of its images."
+        )
+    name, found = tested or ("", {})
+    new = [of for of in found if trained and of not in trained]
+    if new:
+        raise InputError(f"{root / name / new[0]}: expected a class of {root / TRAINING}, which lacks it.")
+    return root / name, found, tuple(trained or found)
 
 
 def load_imagenet(request: Request) -> Dataset:

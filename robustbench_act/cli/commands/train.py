@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,18 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
     out = out or Path("runs") / f"train-{options['dataset'].partition(':')[0]}"
     jobs = training.plan_grid(_activations(options["activation"]), range(1, seeds + 1), out)
     where = choose_device(device)
-    request = pick(DataRequest, options)
-    whole = replace(request, train=True)
-    data, test = whole.choose(whole.open()), request.open()
-    settings = {"architecture": options["arch"], "train": data, "recipe": recipe}
+    parts = training.open_parts(pick(DataRequest, options))
+    if parts.held_out:
+        what = f"clean accuracy is that of {parts.held_out}, which no network is trained on"
+        what = what if parts.test is not None else "there is no clean accuracy, each class has a single image"
+        say(f"note: {parts.train.name} has no labelled test part: {what}.", err=True)
+    settings = {"architecture": options["arch"], "train": parts.train, "recipe": recipe}
     todo = [job for job in jobs if not training.is_trained(job, tracked=bool(epochs), **settings)]
     for job in jobs:
         if job not in todo:
             say(f"{job.path.stem:<16} exists already")
     try:
-        _train_all(todo, test=test, device=where, track=epochs, **settings)
+        _train_all(todo, test=parts.test, held_out=parts.held_out, device=where, track=epochs, **settings)
     except KeyboardInterrupt:
         done = sum(job.path.exists() for job in jobs)
         text = f"{done} of {len(jobs)} checkpoints are complete in {out}; repeat the command to continue."
@@ -71,4 +72,6 @@ def _train_all(jobs: Sequence[Any], *, train: Any, recipe: Any, **settings: Any)
                 **settings,
             )
             seconds = time.monotonic() - started
-            say(f"{job.path.stem:<16} {spec.clean_accuracy:7.2%} clean accuracy  {seconds:5.0f} s")
+            known = spec.clean_accuracy
+            accuracy = "     no" if known is None else f"{known:7.2%}"
+            say(f"{job.path.stem:<16} {accuracy} clean accuracy  {seconds:5.0f} s")
