@@ -20,7 +20,7 @@ from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints,
 from robustbench_act.records import Behaviour
 
 IMAGES = 3
-"""Number of images that a network is shown; the middle one is then changed."""
+"""Number of images that a network is shown; the first one is then changed."""
 
 CROWD = 16
 """Copies of the images in the largest batch that a network is shown: some see each other only in these."""
@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 Rounding is far below: 5e-7 at most in the networks of torchvision and timm (docs/networks.md).
 """
 
-_CHANGED, _OTHERS = 1, [0, 2]
+_CHANGED, _OTHERS = 0, [1, 2]  # the middle one is in the same place from either end
 _FAR = 100  # by which inputs are multiplied, so that logits do not stay between 0 and 1 by chance
 _SEED = 0
 
@@ -60,7 +60,7 @@ def look_at(
     images
         Normalised (3, C, H, W), on the network's device.
     other
-        A different image (C, H, W), put in the place of the middle one; each of its values should differ.
+        A different image (C, H, W), put in the place of the first one; each of its values should differ.
     classes
         Columns that the answers should have.
     crowd

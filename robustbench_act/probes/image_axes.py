@@ -168,7 +168,7 @@ def find_image_axes(model: nn.Module, inputs: Tensor) -> dict[str, ImageAxis | s
     """Return where the images are in each activation layer whose first axis does not hold them one by one.
 
     The network must be in evaluation mode. Two passes over `inputs` (N, ...), at least two images, tell: the
-    second image is changed in between. A layer in which no row belongs to one image gets a reason instead of
+    first image is changed in between. A layer in which no row belongs to one image gets a reason instead of
     an axis.
 
     >>> patches = nn.Sequential(nn.Flatten(0, 1), nn.Linear(4, 4), nn.ReLU(), nn.Unflatten(0, (-1, 5)))
@@ -176,7 +176,7 @@ def find_image_axes(model: nn.Module, inputs: Tensor) -> dict[str, ImageAxis | s
     {'2': ImageAxis(axis=0, outer=1, inner=5)}
     """
     changed = inputs.clone()
-    changed[1] = 1 - 2 * inputs[1].flip(-1)
+    changed[0] = 1 - 2 * inputs[0].flip(-1)
     prints = []
     for batch in (inputs.clone(), changed):
         with RowPrints(model) as watched:
@@ -184,7 +184,7 @@ def find_image_axes(model: nn.Module, inputs: Tensor) -> dict[str, ImageAxis | s
         prints.append(watched.prints)
     before, after = prints
     axes = {
-        name: image_axis(own, after.get(name, []), images=len(inputs), changed=1)
+        name: image_axis(own, after.get(name, []), images=len(inputs), changed=0)
         for name, own in before.items()
     }
     return {name: axis for name, axis in axes.items() if axis != ImageAxis()}

@@ -108,3 +108,18 @@ def test_what_belongs_to_no_image_has_a_reason() -> None:
     axes = find_image_axes(model, patches(1))
     assert axes == {"act": "no image reaches it", "act#2": "its rows cannot be told apart by image"}
     assert probed(model, axes=axes)["layer"].unique().tolist() == ["act#3"]
+
+
+class Reversed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Any:
+        return self.act(x.flatten(1).flip(0)).flip(0)
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_rows_in_another_order_are_left_out(images: int) -> None:
+    axes = find_image_axes(Reversed().eval(), patches(1)[:images])
+    assert axes == {"act": "its rows cannot be told apart by image"}
