@@ -122,7 +122,7 @@ def row(name: str, make: Any) -> str:
         alone = f"{rounding(network, images[:3]):.0e}" if not found.fails else ""
     except InputError as error:
         return f"| {name} | {layers} | | refused: {first_line(error)} |"
-    said = [text for text in found.notes() if not text.startswith("not measured")]
+    said = [text for text in found.notes() if not text.startswith("layers left out")]
     if found.folded:
         axes = sorted({tuple(axis) for axis in found.folded.values()})
         said.append(f"{len(found.folded)} folded {', '.join(map(str, axes))}")
