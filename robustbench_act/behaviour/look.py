@@ -28,7 +28,7 @@ CROWD = 16
 TOLERANCE = 1e-4
 """Answers count as alike if they differ by at most this share of the largest value.
 
-Rounding is far below: 5e-7 at most in the networks of torchvision and timm (docs/networks.md).
+Rounding is far below: 2e-6 at most in the networks of torchvision and timm (docs/networks.md).
 """
 
 _CHANGED, _OTHERS = 0, [1, 2]  # the middle one is in the same place from either end
