@@ -16,6 +16,8 @@ from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.records import Behaviour, CheckpointInfo
 
+_SMALL = 64  # pixels of a side
+
 
 def with_behaviours(
     plan: Plan,
@@ -64,6 +66,9 @@ def behaviour_of(
     channels, height, width = few.shape[1:]
     *images, other = checkpoint.preprocessing((channels, height, width))(few.to(device))
     network = checkpoint.model.to(device)
+    threads = torch.get_num_threads()
+    if max(few.shape) <= _SMALL:  # a few small images are too little work for several threads
+        torch.set_num_threads(1)
     try:
         with computing("fp32", device):  # half precisions round too coarsely to tell
             return look_at(
@@ -78,6 +83,8 @@ def behaviour_of(
             )
     except InputError as error:
         raise InputError(f"{checkpoint.path}: {error}") from error
+    finally:
+        torch.set_num_threads(threads)
 
 
 def few_images(data: Dataset) -> Tensor:

@@ -20,13 +20,15 @@ def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -
     Checkpoints are paired by name. If each run has only one, these two are paired.
     """
     from robustbench_act.cli import result_tables, table_formats
-    from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.cli.messages import say_notes, say_unlabelled
     from robustbench_act.comparison import compare_runs
     from robustbench_act.run import load_run
 
-    first = load_run(a)
-    found = compare_runs(first, load_run(b), force=force)
+    first, second = load_run(a), load_run(b)
+    found = compare_runs(first, second, force=force)
     say_unlabelled(first, err=as_json)
+    for run in (first, second):
+        say_notes(run, err=as_json)
     for note in found.notes:
         say(note, err=as_json)
     if as_json:

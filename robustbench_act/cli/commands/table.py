@@ -19,13 +19,14 @@ def command(run: Path, style: str, kind: str, reference: str | None, out: Path |
     """
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli import result_tables, table_formats
-    from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.cli.messages import say_notes, say_unlabelled
     from robustbench_act.run import load_run
 
     if reference and style == "layeract":
         raise click.UsageError("--reference goes with --style metrics.")
     loaded = load_run(run)
     say_unlabelled(loaded, err=kind != "text")
+    say_notes(loaded, err=kind != "text")
     frame, shown = (
         result_tables.layeract(loaded) if style == "layeract" else result_tables.metrics(loaded, reference)
     )

@@ -198,6 +198,8 @@ def test_the_command_line_says_so_everywhere(
     assert said in Path("run/report.html").read_text()
     assert said in run("evaluate", "dependent", *few, "--out", "run", "--report", "none", "--json").stdout
     assert said in run("plan", "dependent", *few).stderr
+    assert said in actrobust("table", "run").stdout
+    assert said in actrobust("compare", "run", "run").stdout
     result = run("doctor", "dependent", *few)
     assert (result.exit_code, said in result.stdout) == (1, True)
     result = run("probe", "dependent", "--limit", "20")
