@@ -150,8 +150,8 @@ def train_checkpoint(
 ) -> Spec:
     """Train one network, write its checkpoint and return its spec with the clean accuracy.
 
-    The accuracy is that on `test`; without it, there is none. `held_out` says how `test` was split from the
-    same images, for the record.
+    The accuracy is that on `test`; without a test part it is None. `held_out` says how `test` was split from
+    the same images, for the record.
 
     `track` lists epochs (0: before the first) after which the activation layers are probed. Their table goes
     to `job.track` (see `probe_epoch`); probing does not change the training.

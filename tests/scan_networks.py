@@ -1,6 +1,6 @@
 """Look at every network of torchvision and at one of each module of timm.
 
-`python -m tests.scan_networks > docs/networks.md` writes the page; it takes half an hour on two cores.
+`python -m tests.scan_networks > docs/networks.md` writes the page; name a network to go on after it.
 """
 
 import gc

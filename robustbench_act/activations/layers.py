@@ -96,7 +96,8 @@ def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, n
     if id(module) in seen:
         return
     seen.add(id(module))
-    if is_activation(module) if path else isinstance(module, ACTIVATION_TYPES):  # a whole network is none
+    own = path != "" and acts_elementwise(module)  # a whole network does not count as one of its own layers
+    if own or isinstance(module, ACTIVATION_TYPES):
         yield path, module
         return
     for name, child in module.named_children():

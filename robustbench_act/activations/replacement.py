@@ -37,7 +37,7 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     """Replace every activation layer of a network with a fresh one, and return the network.
 
     Activation layers are those that `activation_layers` lists, with those of your own classes; gates and
-    normalisers stay. A module that is none and calls a function such as F.relu is an error.
+    normalisers stay. A call of a function such as F.relu outside an activation layer is an error.
 
     The network itself is changed; training mode, device and dtype stay as they are. The new layers never work
     in place. After an error the network is unchanged.

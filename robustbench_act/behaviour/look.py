@@ -158,7 +158,7 @@ class _Passes:
         return unbounded if ((far < 0) | (far > 1)).any() else kind
 
     def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
-        """Return the answer, the prints of the activation layers, and the reason if there are none."""
+        """Return the answer and the prints of the activation layers, or why they could not be taken."""
         prints: Prints = {}
         unwatched = ""
         if probes:

@@ -156,7 +156,7 @@ def _reported(error: Exception) -> str:
 
 
 def _hint(own: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
-    """Name the parts of a file that have all names of the network; "" if there are none."""
+    """Name the parts of a file that hold every tensor of the network, or return ""."""
     wanted = [key for key in own if not key.endswith(_COUNTER)]
     before = [key.removesuffix(wanted[0]) for key in tensors if wanted and key.endswith(f".{wanted[0]}")]
     parts = [part for part in before if all(part + key in tensors for key in wanted)]
@@ -199,6 +199,6 @@ def _is_plain(item: object) -> bool:
 
 
 def not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """Name the tensors that hold a NaN or an infinite value; None if there are none."""
+    """Name the tensors that hold a NaN or an infinite value, or return None if all are finite."""
     bad = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     return f"weights that are not finite (NaN or infinite) in {some(bad)}" if bad else None

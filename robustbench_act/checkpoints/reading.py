@@ -221,7 +221,7 @@ def _items(data: Any) -> Any:
 
 
 def _part(found: Weights, path: Path, weights: str, whole_file: object = None) -> Weights:
-    """Return the weights whose names begin with what `--weights` says; an InputError if there are none."""
+    """Return the weights whose names begin with what `--weights` says; an InputError if no name does."""
     prefix = f"{weights.removesuffix('.')}."
     part = found.under(prefix)
     if not part.tensors:

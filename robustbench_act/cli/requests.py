@@ -49,7 +49,7 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
 
 
 def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
-    """Return the request of a command that needs checkpoints; a UsageError if there are none."""
+    """Return the request of a command that needs checkpoints; a UsageError if no checkpoint is given."""
     request = plan_request(checkpoints, options)
     if request.checkpoints is None:
         raise click.UsageError("Expected checkpoints, as arguments or in the manifest.")

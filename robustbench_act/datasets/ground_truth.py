@@ -33,7 +33,7 @@ def flat_classes(root: Path, folder: Path, names: Sequence[str]) -> dict[str, li
     """Return the pictures of each WordNet id, both sorted, of pictures that are all in one folder.
 
     Their labels are in a file of the usual names in `root`, in the development kit there, or beside `folder`.
-    Raises InputError if there is none, a line is of no known form, or a picture has no label.
+    Raises InputError if no such file is found, a line has an unknown form, or a picture has no label.
     """
     places = [f"{home}{name}" for name in _NAMES for home in ("", f"{_DEVKIT}/")]
     homes = (root, folder, folder.parent)

@@ -13,7 +13,6 @@ from robustbench_act.doctor.machine_and_data import examine_data, examine_machin
 from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine, examine_networks
 from robustbench_act.doctor.plan import duration, examine_plan, examine_room
 from robustbench_act.evaluation import Plan
-from robustbench_act.records import Behaviour
 
 __all__ = [
     "SAMPLE",
@@ -34,7 +33,7 @@ def warnings_before(plan: Plan, out: Path, device: torch.device) -> list[Finding
     """Run the quick checks that precede `evaluate`; return the findings that are not good."""
     found = [*examine_machine(), examine_room(plan, out)]
     for one in plan.checkpoints:
-        behaviour = plan.behaviours.get(one.name, Behaviour())
+        behaviour = plan.behaviour(one)
         if one.problem is None and not behaviour.fails:
             found.append(check_accuracy(one, plan.dataset, device, behaviour))
     return [finding for finding in found if not finding.good]

@@ -21,7 +21,7 @@ from robustbench_act.evaluation.inputs import corrupt
 from robustbench_act.evaluation.plan import CHUNK, Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.worker import probe_metrics
-from robustbench_act.records import Behaviour, Part, pack
+from robustbench_act.records import Part, pack
 
 FEW = 32
 """Images that are corrupted to see how long it takes."""
@@ -151,7 +151,7 @@ def _shown(
     """Return the seconds that images in so many versions take, and their rows: None if they fail."""
     clean = checkpoint.preprocessing(data.shape)(data.images.to(execution.device))
     labels = None if data.labels is None else data.labels.to(execution.device)
-    behaviour = plan.behaviours.get(checkpoint.name, Behaviour())
+    behaviour = plan.behaviour(checkpoint)
     usual = memory_format(checkpoint.spec.input_size, execution.precision, execution.device)
     layout = MEMORY_FORMATS[behaviour.memory_format or usual]
     with computing(execution.precision, execution.device):

@@ -18,8 +18,10 @@ from robustbench_act.evaluation.work import Job, Result, Task
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.options import BATCH_SIZE
 
-_SMALL = 64  # pixels of a side at most, and
-_MANY = 100_000  # images through networks at least, for several processes to pay;
+SMALL = 64
+"""Pixels of a side: passes over images up to this size are too little work for several threads."""
+
+_MANY = 100_000  # images through networks at least, for several processes to pay on small images;
 _MOST = 8  # of them at most, if their number is left open
 
 
@@ -99,7 +101,7 @@ class Execution:
             raise InputError("--compile cannot be combined with probes; add --no-probes.")
         if self.processes != "auto":
             return self
-        small = max(plan.largest_input) <= _SMALL and plan.passes >= _MANY
+        small = max(plan.largest_input) <= SMALL and plan.passes >= _MANY
         pays = small and self.device.type == "cpu" and self.executor == "local" and self.threads is None
         return replace(self, processes=min(cores(), _MOST, plan.unit_count) if pays else None)
 

@@ -11,12 +11,10 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation.execution import Execution
+from robustbench_act.evaluation.execution import SMALL, Execution
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.records import Behaviour, CheckpointInfo
-
-_SMALL = 64  # pixels of a side
 
 
 def with_behaviours(
@@ -67,7 +65,7 @@ def behaviour_of(
     *images, other = checkpoint.preprocessing((channels, height, width))(few.to(device))
     network = checkpoint.model.to(device)
     threads = torch.get_num_threads()
-    if max(few.shape) <= _SMALL:  # a few small images are too little work for several threads
+    if max(spec.input_size) <= SMALL:
         torch.set_num_threads(1)
     try:
         with computing("fp32", device):  # half precisions round too coarsely to tell

@@ -120,6 +120,10 @@ class Plan:
                 if isinstance(cell, StoredCell):
                     cell.check_size(self.dataset.shape[1:])
 
+    def behaviour(self, checkpoint: Checkpoint) -> Behaviour:
+        """Return what is known of a checkpoint's network: nothing unusual before it was looked at."""
+        return self.behaviours.get(checkpoint.name, Behaviour())
+
     @cached_property
     def ordered(self) -> Dataset:
         """The images in the order of the chunks: the probe sample first, CHUNK images, balanced.
@@ -224,10 +228,7 @@ class Plan:
                 )
                 for suite in self.chosen_suites()
             ),
-            checkpoints=tuple(
-                _describe(one, self.behaviours.get(one.name, Behaviour()), self.dataset)
-                for one in self.checkpoints
-            ),
+            checkpoints=tuple(_describe(one, self.behaviour(one), self.dataset) for one in self.checkpoints),
             probe={"images": min(CHUNK, len(self.dataset))} if self.probes else None,
         )
 

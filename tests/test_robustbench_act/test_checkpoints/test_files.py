@@ -319,7 +319,7 @@ def test_reading_only_the_spec_of_foreign_or_damaged_files(stored: Path, tmp_pat
         ("def eval(self): pass", "still in training mode after eval()"),
         ("def train(self, mode=True): self.fc.train(mode)", "still in training mode after eval()"),
         ("def train(self): super().train(True)", "eval() of its network raised TypeError"),
-        ("def eval(self): raise NotImplementedError('no\\nway')", "raised NotImplementedError: no."),
+        ("def eval(self): raise ValueError('no\\nway')", "raised ValueError: no."),
     ],
 )
 def test_networks_with_an_eval_of_their_own(

@@ -1,4 +1,4 @@
-"""What a network's load_state_dict takes is read, what it refuses is listed, and nothing is left as built."""
+"""load_state_dict decides: it loads every tensor, or one error lists the names and shapes that do not fit."""
 
 import re
 from collections import OrderedDict
