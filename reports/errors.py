@@ -8,4 +8,4 @@ class ReportError(InputError):
 
 
 class SectionError(RuntimeError):
-    """A part of a report cannot be made. No report is written: it would silently lack that part."""
+    """A part of a report cannot be made. No report is without that part silently."""

@@ -16,6 +16,7 @@ from reports.layout import Section
 from reports.multi_run.join import join
 from reports.pdf import pdf_document
 from reports.sections import SECTIONS
+from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.paths import expand
 from robustbench_act.run import Run, load_run
@@ -32,6 +33,9 @@ class Report:
         One, or several as `reports.join` returns them.
     on_part
         Called with the name of each part before it is made.
+    on_problem
+        Called with the error of each section, figure or file that cannot be made; all others are made, and
+        the page says which section is missing. By default the error is raised.
 
     Attributes
     ----------
@@ -39,32 +43,44 @@ class Report:
         Name of its files: "report", or "report-old-new" for several runs.
     """
 
-    def __init__(self, run: Run, on_part: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        on_part: Callable[[str], None] = lambda _: None,
+        on_problem: Callable[[Exception], None] | None = None,
+    ) -> None:
         self._on_part = on_part
+        self._on_problem = on_problem
         self.analysis = Analysis(run)
         runs = [re.sub(r"\W+", "-", name) for name in self.analysis.members]
         self.name = "-".join(["report", *runs])[:80]
 
     @cached_property
     def sections(self) -> list[Section]:
-        """The sections in their order; that of failed checkpoints only if there are any.
-
-        Raises
-        ------
-        SectionError
-            If one cannot be made.
-        """
+        """The sections in their order; that of failed checkpoints only if there are any."""
         made = [self._made(make) for make in SECTIONS]
         return [section for section in made if section.content or section.nothing]
 
     def _made(self, make: Callable[[Analysis], Section]) -> Section:
-        """Return a section with its figures drawn."""
-        self._on_part(f"section {make.__name__}")
-        with _laying_out(f"section {make.__name__!r}"):
-            section = make(self.analysis)
-            for drawing in section.drawings:
-                _ = drawing.svg
+        """Return a section with its figures drawn, or one that says why it is missing."""
+        name = make.__name__
+        self._on_part(f"section {name}")
+        try:
+            with _laying_out(f"section {name!r}"):
+                section = make(self.analysis)
+                for drawing in section.drawings:
+                    _ = drawing.svg
+        except (InputError, SectionError) as error:
+            self._problem(error)
+            return Section(
+                name, upper_first(name), upper_first(name), nothing=f"{upper_first(first_line(error))}."
+            )
         return section
+
+    def _problem(self, error: Exception) -> None:
+        if self._on_problem is None:
+            raise error
+        self._on_problem(error)
 
     def html(self) -> str:
         """Return one HTML page: see `reports.html.html_page`."""
@@ -80,19 +96,29 @@ class Report:
     def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
         """Write it into a folder as `name` with .html and .pdf, each whole or not at all.
 
-        All are made before the first is written.
+        Each is written before the next is made.
+
+        Returns
+        -------
+        list of Path
+            Paths of the files that were written.
 
         Raises
         ------
         ReportError
-            If a format is unknown, or a file cannot be written.
+            If a format is unknown.
         """
         unknown = [name for name in formats if name not in FORMATS]
         if unknown or not formats:
             raise ReportError(f"expected formats of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
         makers = {"html": lambda: self.html().encode(), "pdf": self.pdf}
-        made = {kind: makers[kind]() for kind in formats}
-        return [write(expand(folder) / f"{self.name}.{kind}", data) for kind, data in made.items()]
+        paths = []
+        for kind in formats:
+            try:
+                paths.append(write(expand(folder) / f"{self.name}.{kind}", makers[kind]()))
+            except (InputError, SectionError) as error:
+                self._problem(error)
+        return paths
 
     def write_figures(self, folder: str | Path) -> list[Path]:
         """Write every figure as SVG and PNG with its numbers as CSV; tables as CSV alone.
@@ -103,21 +129,19 @@ class Report:
         Returns
         -------
         list of Path
-            Paths of the files, in the order of the report.
-
-        Raises
-        ------
-        ReportError
-            If a file cannot be written.
+            Paths of the files that were written, in the order of the report.
         """
         folder, paths = expand(folder), list[Path]()
 
         def put(name: str, table: pd.DataFrame, draw: Callable[[str], bytes] | None = None) -> None:
             self._on_part(f"figure {name}")
-            with _laying_out(f"figure {name!r}"):
-                files = {kind: draw(kind) for kind in ("svg", "png")} if draw else {}
-            files["csv"] = table.to_csv(index=False).encode()
-            paths.extend(write(folder / f"{name}.{kind}", data) for kind, data in files.items())
+            try:
+                with _laying_out(f"figure {name!r}"):
+                    files = {kind: draw(kind) for kind in ("svg", "png")} if draw else {}
+                files["csv"] = table.to_csv(index=False).encode()
+                paths.extend(write(folder / f"{name}.{kind}", data) for kind, data in files.items())
+            except (InputError, SectionError) as error:
+                self._problem(error)
 
         for section in self.sections:
             for name, table in section.numbers.items():
@@ -143,15 +167,19 @@ def _laying_out(what: str) -> Iterator[None]:
         raise SectionError(f"the {what} cannot be made: {first_line(error)}") from error
 
 
-def make_report(*runs: str | Path, on_part: Callable[[str], None] = lambda _: None) -> Report:
+def make_report(
+    *runs: str | Path,
+    on_part: Callable[[str], None] = lambda _: None,
+    on_problem: Callable[[Exception], None] | None = None,
+) -> Report:
     """Return the report of a run directory, or of several side by side.
 
     Parameters
     ----------
     runs
         Directories.
-    on_part
-        Called with the name of each part before it is made.
+    on_part, on_problem
+        As for `Report`.
 
     Raises
     ------
@@ -159,7 +187,7 @@ def make_report(*runs: str | Path, on_part: Callable[[str], None] = lambda _: No
         If one cannot be read (see `robustbench_act.load_run`), or they are not alike (see `reports.join`).
     """
     on_part("reading")
-    return Report(join([load_run(run) for run in runs]), on_part)
+    return Report(join([load_run(run) for run in runs]), on_part, on_problem)
 
 
 def render_html(run: Run) -> str:

@@ -1,7 +1,9 @@
 """Reports of several runs, and figures as files."""
 
 import json
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import reports
-from reports import Report, ReportError, SectionError, make_report
+from reports import Report, SectionError, make_report
 from reports.figures.severity import CURVE_SIZE
 from robustbench_act.cli import main
 from robustbench_act.errors import InputError
@@ -280,29 +282,53 @@ def test_figures_are_the_same_every_time(run: Run, figures: Figures, tmp_path: P
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in figures.paths]
 
 
-def test_a_page_is_written_only_when_all_are_made(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A run that is drawn quickly."""
+    correct = {("relu", 1): CORRECT["relu", 11][:3]}
+    return Builder(correct=correct, corruptions=CORRUPTIONS[:1], probes=False).write(tmp_path / "run")
+
+
+def test_a_pdf_that_cannot_be_made_costs_no_page(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> bytes:
-        raise ReportError("no ink")
+    monkeypatch.setattr("reports.pdf.find_spec", lambda _: None)
+    line = ["report", str(small), "--out", str(tmp_path / "out"), "--format"]
+    result = CliRunner().invoke(main, [*line, "pdf,html"])
+    assert result.exit_code == 1
+    assert result.stdout == f"{tmp_path / 'out' / 'report.html'}\n"
+    assert result.stderr == "Error: the PDF needs plutoprint: pip install plutoprint\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+    assert CliRunner().invoke(main, [*line, "pdf"]).exit_code == 2  # nothing is written
 
-    monkeypatch.setattr(Report, "pdf", broken)
-    with pytest.raises(ReportError, match="no ink"):
-        report.write(tmp_path, ["html", "pdf"])
-    assert list(tmp_path.iterdir()) == []
 
-
-def test_a_section_that_cannot_be_made_is_an_error_and_nothing_is_written(
-    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_section_that_cannot_be_made_is_named_in_its_place(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("reports.tables.activation_means", broken)
-    result = CliRunner().invoke(main, ["report", str(run_dir), "--out", str(tmp_path)])
+    page = make_report(small).html()
+    monkeypatch.setattr("reports.tables.curves", broken)
+    reason = "the section 'curves' cannot be made: division by zero"
+    line = ["report", str(small), "--format", "html,pdf", "--figures", str(tmp_path / "figures")]
+    result = CliRunner().invoke(main, line)
     assert result.exit_code == 1
-    assert result.output == "Error: the section 'means' cannot be made: division by zero\n"
-    assert list(tmp_path.iterdir()) == []
+    assert result.stderr == f"Error: {reason}\n"
+    assert result.stdout.splitlines()[:2] == [str(small / f"report.{kind}") for kind in ("html", "pdf")]
+    assert (tmp_path / "figures" / "leaderboard.csv").is_file()
+    whole, found = (parts(text) for text in (page, (small / "report.html").read_text(encoding="utf-8")))
+    assert found.keys() == whole.keys()
+    assert [name for name in whole if found[name] != whole[name]] == ["curves"]
+    assert unescape(found["curves"]).endswith(f'<p class="nothing">T{reason[1:]}.</p>')
+    with pytest.raises(SectionError, match=reason):
+        make_report(small).html()
+
+
+def parts(page: str) -> dict[str, str]:
+    """Return the sections of a page by their addresses."""
+    found = re.findall(r'<section aria-labelledby="(.+?)".*?>\s*(.*?)\s*</section>', page, re.DOTALL)
+    return dict(found)
 
 
 def test_joined_provenance_has_both_commands(tmp_path: Path) -> None:

@@ -53,14 +53,16 @@ def command(
         progress.stop()
         if not as_json:
             _show(run)
-        pages, problem = _draw_report(run, report)
+        pages, problems = _draw_report(run, report)
     if as_json:
         click.echo(json.dumps(_answer(run, pages), indent=1))
     else:
         say(f"{'  '.join(map(str, pages)) or run.path}  ({time.monotonic() - started:.0f} s)")
-    if problem:
-        say(f"No report: {problem}. `actrobust report {run.path}` makes it from the tables.", err=True)
-    if problem or run.cells["error"].notna().any():
+    if problems:
+        what = "Report incomplete" if pages else "No report"
+        again = f"`actrobust report {run.path}` makes it from the tables."
+        say(f"{what}: {'; '.join(problems)}. {again}", err=True)
+    if problems or run.cells["error"].notna().any():
         sys.exit(1)
 
 
@@ -105,16 +107,18 @@ def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
     }
 
 
-def _draw_report(run: Any, formats: tuple[str, ...]) -> tuple[list[Path], str]:
-    """Write the report; return its files and "", or no files and the reason, whatever went wrong."""
+def _draw_report(run: Any, formats: tuple[str, ...]) -> tuple[list[Path], list[str]]:
+    """Write the report; return its files and what could not be made, whatever went wrong."""
     from reports import make_report
     from robustbench_act.cli.progress import report_status
     from robustbench_act.errors import first_line
 
-    if not formats:
-        return [], ""
+    pages, problems = list[Path](), list[Exception]()
     try:
         with report_status() as on_part:
-            return make_report(run.path, on_part=on_part).write(run.path, formats), ""
+            if formats:
+                made = make_report(run.path, on_part=on_part, on_problem=problems.append)
+                pages = made.write(run.path, formats)
     except Exception as error:  # the numbers are there
-        return [], first_line(error)
+        problems.append(error)
+    return pages, [first_line(problem).removesuffix(".") for problem in problems]

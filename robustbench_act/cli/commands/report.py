@@ -1,5 +1,6 @@
 """`actrobust report`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -20,14 +21,22 @@ def command(
     """
     from reports import make_report
     from robustbench_act.cli.progress import report_status
+    from robustbench_act.errors import first_line
 
+    problems = list[Exception]()
     with report_status() as on_part:
-        made = make_report(*runs, on_part=on_part)
+        made = make_report(*runs, on_part=on_part, on_problem=problems.append)
         paths = made.write(out or (runs[0] if len(runs) == 1 else Path()), formats)
         drawn = made.write_figures(figures) if figures is not None else []
+    if problems and not paths and not drawn:
+        raise problems[0]
     for path in paths:
         say(path)
     if drawn:
         say(f"{figures}  ({len(drawn)} files)")
-    if show:
+    for problem in problems:
+        say(f"Error: {first_line(problem)}", err=True)
+    if show and paths:
         click.launch(str(paths[0].resolve()))
+    if problems:
+        sys.exit(1)

@@ -178,6 +178,17 @@ def test_a_report_that_fails_costs_no_number(
         assert result.stdout.splitlines()[-1].startswith("a  (")
 
 
+def test_a_pdf_that_fails_costs_no_page(
+    actrobust: Callable[..., Result], finished: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.pdf.find_spec", lambda _: None)
+    result = actrobust(*finished, "--report", "html,pdf")
+    assert result.exit_code == 1
+    reason = "Report incomplete: the PDF needs plutoprint: pip install plutoprint."
+    assert f"{reason} `actrobust report a` makes it from the tables." in result.stderr.splitlines()
+    assert result.stdout.splitlines()[-1].startswith("a/report.html  (")
+
+
 def test_the_leaderboard_comes_before_the_report(
     actrobust: Callable[..., Result], finished: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
