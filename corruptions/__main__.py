@@ -102,13 +102,24 @@ def _pixel_corruptions(pattern: str) -> list[str]:
 
 def _write_sheet(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
+    if Image.registered_extensions().get(options.out.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"Expected a picture to write, such as sheet.png, got {options.out}.")
     names = _pixel_corruptions(options.corruption)
     image = _read(options.image, size=options.size)
     sheet = contact_sheet(
         image, names, severities=_severities(options.severity), seed=options.seed, table=options.table
     )
-    sheet.save(options.out)
+    _save(sheet, options.out)
     return 0
+
+
+def _save(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet, and its folder if there is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from None
 
 
 HEADER = (

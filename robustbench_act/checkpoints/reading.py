@@ -4,7 +4,8 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from robustbench_act.checkpoints.spec import METADATA_KEY, Spec
 from robustbench_act.checkpoints.stand_ins import STAND_INS
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import PICKLE, SAFETENSORS, TORCH, ZIP, kind_of, why_unreadable
+from robustbench_act.texts import encodable
 from robustbench_act.zip_guard import member_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -133,12 +135,22 @@ def stored_spec(path: Path) -> Spec | None:
 
 def _opened(path: Path, take: Callable[[Any], _Taken]) -> tuple[_Taken, Spec | None]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with _in_utf8(path) as name, safe_open(name, framework="pt") as file:
             spec, taken = (file.metadata() or {}).get(METADATA_KEY), take(file)
     except (SafetensorError, OSError) as error:
         reason = why_unreadable(path, error, SAFETENSORS)
         raise InputError(f"{path}: not a complete safetensors file ({reason}).") from error
     return taken, None if spec is None else Spec.from_json(spec, where=str(path))
+
+
+@contextmanager
+def _in_utf8(path: Path) -> Iterator[str]:
+    """Yield a path that the safetensors library takes: that of the opened file if its own is not UTF-8."""
+    if encodable(str(path)) == str(path):
+        yield str(path)
+    else:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
 
 
 def _read_torch(path: Path, weights: str | None) -> Weights:

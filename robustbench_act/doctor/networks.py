@@ -1,6 +1,7 @@
 """Networks on clean images: with the preprocessing of their specs, and with the usual mistakes."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -145,13 +146,14 @@ def _other_way(
     device: torch.device,
     behaviour: Behaviour,
 ) -> Iterator[Finding]:
-    """Yield the best different preprocessing, if it is clearly better."""
+    """Yield the best different preprocessing that the network accepts, if it is clearly better."""
     spec = checkpoint.spec
     best: tuple[float, str, NDArray[np.bool_]] | None = None
     for what, images, other in _ways(sample, checkpoint.preprocessing(sample.shape)):
-        found = _predict(checkpoint, images, other, device=device, behaviour=behaviour) == labels
-        if best is None or found.mean() > best[0]:
-            best = float(found.mean()), what, found
+        with suppress(Exception):  # the network may look at its input, and be anybody's
+            found = _predict(checkpoint, images, other, device=device, behaviour=behaviour) == labels
+            if best is None or found.mean() > best[0]:
+                best = float(found.mean()), what, found
     if best is None:
         return
     test = compare_outcomes(best[2], right)

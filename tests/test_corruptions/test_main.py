@@ -43,20 +43,9 @@ def test_main_writes_a_sheet_of_all_pixel_corruptions(photo: Path, tmp_path: Pat
 
 
 def test_main_crops_and_selects(photo: Path, tmp_path: Path) -> None:
-    out = tmp_path / "sheet.png"
-    arguments = [
-        "--size",
-        "32",
-        "--severity",
-        "3",
-        "--corruption",
-        "bright*",
-        "--table",
-        "224",
-        "-o",
-        str(out),
-    ]
-    assert main([str(photo), *arguments]) == 0
+    out = tmp_path / "new" / "folder" / "sheet.png"
+    arguments = ["--size", "32", "--severity", "3", "--corruption", "bright*", "--table", "224"]
+    assert main([str(photo), *arguments, "-o", str(out)]) == 0
     with Image.open(out) as sheet:
         assert sheet.size == (2 * 36 + GAP, 32 + LABEL_HEIGHT + 2 * GAP)
 
@@ -83,3 +72,21 @@ def test_bad_usage_is_one_line_and_exit_2(
     assert error.count("\n") == 1
     assert message in error
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("photo.png/sheet.png", "photo.png/sheet.png: cannot be written (File exists)."),
+        (".", "Expected a picture to write, such as sheet.png, got "),
+        ("sheet.txt", "sheet.txt."),
+    ],
+)
+def test_a_sheet_that_cannot_be_written_is_one_line_and_exit_2(
+    name: str, message: str, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(photo), "--corruption", "contrast", "-o", str(photo.parent / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert [path.name for path in photo.parent.iterdir()] == ["photo.png"]

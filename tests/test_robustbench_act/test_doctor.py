@@ -155,6 +155,25 @@ def test_a_network_that_cannot_run_is_said(load: Callable[..., Checkpoint], digi
     assert check_accuracy(checkpoint, digits, CPU).text.startswith("its forward pass fails: ")
 
 
+def test_a_network_that_refuses_other_inputs_costs_no_finding(
+    load: Callable[..., Checkpoint], digits: Dataset
+) -> None:
+    checkpoint = load()
+
+    class Strict(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = checkpoint.model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.abs().max() < 10, "expected a normalised input"
+            return self.body(x)  # type: ignore[no-any-return]
+
+    strict = replace(checkpoint, load=Strict().eval)
+    permuted = replace(digits, labels=(digits.known_labels + 1) % 10)
+    assert examine(strict, permuted, CPU) == examine(load(), permuted, CPU)
+
+
 def test_a_plan_has_time_and_room(checkpoints: Path, tmp_path: Path) -> None:
     plan = make_plan([checkpoints], dataset="digits", suites=["light", "shift"], severities=[1], limit=40)
     time, memory, room = examine_plan(plan, tmp_path / "not" / "there", Execution(CPU))

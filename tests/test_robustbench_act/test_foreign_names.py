@@ -1,6 +1,7 @@
 """Names of files and folders that are not UTF-8, as old archives leave them, cost neither run nor report."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from reports import make_report
 from robustbench_act.checkpoints import load_checkpoint
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation.plan import WorkUnit
 from robustbench_act.run import load_run
 from robustbench_act.tally.cell_rows import failed_cells
@@ -59,6 +61,21 @@ def test_a_run_and_all_that_is_made_of_it(actrobust: Callable[..., Result], chec
     refused = actrobust("manifest", ".")
     assert refused.exit_code == 2
     assert "b\\xe9d.pth: a manifest cannot hold a name that is not UTF-8; rename the file." in refused.stderr
+
+
+def test_safetensors_are_read(checkpoints: Path, tmp_path: Path) -> None:
+    """Under a folder, too; their library refuses such paths."""
+    there = checkpoints / "relu_1.safetensors"
+    path = tmp_path / os.fsdecode(b"r\xfcn") / os.fsdecode(b"n\xe9t.safetensors")
+    path.parent.mkdir()
+    shutil.copy(there, path)
+    found, wanted = load_checkpoint(path), load_checkpoint(there)
+    assert found.spec == wanted.spec
+    weights = wanted.model.state_dict()
+    assert all(torch.equal(weights[name], own) for name, own in found.model.state_dict().items())
+    path.write_bytes(there.read_bytes()[:-100])
+    with pytest.raises(InputError, match="not a complete safetensors file"):
+        load_checkpoint(path)
 
 
 def test_reports_of_several_runs_and_a_baseline(actrobust: Callable[..., Result]) -> None:
