@@ -42,15 +42,19 @@ def with_class_order(data: Dataset, order: str | Path) -> Dataset:
     """Return the same images, labels counting the classes in a different order.
 
     `order` is "string", "natural" or a file with the name of a class in each line; it may name classes that
-    have no images. An InputError if the labels have no names, the file names a class twice or lacks one that
-    has images.
+    have no images. Labels that came as numbers are their own names, but only a file says how many there are.
+    An InputError if two classes share a name, the file names a class twice or lacks one that has images.
     """
     if data.labels is None:
         raise InputError(f"--class-order: expected labels, but data set {data.name!r} has none.")
-    if data.open_ended or len(set(data.classes)) < len(data.classes):
-        what = "numbers" if data.open_ended else "a name twice"
-        raise InputError(f"--class-order: expected a name for each class, {data.name!r} has {what}.")
+    if len(set(data.classes)) < len(data.classes):
+        raise InputError(f"--class-order: expected a name for each class, {data.name!r} has a name twice.")
     known = str(order) in SORTED
+    if known and data.open_ended:
+        raise InputError(
+            f"--class-order: expected class names to sort, but the labels of {data.name!r} are numbers; "
+            "give a file with the number of a class in each line, in the order of the network."
+        )
     classes = SORTED[str(order)](data.classes) if known else _listed(expand(order))
     place = {name: label for label, name in enumerate(classes)}
     for label in sorted(set(data.labels.tolist())):
@@ -58,7 +62,8 @@ def with_class_order(data: Dataset, order: str | Path) -> Dataset:
             raise InputError(f"{order}: expected a line for the class {data.classes[label]!r}, found none.")
     moved = torch.tensor([place.get(name, -1) for name in data.classes])
     shown = str(order) if known else Path(order).name
-    return replace(data, labels=moved[data.labels], classes=classes, class_order=shown, order_doubt="")
+    labels = moved[data.labels]
+    return replace(data, labels=labels, classes=classes, class_order=shown, order_doubt="", open_ended=False)
 
 
 def doubt_about(classes: Sequence[str]) -> str:

@@ -43,15 +43,8 @@ FUZZED = settings(
 def idx(path: Path) -> None:
     raw = path.parent / "MNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
-    (raw / "t10k-images-idx3-ubyte").write_bytes(path.read_bytes())
-    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
-    load_dataset(f"mnist:{path.parent}")
-
-
-def idx_archive(path: Path) -> None:
-    raw = path.parent / "MNIST" / "raw"
-    raw.mkdir(parents=True, exist_ok=True)
-    (raw / "t10k-images-idx3-ubyte.gz").write_bytes(path.read_bytes())
+    suffix = ".gz" if path.suffix == ".gz" else ""
+    (raw / f"t10k-images-idx3-ubyte{suffix}").write_bytes(path.read_bytes())
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
     load_dataset(f"mnist:{path.parent}")
 
@@ -114,7 +107,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "x.npz": lambda path: load_dataset(f"npz:{path}"),
     "x.npy": npy,
     "x.idx": idx,
-    "x.idx.gz": idx_archive,
+    "x.idx.gz": idx,
     "x.bin": binary,
     "x.list": ground_truth,
     "x.pickle": read_pickle,

@@ -94,10 +94,23 @@ def test_a_file_that_does_not_fit_is_refused(text: bytes | None, message: str, t
         load_dataset(f"folder:{root}", class_order=tmp_path / "order.txt")
 
 
-def test_labels_without_names_have_no_order(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8), labels=np.array([0, 1]))
-    with pytest.raises(InputError, match="expected a name for each class, 'a' has numbers"):
+def test_numbers_are_ordered_by_a_file_alone(tmp_path: Path) -> None:
+    """Labels 1 and 11 of a network that saw the folders 0 to 11, sorted as strings."""
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 8, 8), np.uint8), labels=np.array([1, 11, 1]))
+    order = tmp_path / "order.txt"
+    order.write_text("0\n1\n10\n11\n" + "".join(f"{number}\n" for number in range(2, 10)))
+    found = load_dataset(f"npz:{tmp_path / 'a.npz'}", class_order=order)
+    assert found.known_labels.tolist() == [1, 3, 1]
+    assert (found.known_class_count, found.classes[3], found.open_ended) == (12, "11", False)
+    order.write_text("0\n1\n")
+    with pytest.raises(InputError, match="expected a line for the class '11', found none"):
+        load_dataset(f"npz:{tmp_path / 'a.npz'}", class_order=order)
+    message = "labels of .a. are numbers .*; give a file with the number of a class in each line"
+    with pytest.raises(InputError, match=message):
         load_dataset(f"npz:{tmp_path / 'a.npz'}", class_order="natural")
+
+
+def test_names_are_needed_once_each() -> None:
     digits = load_dataset("digits")
     with pytest.raises(InputError, match="expected labels, but data set 'digits' has none"):
         with_class_order(replace(digits, labels=None), "natural")
