@@ -3,13 +3,14 @@
 import ast
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations._source import Code, reachable, resolve, self_attribute
-from robustbench_act.activations.layers import ACTIVATION_TYPES, is_activation
+from robustbench_act.activations.layers import ACTIVATION_TYPES, parts, role_of
 from robustbench_act.errors import InputError
 
 _PLAIN_NAMES = (
@@ -40,14 +41,33 @@ def is_activation_function(function: object) -> bool:
     return id(function) in _FUNCTIONS or function in _METHODS
 
 
+def calls_activations(script: torch.jit.ScriptModule) -> bool:
+    """Tell whether a TorchScript module calls hidden nonlinearities, as modules or as functions.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     scripts = [torch.jit.script(nn.Sequential(one)) for one in (nn.ReLU6(), nn.Sigmoid())]
+    >>> [calls_activations(script) for script in scripts]
+    [True, False]
+    """
+    graph: Any = script.inlined_graph
+    called = any(graph.findNode(f"aten::{name}") for name in _NAMES)
+    return called or any(role_of(part) == "activation" for part in script.modules())
+
+
 def check_modules_only(model: nn.Module) -> None:
-    """Raise InputError if an activation in a network's forward passes is a function instead of a module."""
+    """Raise InputError if an activation in a network's forward passes is not a module to be replaced."""
     seen: set[object] = set()
-    for path, module in model.named_modules():
+    for path, module, role in parts(model):
+        if isinstance(module, torch.jit.ScriptModule) and role == "script" and calls_activations(module):
+            raise InputError(
+                f"Expected activations that are modules, but {path or 'the network'} is TorchScript, in "
+                "which none can be replaced: use the module that it was made from."
+            )
         held = frozenset(name for name, value in vars(module).items() if _is_function(value))
         key = (type(module), getattr(module.forward, "__func__", module.forward), held)
         of_torch = type(module).__module__.startswith("torch.nn.")
-        if key in seen or is_activation(module) or (of_torch and not held):
+        if role != "other" or key in seen or (of_torch and not held):
             continue
         seen.add(key)
         for code, node in _functional(module):

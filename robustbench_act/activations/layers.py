@@ -1,7 +1,7 @@
 """Activation layers, and one activation for each call of a shared one."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from robustbench_act.activations._slopes import Function, function_slope
 from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
-from robustbench_act.activations.own import acts_elementwise
+from robustbench_act.activations.own import own_role
 from robustbench_act.errors import InputError
 
 # Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) do not count.
@@ -42,9 +42,23 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
 _FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
 
 
-def is_activation(module: nn.Module) -> bool:
-    """Return whether a module is an activation layer (see `activation_layers`)."""
-    return isinstance(module, ACTIVATION_TYPES) or acts_elementwise(module)
+Role = Literal["activation", "gate", "script", "other"]
+
+
+def role_of(module: nn.Module, *, whole: bool = False) -> Role:
+    """Tell what a part of a network counts as; of an "other" one, the modules inside count one by one.
+
+    An "activation" is a layer (see `activation_layers`), and what it holds or calls is a part of it. What a
+    "gate" of the user's own holds or calls does not count either. Into a "script" (TorchScript) nothing can
+    look. A whole network is not one of its own layers, unless it is one of torch.nn or of this package.
+
+    >>> role_of(nn.ReLU()), role_of(nn.Sigmoid()), role_of(nn.Sequential(nn.ReLU()))
+    ('activation', 'other', 'other')
+    """
+    if isinstance(module, ACTIVATION_TYPES):
+        return "activation"
+    own = None if whole else own_role(module)
+    return own or ("script" if isinstance(module, torch.jit.ScriptModule) else "other")
 
 
 def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
@@ -80,28 +94,36 @@ def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (path, module) of each activation layer of a network, in module order, each module once.
 
     Activation layers are the hidden nonlinearities of torch.nn and of this package, and modules of a
-    network's own that act like one (`acts_elementwise`). Gates and normalisers
+    network's own that act like one (`own_role`). Gates and normalisers
     (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU, ...) do not count, so in a squeeze-and-excitation block
     the inner ReLU or SiLU counts and its sigmoid does not; nor does the function inside a
-    `NormalizedActivation`. The modules of a `PerCall` count one by one.
+    `NormalizedActivation` or inside a gate of the network's own. The modules of a `PerCall` count one by one,
+    those inside a TorchScript module do not.
 
     >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.SiLU(), nn.Sigmoid()))
     >>> activation_layers(network)
     [('1', ReLU()), ('2.0', SiLU())]
     """
-    return list(_walk(model, "", set()))
+    return [(path, module) for path, module, role in parts(model) if role == "activation"]
 
 
-def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
+def parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Role]]:
+    """Yield (path, module, role) of a network and of its parts, in module order, each module once.
+
+    The modules inside an activation, a gate or a script are not parts.
+    """
+    return _walk(model, "", set())
+
+
+def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module, Role]]:
     if id(module) in seen:
         return
     seen.add(id(module))
-    own = path != "" and acts_elementwise(module)  # a whole network does not count as one of its own layers
-    if own or isinstance(module, ACTIVATION_TYPES):
-        yield path, module
-        return
-    for name, child in module.named_children():
-        yield from _walk(child, f"{path}.{name}" if path else name, seen)
+    role = role_of(module, whole=path == "")
+    yield path, module, role
+    if role == "other":
+        for name, child in module.named_children():
+            yield from _walk(child, f"{path}.{name}" if path else name, seen)
 
 
 class PerCall(nn.ModuleList):

@@ -10,7 +10,7 @@ from robustbench_act.activations._counting import count_calls
 from robustbench_act.activations._functional import check_modules_only
 from robustbench_act.activations._source import code_of
 from robustbench_act.activations.facts import activation_facts
-from robustbench_act.activations.layers import ACTIVATION_TYPES, PerCall, RestartCalls, is_activation
+from robustbench_act.activations.layers import ACTIVATION_TYPES, PerCall, RestartCalls, role_of
 from robustbench_act.activations.registry import get_activation
 from robustbench_act.errors import InputError
 
@@ -37,7 +37,7 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     """Replace every activation layer of a network with a fresh one, and return the network.
 
     Activation layers are those that `activation_layers` lists, with those of your own classes; gates and
-    normalisers stay. A call of a function such as F.relu outside an activation layer is an error.
+    normalisers stay. A call of a function such as F.relu outside an activation layer or a gate is an error.
 
     The network itself is changed; training mode, device and dtype stay as they are. The new layers never work
     in place. After an error the network is unchanged.
@@ -106,9 +106,10 @@ def _places(model: nn.Module) -> Iterator[_Place]:
             owner, owner_path = parent, path
         for name, child in parent._modules.items():
             inner = f"{path}.{name}" if path else name
-            if isinstance(child, PerCall) or (child is not None and is_activation(child)):
+            role = role_of(child) if child is not None else None
+            if isinstance(child, PerCall) or role == "activation":
                 yield _Place(parent, name, inner, owner, owner_path)
-            elif child is not None:
+            elif child is not None and role == "other":
                 yield from walk(child, inner, owner, owner_path)
 
     return walk(model, "", model, "")

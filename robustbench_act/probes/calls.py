@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from robustbench_act.activations import activation_layers
-from robustbench_act.activations._functional import is_activation_function
-from robustbench_act.probes.compiled import is_script, path_as_written, run_as_written
+from robustbench_act.activations._functional import calls_activations, is_activation_function
+from robustbench_act.activations.layers import parts
+from robustbench_act.probes.compiled import path_as_written, run_as_written
+
+UNSEEN = "activations inside TorchScript cannot be watched"
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,13 @@ class FollowedCalls:
     """Context manager in which a watcher observes every activation call in the passes of a network.
 
     Layers are the modules that `activation_layers` lists and the functions of the same names (F.relu, x.silu,
-    torch.tanh, ...) that the forward passes of other modules call; what an activation calls inside is part of
-    it. The hooks are gone when the block ends, also after an exception.
+    torch.tanh, ...) that the forward passes of other modules call; what an activation or a gate of the
+    network's own calls inside is part of it. The hooks are gone when the block ends, also after an exception.
+
+    Attributes
+    ----------
+    passed_over
+        Paths of parts whose activations cannot be watched, with the reason.
     """
 
     def __init__(self, model: nn.Module, watcher: Watcher) -> None:
@@ -59,19 +66,24 @@ class FollowedCalls:
         self._handles: list[Any] = []
         self._mode: _FunctionMode | None = None  # while it is open: they refer to each other
         self._within: list[str] = []  # paths of the modules whose forward passes are under way
-        self._inside: Call | None = None  # the activation that is being called
+        self._inside: list[Call | None] = []  # activations and gates (None) that are being called
         self._counts: Counter[str] = Counter()
         self._images: int | None = None  # of the pass that is under way
         self._eager: AbstractContextManager[object] = nullcontext()
+        self.passed_over: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        layers = [layer for layer in activation_layers(self._model) if not is_script(layer[1])]
-        inner = {id(part) for _, layer in layers for part in layer.modules()}
-        for path, module in self._model.named_modules():
-            if id(module) not in inner and _may_call_functions(module) and not is_script(module):
-                self._follow_path(path_as_written(path), module)
-        for path, module in layers:
-            self._follow_layer(path_as_written(path) or type(module).__name__, module)
+        for path, module, role in parts(self._model):
+            written = path_as_written(path)
+            if role == "activation":
+                self._follow_layer(written or type(module).__name__, module)
+            elif role == "gate":
+                self._follow_layer(None, module)
+            elif isinstance(module, torch.jit.ScriptModule):
+                if calls_activations(module):
+                    self.passed_over[written] = UNSEEN
+            elif _may_call_functions(module):
+                self._follow_path(written, module)
         self._eager = run_as_written(self._model)
         self._eager.__enter__()
         self._mode = _FunctionMode(self)
@@ -104,31 +116,38 @@ class FollowedCalls:
         """Restart the count if this is the outermost call: of the network, or of a part on its own."""
         if not self._within:
             self._counts.clear()
-            self._inside = None
             batches = [len(one) for one in inputs if isinstance(one, Tensor) and one.ndim > 0]
             self._images = batches[0] if batches else None
 
-    def _follow_layer(self, path: str, module: nn.Module) -> None:
+    def _follow_layer(self, path: str | None, module: nn.Module) -> None:
+        """Watch an activation, or let a gate (no path) pass with all that it calls."""
+
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             inputs = [*args, *kwargs.values()]
             self._start_pass(inputs)
-            self._inside = self._next(path, module)
-            replaced = self._tell_before(self._inside, inputs)
+            call = None if path is None or self._inside else self._next(path, module)
+            self._inside.append(call)
+            replaced = self._tell_before(call, inputs) if call is not None else None
             return None if replaced is None else ((replaced,), {})
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            call, self._inside = self._inside, None
+            call = self._inside[-1]
             if call is not None:
                 self._tell_after(call, output)
 
-        self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        self._handles.append(module.register_forward_hook(after))
+        def leave(*_: object) -> None:
+            self._inside.pop()
+
+        # TorchScript overrides the two methods to refuse, yet its calls run the hooks.
+        self._handles.append(nn.Module.register_forward_pre_hook(module, before, with_kwargs=True))
+        self._handles.append(nn.Module.register_forward_hook(module, after))
+        self._handles.append(nn.Module.register_forward_hook(module, leave, always_call=True))
 
     def call_function(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call a function of torch, as a layer if it is one."""
-        if not self._within or self._inside is not None or not is_activation_function(function):
+        if not self._within or self._inside or not is_activation_function(function):
             return function(*args, **kwargs)
         if not args:  # F.relu(input=x)
             kwargs = dict(kwargs)
@@ -136,11 +155,14 @@ class FollowedCalls:
         rest = args[1:]
         name = f"{function.__name__.rstrip('_')}()"
         path = f"{self._within[-1]}.{name}" if self._within[-1] else name
-        call = self._inside = self._next(path, lambda x: function(x, *rest, **kwargs))
-        replaced = self._tell_before(call, args[:1])
-        output = function(args[0] if replaced is None else replaced, *rest, **kwargs)
-        self._inside = None
-        self._tell_after(call, output)
+        call = self._next(path, lambda x: function(x, *rest, **kwargs))
+        self._inside.append(call)
+        try:
+            replaced = self._tell_before(call, args[:1])
+            output = function(args[0] if replaced is None else replaced, *rest, **kwargs)
+            self._tell_after(call, output)
+        finally:
+            self._inside.pop()
         return output
 
     def _next(self, path: str, activation: nn.Module | Callable[[Tensor], Tensor]) -> Call:

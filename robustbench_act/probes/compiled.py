@@ -12,14 +12,9 @@ from robustbench_act.errors import InputError
 _WRAPPED = "_orig_mod"  # torch.compile's name for the module in its wrapper
 
 
-def is_script(module: nn.Module) -> bool:
-    """Tell whether a module is TorchScript, which takes no hooks."""
-    return isinstance(module, torch.jit.ScriptModule)
-
-
 def refuse_script(model: nn.Module) -> None:
-    """Raise InputError if a network is TorchScript; parts that are TorchScript are passed over."""
-    if is_script(model):
+    """Raise InputError if a network is TorchScript."""
+    if isinstance(model, torch.jit.ScriptModule):
         raise InputError(
             f"Expected layers that can be watched, but {type(model).__name__} is TorchScript: probe the "
             "network that it was made from, or evaluate it without probes."

@@ -130,6 +130,7 @@ class Probe:
             )
         self._calls = FollowedCalls(self._model, self)
         self._calls.__enter__()
+        self.left_out |= self._calls.passed_over
         return self
 
     def __exit__(

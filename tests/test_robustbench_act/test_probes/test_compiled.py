@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import corruptions
+from robustbench_act.activations import replace_activations
+from robustbench_act.behaviour import look_at
 from robustbench_act.errors import InputError
 from robustbench_act.probes import Probe
+from tests.test_robustbench_act.test_activations.networks import HSigmoid, HSwish
 
 eagerly = partial(torch.compile, backend="eager")
 
@@ -23,8 +26,8 @@ class Network(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
-        self.head = nn.Linear(8, 3)
+        self.body: nn.Module = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
+        self.head: nn.Module = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(F.silu(self.body(x)))  # type: ignore[no-any-return]
@@ -92,14 +95,74 @@ def test_a_network_may_be_called_through_its_compiled_form() -> None:
         assert len(ran) == expected
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:`torch.jit:FutureWarning")
-def test_torchscript_is_refused_as_a_network_and_passed_over_as_a_part() -> None:
-    network, images = Network().eval(), torch.rand(8, 6)
-    scripted = torch.jit.script(network)
+class Swish(nn.Module):
+    """Calls no function that is an activation by its name."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+
+IGNORED = pytest.mark.filterwarnings(
+    "ignore:`torch.jit:DeprecationWarning", "ignore:`torch.jit:FutureWarning"
+)
+
+
+@IGNORED
+def test_a_torchscript_network_is_refused() -> None:
+    scripted = torch.jit.script(Network().eval())
     for model in (scripted, torch.jit.freeze(scripted)):
         with pytest.raises(InputError, match="TorchScript: probe the network that it was made from"):
             Probe(model).__enter__()
-    setattr(network, "head", torch.jit.script(network.head))  # noqa: B010
-    assert probed(network, network, images)["layer"].unique().tolist() == ["body.1", "silu()"]
-    setattr(network, "body", torch.jit.script(network.body))  # noqa: B010
-    assert probed(network, network, images)["layer"].unique().tolist() == ["silu()"]
+        with pytest.raises(InputError, match="the network is TorchScript, in which none can be replaced"):
+            replace_activations(model, "silu")
+
+
+def scripted(module: nn.Module) -> nn.Module:
+    return cast(nn.Module, torch.jit.script(module))
+
+
+def traced(module: nn.Module) -> nn.Module:
+    return cast(nn.Module, torch.jit.trace(module, torch.rand(3, 4)))  # type: ignore[no-untyped-call]
+
+
+def with_parts(wrap: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return activations, a gate and a linear layer of which each is wrapped."""
+    made = [nn.Linear(4, 4), nn.ReLU(), HSwish(), HSigmoid(), nn.GELU()]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made[0].reset_parameters()  # type: ignore[operator]
+    return nn.Sequential(*(wrap(module.eval()) for module in made)).eval()
+
+
+@IGNORED
+@pytest.mark.parametrize("wrap", [scripted, traced])
+def test_activations_that_are_torchscript_are_measured_as_the_modules_they_were(
+    wrap: Callable[[nn.Module], nn.Module],
+) -> None:
+    made, images = with_parts(wrap), torch.rand(8, 4)
+    found = probed(made, made, images)
+    assert found["layer"].unique().tolist() == ["1", "2", "4"]
+    eager = with_parts(lambda module: module)
+    pd.testing.assert_frame_equal(found, probed(eager, eager, images), rtol=1e-6)
+    replaced = replace_activations(made, "silu")
+    assert [path for path, module in replaced.named_children() if isinstance(module, nn.SiLU)] == [
+        "1",
+        "2",
+        "4",
+    ]
+
+
+@IGNORED
+def test_what_is_inside_torchscript_is_named_as_left_out() -> None:
+    network = Network().eval()
+    network.head = nn.Sequential(scripted(network.head), scripted(nn.Sequential(nn.Linear(3, 3), Swish())))
+    network.body = scripted(network.body)
+    with Probe(network, versions=2) as probe, torch.inference_mode():
+        network(torch.rand(8, 6))
+    assert [layer.name for layer in probe.layers] == ["silu()"]
+    assert list(probe.left_out) == ["body", "head.1"]
+    behaviour = look_at(network, torch.rand(3, 6), torch.rand(6), classes=3)
+    (note,) = behaviour.notes()
+    assert note == "layers left out: body and head.1 (activations inside TorchScript cannot be watched)"
+    with pytest.raises(InputError, match=r"but 1\.1 is TorchScript, in which none can be replaced"):
+        replace_activations(nn.Sequential(nn.ReLU(), network.head), "silu")
