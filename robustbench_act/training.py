@@ -6,7 +6,7 @@ flips with `augment`.
 """
 
 import io
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,11 +100,15 @@ def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> li
 
 
 class Parts(NamedTuple):
-    """Images to train on, others to test on (or None), and how they were split if they had to be."""
+    """Images to train on, others to test on (or None), and how they were split if they had to be.
+
+    `doubt` says which test images are training images too: published sets have some images twice.
+    """
 
     train: Dataset
     test: Dataset | None
     held_out: str = ""
+    doubt: str = ""
 
 
 def open_parts(request: DataRequest) -> Parts:
@@ -118,22 +122,31 @@ def open_parts(request: DataRequest) -> Parts:
     train = whole.choose(whole.open())
     _ = train.known_labels
     test = everything.choose(everything.open())
-    if test.labels is not None and _are_apart(train, test):
-        return Parts(request.choose(train), test.with_channels(train.shape[0]))
+    if test.labels is not None:
+        shared = _shared(train, test)
+        if len(shared) < len(test):
+            doubt = ""
+            if shared:
+                doubt = f"of its test images, {_some_of(shared, test)} are training images too"
+            return Parts(request.choose(train), test.with_channels(train.shape[0]), doubt=doubt)
     kept, held = hold_out(train)
     text = f"{len(held)} of {len(train)} images, drawn in each class, seed 0"
     return Parts(request.choose(kept), held if len(held) else None, text)
 
 
-def _are_apart(train: Dataset, test: Dataset) -> bool:
-    """Tell whether the test part is one; an InputError if it is neither that nor training images alone."""
+def _shared(train: Dataset, test: Dataset) -> list[str]:
+    """Return the test images that are trained on: all or few of them, an InputError if there are more."""
     shared = shared_images(train, test)
-    if _TWICE * len(test) < shared < len(test):
+    if _TWICE * len(test) < len(shared) < len(test):
         raise InputError(
-            f"Dataset {test.name!r}: expected test images that are not trained on, but {shared} of "
-            f"{len(test)} are; take them out of one of the two parts."
+            f"Dataset {test.name!r}: expected test images that are not trained on, but "
+            f"{_some_of(shared, test)} are; take them out of one of the two parts."
         )
-    return shared <= _TWICE * len(test)
+    return shared
+
+
+def _some_of(shared: Sequence[str], test: Dataset) -> str:
+    return f"{len(shared)} of {len(test)} (such as {shared[0]})"
 
 
 def train_checkpoint(
@@ -160,7 +173,7 @@ def train_checkpoint(
     trained before; the global random state is left as it was. An InputError if the loss is not finite, or
     test images are training images.
     """
-    if test is not None and not _are_apart(train, test):
+    if test is not None and len(_shared(train, test)) == len(test):
         raise InputError(f"Dataset {test.name!r}: expected test images, got training images; split them.")
     classes = train.known_class_count
     model = _fresh_model(architecture, job, classes, train.shape).to(device)

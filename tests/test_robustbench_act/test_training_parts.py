@@ -1,6 +1,7 @@
 """No clean accuracy comes from training images: networks that refuse to be tested on what they have seen."""
 
 import importlib
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def test_the_accuracy_is_that_of_images_held_out(
 def test_sets_with_a_test_part_are_as_they_were() -> None:
     parts = open_parts(DataRequest(dataset="digits", limit=100))
     assert parts.test is not None
-    assert parts.held_out == ""
+    assert parts.held_out == parts.doubt == ""
     assert parts.train.digest == load_dataset("digits", train=True).subset(100).digest
     assert parts.test.digest == load_dataset("digits").digest
 
@@ -231,8 +232,28 @@ def test_a_test_part_that_is_half_trained_on_is_refused(module: Callable[[str, s
         "def data(train=False):\n"
         "    return (images[:20] if train else images[10:]), np.arange(20) % 2\n",
     )
-    with pytest.raises(InputError, match=r"expected test images that are not trained on, but 10 of 20 are"):
+    message = r"expected test images that are not trained on, but 10 of 20 \(such as image 0\) are"
+    with pytest.raises(InputError, match=message):
         open_parts(DataRequest(dataset=f"{name}:data"))
+
+
+def test_copies_in_both_parts_of_a_folder_are_said(tmp_path: Path, actrobust: Callable[..., Result]) -> None:
+    write_parts(tmp_path / "photos", "train", "val")
+    trained, copy = (tmp_path / "photos" / part / "bee" for part in ("train", "val"))
+    shutil.copy(trained / "1.png", copy / "x.png")
+    line = ("train", "--dataset", f"folder:{tmp_path / 'photos'}", "--arch", "resnet8?width=2", "--epochs", 1)
+    done = actrobust(*line, "--out", "nets")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[0] == (
+        f"warning: photos: of its test images, 1 of 21 (such as {copy / 'x.png'}) are training images too; "
+        "the clean accuracy counts them."
+    )
+    shutil.copy(trained / "4.png", copy / "y.png")
+    shutil.copy(trained / "7.png", copy / "z.png")
+    refused = actrobust(*line, "--out", "other")
+    assert refused.exit_code == 2
+    assert "but 3 of 23 (such as" in refused.stderr
+    assert not Path("other").exists()
 
 
 def test_python_refuses_to_test_on_training_images(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
         what = f"clean accuracy is that of {parts.held_out}, which no network is trained on"
         what = what if parts.test is not None else "there is no clean accuracy, each class has a single image"
         say(f"note: {parts.train.name} has no labelled test part: {what}.", err=True)
+    if parts.doubt:
+        say(f"warning: {parts.train.name}: {parts.doubt}; the clean accuracy counts them.", err=True)
     settings = {"architecture": options["arch"], "train": parts.train, "recipe": recipe}
     todo = [job for job in jobs if not training.is_trained(job, tracked=bool(epochs), **settings)]
     for job in jobs:

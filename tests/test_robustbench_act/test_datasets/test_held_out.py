@@ -1,10 +1,13 @@
 """Images held out of training: how many of each class, always the same ones, none of them trained on."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from robustbench_act.datasets import Dataset, hold_out, load_dataset, shared_images
 from robustbench_act.view import View
@@ -37,8 +40,8 @@ def test_a_tenth_of_each_class(sizes: list[int], held: list[int]) -> None:
     train, test = hold_out(data)
     assert torch.bincount(test.known_labels, minlength=len(sizes)).tolist() == held
     assert sorted([*train.ids.tolist(), *test.ids.tolist()]) == data.ids.tolist()
-    assert shared_images(train, test) == 0
-    assert shared_images(data, test) == len(test)
+    assert shared_images(train, test) == []
+    assert len(shared_images(data, test)) == len(test)
 
 
 def test_the_same_images_whatever_their_order() -> None:
@@ -52,6 +55,22 @@ def test_the_same_images_whatever_their_order() -> None:
 def test_equal_pixels_are_one_image_in_any_form() -> None:
     data = load_dataset("digits")
     again = replace(data[:7], pixels=data.images[:7].clone(), ids=torch.arange(100, 107))
-    assert shared_images(data, again) == 7
-    assert shared_images(data, replace(again, pixels=255 - again.images)) == 0
-    assert shared_images(data.with_view(View(resize=16)), again.with_view(View(resize=16))) == 7
+    named = [f"image {number}" for number in range(100, 107)]
+    assert shared_images(data, again) == named
+    assert shared_images(data, replace(again, pixels=255 - again.images)) == []
+    assert shared_images(data.with_view(View(resize=16)), again.with_view(View(resize=16))) == named
+
+
+def test_copies_of_files_are_found_and_no_others(tmp_path: Path) -> None:
+    """By their bytes; bitmaps are all of one size."""
+    random = np.random.default_rng(0)
+    for part in ("a", "b"):
+        (tmp_path / part).mkdir()
+        for number, pixels in enumerate(random.integers(0, 256, (6, 8, 8), dtype=np.uint8)):
+            Image.fromarray(pixels).save(tmp_path / part / f"{number}.bmp")
+    shutil.copy(tmp_path / "a" / "2.bmp", tmp_path / "b" / "4.bmp")
+    ours, theirs = (load_dataset(f"folder:{tmp_path / part}") for part in ("a", "b"))
+    assert shared_images(ours, theirs) == [str(tmp_path / "b" / "4.bmp")]
+    assert shared_images(ours[:2], theirs) == []
+    assert len(shared_images(ours, ours[1:])) == 5
+    assert shared_images(ours, load_dataset("digits")) == shared_images(load_dataset("digits"), ours) == []
