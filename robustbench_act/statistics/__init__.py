@@ -1,8 +1,8 @@
 """Intervals and paired tests over the numbers of a run. Loads without torch.
 
 Three kinds of chance are kept apart: which images were taken (intervals of shares, McNemar's test, bootstrap
-over images), which training seeds (intervals of means, the paper's rule over seeds) and both (bootstrap over
-both).
+over images), which training seeds (intervals of means, the paper's rule over seeds) and both at once (the
+joint analysis).
 """
 
 from robustbench_act.statistics.intervals import (
@@ -12,6 +12,8 @@ from robustbench_act.statistics.intervals import (
     moments_interval,
     share_interval,
 )
+from robustbench_act.statistics.joint import Joint, JointComparison
+from robustbench_act.statistics.joint_power import Components, components, lead_shown, shown_leads
 from robustbench_act.statistics.paired import (
     Comparison,
     compare_images,
@@ -25,17 +27,23 @@ from robustbench_act.statistics.rounding import are_equal, with_ties
 
 __all__ = [
     "Comparison",
+    "Components",
     "Interval",
+    "Joint",
+    "JointComparison",
     "are_equal",
     "bootstrap_interval",
     "compare_images",
     "compare_outcomes",
     "compare_seeds",
+    "components",
     "drop_test",
     "holm",
+    "lead_shown",
     "mean_interval",
     "moments_interval",
     "share_interval",
+    "shown_leads",
     "spearman",
     "with_ties",
 ]
