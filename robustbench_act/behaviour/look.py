@@ -8,6 +8,7 @@ passes over three images, and one over copies of them, tell.
 
 from collections.abc import Mapping
 from dataclasses import astuple, replace
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from robustbench_act.behaviour.outputs import check_rows, recognise
 from robustbench_act.behaviour.random_state import random_state, seeded
 from robustbench_act.devices import MEMORY_FORMATS
+from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints, image_axis
 from robustbench_act.records import Behaviour
@@ -25,13 +27,15 @@ IMAGES = 3
 CROWD = 16
 """Copies of the images in the largest batch that a network is shown: some see each other only in these."""
 
-TOLERANCE = 1e-4
-"""Answers count as alike if they differ by at most this share of the largest value.
+TOLERANCE = {"fp32": 1e-4, "bf16": 2**-4, "fp16": 2**-7}
+"""Answers count as alike if they differ by at most this share of the largest value, by precision.
 
-Rounding is far below: 2e-6 at most in the networks of torchvision and timm (docs/networks.md).
+Rounding is far below in fp32: 2e-6, or 34 unit roundoffs (2**-24), at most in the networks of torchvision and
+timm (docs/networks.md). Autocast sums in fp32, so half precisions round less often: by 2 unit roundoffs at
+most in 15 of these networks. They get 16, where the unit roundoff is 2**-8 in bf16 and 2**-11 in fp16.
 """
 
-_CHANGED, _OTHERS = 0, [1, 2]  # the middle one is in the same place from either end
+_CHANGED = 0  # its copies stay as they are
 _FAR = 100  # by which inputs are multiplied, so that logits do not stay between 0 and 1 by chance
 _SEED = 0
 
@@ -46,14 +50,16 @@ def look_at(
     other: Tensor,
     *,
     classes: int,
-    crowd: int = CROWD,
+    batch_size: int = CROWD,
     memory_format: str = "contiguous",
+    precision: str = "fp32",
     probes: bool = True,
     allow_random: bool = False,
 ) -> Behaviour:
     """Return how a network behaves in evaluation mode.
 
-    A network that cannot answer is not judged further (`fails` says why): it fails in the run.
+    A network that rejects IMAGES images is shown copies of them, in batches of other sizes. One that answers
+    no batch is not judged (`fails` says why): it fails in the run.
 
     Parameters
     ----------
@@ -63,10 +69,12 @@ def look_at(
         A different image (C, H, W), put in the place of the first one; each of its values should differ.
     classes
         Columns that the answers should have.
-    crowd
-        Copies of the images in the largest batch.
+    batch_size
+        Images in a batch of the run: that many are shown to a network that rejects a few.
     memory_format
         The run's memory format: a key of `devices.MEMORY_FORMATS`.
+    precision
+        The precision in which the network computes: a key of TOLERANCE.
     probes
         Whether its activation layers are to be measured.
     allow_random
@@ -84,38 +92,48 @@ def look_at(
     >>> look_at(sees_all.eval(), torch.rand(3, 1, 2, 2), torch.rand(1, 2, 2), classes=2).batch_dependent
     True
     """
-    found, passes = Behaviour(looked_at=True), _Passes(network, memory_format)
-    rows, failed = passes.tried(images)
-    if failed and memory_format != "contiguous":
-        passes = _Passes(network, "contiguous")
-        rows, failed_too = passes.tried(images)
-        if not failed_too:
-            found, failed = replace(found, memory_format="contiguous"), ""
-    if failed:
-        return replace(found, fails=failed)
-    found = replace(found, outputs=passes.recognised(images, rows, classes))
-    changed = images.clone()
+    found = Behaviour(looked_at=True, precision="" if precision == "fp32" else precision)
+    crowd = min(CROWD, batch_size)
+    failed: list[str] = []
+    sizes, layouts = (IMAGES, crowd, batch_size), (memory_format, "contiguous")
+    for size, layout in product(dict.fromkeys(sizes), dict.fromkeys(layouts)):
+        shown = images[[place % IMAGES for place in range(size)]]
+        passes = _Passes(network, layout, TOLERANCE[precision])
+        rows, reason = passes.tried(shown)
+        if not reason:
+            break
+        failed.append(reason)
+    else:
+        return replace(found, fails=failed[0])
+    state = passes.state()
+    found = replace(found, memory_format="" if layout == memory_format else layout)
+    found = replace(found, outputs=passes.recognised(shown, rows, classes))
+    changed = shown.clone()
     changed[_CHANGED] = other
-    again, before, unwatched = passes.printed(images, probes=probes)
+    company, after, unwatched = passes.printed(changed, probes=probes)
+    again, before, unwatched_again = passes.printed(shown, probes=probes and not unwatched)
     found = replace(found, random=passes.drew)
-    _refuse_if_random(_alike(rows, again), passes.drew, allow_random=allow_random)
-    company, after, _ = passes.printed(changed, probes=probes and not unwatched)
-    dependent = not _alike(rows[_OTHERS], company[_OTHERS])
+    _refuse_if_random(passes.are_alike(rows, again), passes.drew, allow_random=allow_random)
+    _refuse_if_changed(state, passes.state())
+    dependent = not passes.are_alike(rows[_CHANGED + 1 :], company[_CHANGED + 1 :])
     if not (dependent or passes.drew):
-        batches = [IMAGES - 1], [place % IMAGES for place in reversed(range(crowd))]
-        dependent = not all(passes.is_alike(images[places], rows[places]) for places in batches)
+        kinds = min(size, IMAGES)
+        batches = [size - 1], [place % kinds for place in reversed(range(max(crowd, size)))]
+        dependent = not all(passes.would_answer(shown[places], rows[places]) for places in batches)
     if dependent:
-        _refuse_if_random(_alike(rows, passes.answer(images)), False, allow_random=allow_random)
+        _refuse_if_random(passes.are_alike(rows, passes.answer(shown)), False, allow_random=allow_random)
         return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")
     if not probes:
         return found
-    if unwatched or not before:
-        return replace(found, unwatched=unwatched or "it calls no activation layer that can be watched")
+    if not before:
+        reason = unwatched or unwatched_again
+        return replace(found, unwatched=reason or "it calls no activation layer that can be watched")
     axes = {
-        name: image_axis(own, after.get(name, []), images=IMAGES, changed=_CHANGED)
+        name: image_axis(own, after.get(name, []), images=size, changed=_CHANGED)
         for name, own in before.items()
     }
-    return passes.probed(torch.stack([images[0], other]), axes, found)
+    half = max(size // 2, 1)
+    return passes.probed(torch.cat([shown[:half], changed[:half]]), axes, found)
 
 
 def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:
@@ -126,8 +144,8 @@ def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:
 class _Passes:
     """Passes of one network over a few images, each with the same random numbers."""
 
-    def __init__(self, network: nn.Module, memory_format: str) -> None:
-        self._layout = MEMORY_FORMATS[memory_format]
+    def __init__(self, network: nn.Module, memory_format: str, tolerance: float) -> None:
+        self._layout, self._tolerance = MEMORY_FORMATS[memory_format], tolerance
         self._network = network.to(memory_format=self._layout)
         self.drew = False  # whether the last pass drew random numbers
 
@@ -151,11 +169,11 @@ class _Passes:
     def recognised(self, images: Tensor, rows: Tensor, classes: int) -> str:
         """Return what the network returns (see `recognise`): sigmoids stay so far from the data too."""
         kind = recognise(rows, classes)
-        unbounded = {"sigmoids": "logits", "one sigmoid": "one logit"}.get(kind)
-        if unbounded is None:
+        if not kind.endswith(("sigmoid", "sigmoids")):
             return kind
-        far, _ = self.tried(torch.cat([_FAR * images, -_FAR * images]))
-        return unbounded if ((far < 0) | (far > 1)).any() else kind
+        far = torch.cat([self.tried(scale * images)[0] for scale in (_FAR, -_FAR)])
+        leaves = bool(((far < 0) | (far > 1)).any())
+        return kind.removeprefix("perhaps ").replace("sigmoid", "logit") if leaves else kind
 
     def printed(self, images: Tensor, *, probes: bool) -> tuple[Tensor, Prints, str]:
         """Return the answer and the prints of the activation layers, or why they could not be taken."""
@@ -169,10 +187,37 @@ class _Passes:
                 unwatched = first_line(error)
         return self.answer(images), prints, unwatched
 
-    def is_alike(self, batch: Tensor, rows: Tensor) -> bool:
+    def state(self) -> dict[str, tuple[torch.Size, str]]:
+        """Return the shape and the sum of each parameter and buffer that holds floating numbers.
+
+        Sums need no copy of the weights. Whole numbers, which count passes, are left out, and so is what is
+        not a plain tensor: quantised, sparse, not there yet.
+        """
+        tensors = [*self._network.named_parameters(), *self._network.named_buffers()]
+        return {
+            name: (own.shape, str(own.detach().float().sum().item()))  # as a text, nan is nan
+            for name, own in tensors
+            if type(own) in (Tensor, nn.Parameter)
+            and own.is_floating_point()
+            and own.layout is torch.strided
+            and not own.is_meta
+        }
+
+    def are_alike(self, answer: Tensor, other: Tensor) -> bool:
+        """Tell whether answers are the same up to rounding, that of the columns that are not constant.
+
+        A class that is masked by -1e9 does not make the others coarse.
+        """
+        varying = (answer != answer[:1]).any(0)
+        values = answer[:, varying] if varying.any() else answer
+        finite = values[values.isfinite()]
+        largest = float(finite.abs().max()) if len(finite) else 0.0
+        return torch.allclose(answer, other, rtol=0, atol=self._tolerance * largest, equal_nan=True)
+
+    def would_answer(self, batch: Tensor, rows: Tensor) -> bool:
         """Tell whether a batch gets these answers; True if the network cannot take so few or so many."""
         try:
-            return _alike(self.answer(batch), rows)
+            return self.are_alike(self.answer(batch), rows)
         except Exception:  # squeeze() before the classifier, say
             return True
 
@@ -211,13 +256,11 @@ def _refuse_if_random(repeated: bool, drew: bool, *, allow_random: bool) -> None
         )
 
 
-def _alike(answer: Tensor, other: Tensor) -> bool:
-    """Tell whether answers are the same up to rounding, that of the columns that are not constant.
-
-    A class that is masked by -1e9 does not make the others coarse.
-    """
-    varying = (answer != answer[:1]).any(0)
-    values = answer[:, varying] if varying.any() else answer
-    finite = values[values.isfinite()]
-    largest = float(finite.abs().max()) if len(finite) else 0.0
-    return torch.allclose(answer, other, rtol=0, atol=TOLERANCE * largest, equal_nan=True)
+def _refuse_if_changed(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Compare the states after two passes over the same images: what only keeps the last images is alike."""
+    changed = [name for name, own in before.items() if after.get(name, own) != own]
+    if changed:
+        raise InputError(
+            f"changes from pass to pass in evaluation mode: {some(changed)} of the network, so its answer "
+            "depends on the images before. Let eval() stop the updates."
+        )

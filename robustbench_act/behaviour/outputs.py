@@ -32,7 +32,7 @@ def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Te
     Raises InputError if it was recognised by numbers from 0 to 1 and now returns others.
     """
     raw = check_rows(network(inputs), len(inputs))
-    if outputs not in ("logits", "one logit") and ((raw < -_SUM) | (raw > 1 + _SUM)).any():
+    if outputs in ("probabilities", "sigmoids", "one sigmoid") and ((raw < -_SUM) | (raw > 1 + _SUM)).any():
         raise InputError(
             f"expected {outputs}, as on the few images before the run, got numbers from {raw.min():.3g} to "
             f"{raw.max():.3g}: return the logits."
@@ -43,16 +43,18 @@ def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Te
 def recognise(raw: Tensor, classes: int) -> str:
     """Return what a network with this many classes returns: a key of `records.behaviour.OUTPUTS`.
 
-    Rows of numbers from 0 up that sum to 1 are probabilities; other numbers between 0 and 1 are sigmoids.
+    Rows of numbers from 0 up that sum to 1 are probabilities; other numbers between 0 and 1 are sigmoids. If
+    some are exactly 0, they may be sigmoids that were rounded, votes, or what a ReLU lets through.
     Logarithms of probabilities count as logits. Raises InputError if there is not a column for each class.
 
     >>> recognise(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), 2), recognise(torch.tensor([[-1.0, 3.0]]), 2)
     ('probabilities', 'logits')
     """
     columns = raw.shape[1]
-    are_sigmoids = bool(((raw > 0) & (raw <= 1)).all())
+    doubt = "" if bool((raw > 0).all()) else "perhaps "
+    bounded = bool(((raw >= 0) & (raw <= 1)).all() and (raw > 0).any())
     if columns == 1 and classes == 2:
-        return "one sigmoid" if are_sigmoids else "one logit"
+        return f"{doubt}one sigmoid" if bounded else "one logit"
     if columns != classes:
         raise InputError(
             f"returns {columns} columns, expected {classes}, one for each class. Is the number of classes "
@@ -60,7 +62,7 @@ def recognise(raw: Tensor, classes: int) -> str:
         )
     if bool((raw >= 0).all() and ((raw.sum(1) - 1).abs() < _SUM).all()):
         return "probabilities"
-    return "sigmoids" if are_sigmoids else "logits"
+    return f"{doubt}sigmoids" if bounded else "logits"
 
 
 def _log(p: Tensor) -> Tensor:
@@ -80,6 +82,8 @@ _LOGITS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "logits": lambda raw: raw,
     "probabilities": _log,
     "sigmoids": _inverse_sigmoid,
+    "perhaps sigmoids": lambda raw: raw,
     "one logit": _two,
     "one sigmoid": lambda raw: _two(_inverse_sigmoid(raw)),
+    "perhaps one sigmoid": _two,
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from robustbench_act.behaviour import CROWD, IMAGES, look_at
+from robustbench_act.behaviour import IMAGES, look_at
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
@@ -68,17 +68,22 @@ def behaviour_of(
     if max(spec.input_size) <= SMALL:
         torch.set_num_threads(1)
     try:
-        with computing("fp32", device):  # half precisions round too coarsely to tell
-            return look_at(
-                network,
-                torch.stack(images),
-                other,
-                classes=spec.classes,
-                crowd=min(CROWD, execution.batch_size),
-                memory_format=memory_format(spec.input_size, execution.precision, device),
-                probes=probes,
-                allow_random=allow_random,
-            )
+        for precision in ("fp32", *{execution.precision} & {"bf16", "fp16"}):  # these round coarsely
+            with computing(precision, device):
+                found = look_at(
+                    network,
+                    torch.stack(images),
+                    other,
+                    classes=spec.classes,
+                    batch_size=execution.batch_size,
+                    memory_format=memory_format(spec.input_size, execution.precision, device),
+                    precision=precision,
+                    probes=probes,
+                    allow_random=allow_random,
+                )
+            if not found.fails:
+                break
+        return found
     except InputError as error:
         raise InputError(f"{checkpoint.path}: {error}") from error
     finally:

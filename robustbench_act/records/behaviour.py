@@ -10,8 +10,12 @@ OUTPUTS = {
     "logits": "logits",
     "probabilities": "probabilities; their logarithms are used as logits",
     "sigmoids": "a sigmoid for each class; log(p / (1 - p)) is used as the logit",
+    "perhaps sigmoids": "numbers from 0 to 1, some exactly 0, which are used as logits; if they are sigmoids "
+    "that were rounded, return the logits instead",
     "one logit": "one logit z for two classes; 0 and z are used as the logits",
     "one sigmoid": "one sigmoid p for two classes; 0 and log(p / (1 - p)) are used as the logits",
+    "perhaps one sigmoid": "one number z from 0 to 1 for two classes, exactly 0 for some images; 0 and z are "
+    "used as the logits; if z is a sigmoid that was rounded, return the logit instead",
 }
 """What networks return, and how it becomes logits."""
 
@@ -31,6 +35,8 @@ class Behaviour(JsonObject):
         Whether the network was looked at; False in older runs.
     fails
         Why it could not answer; "" if it could.
+    precision
+        The half precision in which it was looked at, if it fails in fp32.
     batch_dependent
         Whether its answer to an image depends on the other images of the batch.
     random
@@ -49,6 +55,7 @@ class Behaviour(JsonObject):
 
     looked_at: bool = False
     fails: str = ""
+    precision: str = ""
     batch_dependent: bool = False
     random: bool = False
     outputs: str = "logits"
@@ -68,6 +75,8 @@ class Behaviour(JsonObject):
             f"fails on a few images, so no more is known of it before the run: {self.fails}": bool(
                 self.fails
             ),
+            f"fails in fp32, so it was looked at in {self.precision}, where small effects of other images "
+            "in a batch cannot be told from rounding": bool(self.precision and not self.fails),
             BATCH_DEPENDENT: self.batch_dependent,
             "gives different answers to the same images; its random numbers were fixed by seeds": self.random,
             f"returns {OUTPUTS[self.outputs]}": self.outputs != "logits",

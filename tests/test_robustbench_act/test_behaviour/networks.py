@@ -59,6 +59,13 @@ class ByBatchSize(Net):
         return self.last(self.features(x)) * len(x)
 
 
+class TwoRoundoffs(Net):
+    """An image alone is answered two unit roundoffs of bf16 higher: sums may take another order."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(self.features(x)) * (1 + 2**-7 * (len(x) == 1))
+
+
 class CentredLargeBatch(Net):
     """Sees other images only if there are many."""
 
@@ -139,11 +146,73 @@ class Adapting(Net):
         return self.last(self.features(x / self.largest))
 
 
+class Drifting(Net):
+    """Centres its features by a running mean that moves so little that three passes do not show it."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(16))
+
+    def forward(self, x: Tensor) -> Any:
+        hidden = self.features(x)
+        self.mean += 1e-5 * (hidden.mean(0) - self.mean)
+        return self.last(hidden - self.mean)
+
+
+class DriftingWeights(Net):
+    """Replaces its weights as it runs."""
+
+    def forward(self, x: Tensor) -> Any:
+        self.last.weight = nn.Parameter(self.last.weight * (1 - 1e-6))
+        return self.last(self.features(x))
+
+
+class Keeping(Net):
+    """Counts its passes, keeps its last features and makes a table in the first pass: none of it matters."""
+
+    count: Tensor
+    kept: Tensor
+    table: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.tensor(0))
+        self.register_buffer("kept", torch.zeros(3, 16))
+        self.register_buffer("table", None)
+
+    def forward(self, x: Tensor) -> Any:
+        self.count += 1
+        self.kept = self.features(x)
+        if self.table is None:
+            self.table = torch.arange(16) / 16
+        return self.last(self.kept + self.table)
+
+
 class SmallLogits(Net):
     """Its logits lie between 0 and 1, as those of networks before training may."""
 
     def forward(self, x: Tensor) -> Any:
         return 0.5 + self.last(self.features(x)) / 10
+
+
+class EvenNumbers(Net):
+    """Pairs its images."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x.view(2, -1, *x.shape[1:]).flatten(0, 1))
+
+
+class EvenCentred(CentredBatch, EvenNumbers):
+    """Pairs its images and centres them."""
+
+
+class FixedBatch(Net):
+    """Was traced with 32 images."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x.view(32, 1, 8, 8))
 
 
 class EarlyExit(Net):

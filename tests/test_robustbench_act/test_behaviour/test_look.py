@@ -1,5 +1,7 @@
 """One look tells networks that can be evaluated in any batch from those that cannot."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,11 +26,9 @@ RANDOM = [networks.DropoutLeftOn, networks.RareDropPath, networks.NumpyNoise]
 CHANGING = [networks.OwnGenerator, networks.Counting, networks.Adapting]
 
 
-def looked(network: nn.Module, *, allow_random: bool = False, probes: bool = True) -> Behaviour:
+def looked(network: nn.Module, **options: Any) -> Behaviour:
     images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    return look_at(
-        network.eval(), images[:3], images[3], classes=CLASSES, allow_random=allow_random, probes=probes
-    )
+    return look_at(network.eval(), images[:3], images[3], classes=CLASSES, **options)
 
 
 def test_nothing_is_said_of_a_usual_network() -> None:
@@ -60,9 +60,48 @@ def test_what_seeds_do_not_fix_is_refused(kind: type[Net]) -> None:
             looked(kind(), allow_random=allowed)
 
 
+@pytest.mark.parametrize(("kind", "what"), [("Drifting", "mean"), ("DriftingWeights", r"last\.weight")])
+def test_slow_changes_are_refused(kind: str, what: str) -> None:
+    with pytest.raises(
+        InputError, match=f"changes from pass to pass in evaluation mode: {what} of the network"
+    ):
+        looked(getattr(networks, kind)())
+
+
+def test_changes_that_do_not_matter() -> None:
+    assert looked(networks.Keeping()) == Behaviour(looked_at=True)
+
+
+@pytest.mark.parametrize(("kind", "batch_size"), [(networks.EvenNumbers, 33), (networks.FixedBatch, 32)])
+def test_batches_of_other_sizes_are_tried(kind: type[Net], batch_size: int) -> None:
+    assert looked(kind(), batch_size=batch_size) == Behaviour(looked_at=True)
+    small = nn.Sequential(kind(), nn.Softsign(), nn.Threshold(0, 0.1))
+    assert looked(small, batch_size=batch_size).outputs == "sigmoids"
+
+
+def test_pairs_that_see_each_other() -> None:
+    assert looked(networks.EvenCentred()).batch_dependent
+
+
+def test_no_batch_at_all() -> None:
+    assert "is invalid for input of size" in looked(networks.FixedBatch(), batch_size=30).fails
+
+
+@pytest.mark.parametrize("kind", [Net, *DEPENDENT])
+def test_in_half_precision(kind: type[Net]) -> None:
+    network = kind().bfloat16()
+    assert looked(network).fails
+    with torch.autocast("cpu", torch.bfloat16):
+        found = looked(network, precision="bf16")
+    assert found.batch_dependent == (kind in DEPENDENT)
+    assert "fails in fp32, so it was looked at in bf16" in found.notes()[0]
+
+
 def test_logits_between_0_and_1_are_no_sigmoids() -> None:
     assert looked(networks.SmallLogits()).outputs == "logits"
     assert looked(nn.Sequential(networks.SmallLogits(), nn.Sigmoid())).outputs == "sigmoids"
+    assert looked(nn.Sequential(Net(), nn.ReLU())).outputs == "logits"
+    assert looked(nn.Sequential(Net(), nn.Hardsigmoid(), nn.Threshold(0.5, 0))).outputs == "perhaps sigmoids"
 
 
 def test_generators_are_as_before() -> None:
@@ -99,6 +138,11 @@ def test_rounding_of_torchvision_is_no_company(name: str) -> None:
     assert not found.batch_dependent
     assert not found.unwatched
     assert set(found.left_out.values()) <= {"no image reaches it"}  # tables of position biases
+
+
+@pytest.mark.parametrize(("precision", "dependent"), [("fp32", True), ("bf16", False)])
+def test_rounding_in_half_precision_is_no_company(precision: str, dependent: bool) -> None:
+    assert looked(networks.TwoRoundoffs(), precision=precision).batch_dependent == dependent
 
 
 class Odd(Net):

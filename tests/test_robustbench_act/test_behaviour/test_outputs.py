@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from robustbench_act.behaviour.outputs import logits_of, recognise
 from robustbench_act.errors import InputError
+from robustbench_act.records import Behaviour
 from robustbench_act.records.behaviour import OUTPUTS
 
 LOGITS = 4 * torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
@@ -78,10 +79,21 @@ def test_logits_that_are_kept_to_the_bit() -> None:
     assert logits_of(Returns(LOGITS), torch.zeros(3, 1)) is LOGITS
 
 
-@pytest.mark.parametrize("answer", [torch.zeros(3, 4), 2 * torch.eye(4)[:3], torch.tensor([[0.0, 0.4, 0.4]])])
+@pytest.mark.parametrize("answer", [torch.zeros(3, 4), 2 * torch.eye(4)[:3], torch.zeros(3, 1)])
 def test_zeros_are_no_sigmoids(answer: Tensor) -> None:
-    """An untrained classifier that begins at zero, counts of votes, a ReLU at the end."""
-    assert recognise(answer, answer.shape[1]) == "logits"
+    """An untrained classifier that begins at zero, counts of votes."""
+    assert recognise(answer, max(answer.shape[1], 2)).endswith(("logits", "logit"))
+
+
+@pytest.mark.parametrize("answer", [8 * LOGITS, 8 * ONE])
+def test_sigmoids_that_were_rounded_to_0_are_doubted(answer: Tensor) -> None:
+    """In half precision, as autocast returns them: they are used as they are, and a note says so."""
+    rounded = answer.half().sigmoid()
+    assert (rounded == 0).any()
+    kind = recognise(rounded.float(), max(answer.shape[1], 2))
+    assert kind.startswith("perhaps ")
+    assert "return the logit" in Behaviour(outputs=kind).notes()[0]
+    assert torch.equal(logits_of(Returns(rounded), torch.zeros(3, 1), kind)[:, -1], rounded[:, -1].float())
 
 
 @pytest.mark.parametrize(("columns", "classes"), [(512, 10), (1001, 1000), (2, 3), (1, 3)])

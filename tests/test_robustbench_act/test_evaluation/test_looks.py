@@ -67,6 +67,20 @@ def test_the_extremes_of_a_batch_are_seen(as_checkpoint: Callable[[nn.Module], C
         assert behaviour_of(as_checkpoint(kind()), few, execution).batch_dependent == sees
 
 
+def test_weights_in_half_precision_are_judged_in_the_precision_of_the_run(
+    as_checkpoint: Callable[[nn.Module], Checkpoint], tmp_path: Path
+) -> None:
+    checkpoint = as_checkpoint(networks.BatchNormWithoutStatistics().bfloat16())
+    runs = [
+        evaluated([checkpoint], tmp_path / str(size), precision="bf16", batch_size=size) for size in (8, 64)
+    ]
+    pd.testing.assert_frame_equal(runs[0].cells, runs[1].cells, check_exact=True)
+    assert runs[0].cells["error"].isna().all()
+    notes = " ".join(runs[0].network_notes)
+    assert "fails in fp32, so it was looked at in bf16" in notes
+    assert "depends on which images share a batch" in notes
+
+
 def test_random_numbers_are_fixed_by_seeds(
     as_checkpoint: Callable[[nn.Module], Checkpoint], tmp_path: Path
 ) -> None:
