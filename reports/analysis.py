@@ -62,6 +62,11 @@ class Analysis:
         return metrics.succeeded(self.run.cells)
 
     @cached_property
+    def words(self) -> metrics.HeadlineWords:
+        """What sentences call the headline's images and cells."""
+        return metrics.headline_words(self.run.cells["group"])
+
+    @cached_property
     def board(self) -> pd.DataFrame:
         """See `robustbench_act.metrics.leaderboard`."""
         return metrics.leaderboard(self.run.cells)
@@ -78,8 +83,15 @@ class Analysis:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """The layer rows of checkpoints that were measured without an error; a cell of two suites once."""
-        whole = self.run.layers[~self.run.layers["checkpoint"].isin(self.failed["checkpoint"])]
+        """The layer rows of checkpoints that were measured without an error; a cell of two suites once.
+
+        Input shifts are left out, as in `metrics.headline_groups`.
+        """
+        found = self.run.layers
+        if found.empty:
+            return found
+        counted = (found["severity"] == 0) | found["group"].isin(metrics.headline_groups(found["group"]))
+        whole = found[counted & ~found["checkpoint"].isin(self.failed["checkpoint"])]
         return whole.drop_duplicates(["checkpoint", "table", "corruption", "severity", "layer", "index"])
 
     @property
@@ -173,7 +185,7 @@ class Analysis:
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:
-        """For each checkpoint (images,): the share of corrupted cells in which each image is right.
+        """For each checkpoint (images,): the share of the headline's cells in which each image is right.
 
         None if the run does not record it.
         """

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.tables import corruption_order
-from robustbench_act.metrics import corrupted, succeeded
+from robustbench_act.metrics import corrupted, headline_groups, succeeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,12 @@ class Grid:
     def places(self, group: str) -> NDArray[np.intp]:
         """Return which corruptions belong to a group."""
         return np.flatnonzero(self.corruptions["group"] == group)
+
+    @property
+    def counted(self) -> NDArray[np.intp]:
+        """Which corruptions the headline is over: see `robustbench_act.records.headline`."""
+        groups = headline_groups(self.corruptions["group"])
+        return np.flatnonzero(self.corruptions["group"].isin(groups))
 
     @property
     def groups(self) -> list[str]:

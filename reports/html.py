@@ -54,6 +54,7 @@ def render(analysis: Analysis, sections: list[Section], template: str, **more: A
         architectures=analysis.architectures,
         legend=analysis.legend,
         measure=analysis.measure,
+        words=analysis.words,
         sections=sections,
         **more,
     )

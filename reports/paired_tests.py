@@ -23,8 +23,8 @@ def significance(
     scores : DataFrame
         `robustbench_act.metrics.checkpoint_scores` of that architecture.
     outcomes : Mapping
-        For each checkpoint (images,): the share of corrupted cells in which each image is right; None if
-        the run does not record it.
+        For each checkpoint (images,): the share of the headline's cells in which each image is right;
+        None if the run does not record it.
     names : sequence of str
         Activations.
 
@@ -75,7 +75,7 @@ def _over_seeds(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     both = own.merge(other, on="training_seed")
     if both.empty:
         return untested("no training seed is in both")
-    return columns_of(compare_seeds(both["corrupted_x"], both["corrupted_y"]))
+    return columns_of(compare_seeds(both["mca_x"], both["mca_y"]))
 
 
 def untested(note: str) -> dict[str, Any]:

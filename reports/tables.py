@@ -70,7 +70,7 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
-    """Return the fluctuation of each activation layer, averaged over corrupted cells and seeds.
+    """Return the fluctuation of each activation layer, averaged over the corrupted cells given and seeds.
 
     Columns: architecture, activation, index, layer, elements, input_fluctuation,
     output_fluctuation (per element: the sums over the layer divided by ``elements``),
@@ -96,13 +96,13 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
 def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
     """Return the activation means of each layer on clean and on corrupted images, averaged over seeds.
 
-    Columns: architecture, activation, index, layer, clean_mean, clean_abs_mean, corrupted_mean,
-    corrupted_abs_mean. With mu_i the mean output of element i over the probe images, ``mean`` is
+    Columns: architecture, activation, index, layer, clean_mean, clean_abs_mean, corruptions_mean,
+    corruptions_abs_mean. With mu_i the mean output of element i over the probe images, ``mean`` is
     the mean of mu_i and ``abs_mean`` the mean of ``|mu_i|`` over the layer's elements.
     """
     names = ["activation_mean", "activation_abs_mean"]
     parts = []
-    for kind, rows in (("clean", layers["severity"] == 0), ("corrupted", layers["severity"] > 0)):
+    for kind, rows in (("clean", layers["severity"] == 0), ("corruptions", layers["severity"] > 0)):
         part = _strict_mean(layers.loc[rows, [*_LAYER, *names]], _LAYER).set_index(_LAYER)
         parts.append(part.rename(columns={name: name.replace("activation", kind) for name in names}))
     return pd.concat(parts, axis=1).sort_index().reset_index().astype({"index": "int64"})
@@ -125,7 +125,7 @@ def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """Return how much the layers of each checkpoint move, and what it loses: means over corruptions.
 
     Columns: architecture, activation, checkpoint, fluctuation (relative output fluctuation, mean over
-    layers), lost (clean accuracy - accuracy). Checkpoints with a value that is missing or not finite are
+    layers), lost (clean - mca). Checkpoints with a value that is missing or not finite are
     left out; no rows if the run did not measure the former.
     """
     keys = [*COHORT, "checkpoint"]
@@ -136,7 +136,7 @@ def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     by_corruption = _strict_mean(bad, [*keys, "table", "corruption"]).drop(columns=["table", "corruption"])
     moved = _strict_mean(by_corruption, keys).set_index(keys)["output_relative_mean"].rename("fluctuation")
     scores = checkpoint_scores(cells)
-    lost = scores.assign(lost=scores["clean"] - scores["corrupted"]).set_index(keys)["lost"]
+    lost = scores.assign(lost=scores["clean"] - scores["mca"]).set_index(keys)["lost"]
     return pd.concat([moved, lost], axis=1, join="inner").dropna().reset_index()
 
 

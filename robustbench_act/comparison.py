@@ -9,7 +9,7 @@ import pandas as pd
 
 from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import checkpoint_scores, image_accuracy
+from robustbench_act.metrics import COHORT, image_accuracy
 from robustbench_act.records import RunData, corrupted, outcomes, succeeded
 from robustbench_act.statistics import Comparison, compare_images, compare_outcomes, compare_seeds, holm
 
@@ -25,8 +25,9 @@ class RunComparison:
     ----------
     checkpoints
         A row for each pair of checkpoints: checkpoint (A's name), other (B's), architecture, activation, a
-        and b (corrupted accuracy), then the paired test over images: difference, low, high, p, adjusted (Holm
-        over the rows), effect, effect_name, test, pairs, note.
+        and b (accuracy over those cells of `records.headline` that both have), then the paired test over
+        images: difference, low, high, p, adjusted (Holm over the rows), effect, effect_name, test, pairs,
+        note.
     activations
         A row for each activation that has two training seeds or more: architecture, activation, a, b, then
         the test over seeds by the LayerAct paper's rule, as above.
@@ -79,9 +80,10 @@ def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunCompariso
     kept = [(one, other) for one, other in pairs if one in whole[0] and other in whole[1]]
     notes += [f"not compared: checkpoint {pair[0]!r} failed" for pair in pairs if pair not in kept]
     tables = [_Pair(pair, good[0], good[1]) for pair in kept]
+    checkpoints = _tested([rows.overall() for rows in tables])
     return RunComparison(
-        checkpoints=_tested([rows.overall() for rows in tables]),
-        activations=_tested(list(_by_activation(good[0], good[1], kept))),
+        checkpoints=checkpoints,
+        activations=_tested(list(_by_activation(checkpoints))),
         cells=_ranked(_tested([row for rows in tables for row in rows.by_cell()])),
         notes=tuple(notes),
     )
@@ -99,7 +101,7 @@ class _Pair:
         self.a, self.b = own.loc[common], other.loc[common]
 
     def overall(self) -> dict[str, Any]:
-        """Return the row over all corrupted cells."""
+        """Return the row over the cells of `records.headline`."""
         facts = {name: self.a[name].iloc[0] for name in ("architecture", "activation")}
         bad = (self.a["severity"] > 0).to_numpy()
         x, y = image_accuracy(self.a[bad]), image_accuracy(self.b[bad])
@@ -121,16 +123,13 @@ def _pairs(a: RunData, b: RunData) -> list[tuple[str, str]]:
     return [(name, name) for name in ours if name in theirs]
 
 
-def _by_activation(
-    a: pd.DataFrame, b: pd.DataFrame, pairs: list[tuple[str, str]]
-) -> Iterator[dict[str, Any]]:
-    ours, theirs = (checkpoint_scores(cells).set_index("checkpoint") for cells in (a, b))
-    both = ours.loc[[one for one, _ in pairs]].copy()
-    both["b"] = theirs.loc[[other for _, other in pairs], "corrupted"].to_numpy()
-    for (architecture, activation), rows in both.groupby(["architecture", "activation"], sort=False):
+def _by_activation(checkpoints: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    if checkpoints.empty:
+        return
+    for (architecture, activation), rows in checkpoints.groupby(COHORT, sort=False):
         if len(rows) > 1:
-            found = compare_seeds(rows["b"], rows["corrupted"])
-            means = {"a": rows["corrupted"].mean(), "b": rows["b"].mean()}
+            found = compare_seeds(rows["b"], rows["a"])
+            means = {"a": rows["a"].mean(), "b": rows["b"].mean()}
             yield {"architecture": architecture, "activation": activation, **means, **_columns(found)}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robustbench_act.records import RunData, corrupted, succeeded
+from robustbench_act.errors import InputError
+from robustbench_act.records import SHIFT, RunData, headline, headline_groups, succeeded
 from robustbench_act.statistics import compare_seeds
 
 PAPER_GROUPS = ("noise", "blur", "digital", "weather", "extra")
@@ -21,7 +22,7 @@ _PUBLISHED_WIDTH = "16"
 def layeract_table(run: RunData) -> pd.DataFrame:
     """Return a run as in the paper: mean, standard deviation and significance over training seeds.
 
-    Input shifts are left out, as in the paper's tables.
+    Input shifts are left out, as in the paper's tables. Raises InputError if the run has nothing else.
 
     Returns
     -------
@@ -32,6 +33,11 @@ def layeract_table(run: RunData) -> pd.DataFrame:
         see `statistics.compare_seeds`; not corrected for multiplicity, as in the paper); seeds; clean, total
         (mean over corruptions) and the groups, in % or as p-values, NaN if there is none; note.
     """
+    if headline_groups(run.cells["group"]) == [SHIFT]:
+        raise InputError(
+            f"{run.path}: the LayerAct paper's tables are over corruptions, this run has input shifts alone; "
+            "actrobust table without --style shows them."
+        )
     scores = _scores(run)
     ours = pd.DataFrame(_rows(scores), columns=_TABLE)
     return pd.concat([ours, _published(ours)], ignore_index=True)
@@ -41,8 +47,7 @@ def _scores(run: RunData) -> pd.DataFrame:
     """Return accuracy in % in COLUMNS, by (dataset, architecture, activation, training seed)."""
     keys = [*_KEYS, "training_seed"]
     whole = succeeded(run.cells)
-    bad = corrupted(whole)
-    means = bad[bad["group"] != "shift"].groupby([*keys, "group", "corruption"])["accuracy"].mean()
+    means = headline(whole).groupby([*keys, "group", "corruption"])["accuracy"].mean()
     table = pd.DataFrame({"clean": whole[whole["severity"] == 0].groupby(keys)["accuracy"].mean()})
     table["total"] = means.groupby(keys).mean()
     for group in PAPER_GROUPS:

@@ -17,7 +17,9 @@ TRADEOFF_SIZE = (6.4, 3.6)  # inches
 COST_SIZE = (4.6, 3.0)
 
 
-def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
+def trade_off(
+    data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy", images: str = "corrupted"
+) -> "Axes":
     """Draw clean against corrupted accuracy (%): a dot for each activation, small ones for its checkpoints.
 
     The line of equal retention goes across, if the numbers have one.
@@ -25,9 +27,11 @@ def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "
     Parameters
     ----------
     data : DataFrame
-        activation, clean, corrupted, and expected (corrupted accuracy that retains the anchor's share).
+        activation, clean, mca, and expected (the mca that retains the anchor's share).
     measure : str
         What the shares are called.
+    images : str
+        What the images are called: see `robustbench_act.records.HeadlineWords`.
     """
     known = data.dropna(subset="expected").sort_values("clean")
     if len(known):
@@ -36,9 +40,9 @@ def trade_off(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "
         room = max(np.ptp(ends) * 0.08, 0.002)
         ends = ends + np.array([-room, room])
         ax.plot(100 * ends, 100 * ends * slope, color=REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)))
-    _scatter(ax, data, "clean", "corrupted")
+    _scatter(ax, data, "clean", "mca")
     ax.set_xlabel(f"{measure} on clean images, % (higher is better →)", labelpad=2)
-    ax.set_ylabel(f"{measure} on corrupted images, % (higher is better →)", labelpad=2)
+    ax.set_ylabel(f"{measure} on {images} images, % (higher is better →)", labelpad=2)
     return ax
 
 

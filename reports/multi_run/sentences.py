@@ -10,12 +10,15 @@ from reports.names import label
 from reports.number_formats import fine_points, p_text, percent, points
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, upper_first
+from robustbench_act.records import SHIFT, group_label
 
 LISTED = 6
 """Activations that are named in a sentence, at most."""
 
 
-def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[str]:
+def verdicts(
+    changes: pd.DataFrame, table: pd.DataFrame, measure: str, *, images: str = "corrupted"
+) -> list[str]:
     """Say of each run whether it gained or lost against an earlier one, as a whole.
 
     Parameters
@@ -24,26 +27,27 @@ def verdicts(changes: pd.DataFrame, table: pd.DataFrame, measure: str) -> list[s
         `reports.multi_run.tables.run_changes` and `between_runs`.
     measure : str
         What the shares are called.
+    images : str
+        What the images are called: see `robustbench_act.records.HeadlineWords`.
 
     >>> runs = {"base": "old", "run": "new"}
-    >>> changes = pd.DataFrame([{**runs, "corrupted": -0.02, "p": 0.01, "low": -0.03, "high": -0.01}])
+    >>> changes = pd.DataFrame([{**runs, "mca": -0.02, "p": 0.01, "low": -0.03, "high": -0.01}])
     >>> table = pd.DataFrame({**runs, "architecture": "net", "activation": ["relu", "silu"]})
-    >>> table["corrupted"] = -0.02
+    >>> table["mca"] = -0.02
     >>> verdicts(changes, table, "accuracy")
     ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
     interval over images: −3.0 to −1.0): more than a different choice of images would explain (p = 0.01).']
     """
     rows = changes.to_dict("records")
-    return [_verdict(row, table, measure, first=str(rows[0]["base"])) for row in rows]
+    on = f"{measure} on {images} images"
+    return [_verdict(row, table, on, first=str(rows[0]["base"])) for row in rows]
 
 
-def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, measure: str, *, first: str) -> str:
+def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, accuracy: str, *, first: str) -> str:
     own = _rows(table, row)
-    moves = _moves(row["corrupted"])
+    moves = _moves(row["mca"])
     lacking = "" if row["base"] == first else f", of those that {first} lacks,"
-    text = (
-        f"From {row['base']} to {row['run']}, {_all_of(own)}{lacking} {moves} {measure} on corrupted images"
-    )
+    text = f"From {row['base']} to {row['run']}, {_all_of(own)}{lacking} {moves} {accuracy}"
     if math.isnan(row["p"]):
         return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
     interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
@@ -82,7 +86,7 @@ def _rows(table: pd.DataFrame, runs: Mapping[Hashable, Any]) -> pd.DataFrame:
         label(row["activation"]) + (f" ({row['architecture']})" if several else "")
         for row in own.to_dict("records")
     ]
-    return own.assign(who=who, change=own["corrupted"])
+    return own.assign(who=who, change=own["mca"])
 
 
 def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFrame) -> list[str]:
@@ -155,7 +159,7 @@ def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, t
     """
     if len(table) == 1 or table["adjusted"].isna().all():
         return ""
-    into = "under" if things == "corruptions" else "in"
+    into = "in" if things == "classes" else "under"
     rows = table.assign(who=list(names)).sort_values("change", kind="stable")
     beyond = rows[rows["adjusted"] < LEVEL]
     if beyond.empty:
@@ -173,7 +177,7 @@ def _one_by_one(own: pd.DataFrame) -> str:
     if len(own) == 1 or own["images_adjusted"].isna().all():
         return ""
     beyond = own[own["images_adjusted"] < LEVEL]
-    lost, gained = beyond[beyond["corrupted"] < 0], beyond[beyond["corrupted"] > 0]
+    lost, gained = beyond[beyond["mca"] < 0], beyond[beyond["mca"] > 0]
     parts = " and ".join(f"{_listed(part)} {verb}" for part, verb in ((lost, "lost"), (gained, "gained")))
     tests = f"Holm’s correction for {len(own)} tests"
     return f"One by one, {parts} more than a different choice of images would explain ({tests})."
@@ -194,11 +198,18 @@ def _some(named: list[str]) -> str:
 
 
 def _corruptions(under: pd.DataFrame, own: pd.DataFrame) -> str:
-    """Say under which corruptions the mean moved, or the only activation."""
+    """Say under which corruptions the mean moved, or the only activation; input shifts apart."""
     family = under[under["name"] == under["name"].iloc[0]]
     rows = family[family["corruption"] != ""]
     who = "the mean of these networks" if len(own) > 1 else str(own["who"].iloc[0])
-    return moved(rows["corruption"], rows, who=who, things="corruptions", tests=len(family))
+    shifts = rows["group"] == SHIFT
+    parts = (("corruptions", rows[~shifts]), (group_label(SHIFT), rows[shifts]))
+    said = [
+        moved(part["corruption"], part, who=who, things=things, tests=len(family))
+        for things, part in parts
+        if len(part)
+    ]
+    return " ".join(filter(None, said))
 
 
 def _seeds(own: pd.DataFrame) -> str:

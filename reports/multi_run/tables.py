@@ -34,16 +34,16 @@ def between_runs(
     -------
     DataFrame
         architecture, activation, name (of the later one), left_out (checkpoints whose training seed only
-        one run has), base and run (names of runs), was and now (corrupted accuracy), the changes clean,
-        corrupted and group_... (now - was, shares), lost (the corruption that changed for the worse most) and
-        lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two
-        runs. The largest fall first.
+        one run has), base and run (names of runs), was and now (`mca`), the changes clean, mca and
+        group_... (now - was, shares), lost (the headline's corruption that changed for the worse most) and
+        lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two runs. The
+        largest fall first.
     """
     rows = [{**_change(grid, pair), **paired_tests(pair.own, pair.base, outcomes)} for pair in _pairs(scores)]
     if not rows:
         return pd.DataFrame()
     runs = [with_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
-    return pd.concat(runs).sort_values("corrupted", kind="stable", ignore_index=True)
+    return pd.concat(runs).sort_values("mca", kind="stable", ignore_index=True)
 
 
 def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
@@ -54,12 +54,12 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
     Returns
     -------
     DataFrame
-        base, run, clean and corrupted (mean change, shares), then the test over images: difference, low,
+        base, run, clean and mca (mean change, shares), then the test over images: difference, low,
         high, p, pairs, test, note.
     """
     rows = []
     for runs, pairs in _by_runs(scores):
-        changes = {key: np.mean([pair.change(key) for pair in pairs]) for key in ("clean", "corrupted")}
+        changes = {key: np.mean([pair.change(key) for pair in pairs]) for key in ("clean", "mca")}
         test = untested(NO_OUTCOMES)
         if outcomes is not None:
             test = columns_of(compare_images(*_sides(pairs, outcomes), bootstrap=False))
@@ -260,16 +260,16 @@ def _by_corruption(grid: Grid, pair: _Pair) -> NDArray[np.float64]:
 
 def _change(grid: Grid, pair: _Pair) -> dict[str, Any]:
     by_corruption = _by_corruption(grid, pair)
-    worst = int(np.nanargmin(by_corruption))
+    worst = grid.counted[int(np.nanargmin(by_corruption[grid.counted]))]
     return {
         "architecture": pair.facts["architecture"],
         "activation": pair.ends[0][0],
         "name": pair.facts["name"],
         "left_out": pair.left_out,
         **pair.runs,
-        "was": pair.base["corrupted"].mean(),
-        "now": pair.own["corrupted"].mean(),
-        **{name: pair.change(name) for name in ("clean", "corrupted", *group_columns(pair.own))},
+        "was": pair.base["mca"].mean(),
+        "now": pair.own["mca"].mean(),
+        **{name: pair.change(name) for name in ("clean", "mca", *group_columns(pair.own))},
         "lost": grid.corruptions["corruption"][worst],
         "lost_change": by_corruption[worst],
     }

@@ -13,7 +13,7 @@ from reports.sections.cells import DRAWN, change_cell, column_names, drawn_cells
 from reports.style import activation_line, change_colours
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import upper_first
-from robustbench_act.metrics import group_columns
+from robustbench_act.metrics import group_columns, group_label
 
 
 def between(analysis: Analysis) -> Section:
@@ -27,7 +27,7 @@ def between(analysis: Analysis) -> Section:
     maps, by_corruption = list(_maps(analysis)), analysis.corruption_changes
     content = {
         "runs": f"{runs['base'][0]} → {runs['run'][0]}" if len(runs) == 1 else "",
-        "groups": [upper_first(name.removeprefix("group_")) for name in groups],
+        "groups": [upper_first(group_label(name.removeprefix("group_"))) for name in groups],
         "rows": [_row(row, groups, several=several) for row in found.to_dict("records")],
         "few": any("cannot reject" in str(note) for note in found["seeds_note"]),
         "maps": maps,
@@ -78,10 +78,10 @@ def _blocks(
     rows = list(zip(*found, strict=True))
     for group in dict.fromkeys(row[0]["group"] for row in rows):
         yield {
-            "group": group,
+            "group": group_label(group),
             "rows": [
                 {
-                    "name": own[0]["corruption"] or f"mean of {group}",
+                    "name": own[0]["corruption"] or f"mean of {group_label(group)}",
                     "suite": suites.get(own[0]["corruption"], ""),
                     "mean": not own[0]["corruption"],
                     "cells": [
@@ -111,7 +111,7 @@ def _figure(one: Mapping[str, Any], place: int) -> Drawing:
 
 def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> dict[str, Any]:
     p = row["images_adjusted"]
-    kind = "noise" if not p < LEVEL else "more" if row["corrupted"] > 0 else "less"
+    kind = "noise" if not p < LEVEL else "more" if row["mca"] > 0 else "less"
     mark = "°" if "cannot reject" in str(row["seeds_note"]) else ""
     return {
         "activation": row["name"],
@@ -120,7 +120,7 @@ def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> di
         "runs": f"{row['base']} → {row['run']}",
         "was": percent(row["was"]),
         "now": percent(row["now"]),
-        "change": points(row["corrupted"]),
+        "change": points(row["mca"]),
         "kind": kind,
         "interval": f"{points(row['images_low'])} to {points(row['images_high'])}",
         "p": [p_value(p), p_value(row["seeds_adjusted"]) + mark],

@@ -31,8 +31,8 @@ def classes(analysis: Analysis) -> Section:
     groups = analysis.scores.set_index("checkpoint")[["architecture", "activation"]]
     table = table.join(groups, on="checkpoint")
     keys = ["architecture", "activation", "label"]
-    means = table.groupby(keys)[["clean", "corrupted"]].mean().assign(n=table.groupby(keys)["n"].first())
-    wide = means["corrupted"].unstack(["architecture", "activation"])
+    means = table.groupby(keys)[["clean", "mca"]].mean().assign(n=table.groupby(keys)["n"].first())
+    wide = means["mca"].unstack(["architecture", "activation"])
     wide = wide[list(analysis.board[["architecture", "activation"]].itertuples(index=False, name=None))]
     images = table.drop_duplicates("label").set_index("label")["n"]
     order = wide.mean(axis=1).sort_values(kind="stable").index

@@ -14,6 +14,7 @@ from reports.names import label
 from reports.number_formats import percent
 from reports.style import drawing_order
 from robustbench_act.english import upper_first
+from robustbench_act.records import group_label
 
 
 def curves(analysis: Analysis) -> Section:
@@ -32,7 +33,8 @@ def curves(analysis: Analysis) -> Section:
                 for count, (found, corruption) in enumerate(order)
                 if found == group
             ]
-            panels.append(Panel(f"{where}{group}" if where else upper_first(group), drawings))
+            named = group_label(group)
+            panels.append(Panel(f"{where}{named}" if where else upper_first(named), drawings))
         tail = f", {architecture}" if where else ""
         numbers.append(_table(own, order, analysis, tail))
     return Section("curves", title, "Severity", {"legend": analysis.legend}, panels=panels, tables=numbers)

@@ -14,6 +14,7 @@ from reports.number_formats import percent, plain
 from reports.sections.cells import DRAWN, column_names, drawn_cells
 from reports.style import HEAT_STEPS, heat_colours, heat_step
 from robustbench_act.english import upper_first
+from robustbench_act.records import SHIFT, group_label
 
 FOLDED = 14
 """Checkpoints that have a column each, at most; above, the columns are activations."""
@@ -73,7 +74,9 @@ def _every_checkpoint(grid: Grid, group: str, measure: str) -> Table:
     places = grid.places(group)
     shares = np.concatenate([grid.clean[:, None], grid.means[:, places, 0]], axis=1)
     return Table(
-        caption=f"{upper_first(measure)} of every checkpoint in {group}, in %, mean over severities",
+        caption=(
+            f"{upper_first(measure)} of every checkpoint in {group_label(group)}, in %, mean over severities"
+        ),
         headings=["Checkpoint", "Clean", *grid.corruptions["corruption"].iloc[places]],
         rows=[
             [str(name), *map(percent, row)]
@@ -107,17 +110,20 @@ def _columns(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _blocks(grid: Grid, columns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return groups of rows: clean; of each group of corruptions its mean, then its members; all of them."""
+    """Return groups of rows: clean; of each group its mean and its members; the mean of all; input shifts."""
     facts = [grid.corruptions[name] for name in ("corruption", "suite")]
     clean = np.repeat(grid.clean[:, None], 1 + len(grid.severities), axis=1)
     means = grid.means
     blocks = [{"group": "", "rows": [_row("clean", "", clean, columns)]}]
     for group in grid.groups:
-        places = grid.places(group)
-        members = [_mean_row(f"mean of {group}", means[:, places], columns)] if len(places) > 1 else []
+        label, places = group_label(group), grid.places(group)
+        members = [_mean_row(f"mean of {label}", means[:, places], columns)] if len(places) > 1 else []
         members += [_row(facts[0][place], facts[1][place], means[:, place], columns) for place in places]
-        blocks.append({"group": group, "rows": members})
-    blocks.append({"group": "all", "rows": [_mean_row("mean of all corruptions", means, columns)]})
+        blocks.append({"group": label, "rows": members})
+    corruptions = [group for group in grid.groups if group != SHIFT]
+    if corruptions:
+        whole = _mean_row("mean of all corruptions", means[:, grid.counted], columns)
+        blocks.insert(1 + len(corruptions), {"group": "all", "rows": [whole]})
     return blocks
 
 

@@ -1,6 +1,7 @@
 """One row for each activation, ranked, with its interval over training seeds; then every checkpoint."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -24,27 +25,28 @@ def leaderboard(analysis: Analysis) -> Section:
         "leaderboard",
         "Leaderboard",
         "Leaderboard",
-        {"board": _board(board, analysis.scores), "labelled": analysis.run.labelled},
+        {"board": _board(board, analysis), "labelled": analysis.run.labelled},
         nothing=analysis.nothing,
-        tables=[] if board.empty else [_every_checkpoint(analysis.scores, analysis.measure)],
+        tables=[] if board.empty else [_every_checkpoint(analysis)],
         numbers={"leaderboard": board, "checkpoints": analysis.scores},
     )
 
 
-def _board(board: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
+def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     """Return headings and rows: text, the value to sort by, and the interval's drawing."""
-    groups = metrics.group_columns(board)
+    scores, groups = analysis.scores, metrics.group_columns(board)
     shared = {"architecture"} if len(set(board["architecture"])) == 1 else set()  # said in the page's header
     described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
     described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
+    described["mca"] = replace(described["mca"], title=upper_first(analysis.words.images))
     ruler = _ruler(board, scores)
-    seeds = {key: list(own["corrupted"]) for key, own in scores.groupby(["architecture", "activation"])}
+    seeds = {key: list(own["mca"]) for key, own in scores.groupby(["architecture", "activation"])}
     rows = [
         {
             "cells": {name: (_text(row[name], column), row[name]) for name, column in described.items()},
             "activation": row["activation"],
             "line": activation_line(row["activation"]),
-            "dot": _place(row["corrupted"], ruler),
+            "dot": _place(row["mca"], ruler),
             "interval": None if pd.isna(row["low"]) else [_place(row[end], ruler) for end in ("low", "high")],
             "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler),
         }
@@ -63,7 +65,7 @@ def _ruler(board: pd.DataFrame, scores: pd.DataFrame) -> tuple[int, int]:
     """Return the tens (in %) between which all intervals and checkpoints lie, within 0 to 100."""
     if board.empty:
         return 0, 100
-    shares = pd.concat([board["low"], board["high"], scores["corrupted"]])
+    shares = pd.concat([board["low"], board["high"], scores["mca"]])
     return max(10 * math.floor(10 * shares.min()), 0), min(10 * math.ceil(10 * shares.max()), 100)
 
 
@@ -78,14 +80,17 @@ def _seeds(shares: list[float], ruler: tuple[int, int]) -> list[float]:
     return [_place(share, ruler) for share in shares] if 1 < len(shares) <= MOST_DOTS else []
 
 
-def _every_checkpoint(scores: pd.DataFrame, measure: str) -> Table:
-    ordered = scores.sort_values("corrupted", ascending=False, kind="stable")
-    values = ["clean", "corrupted", *metrics.group_columns(scores)]
+def _every_checkpoint(analysis: Analysis) -> Table:
+    scores = analysis.scores
+    ordered = scores.sort_values("mca", ascending=False, kind="stable")
+    groups = metrics.group_columns(scores)
+    values = ["clean", "mca", *groups]
     several = len(set(scores["architecture"])) > 1
     keys = ["checkpoint", *(["architecture"] if several else []), "training_seed"]
-    heads = [name.replace("_", " ") for name in keys] + [name.removeprefix("group_") for name in values]
+    heads = [*(name.replace("_", " ") for name in keys), "clean", analysis.words.images]
+    heads += [metrics.group_metric(name.removeprefix("group_")).title for name in groups]
     return Table(
-        caption=f"{upper_first(measure)} of every checkpoint, in %",
+        caption=f"{upper_first(analysis.measure)} of every checkpoint, in %",
         headings=[*map(upper_first, heads)],
         rows=[[*map(plain, row[keys]), *map(percent, row[values])] for _, row in ordered.iterrows()],
         activations=list(ordered["activation"]),

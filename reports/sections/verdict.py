@@ -18,7 +18,7 @@ from reports.names import label, split_run
 from reports.number_formats import p_text, percent, points
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, joined
-from robustbench_act.records import CheckpointInfo
+from robustbench_act.records import SHIFT, CheckpointInfo
 from robustbench_act.records.behaviour import notes as network_notes
 
 NO_LABELS = (
@@ -30,11 +30,14 @@ NO_LABELS = (
 def verdict(analysis: Analysis) -> Section:
     """Return the section."""
     run, found = analysis.run, analysis.run_changes
-    first, more = ranking(analysis.board, labelled=run.labelled), _leads(analysis)
+    first, more = (
+        ranking(analysis.board, labelled=run.labelled, images=analysis.words.images),
+        _leads(analysis),
+    )
     if len(found):  # of several runs the question is what changed
         told = sentences.details(found, analysis.between, analysis.corruption_changes)
         more = [*told, sentences.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
-        first = sentences.verdicts(found, analysis.between, analysis.measure)
+        first = sentences.verdicts(found, analysis.between, analysis.measure, images=analysis.words.images)
     fell = "" if analysis.nothing else fallen(analysis.grid, analysis.measure, chance=_chance(analysis))
     content = {
         "verdicts": first,
@@ -74,7 +77,12 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     """Return the headline figures as (value, what it counts)."""
     cells = analysis.run.cells
     bad = cells[cells["severity"] > 0]
-    corruptions = bad["corruption"].nunique() if analysis.nothing else len(analysis.grid.corruptions)
+    names = bad.drop_duplicates(["group", "corruption"]) if analysis.nothing else analysis.grid.corruptions
+    shifts = int((names["group"] == SHIFT).sum())
+    kinds = [count(len(names) - shifts, "corruption"), count(shifts, "input shift")]
+    first, *others = [
+        text for text, amount in zip(kinds, (len(names) - shifts, shifts), strict=True) if amount
+    ]
     severities = joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
     activations = {split_run(name)[0] for name in analysis.activations}
     runs = len(analysis.members)
@@ -82,7 +90,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     name = analysis.run.info.dataset.name
     facts = [
         (count(cells["checkpoint"].nunique(), "checkpoint"), compared),
-        (count(corruptions, "corruption"), f"severity {severities}"),
+        (first, "".join(f"and {text}, " for text in others) + f"severity {severities}"),
         (count(int(cells["n"].max()), "image"), f"of {name}, in every cell"),
     ]
     if not analysis.failed.empty:
@@ -90,23 +98,26 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     return facts
 
 
-def ranking(board: pd.DataFrame, *, labelled: bool = True) -> list[str]:
-    """Return a plain sentence for each architecture of a `robustbench_act.metrics.leaderboard`."""
+def ranking(board: pd.DataFrame, *, labelled: bool = True, images: str = "corrupted") -> list[str]:
+    """Return a plain sentence for each architecture of a `robustbench_act.metrics.leaderboard`.
+
+    `images` is what those of its headline are called: see `robustbench_act.records.HeadlineWords`.
+    """
     if board.empty:
         return ["No checkpoint could be evaluated: every one of them failed, so there is nothing to compare."]
     several = len(board["architecture"].unique()) > 1
     return [
-        _lead(own, labelled, where=f" among the {architecture} networks" if several else "")
+        _lead(own, labelled, images, where=f" among the {architecture} networks" if several else "")
         for architecture, own in board.groupby("architecture")
     ]
 
 
-def _lead(board: pd.DataFrame, labelled: bool, *, where: str) -> str:
+def _lead(board: pd.DataFrame, labelled: bool, images: str, *, where: str) -> str:
     first = board.iloc[0]
-    kept = f"{percent(first['corrupted'])}% " + (
-        f"accuracy on corrupted images (clean: {percent(first['clean'])}%)"
+    kept = f"{percent(first['mca'])}% " + (
+        f"accuracy on {images} images (clean: {percent(first['clean'])}%)"
         if labelled
-        else "agreement on corrupted images with its own predictions on the clean ones"
+        else f"agreement on {images} images with its own predictions on the clean ones"
     )
     best = label(first["activation"])
     rows = "rows" if any(split_run(name)[2] for name in board["activation"]) else "activations"
@@ -114,7 +125,7 @@ def _lead(board: pd.DataFrame, labelled: bool, *, where: str) -> str:
         return f"{best} has {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]
     next_one = label(second["activation"])
-    lead = first["corrupted"] - second["corrupted"]
+    lead = first["mca"] - second["mca"]
     if percent(lead) == "0.0":
         return f"{best} and {next_one} lead level{where}, at {kept}."
     return (
@@ -228,7 +239,7 @@ def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
 
 
 def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
-    """Say which corruption costs most, and how much: mean over the networks, then by activation.
+    """Say which corruption of the headline costs most, and how much: over all networks, by activation.
 
     Parameters
     ----------
@@ -240,7 +251,7 @@ def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:
         Accuracy of guessing.
     """
     means = grid.means[:, :, 0].mean(axis=0)
-    worst = int(np.nanargmin(means))
+    worst = grid.counted[int(np.nanargmin(means[grid.counted]))]
     name, top = grid.corruptions["corruption"][worst], grid.severities[-1]
     before, after = percent(grid.clean.mean()), percent(means[worst])
     text = f"Most is lost to {name}: mean {measure} falls from {before}% to {after}%"

@@ -1,15 +1,19 @@
 """Prints the leaderboard."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 from rich.table import Table
 
 from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import grid, percent, width
 from robustbench_act.cli.terminal import console, say
+from robustbench_act.metrics import HeadlineWords, group_columns, group_label, headline_words
+from robustbench_act.records import SHIFT
 
 
 def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
-    """Print the leaderboard on stdout: shares in %, the interval over training seeds.
+    """Print the leaderboard on stdout: shares in %, intervals over training seeds, input shifts apart.
 
     If a terminal is too narrow, the columns by group are left out; a file or a pipe gets them all. Unless
     `labelled`, the shares are agreement.
@@ -18,7 +22,7 @@ def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
     whole = _leaderboard_table(board, groups=True)
     needed = width(whole)
     what = "Accuracy" if labelled else "Agreement with the prediction on the clean image (no labels)"
-    say(f"{what} in %: mean over corruptions, severities and training seeds")
+    say(f"{what} in %: mean over {_words(board).cells}, severities and training seeds")
     if not screen.is_terminal:
         console(width=needed).print(whole)
     elif needed <= screen.width:
@@ -30,17 +34,28 @@ def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
 
 def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
     several = len(board["architecture"].unique()) > 1
-    named = [str(name) for name in board if str(name).startswith("group_")] if groups else []
+    words = _words(board)
+    named = group_columns(board) if groups else []
+    titled = {group_label(name.removeprefix("group_")): board[name].map(percent) for name in named}
+    shifts = titled.pop(group_label(SHIFT), None)
+    apart: dict[str, Iterable[str]] = (
+        {} if shifts is None or not titled else {"|": ["|"] * len(board), group_label(SHIFT): shifts}
+    )
     texts = {
         "#": board["rank"].map(str),
         "activation": board["activation"].map(activation_label),
         **({"architecture": board["architecture"]} if several else {}),
         "seeds": board["seeds"].map(str),
         "clean": board["clean"].map(percent),
-        "corrupted": board["corrupted"].map(percent),
+        words.images: board["mca"].map(percent),
         "± 95%": ((board["high"] - board["low"]) / 2).map(percent),
         "retained": board["retained"].map(percent),
-        **{name.removeprefix("group_"): board[name].map(percent) for name in named},
+        **titled,
+        **apart,
     }
     left = ("activation", "architecture")
     return grid(texts, left=left, bold=int((board["rank"] == 1).sum()))
+
+
+def _words(board: pd.DataFrame) -> HeadlineWords:
+    return headline_words(name.removeprefix("group_") for name in group_columns(board))

@@ -8,14 +8,24 @@ import pandas as pd
 from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import Block
 from robustbench_act.comparison import RunComparison
+from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import CELL_METRICS, METRICS, Reference, alexnet, run_reference, summary
+from robustbench_act.metrics import (
+    CELL_METRICS,
+    METRICS,
+    Reference,
+    alexnet,
+    headline_words,
+    run_reference,
+    summary,
+)
 from robustbench_act.paper_tables import COLUMNS, layeract_table
 from robustbench_act.paths import expand
+from robustbench_act.records import SHIFT
 from robustbench_act.run import Run, load_run
 
 SHOWN = (
-    "clean", "corrupted", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
+    "clean", "mca", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
     *CELL_METRICS,
 )  # fmt: skip
 
@@ -27,8 +37,9 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
     frame = summary(run.cells, labels=run.labels, reference=base)
     groups = frame.groupby(["architecture", "activation"], sort=False)
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
-    means = means.assign(seeds=groups.size()).sort_values("corrupted", ascending=False, kind="stable")
+    means = means.assign(seeds=groups.size()).sort_values("mca", ascending=False, kind="stable")
     several = len(frame["architecture"].unique()) > 1
+    words = headline_words(run.cells["group"])
     shown = pd.DataFrame({"activation": [activation_label(name) for _, name in means.index]})
     if several:
         shown["architecture"] = [name for name, _ in means.index]
@@ -36,12 +47,14 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
     for name in [name for name in SHOWN if name in means]:
         metric = METRICS[name]
         digits = 1 if metric.scale == 100 else 3
-        shown[f"{metric.title} {metric.unit}".strip()] = [
+        title = upper_first(words.images) if name == "mca" else metric.title
+        shown[f"{title} {metric.unit}".strip()] = [
             _number(metric.scale * value, digits) for value in means[name]
         ]
     named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in means]
     relative = f"; {', '.join(named)} against {base.name}" if base and named else ""
-    return frame, [(f"{run.path}: mean over corruptions, severities and training seeds{relative}", shown)]
+    over = f"mean over {words.cells}, severities and training seeds"
+    return frame, [(f"{run.path}: {over}{relative}", shown)]
 
 
 def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
@@ -69,20 +82,32 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
 def comparison(found: RunComparison, most: int | None) -> list[Block]:
     """Return the tables of `compare`: activations, checkpoints, and the cells that moved."""
     blocks = []
+    groups = found.cells.get("group", pd.Series(dtype=str))
+    words = headline_words(groups)
     for name, keys in (("activations", ["activation"]), ("checkpoints", ["checkpoint", "other"])):
         table = getattr(found, name)
         if "activation" in table:
             table = table.assign(activation=table["activation"].map(activation_label))
         if len(table):
-            blocks.append((_TITLES[name], _tests(table, keys)))
-    moved = found.moved()
-    shown = moved if most is None else moved.head(most)
+            blocks.append((_TITLES[name].format(words.images), _tests(table, keys)))
+    shifts = groups == SHIFT
+    blocks.append(_moved("Cells", found.cells[~shifts], found.moved(), most))
+    if shifts.any():
+        blocks.append(_moved("Cells of input shifts", found.cells[shifts], found.moved(), most))
+    return blocks
+
+
+def _moved(what: str, cells: pd.DataFrame, moved: pd.DataFrame, most: int | None) -> Block:
+    """Return the first of the cells that moved, of those in `cells`."""
+    own = moved[moved.index.isin(cells.index)]
+    shown = own if most is None else own.head(most)
+    of = f"{len(cells):,} {what[0].lower()}{what[1:]}"
     if shown.empty:
-        return [*blocks, (f"None of {len(found.cells):,} cells moved beyond noise (McNemar, Holm).", shown)]
-    more = f", the first {most}; --all shows all" if len(shown) < len(moved) else ""
-    title = f"Cells that moved beyond noise: {len(moved):,} of {len(found.cells):,} (McNemar, Holm){more}"
+        return f"None of {of} moved beyond noise (McNemar, Holm).", shown
+    more = f", the first {most}; --all shows all" if len(shown) < len(own) else ""
+    title = f"{what} that moved beyond noise: {len(own):,} of {len(cells):,} (McNemar, Holm){more}"
     cell = shown["corruption"] + ":" + shown["severity"].map("{:g}".format)
-    return [*blocks, (title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"]))]
+    return title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"])
 
 
 def comparison_json(found: RunComparison) -> str:
@@ -100,8 +125,8 @@ _STATISTICS = {
     "std": "Standard deviation over training seeds",
 }
 _TITLES = {
-    "activations": "Activations: corrupted accuracy in %, paired by training seed",
-    "checkpoints": "Checkpoints: corrupted accuracy in %, paired over images",
+    "activations": "Activations: {} accuracy in %, paired by training seed",
+    "checkpoints": "Checkpoints: {} accuracy in %, paired over images",
 }
 
 

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import PARQUET, why_unreadable
-from robustbench_act.gate.rules import DEFAULT_RULES, Rules, parse_rules
+from robustbench_act.gate.rules import CORRUPTIONS, DEFAULT_RULES, FORMER_ALL, Rule, Rules, parse_rules
 from robustbench_act.paths import expand
-from robustbench_act.records import RunData, RunInfo, ordered_groups
+from robustbench_act.records import SHIFT, RunData, RunInfo, ordered_groups
 from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
 
-FORMAT = 1
+FORMAT = 2
+_FORMER = 1  # its rules had the group "all", input shifts among it
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
 _COLUMNS = [name for name in CELL_COLUMNS if name not in PICTURE_COLUMNS]
 _INFO = ("version", "created", "seed", "severities", "dataset", "suites", "device")
@@ -55,11 +56,11 @@ class Baseline:
     rules: Rules
 
 
-def make_baseline(run: RunData, rules: Rules = DEFAULT_RULES) -> Baseline:
+def make_baseline(run: RunData, rules: Rules | None = None) -> Baseline:
     """Return a finished run as a baseline.
 
-    Raises InputError if the run is empty, a checkpoint failed, there are fewer than two images, or a rule's
-    group is not in the run.
+    Without rules they are DEFAULT_RULES, on the shifts if the run has nothing else. Raises InputError if the
+    run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not in the run.
     """
     if run.cells.empty:
         raise InputError(f"{run.path}: has no cell to make a baseline of.")
@@ -68,7 +69,10 @@ def make_baseline(run: RunData, rules: Rules = DEFAULT_RULES) -> Baseline:
         raise InputError(f"{run.path}: checkpoint {failed.iloc[0]!r} failed; a baseline must be whole.")
     if run.info.dataset.images < 2:
         raise InputError(f"{run.path}: expected at least 2 images, got {run.info.dataset.images}.")
-    groups = ["all", "clean", *ordered_groups(run.cells.loc[run.cells["severity"] > 0, "group"])]
+    present = ordered_groups(run.cells.loc[run.cells["severity"] > 0, "group"])
+    groups = ["clean", *present] if present == [SHIFT] else [CORRUPTIONS, "clean", *present]
+    if rules is None:
+        rules = Rules((Rule(group=SHIFT),)) if present == [SHIFT] else DEFAULT_RULES
     for rule in rules.rules:
         if rule.group not in groups:
             raise InputError(
@@ -101,8 +105,8 @@ def write_baseline(baseline: Baseline, path: str | Path) -> None:
 def read_baseline(path: str | Path) -> Baseline:
     """Read what `write_baseline` wrote.
 
-    Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, or of another
-    format.
+    Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, of another
+    format, or has a rule whose group changed its meaning.
     """
     path = expand(path)
     try:
@@ -119,7 +123,12 @@ def read_baseline(path: str | Path) -> Baseline:
     if not whole or list(cells) != _COLUMNS:
         raise InputError(f"{path}: is damaged or of another version; make it again.")
     found = json.loads(facts)
-    if found["format"] != FORMAT:
+    if found["format"] == _FORMER and any(rule["group"] == FORMER_ALL for rule in found["rules"]["rule"]):
+        raise InputError(
+            f"{path}: has a rule on all corruptions from when input shifts counted among them; now they "
+            f"stand apart. Renew it from an accepted run: actrobust baseline RUN -o {path}"
+        )
+    if found["format"] not in (_FORMER, FORMAT):
         raise InputError(f"{path}: expected format {FORMAT}, got {found['format']}; make it again.")
     info = RunInfo.from_json(found["info"], where=str(path))
     return Baseline(info, cells, parse_rules(found["rules"]))

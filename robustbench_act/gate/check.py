@@ -12,9 +12,9 @@ from robustbench_act.comparability import compare_setups
 from robustbench_act.english import count
 from robustbench_act.errors import InputError
 from robustbench_act.gate.baseline import Baseline
-from robustbench_act.gate.rules import Rule
+from robustbench_act.gate.rules import CORRUPTIONS, Rule
 from robustbench_act.metrics import image_accuracy
-from robustbench_act.records import RunData, corrupted, succeeded
+from robustbench_act.records import RunData, corrupted, headline, succeeded
 from robustbench_act.statistics import are_equal, drop_test, holm
 
 _MOST = 3  # corruptions that a reason names
@@ -138,8 +138,10 @@ def _row(
 def _of_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:
     if group == "clean":
         return cells[cells["severity"] == 0].iloc[:1]
+    if group == CORRUPTIONS:
+        return headline(cells)
     bad = corrupted(cells)
-    return bad if group == "all" else bad[bad["group"] == group]
+    return bad[bad["group"] == group]
 
 
 def _mean(cells: pd.DataFrame, rule: Rule) -> float:

@@ -10,6 +10,11 @@ from robustbench_act.errors import InputError
 from robustbench_act.metrics import CELL_METRICS, METRICS, Metric
 from robustbench_act.option_kinds import is_number
 from robustbench_act.paths import expand
+from robustbench_act.records import group_label
+
+FORMER_ALL = "all"
+CORRUPTIONS = "corruptions"
+"""The group of a rule over all corruptions, input shifts apart."""
 
 GATE_LEVEL = 0.0005
 TOLERANCE = 0.3
@@ -26,13 +31,13 @@ class Rule:
         "accuracy", which is tested image by image, or another metric of cells (see `RULE_METRICS`), which
         has its tolerance alone.
     group
-        "all" corrupted cells, "clean", or a group of corruptions.
+        "corruptions" (those of `records.headline`), "clean", or a group; "shift" are the input shifts.
     tolerance
         How far it may get worse, in the metric's unit as shown (points for shares).
     """
 
     metric: str = "accuracy"
-    group: str = "all"
+    group: str = CORRUPTIONS
     tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
@@ -52,7 +57,7 @@ class Rule:
         return self.metric == "accuracy"
 
     def __str__(self) -> str:
-        where = {"all": "all corruptions", "clean": "clean images"}.get(self.group, self.group)
+        where = "clean images" if self.group == "clean" else group_label(self.group)
         return f"{self.metric} on {where}"
 
 
@@ -112,6 +117,12 @@ def parse_rules(found: Any) -> Rules:
         _check_keys(entry, {"metric", "group", "tolerance"})
         if not isinstance(entry.get("group", ""), str):
             raise InputError(f"Expected the name of a group of corruptions, got {entry['group']!r}.")
+        if entry.get("group") == FORMER_ALL:
+            raise InputError(
+                f"Expected group {CORRUPTIONS!r}, got its former name {FORMER_ALL!r}, which counted input "
+                f"shifts too. Write {CORRUPTIONS!r}, and renew the baseline: "
+                "actrobust baseline RUN -o FILE --rules RULES"
+            )
     return Rules(tuple(Rule(**entry) for entry in entries), found.get("level", GATE_LEVEL))
 
 

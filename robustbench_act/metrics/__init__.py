@@ -21,7 +21,16 @@ from robustbench_act.metrics.summary import (
     image_accuracy_by_corruption,
     summary,
 )
-from robustbench_act.records import corrupted, labelled, ordered_groups, succeeded
+from robustbench_act.records import (
+    HeadlineWords,
+    corrupted,
+    group_label,
+    headline_groups,
+    headline_words,
+    labelled,
+    ordered_groups,
+    succeeded,
+)
 from robustbench_act.tally.calibration import calibration_error
 from robustbench_act.tally.metric import Metric
 
@@ -31,6 +40,7 @@ __all__ = [
     "COHORT",
     "LEADERBOARD",
     "METRICS",
+    "HeadlineWords",
     "Metric",
     "Reference",
     "alexnet",
@@ -40,7 +50,10 @@ __all__ = [
     "correlate_layers",
     "corrupted",
     "group_columns",
+    "group_label",
     "group_metric",
+    "headline_groups",
+    "headline_words",
     "image_accuracy",
     "image_accuracy_by_corruption",
     "labelled",

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from robustbench_act.errors import InputError
-from robustbench_act.records import RunData, scored
+from robustbench_act.records import RunData, headline_groups, scored
 from robustbench_act.statistics import with_ties
 
 _RESAMPLES = 2000
@@ -16,8 +16,8 @@ def layer_correlations(run: RunData, *, within_cells: bool = False, seed: int = 
     """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
 
     Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and clean
-    accuracy - accuracy, over all corrupted cells of all checkpoints. Positive: where the layer moves more,
-    more accuracy is lost. Raises InputError if the run was made without probes.
+    accuracy - accuracy, over the cells of `records.headline` of all checkpoints. Positive: where the layer
+    moves more, more accuracy is lost. Raises InputError if the run was made without probes.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def correlate_layers(
     clean = cells.loc[cells["severity"] == 0].set_index("checkpoint")["accuracy"]
     lost = cells["checkpoint"].map(clean) - cells["accuracy"]
     drop = cells.assign(drop=with_ties(lost, size=1.0)).drop_duplicates(keys)
-    bad = layers[layers["severity"] > 0].drop_duplicates([*keys, "layer", "index"])
+    counted = layers["group"].isin(headline_groups(layers["group"]))
+    bad = layers[counted & (layers["severity"] > 0)].drop_duplicates([*keys, "layer", "index"])
     joined = bad.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
     rows = []
     for (architecture, index, layer), rows_of in joined.groupby(["architecture", "index", "layer"]):

@@ -3,21 +3,23 @@
 import math
 from collections.abc import Mapping
 
+from robustbench_act.records import SHIFT, group_label
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES, HENDRYCKS
 from robustbench_act.tally.metric import SHARE, Metric
 
 METRICS: Mapping[str, Metric] = {
-    # of a cell; of a checkpoint the mean over severities, then over corruptions
+    # of a cell; of a checkpoint the mean over severities, then over corruptions, input shifts apart
     **{one.name: one.metric for one in CELL_QUANTITIES if one.metric is not None},
     "error": Metric("Error", "%", "lower", "1 - accuracy.", SHARE),
     # of a checkpoint
     "clean": Metric("Clean", "%", "higher", "Accuracy on the unchanged images.", SHARE),
-    "corrupted": Metric(
-        "Corrupted", "%", "higher", "Accuracy: mean over corruptions of the mean over severities.", SHARE
+    "mca": Metric(
+        "Corrupted", "%", "higher",
+        "Mean corruption accuracy: accuracy, mean over corruptions of the mean over severities. Input shifts "
+        "do not count, unless the run has nothing else.",
+        SHARE, f"1 - error, averaged as mCE in {HENDRYCKS}, section 4.3",
     ),
-    "retained": Metric(
-        "Retained", "%", "higher", "Relative robustness: corrupted / clean.", (0.0, math.inf)
-    ),
+    "retained": Metric("Retained", "%", "higher", "Relative robustness: mca / clean.", (0.0, math.inf)),
     "mce": Metric(
         "mCE", "%", "lower",
         "Mean corruption error: mean over corruptions of sum_s error / sum_s error of the reference.",
@@ -30,11 +32,11 @@ METRICS: Mapping[str, Metric] = {
     ),
     "effective": Metric(
         "Effective robustness", "points", "higher",
-        "Corrupted accuracy above the line logit(corrupted) = a + b logit(clean) of the reference.",
+        "mca above the line logit(mca) = a + b logit(clean) of the reference.",
         (-1.0, 1.0), "Taori et al. 2020, arXiv 2007.00644",
     ),
     "worst_class": Metric(
-        "Worst class", "%", "higher", "Lowest accuracy of a class, each averaged as corrupted is.", SHARE
+        "Worst class", "%", "higher", "Lowest accuracy of a class, each averaged as mca is.", SHARE
     ),
     "severity_area": Metric(
         "Severity area", "%", "higher",
@@ -42,14 +44,14 @@ METRICS: Mapping[str, Metric] = {
         SHARE,
     ),
     # of several training seeds
-    "rank": Metric("Rank", "", None, "Place by corrupted accuracy among the activations of an architecture."),
+    "rank": Metric("Rank", "", None, "Place by mca among the activations of an architecture."),
     "activation": Metric("Activation", "", None, "Activation function of the networks."),
     "architecture": Metric("Architecture", "", None, "Network; unlike ones are not ranked together."),
     "seeds": Metric("Seeds", "", None, "Number of checkpoints (training seeds) averaged."),
-    "low": Metric("Low", "%", None, "Lower end of the 95% interval of corrupted over seeds (Student's t)."),
-    "high": Metric("High", "%", None, "Upper end of the 95% interval of corrupted over seeds (Student's t)."),
+    "low": Metric("Low", "%", None, "Lower end of the 95% interval of mca over seeds (Student's t)."),
+    "high": Metric("High", "%", None, "Upper end of the 95% interval of mca over seeds (Student's t)."),
     "spread": Metric(
-        "Spread", "points", "lower", "Standard deviation of corrupted over seeds (k - 1).", (0.0, math.inf)
+        "Spread", "points", "lower", "Standard deviation of mca over seeds (k - 1).", (0.0, math.inf)
     ),
 }  # fmt: skip
 
@@ -57,9 +59,11 @@ METRICS: Mapping[str, Metric] = {
 def group_metric(group: str) -> Metric:
     """Return what the column `group_<group>` holds.
 
-    >>> group_metric("noise").unit
-    '%'
+    >>> group_metric("noise").title, group_metric("shift").title
+    ('noise', 'input shifts')
     """
-    return Metric(
-        group, "%", "higher", f"Accuracy on the {group} corruptions, averaged as corrupted is.", SHARE
-    )
+    if group == SHIFT:
+        about = "Accuracy under input shifts, averaged as mca is, of which they are no part."
+    else:
+        about = f"Accuracy on the {group} corruptions, averaged as mca is."
+    return Metric(group_label(group), "%", "higher", about, SHARE)

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.leaderboard import checkpoint_scores
-from robustbench_act.records import RunInfo, corrupted, succeeded
+from robustbench_act.records import RunInfo, headline, succeeded
 from robustbench_act.statistics import with_ties
 
 ALEXNET_CLEAN_ERROR = 0.435
@@ -51,7 +51,7 @@ class Reference:
     severities
         That the means are over.
     line
-        (a, b) of logit(corrupted) = a + b logit(clean), the least squares line of its checkpoints; None if
+        (a, b) of logit(mca) = a + b logit(clean), the least squares line of its checkpoints; None if
         it has fewer than three of different clean accuracy.
     """
 
@@ -62,7 +62,7 @@ class Reference:
     line: tuple[float, float] | None = field(default=None)
 
     def expected(self, clean: "pd.Series[float]") -> "pd.Series[float]":
-        """Return the corrupted accuracy that the line gives for clean accuracies; NaN without a line."""
+        """Return the `mca` that the line gives for clean accuracies; NaN without a line."""
         if self.line is None:
             return clean * np.nan
         intercept, slope = self.line
@@ -87,7 +87,7 @@ def alexnet(info: RunInfo) -> Reference:
 
 
 def run_reference(cells: pd.DataFrame, name: str) -> Reference:
-    """Return the mean of some checkpoints as the reference, over all their corruptions of pixels.
+    """Return the mean of some checkpoints as the reference, over the corruptions of `records.headline`.
 
     `cells` are those of the checkpoints that make the reference. Raises InputError if none of them was
     measured whole.
@@ -95,9 +95,8 @@ def run_reference(cells: pd.DataFrame, name: str) -> Reference:
     scores = checkpoint_scores(cells)
     if scores.empty:
         raise InputError(f"Reference {name}: has no checkpoint without an error.")
-    bad = corrupted(succeeded(cells))
-    pixels = bad[bad["group"] != "shift"]
-    accuracy = pixels.groupby("corruption", sort=False)["accuracy"].mean()
+    bad = headline(succeeded(cells))
+    accuracy = bad.groupby("corruption", sort=False)["accuracy"].mean()
     return Reference(
         name,
         {str(corruption): 1 - float(value) for corruption, value in accuracy.items()},
@@ -110,7 +109,7 @@ def run_reference(cells: pd.DataFrame, name: str) -> Reference:
 def _line(scores: pd.DataFrame) -> tuple[float, float] | None:
     if len(np.unique(with_ties(scores["clean"]))) < 3:
         return None
-    slope, intercept = np.polyfit(_logit(scores["clean"]), _logit(scores["corrupted"]), 1)
+    slope, intercept = np.polyfit(_logit(scores["clean"]), _logit(scores["mca"]), 1)
     return float(intercept), float(slope)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.leaderboard import checkpoint_scores
 from robustbench_act.metrics.reference import Reference
-from robustbench_act.records import corrupted, outcomes, succeeded
+from robustbench_act.records import corrupted, headline, outcomes, succeeded
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 
 CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not None and one.name != "accuracy")
@@ -33,22 +33,22 @@ def summary(
     Returns
     -------
     DataFrame
-        architecture, activation, checkpoint, training_seed, clean, corrupted, error, retained, group_<name>,
-        CELL_METRICS over the corrupted cells, severity_area, worst_class, mce, relative_mce, effective.
-        Checkpoints with an error are left out.
+        architecture, activation, checkpoint, training_seed, clean, mca, error, retained, group_<name>,
+        CELL_METRICS over the cells of `records.headline`, severity_area, worst_class, mce, relative_mce,
+        effective. Checkpoints with an error are left out.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)
-    bad = corrupted(whole)
-    table.insert(5, "error", 1 - table["corrupted"])
-    table.insert(6, "retained", table["corrupted"] / table["clean"].where(table["clean"] > 0))
+    bad = headline(whole)
+    table.insert(5, "error", 1 - table["mca"])
+    table.insert(6, "retained", table["mca"] / table["clean"].where(table["clean"] > 0))
     means = bad.groupby(["checkpoint", "corruption"])[list(CELL_METRICS)].mean()
     table = table.join(means.groupby("checkpoint").mean())
     table["severity_area"] = _severity_area(bad, table["clean"])
     table["worst_class"] = np.nan
     if labels is not None and len(table):
         by_class = class_accuracy(cells, labels)
-        table["worst_class"] = by_class.groupby("checkpoint")["corrupted"].min()
+        table["worst_class"] = by_class.groupby("checkpoint")["mca"].min()
     table[["mce", "relative_mce", "effective"]] = np.nan
     if reference is not None:
         _relate(table, bad, reference)
@@ -56,7 +56,7 @@ def summary(
 
 
 def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
-    """Return the accuracy of each class: checkpoint, label, n (images), clean and corrupted.
+    """Return the accuracy of each class: checkpoint, label, n (images), clean and mca.
 
     Needs outcomes of single images; `labels` are int (images,), in the run's order.
     """
@@ -65,7 +65,7 @@ def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     frames = []
     for checkpoint, rows in succeeded(cells).groupby("checkpoint", sort=False):
         columns: dict[str, Any] = {"checkpoint": checkpoint, "label": classes, "n": count}
-        for name, part in (("clean", rows[rows["severity"] == 0]), ("corrupted", rows[rows["severity"] > 0])):
+        for name, part in (("clean", rows[rows["severity"] == 0]), ("mca", rows[rows["severity"] > 0])):
             accuracy = image_accuracy(part)
             if len(accuracy) != len(place):
                 raise InputError(f"Expected a label for each of {len(accuracy)} images, got {len(place)}.")
@@ -78,9 +78,9 @@ def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
     """Return (images,): the share of one checkpoint's cells in which each image is classified correctly.
 
     Averaged as accuracy is, over the severities and then the corruptions, so that its mean is the accuracy.
-    `cells` are the checkpoint's clean cell, or its corrupted ones.
+    `cells` are the checkpoint's clean cell, or its corrupted ones, of which `records.headline` count.
     """
-    rows = cells if (cells["severity"] == 0).any() else corrupted(cells)
+    rows = cells if (cells["severity"] == 0).any() else headline(cells)
     rows = rows.drop_duplicates(["corruption", "severity"])
     size = rows.groupby("corruption")["severity"].transform("size").to_numpy()
     weights = 1 / (size * rows["corruption"].nunique())
@@ -128,4 +128,4 @@ def _relate(table: pd.DataFrame, bad: pd.DataFrame, reference: Reference) -> Non
     table["mce"] = error.div(base.where(base > 0)).mean(axis=1, skipna=False)
     lost, base_lost = error.sub(1 - table["clean"], axis=0), base - reference.clean_error
     table["relative_mce"] = lost.div(base_lost.where(base_lost > 0)).mean(axis=1, skipna=False)
-    table["effective"] = table["corrupted"] - reference.expected(table["clean"])
+    table["effective"] = table["mca"] - reference.expected(table["clean"])

@@ -1,7 +1,20 @@
 """Results on disk: run directories and their tables. Loads without torch."""
 
 from robustbench_act.records.behaviour import Behaviour
-from robustbench_act.records.cells import CELL, corrupted, labelled, ordered_groups, scored, succeeded
+from robustbench_act.records.cells import (
+    CELL,
+    SHIFT,
+    HeadlineWords,
+    corrupted,
+    group_label,
+    headline,
+    headline_groups,
+    headline_words,
+    labelled,
+    ordered_groups,
+    scored,
+    succeeded,
+)
 from robustbench_act.records.data import RunData
 from robustbench_act.records.directory import RunDirectory
 from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
@@ -19,16 +32,22 @@ __all__ = [
     "LAYER_COLUMNS",
     "LAYER_KEYS",
     "SCHEMA_VERSION",
+    "SHIFT",
     "Behaviour",
     "CheckpointInfo",
     "DamagedPartError",
     "DatasetInfo",
+    "HeadlineWords",
     "Part",
     "RunData",
     "RunDirectory",
     "RunInfo",
     "SuiteInfo",
     "corrupted",
+    "group_label",
+    "headline",
+    "headline_groups",
+    "headline_words",
     "labelled",
     "ordered_groups",
     "outcomes",

@@ -1,6 +1,10 @@
-"""Which rows of a run count: those of checkpoints without a failed cell, each corrupted cell once."""
+"""Which rows of a run count: those of checkpoints without a failed cell, each corrupted cell once.
+
+The headline of every table and sentence is over the corruptions; input shifts stand apart (`headline`).
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -9,6 +13,8 @@ from corruptions.facts import GROUPS
 from robustbench_act.errors import InputError
 
 CELL = ["table", "corruption", "severity"]
+SHIFT = "shift"
+"""The group of input shifts."""
 
 
 def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
@@ -57,11 +63,60 @@ def corrupted(cells: pd.DataFrame) -> pd.DataFrame:
     return bad
 
 
+def headline(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the corrupted cells, each once, that every mean over corruptions is over: no input shifts.
+
+    One paper chose the shifts, and they act after the preprocessing: they do not decide who is most robust.
+    If a run has nothing else, they are its headline, and `headline_words` names them.
+    """
+    bad = corrupted(cells)
+    return bad[bad["group"].isin(headline_groups(bad["group"]))].reset_index(drop=True)
+
+
+def headline_groups(groups: Iterable[str]) -> list[str]:
+    """Return the groups of corruptions that `headline` is over, in order.
+
+    >>> headline_groups(["shift", "noise", "clean"]), headline_groups(["clean", "shift"])
+    (['noise'], ['shift'])
+    """
+    present = [group for group in ordered_groups(groups) if group != "clean"]
+    return [group for group in present if group != SHIFT] or present
+
+
+@dataclass(frozen=True)
+class HeadlineWords:
+    """What sentences call the headline's images and its cells."""
+
+    images: str = "corrupted"
+    cells: str = "corruptions"
+
+
+def headline_words(groups: Iterable[str]) -> HeadlineWords:
+    """Return what sentences call the headline of a run with these groups.
+
+    >>> headline_words(["noise", "shift"]).cells, headline_words(["shift"]).cells
+    ('corruptions', 'input shifts')
+    """
+    alone = headline_groups(groups) == [SHIFT]
+    return HeadlineWords("shifted", group_label(SHIFT)) if alone else HeadlineWords()
+
+
+def group_label(group: str) -> str:
+    """Return what people read for a group of corruptions.
+
+    >>> group_label("shift"), group_label("noise")
+    ('input shifts', 'noise')
+    """
+    return "input shifts" if group == SHIFT else group
+
+
 def ordered_groups(groups: Iterable[str]) -> list[str]:
-    """Return the corruption groups in the order that every table uses.
+    """Return the corruption groups in the order that every table uses: input shifts last.
 
     >>> ordered_groups(["shift", "mine", "noise"])
-    ['noise', 'shift', 'mine']
+    ['noise', 'mine', 'shift']
     """
+    known = [group for group in GROUPS if group != SHIFT]
     present = set(groups)
-    return [group for group in GROUPS if group in present] + sorted(present - set(GROUPS))
+    own = sorted(present - {*known, SHIFT})
+    return [group for group in (*known, *own, SHIFT) if group in present]

@@ -129,8 +129,8 @@ def test_trade_off_draws_means_checkpoints_and_the_line(report: Report) -> None:
     assert slope == pytest.approx((drawing.data["expected"] / drawing.data["clean"]).iloc[0])
     own = drawing.data[drawing.data["activation"] == "relu"]
     drawn = [np.asarray(line.get_xydata()) for line in dots if line.get_gid() == "activation:relu"]
-    assert drawn[0] == pytest.approx(100 * own[["clean", "corrupted"]].to_numpy())
-    assert drawn[1] == pytest.approx(100 * own[["clean", "corrupted"]].mean().to_numpy()[None])
+    assert drawn[0] == pytest.approx(100 * own[["clean", "mca"]].to_numpy())
+    assert drawn[1] == pytest.approx(100 * own[["clean", "mca"]].mean().to_numpy()[None])
     assert [text.get_text() for text in ax.texts] == ["LA-SiLU", "ReLU"]  # from the top down
 
 

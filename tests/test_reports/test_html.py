@@ -86,9 +86,7 @@ def test_every_leaderboard_value_is_on_the_page(run: Run, page: str) -> None:
     board = leaderboard(run.cells)
     text = section(page, "leaderboard")
     for _, row in board.iterrows():
-        shares = [
-            f"{100 * row[name]:.1f}" for name in ("corrupted", "low", "high", "spread", "clean", "retained")
-        ]
+        shares = [f"{100 * row[name]:.1f}" for name in ("mca", "low", "high", "spread", "clean", "retained")]
         groups = [f"{100 * row[name]:.1f}" for name in ("group_noise", "group_weather")]
         corrupted, low, high, spread, clean, retained = shares
         cells = [

@@ -35,7 +35,7 @@ def two(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
 def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     old, new = two(tmp_path)
     report = make_report(old, new)
-    board = report.analysis.board.set_index("activation")["corrupted"]
+    board = report.analysis.board.set_index("activation")["mca"]
     assert set(board.index) == {"la_silu", "relu ⟨1⟩ old", "relu ⟨2⟩ new"}
     assert board["relu ⟨2⟩ new"] == pytest.approx(score("relu", 11) + 0.01)
     assert {"relu-11 · old", "relu-11 · new", "la_silu-11"} <= set(report.analysis.scores["checkpoint"])
@@ -62,7 +62,7 @@ def test_what_changed_from_run_to_run(tmp_path: Path) -> None:
     assert row["was"] == pytest.approx(score("relu", 22))
     assert row["clean"] == pytest.approx(6 / 200)  # 200 of 200 is the most
     assert [row["group_noise"], row["group_weather"]] == pytest.approx([0.1, -0.05])
-    assert [row["corrupted"], row["images_difference"]] == pytest.approx([(0.1 + 0.1 - 0.05) / 3] * 2)
+    assert [row["mca"], row["images_difference"]] == pytest.approx([(0.1 + 0.1 - 0.05) / 3] * 2)
     assert (row["lost"], row["lost_change"]) == ("fog", pytest.approx(-0.05))
     assert row["images_adjusted"] < 0.001
     page = page_of(report, "verdict", "between")
@@ -77,7 +77,7 @@ def test_the_largest_fall_comes_first_and_several_runs_are_named(tmp_path: Path)
     report = make_report(Builder().write(tmp_path / "a"), *later)
     found = report.analysis.between
     assert found["activation"].tolist() == ["relu", "relu", "la_silu", "la_silu"]
-    assert found["corrupted"].is_monotonic_increasing
+    assert found["mca"].is_monotonic_increasing
     page = page_of(report, "verdict", "between")
     assert "From a to b, the mean of 2 activations loses 1.9 points of accuracy" in page
     assert "From a to c, the mean of 2 activations loses" in page
@@ -88,7 +88,7 @@ def test_the_largest_fall_comes_first_and_several_runs_are_named(tmp_path: Path)
 def test_a_run_and_its_copy_do_not_differ(tmp_path: Path) -> None:
     report = make_report(Builder().write(tmp_path / "a"), Builder().write(tmp_path / "b"))
     found = report.analysis.between
-    assert found["corrupted"].tolist() == [0.0, 0.0]
+    assert found["mca"].tolist() == [0.0, 0.0]
     assert found["images_adjusted"].tolist() == [1.0, 1.0]
     page = page_of(report, "verdict", "between")
     assert "From a to b, the mean of 2 activations does not change in accuracy on corrupted images" in page
@@ -102,7 +102,7 @@ def test_a_failed_checkpoint_is_no_change(tmp_path: Path) -> None:
     )
     report = make_report(whole, failed)
     found = report.analysis.between.set_index("activation")
-    assert found["corrupted"].tolist() == found["clean"].tolist() == [0.0, 0.0]
+    assert found["mca"].tolist() == found["clean"].tolist() == [0.0, 0.0]
     assert found["left_out"].to_dict() == {"relu": 1, "la_silu": 0}
     assert found.loc["relu", "was"] == pytest.approx(score("relu", 11))
     assert found["images_adjusted"].tolist() == [1.0, 1.0]
@@ -227,7 +227,7 @@ def test_figures_are_files_with_their_numbers(run: Run, figures: Figures) -> Non
         assert len(numbers) == len(drawing.data) > 0
     board = pd.read_csv(figures.folder / "leaderboard.csv")
     expected = leaderboard(run.cells)
-    assert board["corrupted"].tolist() == pytest.approx(expected["corrupted"].tolist())
+    assert board["mca"].tolist() == pytest.approx(expected["mca"].tolist())
     heat = pd.read_csv(figures.folder / "heat.csv").set_index("checkpoint")
     assert heat.loc["relu-11", "fog"] == pytest.approx((180 + 90) / 400)
 

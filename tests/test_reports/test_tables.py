@@ -82,8 +82,8 @@ def test_activation_means(run: Run) -> None:
             mean = 0.1 * (first_place + 0.5) - 0.1 * index
             assert row["clean_mean"] == pytest.approx(mean)
             assert row["clean_abs_mean"] == pytest.approx(0.3 + 0.1 * (first_place + 0.5))
-            assert row["corrupted_mean"] == pytest.approx(mean + 1)
-            assert row["corrupted_abs_mean"] == pytest.approx(1.3 + 0.1 * (first_place + 0.5))
+            assert row["corruptions_mean"] == pytest.approx(mean + 1)
+            assert row["corruptions_abs_mean"] == pytest.approx(1.3 + 0.1 * (first_place + 0.5))
 
 
 def test_failures_name_rows_and_checkpoints_without_rows() -> None:
@@ -159,7 +159,7 @@ def test_activations_without_a_common_seed_have_no_test_over_seeds(run: Run) -> 
 def test_many_pairs_are_corrected_for_their_number() -> None:
     random = np.random.default_rng(2)
     names = ["a", "b", "c"]
-    scores = pd.DataFrame({"activation": names, "checkpoint": names, "training_seed": 1, "corrupted": 0.5})
+    scores = pd.DataFrame({"activation": names, "checkpoint": names, "training_seed": 1, "mca": 0.5})
     table = significance(scores, {name: random.random(50) for name in names}, names)
     assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
     p = table["images_p"].to_numpy()

@@ -66,7 +66,7 @@ def test_the_leaderboard_ranks_agreement(pair: tuple[Run, Run]) -> None:
     bad = bare.cells[bare.cells["severity"] > 0]
     by_corruption = bad.groupby(["activation", "checkpoint", "corruption"])["agreement"].mean()
     wanted = by_corruption.groupby(["activation", "checkpoint"]).mean().groupby("activation").mean()
-    assert board.set_index("activation")["corrupted"].to_dict() == pytest.approx(wanted.to_dict())
+    assert board.set_index("activation")["mca"].to_dict() == pytest.approx(wanted.to_dict())
     summary = bare.summary()
     assert summary[["top5", "loss", "worst_class", "ece"]].isna().to_numpy().all()
     assert summary["agreement"].notna().all()

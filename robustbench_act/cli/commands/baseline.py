@@ -14,12 +14,12 @@ from robustbench_act.cli.terminal import say
 def command(run: Path, out: Path, rules: Path | None) -> None:
     """Keep a RUN as the baseline for later runs."""
     from robustbench_act.cli.messages import say_unlabelled
-    from robustbench_act.gate import DEFAULT_RULES, make_baseline, read_rules, write_baseline
+    from robustbench_act.gate import make_baseline, read_rules, write_baseline
     from robustbench_act.run import load_run
 
     loaded = load_run(run)
     say_unlabelled(loaded)
-    found = make_baseline(loaded, read_rules(rules) if rules else DEFAULT_RULES)
+    found = make_baseline(loaded, read_rules(rules) if rules else None)
     write_baseline(found, out)
     for rule in found.rules.rules:
         say(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}")

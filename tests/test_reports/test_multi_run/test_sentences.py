@@ -13,20 +13,20 @@ RUNS = {"base": "old", "run": "new"}
 
 def rows(**columns: Any) -> pd.DataFrame:
     """Return rows of `between_runs`: by default one that lost 2 points, beyond other images and seeds."""
-    known = {**RUNS, "architecture": "net", "activation": "relu", "corrupted": -0.02, "left_out": 0}
+    known = {**RUNS, "architecture": "net", "activation": "relu", "mca": -0.02, "left_out": 0}
     known |= {"images_low": -0.03, "images_adjusted": 0.01, "lost": "fog", "lost_change": -0.05}
     known |= {"seeds_adjusted": 0.01, "seeds_pairs": 30, "seeds_note": ""}
     return pd.DataFrame({**{name: [value] for name, value in known.items()}, **columns}).ffill()
 
 
 def change(**columns: Any) -> pd.DataFrame:
-    known = {**RUNS, "corrupted": -0.02, "clean": -0.004, "low": -0.03, "high": -0.01, "p": 0.01, "note": ""}
+    known = {**RUNS, "mca": -0.02, "clean": -0.004, "low": -0.03, "high": -0.01, "p": 0.01, "note": ""}
     return pd.DataFrame([{**known, **columns}])
 
 
 def under(**columns: Any) -> pd.DataFrame:
     """Return rows of `corruption_changes`, without a test where none is given."""
-    known = {**RUNS, "name": "", "corruption": "fog", "change": -0.05, "adjusted": np.nan}
+    known = {**RUNS, "name": "", "group": "weather", "corruption": "fog", "change": -0.05, "adjusted": np.nan}
     length = max((len(values) for values in columns.values()), default=1)
     return pd.DataFrame({name: [value] * length for name, value in known.items()} | columns)
 
@@ -58,7 +58,7 @@ def test_many_activations_are_listed_up_to_six() -> None:
     moved = [-0.08, -0.07, -0.06, -0.05, -0.04, -0.03, -0.02, 0.01, 0.03]
     table = pd.concat(
         [
-            rows(activation=[name], corrupted=[size], images_adjusted=[0.5 if size == 0.01 else 0.001])
+            rows(activation=[name], mca=[size], images_adjusted=[0.5 if size == 0.01 else 0.001])
             for name, size in zip(names, moved, strict=True)
         ],
         ignore_index=True,

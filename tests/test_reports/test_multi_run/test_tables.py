@@ -145,8 +145,8 @@ def test_three_runs_are_families_of_their_own_and_seeds_need_not_match(tmp_path:
     assert row["p"] == pytest.approx(test.pvalue, rel=1e-9, abs=0)
     assert (row["low"], row["high"]) == pytest.approx(tuple(test.confidence_interval()))
     by_class = analysis.class_changes[analysis.class_changes["run"] == "mid"]
-    assert by_class["change"].mean() == pytest.approx(whole.loc["mid", "corrupted"])  # 50 images in each
-    assert whole.loc["mid", "difference"] == pytest.approx(whole.loc["mid", "corrupted"])
+    assert by_class["change"].mean() == pytest.approx(whole.loc["mid", "mca"])  # 50 images in each
+    assert whole.loc["mid", "difference"] == pytest.approx(whole.loc["mid", "mca"])
 
 
 def test_checkpoints_without_a_partner_make_no_change_under_any_corruption(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from robustbench_act.errors import InputError
-from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
+from robustbench_act.gate import Baseline, Rule, Rules, check, make_baseline, read_baseline, write_baseline
 from robustbench_act.run import Run
 from tests.build_run import simulated_run, with_error
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_a_baseline(run: Run) -> None:
     empty = replace(run, cells=run.cells.iloc[:0])
     with pytest.raises(InputError, match="has no cell to make a baseline of"):
         make_baseline(empty)
-    with pytest.raises(InputError, match="has no group 'blur' for a rule; it has all, clean, noise, weather"):
+    with pytest.raises(InputError, match="no group 'blur' for a rule; it has corruptions, clean, noise"):
         make_baseline(run, Rules((Rule(group="blur"),)))
     with pytest.raises(InputError, match="at least 2 images, got 1"):
         make_baseline(simulated_run({"a": np.ones((5, 1), dtype=bool)}))
@@ -50,7 +50,7 @@ def test_all_right_and_all_wrong_are_numbers() -> None:
     baseline = make_baseline(simulated_run({"a": right, "b": ~right}))
     assert check(simulated_run({"a": right, "b": right}), baseline).passed
     (reason,) = check(simulated_run({"a": ~right, "b": ~right}), baseline).reasons
-    assert reason.startswith("a: accuracy on all corruptions got worse by 100.00 points (100.00% to 0.00%)")
+    assert reason.startswith("a: accuracy on corruptions got worse by 100.00 points (100.00% to 0.00%)")
 
 
 def test_other_files_are_refused(run: Run, tmp_path: Path) -> None:
@@ -91,8 +91,24 @@ def test_a_changed_byte_changes_nothing_or_is_refused(run: Run, tmp_path: Path) 
 
 def test_another_format_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.parquet"
-    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 2)
+    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 3)
     write_baseline(make_baseline(run), path)
     monkeypatch.undo()
-    with pytest.raises(InputError, match="expected format 1, got 2; make it again"):
+    with pytest.raises(InputError, match="expected format 2, got 3; make it again"):
+        read_baseline(path)
+
+
+def test_a_baseline_on_all_corruptions_of_old_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Format 1 called them "all", and input shifts were among them; its other rules mean what they meant."""
+    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 1)
+    for group in ("all", "noise"):
+        kept = make_baseline(run)
+        write_baseline(Baseline(kept.info, kept.cells, Rules((Rule(group=group),))), tmp_path / group)
+    monkeypatch.undo()
+    assert read_baseline(tmp_path / "noise").rules == Rules((Rule(group="noise"),))
+    path = tmp_path / "all"
+    message = f"input shifts counted among them; .* Renew it .*: actrobust baseline RUN -o {path}$"
+    with pytest.raises(InputError, match=message):
         read_baseline(path)

@@ -48,7 +48,7 @@ def test_a_drop_fails_with_its_reason(run: Run) -> None:
     (reason,) = found.reasons
     before, after = 100 * draw(0.8)[1:].mean(), 100 * worse[1:].mean()
     assert reason.startswith(
-        f"a: accuracy on all corruptions got worse by {before - after:.2f} points "
+        f"a: accuracy on corruptions got worse by {before - after:.2f} points "
         f"({before:.2f}% to {after:.2f}%), tolerance 0.3, p = "
     )
     assert "(Holm over 2 tests); most: shot_noise -" in reason

@@ -35,7 +35,8 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
         ("[[rule]]\ntolerance = -1", "a tolerance of 0 or more, got -1"),
         ("[[rule]]\ntolerance = inf", "a tolerance of 0 or more, got inf"),
         ("[[rule]]\ntolerance = true", "a tolerance of 0 or more, got True"),
-        ("[[rule]]\n[[rule]]\ntolerance = 1", "each rule once, got 'accuracy on all corruptions' twice"),
+        ("[[rule]]\n[[rule]]\ntolerance = 1", "each rule once, got 'accuracy on corruptions' twice"),
+        ('[[rule]]\ngroup = "all"', "Expected group 'corruptions', got its former name 'all', which counted"),
         ("[[rule", "is no TOML"),
     ],
 )

@@ -29,7 +29,7 @@ def test_leaderboard_equals_a_hand_computation(cells: pd.DataFrame, place: int, 
         "rank": place + 1,
         "activation": activation,
         "architecture": "net",
-        "corrupted": fmean(scores),
+        "mca": fmean(scores),
         "low": fmean(scores) - half,
         "high": fmean(scores) + half,
         "spread": stdev(scores),
@@ -50,20 +50,20 @@ def test_interval_over_three_seeds() -> None:
     row = leaderboard(builder.cells()).iloc[0]
     spread = stdev([0.20, 0.25, 0.45])
     assert row["spread"] == pytest.approx(spread)
-    assert row["high"] - row["corrupted"] == pytest.approx(STUDENT_2 * spread / 3**0.5)
+    assert row["high"] - row["mca"] == pytest.approx(STUDENT_2 * spread / 3**0.5)
 
 
 def test_one_seed_has_no_interval() -> None:
     row = leaderboard(Builder(correct={("relu", 1): (100, *[50] * 6)}).cells()).iloc[0]
     assert row[["spread", "low", "high"]].isna().all()
-    assert (row["corrupted"], row["seeds"], row["rank"]) == (0.25, 1, 1)
+    assert (row["mca"], row["seeds"], row["rank"]) == (0.25, 1, 1)
 
 
 def test_severities_weigh_within_their_corruption() -> None:
     cells = Builder(correct={("relu", 1): (200, 100, 0, 100, 0, 200, 200)}).cells()
     fewer = cells[~((cells["corruption"] == "fog") & (cells["severity"] == 5))]
     row = leaderboard(fewer).iloc[0]
-    assert row["corrupted"] == pytest.approx((0.25 + 0.25 + 1.0) / 3)  # not (0.5 + 0 + 0.5 + 0 + 1) / 5
+    assert row["mca"] == pytest.approx((0.25 + 0.25 + 1.0) / 3)  # not (0.5 + 0 + 0.5 + 0 + 1) / 5
 
 
 def test_ties_share_a_rank_and_architectures_have_their_own() -> None:
@@ -73,7 +73,7 @@ def test_ties_share_a_rank_and_architectures_have_their_own() -> None:
     board = leaderboard(cells)
     ranks = {(row["architecture"], row["activation"]): row["rank"] for _, row in board.iterrows()}
     assert ranks == {("net", "relu"): 1, ("net", "elu"): 1, ("other", "la_silu"): 1, ("other", "relu"): 2}
-    assert board["corrupted"].is_monotonic_decreasing
+    assert board["mca"].is_monotonic_decreasing
 
 
 def test_zero_clean_accuracy_retains_nothing_measurable() -> None:
@@ -87,7 +87,7 @@ def test_checkpoint_scores(cells: pd.DataFrame) -> None:
         row = table[f"{activation}-{seed}"]
         assert row["clean"] == values[0]
         assert row["training_seed"] == seed
-        assert row["corrupted"] == pytest.approx(score(activation, seed))
+        assert row["mca"] == pytest.approx(score(activation, seed))
         assert row["group_weather"] == pytest.approx(corruption_means(activation, seed)[2])
 
 
@@ -98,7 +98,7 @@ def test_one_failed_cell_takes_its_checkpoint_out_of_every_average(cells: pd.Dat
     cells.loc[row, "error"] = "out of memory"
     board = by(leaderboard(cells), "activation")
     assert board["relu"]["seeds"] == 1
-    assert board["relu"]["corrupted"] == pytest.approx(score("relu", 22))
+    assert board["relu"]["mca"] == pytest.approx(score("relu", 22))
     assert board["la_silu"]["seeds"] == 2
 
 

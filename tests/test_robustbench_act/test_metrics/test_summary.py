@@ -82,7 +82,7 @@ def test_relative_metrics_equal_a_hand_computation(cells: pd.DataFrame) -> None:
 
 def test_effective_robustness_is_the_distance_to_the_line(cells: pd.DataFrame) -> None:
     table = summary(cells, reference=run_reference(cells, "all"))
-    clean, corrupted = table["clean"].to_numpy(), table["corrupted"].to_numpy()
+    clean, corrupted = table["clean"].to_numpy(), table["mca"].to_numpy()
     x, y = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
     slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
     line = 1 / (1 + np.exp(-(y.mean() + slope * (x - x.mean()))))
@@ -112,7 +112,7 @@ def test_worst_class(cells: pd.DataFrame) -> None:
         for label, shares in enumerate(by_class):
             row = found[checkpoint, label]
             assert (row["n"], row["clean"]) == ((labels == label).sum(), pytest.approx(shares[0]))
-            assert row["corrupted"] == pytest.approx(shares[1:].mean())
+            assert row["mca"] == pytest.approx(shares[1:].mean())
         assert table[str(checkpoint)]["worst_class"] == pytest.approx(by_class[0][1:].mean())
     with pytest.raises(InputError, match="a label for each of 200 images, got 3"):
         class_accuracy(cells, [0, 1, 2])
@@ -125,7 +125,7 @@ def test_images_weigh_severities_within_their_corruption() -> None:
     fewer = cells[~((cells["corruption"] == "fog") & (cells["severity"] == 3))]
     found = image_accuracy(fewer[fewer["severity"] > 0])
     assert found == pytest.approx((right[1:3].mean(0) + right[3]) / 2)
-    assert found.mean() == pytest.approx(leaderboard(fewer)["corrupted"][0])
+    assert found.mean() == pytest.approx(leaderboard(fewer)["mca"][0])
     assert image_accuracy(cells[:1]).tolist() == right[0].tolist()
 
 

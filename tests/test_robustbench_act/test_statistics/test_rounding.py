@@ -120,7 +120,7 @@ def equal_activations() -> pd.DataFrame:
 
 def test_activations_that_are_equal_share_a_rank() -> None:
     board = leaderboard(equal_activations())
-    assert board["corrupted"].nunique() == 3
+    assert board["mca"].nunique() == 3
     assert board["rank"].tolist() == [1, 1, 1]
 
 

@@ -55,7 +55,7 @@ def test_json_equals_the_tables(actrobust: Callable[..., Result], checkpoints: P
     board = {row["activation"]: row for row in answer["leaderboard"]}
     assert set(board) == {"relu", "la_silu"}
     for activation, row in board.items():
-        assert row["corrupted"] == pytest.approx(mean[activation], abs=1e-12)
+        assert row["mca"] == pytest.approx(mean[activation], abs=1e-12)
         assert row["seeds"] == 2
 
 
