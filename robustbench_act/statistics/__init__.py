@@ -13,7 +13,7 @@ from robustbench_act.statistics.intervals import (
     share_interval,
 )
 from robustbench_act.statistics.joint import Joint, JointComparison
-from robustbench_act.statistics.joint_power import Components, components, lead_shown, shown_leads
+from robustbench_act.statistics.joint_power import Components, Studies, components, lead_shown, shown_leads
 from robustbench_act.statistics.paired import (
     Comparison,
     compare_images,
@@ -31,6 +31,7 @@ __all__ = [
     "Interval",
     "Joint",
     "JointComparison",
+    "Studies",
     "are_equal",
     "bootstrap_interval",
     "compare_images",

@@ -24,13 +24,11 @@ from scipy.special import stdtr, stdtrit
 
 from robustbench_act.errors import InputError
 from robustbench_act.statistics.intervals import CONFIDENCE, Floats, Interval
-from robustbench_act.statistics.moderation import Moderated, moderate
+from robustbench_act.statistics.moderation import Moderated, Places, moderate, moderate_blocked
 from robustbench_act.statistics.rounding import ROUNDING, deviation
 
 POWER = 0.8
 """A difference counts as one that could have been shown if it is found with this probability."""
-
-Places = NDArray[np.int64]
 
 ONE_SEED = "one training seed: what another training would give is not known"
 ONE_IMAGE = "one image: what other images would show is not known"
@@ -159,12 +157,10 @@ class Joint:
     @cached_property
     def trainings(self) -> Moderated:
         """The variances over trainings; if blocked, without what a seed does to all activations alike."""
-        degrees, count = (self.seeds - 1).astype(float), len(self.names)
+        degrees = (self.seeds - 1).astype(float)
         if not self.blocked:
             return moderate(self._apart, degrees, float(degrees.sum()))
-        unbiased = (self._apart - self.pooled / count) * count / (count - 2) if count > 2 else None
-        own = self._apart * count / (count - 1)
-        return moderate(own, degrees, float((count - 1) * degrees[0]), floor=unbiased)
+        return moderate_blocked(self._apart, degrees)
 
     @cached_property
     def pooled(self) -> float:
@@ -202,14 +198,10 @@ class Joint:
 
     def errors(self, a: Places, b: Places) -> tuple[Floats, Floats]:
         """Return the standard errors of differences, and their degrees of freedom; a and b are places."""
-        pair = np.array([a, b])
-        parts, df = self.trainings.variance[pair] / self.seeds[pair], self.trainings.df[pair]
-        over_seeds = parts.sum(axis=0)
+        over_seeds, df = self.trainings.of_pairs(a, b, self.seeds)
         covariance = self.over_images
         over_images = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
-        with np.errstate(invalid="ignore"):
-            own = np.where(over_seeds > 0, over_seeds**2 / (parts**2 / df).sum(axis=0), np.inf)
-        return np.sqrt(over_seeds + np.maximum(over_images, 0)), np.minimum(own, self.trainings.most)
+        return np.sqrt(over_seeds + np.maximum(over_images, 0)), df
 
     def levels(self) -> Interval:
         """Return intervals (activations,) of the means that hold together at 95 %.

@@ -1,7 +1,7 @@
 """How many training seeds and images a lead needs to be shown by the joint analysis."""
 
 from dataclasses import dataclass
-from itertools import combinations
+from typing import Self
 
 import numpy as np
 from scipy.special import stdtrit
@@ -9,8 +9,11 @@ from scipy.special import stdtrit
 from robustbench_act.errors import InputError
 from robustbench_act.statistics.intervals import CONFIDENCE, Floats
 from robustbench_act.statistics.joint import POWER, Joint
+from robustbench_act.statistics.moderation import moderate_blocked
 
-_EXPERIMENTS = 1000
+_STUDIES = 1000
+_PAIRS = 100  # of each, at most
+_AT_ONCE = 2**22  # numbers in memory at a time
 
 
 @dataclass(frozen=True)
@@ -50,36 +53,77 @@ def components(joint: Joint) -> Components:
     return Components(*(float(np.sqrt(max(value, 0.0))) for value in (training, image, residual)))
 
 
-def shown_leads(found: Components, *, seeds: int, images: int, activations: int = 2, seed: int = 0) -> Floats:
-    """Return, sorted, the smallest lead that each of many simulated experiments shows, as shares.
+@dataclass(frozen=True, eq=False)
+class Studies:
+    """Many simulated studies of activations without any difference, analysed as `Joint` does.
 
-    A lead of X is shown with the probability (leads <= X).mean(). An experiment draws the trainings of all
-    activations, analyses them as `Joint` does, and holds each pair to Bonferroni's level over all pairs, the
-    first step of Holm's correction.
+    Each pair is held to Bonferroni's level over all pairs, the first step of Holm's correction. Random
+    numbers have a standard deviation of 1 over trainings: what the components and the number of images are
+    comes later, in `leads`.
 
-    Raises InputError for fewer than 2 seeds, images or activations.
+    Attributes
+    ----------
+    apart, apart_images
+        (studies, pairs): differences of the means over trainings; of what the images add.
+    variance, quantile
+        (studies, pairs): what the analysis takes for the variances of `apart`; the quantiles of Student's t.
+    known
+        The quantile if trainings do not vary at all.
     """
-    if min(seeds, images, activations) < 2:
-        raise InputError(
-            f"Expected at least 2 seeds, images and activations, got {seeds}, {images} and {activations}."
-        )
-    random = np.random.default_rng(seed)
-    a, b = np.array(list(combinations(range(activations), 2))).T
-    share = 1 - (1 - CONFIDENCE) / (2 * len(a))
-    over_images = np.eye(activations) * found.image**2 / images
-    spread = float(np.hypot(found.training, found.residual / np.sqrt(images)))
-    names, leads = tuple(map(str, range(activations))), []
-    for _ in range(_EXPERIMENTS):
-        scores = list(spread * random.standard_normal((activations, seeds)))
-        drawn = Joint(names, images, scores, blocked=True, over_images=over_images, residual=over_images)
-        error, df = drawn.errors(a, b)
-        means = drawn.means + np.sqrt(np.diag(over_images)) * random.standard_normal(activations)
-        leads.append(stdtrit(df, share) * error - (means[a] - means[b]))
-    return np.sort(np.concatenate(leads))
+
+    apart: Floats
+    apart_images: Floats
+    variance: Floats
+    quantile: Floats
+    known: float
+
+    @classmethod
+    def of(cls, *, seeds: int, activations: int = 2, seed: int = 0) -> Self:
+        """Return studies with this many seeds; InputError for fewer than 2 seeds or activations."""
+        if min(seeds, activations) < 2:
+            raise InputError(f"Expected at least 2 seeds and activations, got {seeds} and {activations}.")
+        random = np.random.default_rng(seed)
+        a, b = np.triu_indices(activations, 1)
+        share = 1 - (1 - CONFIDENCE) / (2 * len(a))
+        some = slice(None, None, -(-len(a) // _PAIRS))  # all are alike
+        a, b, counts = a[some], b[some], np.full(activations, seeds)
+        at_once, blocks = max(1, _AT_ONCE // (activations * seeds)), []
+        for start in range(0, _STUDIES, at_once):
+            number = min(at_once, _STUDIES - start)
+            drawn = random.standard_normal((number, activations * (seeds + 1)))
+            scores = drawn[:, :-activations].reshape(number, activations, seeds)
+            own = scores - scores.mean(axis=1, keepdims=True)
+            trainings = moderate_blocked(own.std(axis=-1, ddof=1) ** 2, counts - 1.0)
+            over_seeds, df = trainings.of_pairs(a, b, counts)
+            means, images = scores.mean(axis=-1), drawn[:, -activations:]
+            apart = (values[:, a] - values[:, b] for values in (means, images))
+            blocks.append((*apart, over_seeds, stdtrit(df, share)))
+        known = float(stdtrit((activations - 1) * (seeds - 1), share))
+        trained, shown, variance, quantile = (np.concatenate(own) for own in zip(*blocks, strict=True))
+        return cls(trained, shown, variance, quantile, known)
+
+    def leads(self, found: Components, *, images: int) -> Floats:
+        """Return, sorted, the smallest lead that each pair of each study shows, as shares.
+
+        A lead of X is shown with the probability (leads <= X).mean(). Raises InputError for fewer than 2
+        images.
+        """
+        if images < 2:
+            raise InputError(f"Expected at least 2 images, got {images}.")
+        over_images = found.image**2 / images
+        spread = float(np.hypot(found.training, found.residual / np.sqrt(images)))
+        error = np.sqrt(spread**2 * self.variance + 2 * over_images)
+        apart = spread * self.apart + np.sqrt(over_images) * self.apart_images
+        return np.sort((self.quantile if spread else self.known) * error - apart, axis=None)
+
+
+def shown_leads(found: Components, *, seeds: int, images: int, activations: int = 2) -> Floats:
+    """Return `Studies.leads` of studies of one size."""
+    return Studies.of(seeds=seeds, activations=activations).leads(found, images=images)
 
 
 def lead_shown(leads: Floats, *, power: float = POWER) -> float:
-    """Return the lead that is shown with a probability, of `shown_leads`."""
+    """Return the lead that is shown with a probability, of `Studies.leads`."""
     return float(np.quantile(leads, power))
 
 
