@@ -18,7 +18,7 @@ from reports.names import label, split_run
 from reports.number_formats import p_text, percent, points
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, joined
-from robustbench_act.records import SHIFT, CheckpointInfo
+from robustbench_act.records import CheckpointInfo, counted_kinds
 from robustbench_act.records.behaviour import notes as network_notes
 
 NO_LABELS = (
@@ -78,11 +78,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     cells = analysis.run.cells
     bad = cells[cells["severity"] > 0]
     names = bad.drop_duplicates(["group", "corruption"]) if analysis.nothing else analysis.grid.corruptions
-    shifts = int((names["group"] == SHIFT).sum())
-    kinds = [count(len(names) - shifts, "corruption"), count(shifts, "input shift")]
-    first, *others = [
-        text for text, amount in zip(kinds, (len(names) - shifts, shifts), strict=True) if amount
-    ]
+    first, *others = counted_kinds(names["group"])
     severities = joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
     activations = {split_run(name)[0] for name in analysis.activations}
     runs = len(analysis.members)

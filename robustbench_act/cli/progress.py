@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from robustbench_act.cli.terminal import console, say
-from robustbench_act.english import count
+from robustbench_act.english import count, joined
 from robustbench_act.paths import listed
 from robustbench_act.texts import printable
 
@@ -77,12 +77,14 @@ class EvaluationProgress:
 
     def start(self, plan: Any, out: Path, *, processes: int | None = None) -> Callable[[int], None]:
         """Print what will be done; return the function that counts the images."""
+        from robustbench_act.records import counted_kinds
+
         self._plan, self._out = plan, out
         data = plan.dataset
-        corruptions = {unit.corruption for unit in plan.units()} - {"clean"}
+        groups = {unit.corruption: unit.group for unit in plan.units() if unit.corruption != "clean"}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
         say(
-            f"{count(len(plan.checkpoints), 'checkpoint')} x {count(len(corruptions), 'corruption')} x "
+            f"{count(len(plan.checkpoints), 'checkpoint')} x {joined(counted_kinds(groups.values()))} x "
             f"severities {severities} x {len(data)} of {data.total} images of {data.name}"
             f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
             err=True,

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from corruptions.facts import GROUPS
+from robustbench_act.english import count
 from robustbench_act.errors import InputError
 
 CELL = ["table", "corruption", "severity"]
@@ -108,6 +109,17 @@ def group_label(group: str) -> str:
     ('input shifts', 'noise')
     """
     return "input shifts" if group == SHIFT else group
+
+
+def counted_kinds(groups: Iterable[str]) -> list[str]:
+    """Return how many corruptions and how many input shifts there are, from the group of each.
+
+    >>> counted_kinds(["noise", "blur", "shift"]), counted_kinds(["shift", "shift"])
+    (['2 corruptions', '1 input shift'], ['2 input shifts'])
+    """
+    shifts = [group == SHIFT for group in groups]
+    found = (("corruption", shifts.count(False)), ("input shift", shifts.count(True)))
+    return [count(amount, kind) for kind, amount in found if amount]
 
 
 def ordered_groups(groups: Iterable[str]) -> list[str]:

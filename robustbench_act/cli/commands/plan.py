@@ -46,9 +46,11 @@ def command(*, checkpoints: tuple[str, ...], full: bool, units: bool, as_json: b
 def _print_estimate(plan: Any, estimate: Any) -> None:
     """Print on stdout what a plan will take."""
     from robustbench_act.doctor import duration
-    from robustbench_act.english import count
+    from robustbench_act.english import count, joined
+    from robustbench_act.records import counted_kinds
 
-    corruptions, data = len(plan.corruptions) - 1, plan.dataset
+    _, *kinds = plan.corruptions  # the clean images are the first
+    corruptions, data = joined(counted_kinds(unit.group for unit in kinds)), plan.dataset
     probes = " with probes" if plan.probes else ""
     parts = {
         "decoding": estimate.decoding,
@@ -59,9 +61,9 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
     shares = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds >= 0.05)
     alone = duration(estimate.seconds * estimate.processes / plan.unit_count)
     rows = {
-        "what": f"{count(len(plan.checkpoints), 'checkpoint')} x {corruptions} corruptions x "
+        "what": f"{count(len(plan.checkpoints), 'checkpoint')} x {corruptions} x "
         f"{len(plan.severities)} severities x {len(data)} images of {data.name}",
-        "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and corruptions) x "
+        "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and these) x "
         f"{count(len(plan.chunks), 'chunk')} of images x {count(len(plan.blocks), 'block')} of checkpoints",
         "passes": f"{plan.passes:,} images through networks{probes}",
         "time": f"about {duration(estimate.seconds)} here"

@@ -74,7 +74,7 @@ def test_the_plan_is_printed(actrobust: Callable[..., Result], checkpoints: Path
         "000000-0000-light-contrast",
         "000001-0000-clean-clean",
     ]
-    assert "units   6: 3 (clean and corruptions) x 2 chunks of images x 1 block of checkpoints" in lines
+    assert "units   6: 3 (clean and these) x 2 chunks of images x 1 block of checkpoints" in lines
     passes = 4 * len(load_dataset("digits")) * (1 + 2 * 3)
     assert f"passes  {passes:,} images through networks with probes" in lines
     told = json.loads(actrobust(*arguments, "--out", "never", "--report", "none", "--json").stdout)
