@@ -14,6 +14,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation.execution import SMALL, Execution
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
+from robustbench_act.models import Architecture
 from robustbench_act.records import Behaviour, CheckpointInfo
 
 
@@ -33,11 +34,16 @@ def with_behaviours(
     Parameters
     ----------
     known
-        Checkpoints of the same plan that were looked at before; they are not looked at again.
+        Checkpoints of the same plan that were looked at before; they are not looked at again, unless a
+        function of the user's builds them: its code may have changed, and then it is a different run.
     on_network
         Called before each look.
     """
-    found = {(one.name, one.digest): one.behaviour for one in known if one.behaviour.looked_at}
+    found = {
+        (one.name, one.digest): one.behaviour
+        for one in known
+        if one.behaviour.looked_at and not _is_users(one.architecture)
+    }
     few = few_images(plan.dataset)
     behaviours: dict[str, Behaviour] = {}
     for checkpoint in plan.checkpoints:
@@ -88,6 +94,14 @@ def behaviour_of(
         raise InputError(f"{checkpoint.path}: {error}") from error
     finally:
         torch.set_num_threads(threads)
+
+
+def _is_users(architecture: str) -> bool:
+    """Tell whether a network is neither ours nor a library's."""
+    try:
+        return Architecture.parse(architecture).is_factory
+    except InputError:  # the spec of a checkpoint that was put together in Python
+        return True
 
 
 def few_images(data: Dataset) -> Tensor:

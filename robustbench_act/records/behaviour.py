@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from robustbench_act.english import some
 from robustbench_act.records.json_object import JsonObject
@@ -63,6 +64,17 @@ class Behaviour(JsonObject):
     folded: Mapping[str, list[int]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     unwatched: str = ""
+
+    def decisive(self) -> dict[str, Any]:
+        """Return what numbers depend on, as JSON, without what is usual and without reasons in words.
+
+        >>> Behaviour(looked_at=True, random=True, unwatched="object at 0x7f").decisive()
+        {'random': True, 'unwatched': True}
+        """
+        found = {name: getattr(self, name) for name in ("batch_dependent", "random", "memory_format")}
+        found |= {"outputs": self.outputs if self.outputs != "logits" else "", "folded": dict(self.folded)}
+        found |= {"left_out": sorted(self.left_out), "unwatched": bool(self.unwatched)}
+        return {name: value for name, value in found.items() if value}
 
     def notes(self) -> list[str]:
         """Return a sentence, without its subject, for each thing that a reader of the numbers must know.

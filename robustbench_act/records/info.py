@@ -140,8 +140,8 @@ class RunInfo(JsonObject):
     def decisive(self) -> dict[str, Any]:
         """Return the settings that the numbers depend on, as JSON: if one differs, it is a different run."""
         content = self.to_json()
-        for entry in content["checkpoints"]:
-            del entry["behaviour"]  # it follows from the rest
+        for entry, checkpoint in zip(content["checkpoints"], self.checkpoints, strict=True):
+            entry["behaviour"] = checkpoint.behaviour.decisive()  # a user's code may change it
         del content["dataset"]["class_order"]  # the digest covers the labels
         return {name: content[name] for name in _DECISIVE}
 

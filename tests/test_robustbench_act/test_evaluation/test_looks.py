@@ -1,5 +1,7 @@
 """What networks do that others do not changes how they are run, never what others get."""
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +169,36 @@ def test_who_goes_on_looks_at_no_network_again(
     next(iter((tmp_path / "run" / "parts").glob("*.zip"))).unlink()
     evaluated([as_checkpoint(network)], tmp_path / "run", probes=False)
     assert len(passes) == seen + 1  # the unit whose part is missing
+
+
+CHANGING = """
+from tests.test_robustbench_act.test_behaviour import networks
+def make(classes, channels): return networks.{kind}()
+"""
+
+
+def test_a_factory_that_was_edited_is_looked_at_again(
+    actrobust: Callable[..., Result], module: Callable[[str, str], str]
+) -> None:
+    """The weights are the same: only its code says that images now see each other."""
+    name = module("edited", CHANGING.format(kind="Net"))
+    torch.save(networks.Net().state_dict(), "net.pth")
+    flags = ["--dataset", "digits", "--mean", "0.3", "--std", "0.3", "--device", "cpu", "--limit", "20"]
+    few = ["--suite", "light", "--severity", "3", "--out", "run", "--report", "none"]
+
+    def run() -> Result:
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return actrobust("evaluate", "net.pth", "--model", f"{name}:make", *flags, *few)
+
+    assert run().exit_code == 0
+    assert run().exit_code == 0
+    module("edited", CHANGING.format(kind="CentredBatch"))
+    refused = run()
+    assert refused.exit_code == 2
+    assert (
+        "different plan (checkpoints[0].behaviour.batch_dependent (None there, True here)" in refused.stderr
+    )
 
 
 NETS = """
