@@ -90,6 +90,11 @@ class Execution:
         """
         return cls(choose_device(device, elsewhere=others.get("executor") == "ray"), **others)
 
+    @property
+    def in_processes(self) -> bool:
+        """Whether processes on this machine do the work, and not this one."""
+        return self.executor == "local" and self.processes not in (None, 1, "auto")
+
     def for_plan(self, plan: Plan) -> "Execution":
         """Return the execution for a plan: with a number of processes, if it was left open.
 
@@ -111,7 +116,7 @@ class Execution:
         if first is None:
             return
         tasks = chain([first], tasks)
-        if self.executor == "local" and self.processes in (None, 1, "auto"):
+        if self.executor == "local" and not self.in_processes:
             threads = torch.get_num_threads()
             torch.set_num_threads(self.threads or threads)
             try:

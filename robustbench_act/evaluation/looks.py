@@ -1,7 +1,11 @@
 """Looks at every network of a plan once, before anything is written."""
 
+import pickle
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +16,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.execution import SMALL, Execution
+from robustbench_act.evaluation.executors import Seat, settle
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.models import Architecture
@@ -46,14 +51,17 @@ def with_behaviours(
     }
     few = few_images(plan.dataset)
     behaviours: dict[str, Behaviour] = {}
-    for checkpoint in plan.checkpoints:
-        if checkpoint.problem is not None:
-            continue
-        seen = found.get((checkpoint.name, checkpoint.digest))
-        if seen is None:
-            on_network()
-            seen = behaviour_of(checkpoint, few, execution, probes=plan.probes, allow_random=allow_random)
-        behaviours[checkpoint.name] = seen
+    with closing(Seat(settle)) if execution.in_processes else nullcontext() as seat:
+        for checkpoint in plan.checkpoints:
+            if checkpoint.problem is not None:
+                continue
+            seen = found.get((checkpoint.name, checkpoint.digest))
+            if seen is None:
+                on_network()
+                users = _is_users(checkpoint.spec.architecture)
+                look = partial(_behaviour_apart, seat) if seat and users else behaviour_of
+                seen = look(checkpoint, few, execution, probes=plan.probes, allow_random=allow_random)
+            behaviours[checkpoint.name] = seen
     return replace(plan, behaviours=behaviours)
 
 
@@ -94,6 +102,26 @@ def behaviour_of(
         raise InputError(f"{checkpoint.path}: {error}") from error
     finally:
         torch.set_num_threads(threads)
+
+
+def _behaviour_apart(
+    seat: Seat, checkpoint: Checkpoint, few: Tensor, execution: Execution, **options: bool
+) -> Behaviour:
+    """Return `behaviour_of` as a process finds it that a network may end: then it fails in the run."""
+    settings = {name: getattr(execution, name) for name in ("device", "batch_size", "precision")}
+    try:
+        return seat.submit(_looked, pickle.dumps((checkpoint, few, settings, options))).result()
+    except BrokenProcessPool:
+        return Behaviour(looked_at=True, fails="its process died")
+    except InputError:
+        raise
+    except Exception:  # it cannot be sent there, which the run will say
+        return behaviour_of(checkpoint, few, execution, **options)
+
+
+def _looked(request: bytes) -> Behaviour:
+    checkpoint, few, settings, options = pickle.loads(request)  # noqa: S301 - from the process that started this
+    return behaviour_of(checkpoint, few, Execution(**settings), **options)
 
 
 def _is_users(architecture: str) -> bool:

@@ -6,11 +6,12 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,6 +19,8 @@ from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
 from robustbench_act.evaluation.work import Job, Result, Task
 from robustbench_act.evaluation.worker import Worker
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """How often a unit is given to a process that dies of it before it is given up."""
@@ -52,13 +55,13 @@ class _Pool:
     def __init__(self, job: Job, tasks: Iterator[Task], processes: int, threads: int) -> None:
         self._tasks = tasks
         self._casualties = Casualties(job, ATTEMPTS, f"its process died, {ATTEMPTS} times")
-        self.busy: dict[Future[Result], tuple[_Seat, Task]] = {}
+        self.busy: dict[Future[Result], tuple[Seat, Task]] = {}
         pickled = _pickled(job)
-        self._seats = [_Seat(pickled, threads) for _ in range(processes)]
+        self._seats = [Seat(_start, pickled, threads) for _ in range(processes)]
 
     def open(self) -> None:
         """Wait until all processes are ready, and give each a unit."""
-        for answer in [seat.ready() for seat in self._seats]:
+        for answer in [seat.submit(_problem) for seat in self._seats]:
             try:
                 problem = answer.result()
             except BrokenProcessPool:
@@ -92,39 +95,38 @@ class _Pool:
         for seat in self._seats:
             seat.close()
 
-    def _give(self, seat: "_Seat") -> None:
+    def _give(self, seat: "Seat") -> None:
         task = self._casualties.again.pop() if self._casualties.again else next(self._tasks, None)
         if task is not None:
-            self.busy[seat.submit(task)] = seat, task
+            self.busy[seat.submit(_work, pickle.dumps(task))] = seat, task
 
 
-class _Seat:
-    """A process that does one unit at a time: a pool of one, so that it is known what a process died of."""
+class Seat:
+    """A process that does one thing at a time: a pool of one, so that it is known what a process died of.
 
-    def __init__(self, job: bytes, threads: int) -> None:
-        self._arguments = (job, threads)
+    It starts, by calling `start`, with the first thing to do.
+    """
+
+    def __init__(self, start: Callable[..., None], *arguments: Any) -> None:
+        self._start = start, arguments
         self._pool = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        return ProcessPoolExecutor(1, context, _start, self._arguments)
+        return ProcessPoolExecutor(1, context, *self._start)
 
-    def ready(self) -> "Future[str | None]":
-        """Start the process; the answer is why it cannot work, or None."""
-        with _deaf(), _importable_main():
-            return self._pool.submit(_problem)
-
-    def submit(self, task: Task) -> "Future[Result]":
-        data = pickle.dumps(task)
+    def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Have a function called; BrokenProcessPool is raised by the result if the process dies of it."""
         with _deaf(), _importable_main():
             try:
-                return self._pool.submit(_work, data)
-            except BrokenProcessPool:  # it died in the last unit, or between units
+                return self._pool.submit(function, *arguments)
+            except BrokenProcessPool:  # it died in the last call, or between calls
                 self._pool.shutdown(wait=True)
                 self._pool = self._new()
-                return self._pool.submit(_work, data)
+                return self._pool.submit(function, *arguments)
 
     def close(self) -> None:
+        """End the process."""
         for process in list((self._pool._processes or {}).values()):
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -171,13 +173,18 @@ def _pickled(job: Job) -> bytes:
         ) from error
 
 
-def _start(job: bytes, threads: int) -> None:
-    """Make this process a worker: it leaves Ctrl-C to the process that started it, and ends with it."""
-    global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
+def settle() -> None:
+    """Leave Ctrl-C to the process that started this one, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _start(job: bytes, threads: int) -> None:
+    """Make this process a worker."""
+    global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
+    settle()
     torch.set_num_threads(threads)
     try:
         _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one
