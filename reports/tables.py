@@ -69,14 +69,18 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     return table.assign(low=low, high=high)
 
 
+SCALE_FREE = ("input_disturbance", "scale_free_amplification")
+
+
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     """Return the fluctuation of each activation layer, averaged over the corrupted cells given and seeds.
 
     Columns: architecture, activation, index, layer, elements, input_fluctuation,
     output_fluctuation (per element: the sums over the layer divided by ``elements``),
     input_spread, output_spread (standard deviation over images, per element: the root of the
-    mean variance), amplification = output_fluctuation / input_fluctuation (NaN if the input
-    did not change). A NaN in any row shows as NaN: it is not skipped.
+    mean variance), fluctuation_ratio = output_fluctuation / input_fluctuation (NaN if the input
+    did not change), and, if the run measured them, those of SCALE_FREE over the cells that moved
+    the layer. A NaN in any row shows as NaN: it is not skipped.
     """
     bad = layers[layers["severity"] > 0]
     scaled = bad[[*_LAYER, "elements"]].assign(
@@ -90,17 +94,22 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     for name in ("input_spread", "output_spread"):
         table[name] = np.sqrt(table[name])
     changed = table["input_fluctuation"].where(table["input_fluctuation"] > 0)
-    return table.assign(amplification=table["output_fluctuation"] / changed)
+    table = table.assign(fluctuation_ratio=table["output_fluctuation"] / changed)
+    names = {f"{name}_mean": name for name in SCALE_FREE if f"{name}_mean" in layers}
+    moved = bad.loc[~(bad["input_fluctuation_mean"] == 0), [*_LAYER, *names]].rename(columns=names)
+    return table.merge(_strict_mean(moved, _LAYER), on=_LAYER, how="left") if names else table
 
 
 def activation_means(layers: pd.DataFrame) -> pd.DataFrame:
     """Return the activation means of each layer on clean and on corrupted images, averaged over seeds.
 
-    Columns: architecture, activation, index, layer, clean_mean, clean_abs_mean, corruptions_mean,
-    corruptions_abs_mean. With mu_i the mean output of element i over the probe images, ``mean`` is
-    the mean of mu_i and ``abs_mean`` the mean of ``|mu_i|`` over the layer's elements.
+    Columns: architecture, activation, index, layer, clean_mean, clean_abs_mean, clean_offset,
+    corruptions_mean, corruptions_abs_mean, corruptions_offset. With mu_i the mean output of element i
+    over the probe images, ``mean`` is the mean of mu_i and ``abs_mean`` the mean of ``|mu_i|`` over
+    the layer's elements; ``offset`` is `LAYER_METRICS`' activation_offset, if the run measured it.
     """
-    names = ["activation_mean", "activation_abs_mean"]
+    names = ["activation_mean", "activation_abs_mean", "activation_offset"]
+    names = [name for name in names if name in layers]
     parts = []
     for kind, rows in (("clean", layers["severity"] == 0), ("corruptions", layers["severity"] > 0)):
         part = _strict_mean(layers.loc[rows, [*_LAYER, *names]], _LAYER).set_index(_LAYER)

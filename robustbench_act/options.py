@@ -177,7 +177,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--shift NAME:SEVERITY", TEXT, "probe", "Corruption or input shift of the images.",
                "shift_gaussian:3"),
         Option("--inject NAME:SCALE", TEXT, "probe",
-               "In place of --shift: shift the input of each activation layer in turn, as in gaussian:0.1."),
+               "In place of --shift: shift the input of each activation layer in turn; gaussian:0.1 is noise "
+               "of a tenth of the standard deviation of that layer's input."),
     ),
     "Layers": (
         Option("--probes/--no-probes", FLAG, _RUN, "Measure the activation layers.", True, at="top"),

@@ -100,7 +100,10 @@ class Builder:
                     | {"input_fluctuation_mean": 4.0 * size, "input_fluctuation_var": 9.0 * cell["severity"]}
                     | {"output_fluctuation_mean": (1.0 + place) * size, "output_fluctuation_var": 4.0 * size}
                     | {"output_relative_mean": 0.1 * (5 - place) * size}
+                    | {"input_disturbance_mean": 0.2 * size}
+                    | {"scale_free_amplification_mean": 0.6 + 0.1 * place if size else None}
                     | {"activation_mean": 0.1 * place - 0.1 * index, "activation_abs_mean": 0.3 + 0.1 * place}
+                    | {"activation_offset": 0.01 * place}
                     | {f"activation_q{share:02d}": 0.1 * place + share / 100 for share in (5, 25, 50, 75, 95)}
                     | dict.fromkeys(("rho", "rho_prime"), None if cell["severity"] else 0.5 + 0.1 * place)
                 )

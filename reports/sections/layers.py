@@ -30,11 +30,12 @@ class _Drawn:
 _PROFILE = (
     _Drawn("output_fluctuation", "Output fluctuation per element", "per element ↓", "output_spread"),
     _Drawn("input_fluctuation", "Input fluctuation per element", "per element ↓", "input_spread"),
-    _Drawn("amplification", "Amplification (output / input)", "output / input ↓", reference=1.0),
+    _Drawn("fluctuation_ratio", "Fluctuation ratio (output / input)", "output / input ↓", reference=1.0),
+    _Drawn("scale_free_amplification", "Scale-free amplification", "sd output / sd input ↓", reference=1.0),
 )
 _MEANS = (
     _Drawn("clean_mean", "Activation mean, clean images", "mean of μ, near 0", reference=0.0),
-    _Drawn("clean_abs_mean", "Mean of |μ| over elements, clean images", "mean of |μ|"),
+    _Drawn("clean_offset", "Offset from zero (μ²/σ²), clean images", "μ²/σ², near 0", reference=0.0),
 )
 _SIGNALS = (
     _Drawn("rho", "ρ: mean square of output / variance of input", "ρ, near 1", reference=1.0),
@@ -76,8 +77,9 @@ def _section(
     panels, numbers = [], []
     for place, (architecture, own) in enumerate(make(analysis.layers).groupby("architecture")):
         heading = str(architecture) if len(analysis.architectures) > 1 else ""
-        names = [f"{bare.name}-{place}-{slug(one.value)}" for one in drawn]
-        drawings = [_drawing(own, one, name=name) for one, name in zip(drawn, names, strict=True)]
+        measured = [one for one in drawn if one.value in own]  # older runs have fewer columns
+        names = [f"{bare.name}-{place}-{slug(one.value)}" for one in measured]
+        drawings = [_drawing(own, one, name=name) for one, name in zip(measured, names, strict=True)]
         panels.append(Panel(heading, drawings, note=_layer_names(own)))
         where = f", {heading}" if heading else ""
         numbers.append(_table(own, f"{bare.title}{where}: mean over training seeds"))

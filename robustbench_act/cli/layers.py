@@ -28,7 +28,8 @@ def print_layers(table: pd.DataFrame, title: str) -> None:
         " ": moved.map(lambda value: _bar(min(value / top, 1.0) if top else 0.0)),
         "± sd": shifted["output_relative_var"].pow(0.5).map(percent),
         "out/in": shifted["amplification_mean"].map(_short),
-        "mean |µ|": clean["activation_abs_mean"].map(_short),
+        "sd out/in": shifted["scale_free_amplification_mean"].map(_short),
+        "µ²/σ²": clean["activation_offset"].map(_short),
         "saturated": clean["saturated"].map(percent),
         "dead": clean["dead"].map(percent),
         "rho": clean["rho"].map(_short),
@@ -41,6 +42,8 @@ def print_layers(table: pd.DataFrame, title: str) -> None:
     say(title)
     (screen if screen.is_terminal and needed <= screen.width else console(width=needed)).print(shown)
     say("in, out: fluctuation of a layer's input and output in % of the clean value: mean over images, ± sd")
+    say("sd out/in: out/in if both are measured in standard deviations of the clean values (scale-free)")
+    say("µ²/σ²: how far the elements' means are from 0; around 0 if they are zero-like")
     for layer, count in shifted.set_index("layer")["nonfinite"].items():
         if count:
             say(f"{layer}: NaN or infinite values in {count} images; ignore its numbers")

@@ -43,8 +43,9 @@ def probe_layers(
     cell
         How the network's input is shifted.
     inject
-        Shift the input of every activation layer in turn instead, as "gaussian:0.1": a layer's row then shows
-        its own response, without the layers before it, and later layers see none of it.
+        Shift the input of every activation layer in turn instead, as "gaussian:0.1" (in units of the standard
+        deviation of the layer's clean input, over images and elements): a layer's row then shows its own
+        response, without the layers before it, and later layers see none of it.
     gradients
         Also measure gradient_variance: of the cross-entropy of each clean image with respect to the inputs
         of the layers.
@@ -81,8 +82,9 @@ def probe_layers(
     table = run(shifted=inject is None)
     if inject is not None:
         tables = []
-        for layer in table["layer"].unique():
-            rows = run(Injection(layer, inject, seed), shifted=False)
+        clean = table[table["version"] == 0]
+        for layer, variance in zip(clean["layer"], clean["input_variance"], strict=True):
+            rows = run(Injection(layer, inject, seed, unit=variance**0.5), shifted=False)
             tables.append(rows[rows["layer"] == layer])
         table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
     if gradients:

@@ -32,12 +32,14 @@ from robustbench_act.records import (
     succeeded,
 )
 from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.layer_columns import LAYER_METRICS
 from robustbench_act.tally.metric import Metric
 
 __all__ = [
     "ALEXNET",
     "CELL_METRICS",
     "COHORT",
+    "LAYER_METRICS",
     "LEADERBOARD",
     "METRICS",
     "HeadlineWords",

@@ -4,8 +4,15 @@ For element i of a layer with input y and output a over M samples (LayerAct, arX
 
     activation mean     mu_i = (1 / M) sum_m a_{m,i}       "zero-like" if |mu_i| is small
     input mean          (1 / M) sum_m y_{m,i}
+    activation offset   sum_i mu_i^2 / sum_i s_i^2 - 1 / M      s_i^2: variance over samples, divisor M - 1
+    input offset        the same of the input means
     saturated           element i of sample m is, if |d a_{m,i} / d y_{m,i}| < 0.1
     dead                element i is, if it is saturated on every sample
+
+How small |mu_i| is depends on the layer's units, and a mean over M samples of an element whose true mean is 0
+is off by s_i / sqrt(M). The offset has no units, and what that chance adds is taken off: E[mu_i^2] is the
+square of the true mean + the variance / M. So it estimates (true mean / standard deviation)^2 of the layer's
+elements, around 0 for a zero-like layer of any number of samples; single estimates may be below 0.
 """
 
 from collections import Counter
@@ -14,14 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustbench_act.probes._blocks import Blocks
 from robustbench_act.tally.layer_columns import mean_columns
 from robustbench_act.tally.mergeable_stats import QUANTILES
 
 SATURATED_SLOPE = 0.1
 """An element that passes on less than this share of a small change is saturated."""
-
-NEAR_ZERO = 0.1
-"""|mu_i| below this counts as near zero."""
 
 _STRETCH = 16  # samples summed in float32
 
@@ -36,11 +41,10 @@ class ElementStatistics:
 
     def add(self, side: str, stacked: Tensor) -> None:
         """Add a batch (versions, n, ...) of inputs ("activation_input") or outputs ("activation")."""
-        values = stacked.flatten(2)
         if side not in self._sums:
-            self._sums[side] = _Sum(values)
-        self._sums[side].add(values)
-        self._counts[side] += values.shape[1]
+            self._sums[side] = _Sum(stacked.flatten(2))
+        self._sums[side].add(stacked)
+        self._counts[side] += stacked.shape[1]
 
     def add_slope(self, slope: Tensor) -> None:
         """Add d a / d y of a batch (versions, n, ...)."""
@@ -52,7 +56,7 @@ class ElementStatistics:
         """Return MEAN_COLUMNS and SLOPE_COLUMNS, as far as they were measured, each float64 (versions,).
 
         activation_mean, _abs_mean : mean over elements of mu_i and of |mu_i|
-        activation_near_zero : share of the elements with |mu_i| < 0.1
+        activation_offset : see above; NaN for one sample, or if no element varies
         activation_q05, ... : quantiles of mu_i over the elements
         activation_input_... : the same of the input means
         saturated : share of (sample, element) pairs
@@ -61,15 +65,23 @@ class ElementStatistics:
         found: dict[str, Tensor] = {}
         for side, total in self._sums.items():
             mu = total.value() / self._counts[side]
-            near_zero = torch.where(mu.isnan(), torch.nan, (mu.abs() < NEAR_ZERO).double()).mean(1)
+            offset = _offset(mu, total.squares(), self._counts[side])
             with np.errstate(invalid="ignore"):  # infinite means
                 quantiles = torch.from_numpy(np.quantile(mu.cpu().numpy(), QUANTILES, axis=1))
-            values = [mu.mean(1), mu.abs().mean(1), near_zero, *quantiles]
+            values = [mu.mean(1), mu.abs().mean(1), offset, *quantiles]
             found |= dict(zip(mean_columns(side), values, strict=True))
         if self._saturated is not None:
             found["saturated"] = self._saturated.double().mean(1) / self._counts["slope"]
             found["dead"] = (self._saturated == self._counts["slope"]).double().mean(1)
         return found
+
+
+def _offset(mu: Tensor, squares: Tensor, count: int) -> Tensor:
+    """Return the offset, (versions,), from means (versions, D) and the sum of all squares (versions,)."""
+    of_means = mu.square().sum(1)
+    variance = (squares - count * of_means) / max(count - 1, 1)
+    varies = variance * count > 1e-6 * squares  # the squares are sums of float32
+    return torch.where(varies, of_means / variance - 1 / count, torch.nan)
 
 
 class _Sum:
@@ -83,9 +95,14 @@ class _Sum:
         versions, _, elements = like.shape
         self._total = torch.zeros((versions, elements), dtype=torch.float64, device=like.device)
         self._rest = like[:, :0]
+        self._squares = Blocks()
+        self._total_squares = torch.zeros(versions, dtype=torch.float64, device=like.device)
 
-    def add(self, values: Tensor) -> None:
-        """Add values (versions, n, D)."""
+    def add(self, stacked: Tensor) -> None:
+        """Add values (versions, n, ...)."""
+        for block in self._squares.add(_squares(stacked)):
+            self._total_squares += block.sum(1)
+        values = stacked.flatten(2)
         missing = (_STRETCH - self._rest.shape[1]) % _STRETCH
         if missing:
             self._rest = torch.cat([self._rest, values[:, :missing]], 1)
@@ -101,6 +118,17 @@ class _Sum:
     def value(self) -> Tensor:
         """Return the sum, float64 (versions, D)."""
         return self._total + _add_up(self._rest)
+
+    def squares(self) -> Tensor:
+        """Return the sum of squares over samples and elements, float64 (versions,)."""
+        return self._total_squares + self._squares.rest.sum(1)
+
+
+def _squares(stacked: Tensor) -> Tensor:
+    """Return the sum of each sample's squares, float64 (versions, n); see `per_sample` for its order."""
+    rows = stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
+    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    return wide.square().sum(-1).sum(-1, dtype=torch.float64)
 
 
 def _add_up(stretch: Tensor) -> Tensor:

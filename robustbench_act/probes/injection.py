@@ -22,29 +22,39 @@ class Injection:
     layer
         Its name in `Probe`.
     shift
-        Name and scale, as "gaussian:0.1": an input shift without `shift_`, and its parameter in units of the
-        layer's input.
+        Name and scale, as "gaussian:0.1": an input shift without `shift_`, and its parameter. Gains are
+        shares; all others are in units of `unit`.
+    unit
+        What 1 means: 1 in the layer's own units, or the standard deviation of its input, so that the same
+        scale is as much for a layer of small values as for one of large values.
     seed
         Seed of the random stream; the n-th sample of a probe counts as image n.
 
     Raises
     ------
     InputError
-        The shift is unknown, or the scale is not a finite number.
+        The shift is unknown, or the scale or the unit is not a finite number.
 
     Examples
     --------
     >>> Injection("act1", "up:0.5").apply(torch.zeros(2, 1, 3), start=0)
     tensor([[[0.0000, 0.0000, 0.0000]],
             [[0.5000, 0.5000, 0.5000]]])
+    >>> Injection("act1", "up:0.5", unit=4.0).apply(torch.zeros(2, 1, 3), start=0)[1]
+    tensor([[2., 2., 2.]])
     """
 
     layer: str
     shift: str
     seed: int = 0
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         self._parsed()
+        if not math.isfinite(self.unit):
+            raise InputError(
+                f"{self.layer}: its input has a standard deviation of {self.unit}, no unit to shift it by."
+            )
 
     def apply(self, stacked: Tensor, *, start: int) -> Tensor:
         """Return a batch (versions, n, ...) with every version but the clean one shifted alike.
@@ -54,7 +64,7 @@ class Injection:
         kind, scale = self._parsed()
         (field,) = fields(kind)
         ids = torch.arange(start, start + stacked.shape[1], device=stacked.device)
-        shift: Any = kind(**{field.name: scale})
+        shift: Any = kind(**{field.name: scale if field.name == "gain" else scale * self.unit})
         shifted = [shift.run(version, severity=scale, seed=self.seed, ids=ids) for version in stacked[1:]]
         return torch.cat([stacked[:1], *(version[None] for version in shifted)])
 

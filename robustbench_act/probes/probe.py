@@ -16,7 +16,7 @@ from robustbench_act.probes.compiled import refuse_script
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.image_axes import SEVERAL, ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
-from robustbench_act.probes.per_sample import SampleStatistics, movement
+from robustbench_act.probes.per_sample import Movement, SampleStatistics, movement
 from robustbench_act.probes.signals import SignalStatistics
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
 from robustbench_act.tally.mergeable_stats import Moments, moment_columns, quantile_columns
@@ -120,7 +120,7 @@ class Probe:
         self._axes = axes
         self.left_out = {layer: why for layer, why in (axes or {}).items() if isinstance(why, str)}
         self._open: tuple[Layer, Stacking] | None = None  # what is being called, if it is measured
-        self._moved: tuple[Tensor, Tensor] | None = None
+        self._moved: Movement | None = None
 
     def __enter__(self) -> Self:
         refuse_script(self._model)

@@ -89,10 +89,16 @@ def expected_rows(recording: Recording, *, versions: int) -> list[dict[str, Any]
                 _moments(row, "input_relative", moved_in / abs(y[0]).sum(1))
                 _moments(row, "output_relative", moved_out / abs(a[0]).sum(1))
                 _moments(row, "amplification", moved_out / moved_in)
+                far_in = np.sqrt(((y[version] - y[0]) ** 2).mean(1)) / y[0].std(1)
+                far_out = np.sqrt(((a[version] - a[0]) ** 2).mean(1)) / a[0].std(1)
+                _moments(row, "input_disturbance", far_in)
+                _moments(row, "output_disturbance", far_out)
+                _moments(row, "scale_free_amplification", far_out / far_in)
             for side, values in (("activation_input", y[version]), ("activation", a[version])):
                 mu = values.mean(0)
                 row[f"{side}_mean"], row[f"{side}_abs_mean"] = mu.mean(), abs(mu).mean()
-                row[f"{side}_near_zero"] = (abs(mu) < 0.1).mean()
+                variance = values.var(0, ddof=1).sum()
+                row[f"{side}_offset"] = (mu**2).sum() / variance - 1 / len(values)
                 for share in (0.05, 0.25, 0.5, 0.75, 0.95):
                     row[f"{side}_q{round(100 * share):02d}"] = np.quantile(mu, share)
             saturated = abs(slopes[version]) < 0.1

@@ -171,7 +171,7 @@ def test_without_scripts_everything_is_there(browser: Any, file: Path) -> None:
     with Watched(browser, file, java_script_enabled=False) as page:
         assert page.locator("section").count() == 14
         assert page.locator("form.filter").is_hidden()
-        assert page.locator("svg.plot").count() == 15
+        assert page.locator("svg.plot").count() == 16
         page.locator("main summary").first.click()
         assert page.locator("details table").first.is_visible()
 

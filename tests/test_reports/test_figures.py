@@ -41,7 +41,7 @@ def test_severity_curves_draw_the_table(run: Run) -> None:
 
 def test_depth_lines_draw_the_table_and_a_reference(run: Run) -> None:
     data = tables.layer_profile(run.layers)
-    ax = depth_lines(data, Figure().add_subplot(), value="amplification", reference=1.0)
+    ax = depth_lines(data, Figure().add_subplot(), value="fluctuation_ratio", reference=1.0)
     drawn = [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()]
     assert drawn[0] == [1.0, 1.0]
     assert drawn[1:] == [pytest.approx([0.375] * 2), pytest.approx([0.875] * 2)]
@@ -54,7 +54,7 @@ def test_many_layers_get_few_ticks(run: Run) -> None:
     data = tables.layer_profile(run.layers)
     deep = data[data["index"] == 0].merge(data[["activation"]].drop_duplicates().assign(key=0))
     deep = deep.loc[deep.index.repeat(50)].assign(index=lambda rows: range(len(rows)))
-    ax = depth_lines(deep, Figure().add_subplot(), value="amplification")
+    ax = depth_lines(deep, Figure().add_subplot(), value="fluctuation_ratio")
     assert len(ax.get_xticks()) <= 11
 
 

@@ -27,7 +27,7 @@ from .pieces import page_of
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
 SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
 VOID = {"meta", "link", "img", "input", "wbr", "br", "col"}
-PLOTS = 3 + 1 + 3 + 2 + 2 + 2 + 2  # curves, trade-off, fluctuation, why, means, distributions, signals
+PLOTS = 3 + 1 + 4 + 2 + 2 + 2 + 2  # curves, trade-off, fluctuation, why, means, distributions, signals
 
 
 class Page(HTMLParser):
@@ -109,7 +109,7 @@ def test_every_number_of_the_other_tables_is_on_the_page(run: Run, page: str) ->
     for value in tables.curves(run.cells)["accuracy"]:
         assert f" {100 * value:.1f} " in section(page, "curves")
     profile = tables.layer_profile(run.layers)
-    for name in ("input_fluctuation", "output_fluctuation", "amplification", "output_spread"):
+    for name in ("input_fluctuation", "output_fluctuation", "fluctuation_ratio", "output_spread"):
         assert all(f"{value:#.3g}" in section(page, "profile") for value in profile[name])
     means = tables.activation_means(run.layers)
     assert all(f"{value:#.3g}" in section(page, "means") for value in means["clean_mean"])

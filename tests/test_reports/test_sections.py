@@ -207,7 +207,7 @@ def test_every_drawing_has_its_own_name(run: Run) -> None:
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     analysis = Analysis(replace(run, cells=frames["cells"], layers=frames["layers"]))
     names = [drawing.name for make in SECTIONS for drawing in make(analysis).drawings]
-    assert len(set(names)) == len(names) == 30
+    assert len(set(names)) == len(names) == 32
 
 
 def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Run) -> None:
@@ -238,6 +238,16 @@ def test_what_is_missing_is_not_skipped_in_why(run: Run) -> None:
         layers.loc[(layers["checkpoint"] == "relu-11") & (layers["index"] == 1), "output_relative_mean"] = bad
         cost = section(replace(run, layers=layers), "why").panels[0].drawings[0].data
         assert sorted(cost["checkpoint"]) == ["la_silu-11", "la_silu-22", "relu-22"]
+
+
+def test_layers_of_older_runs_are_drawn_with_the_columns_that_they_have(run: Run) -> None:
+    names = ["input_disturbance_mean", "scale_free_amplification_mean", "activation_offset"]
+    old = replace(run, layers=run.layers.drop(columns=names))
+    headings = {
+        name: [one.heading for one in section(old, name).panels[0].drawings] for name in ("profile", "means")
+    }
+    assert headings["profile"][2:] == ["Fluctuation ratio (output / input)"]
+    assert headings["means"] == ["Activation mean, clean images"]
 
 
 def test_why_says_what_is_missing(tmp_path: Path, run: Run) -> None:

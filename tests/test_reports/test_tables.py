@@ -54,7 +54,8 @@ def test_layer_profile(run: Run) -> None:
             assert (row["layer"], row["elements"]) == (layer, elements)
             assert row["input_fluctuation"] == pytest.approx(4 * size / elements)
             assert row["output_fluctuation"] == pytest.approx(output * size / elements)
-            assert row["amplification"] == pytest.approx(output / 4)
+            assert row["fluctuation_ratio"] == pytest.approx(output / 4)
+            assert row["scale_free_amplification"] == pytest.approx(0.6 + 0.1 * (first_place + 0.5))
             assert row["input_spread"] == pytest.approx((9 * mean_severity) ** 0.5 / elements)
             assert row["output_spread"] == pytest.approx((4 * size) ** 0.5 / elements)
 
@@ -69,7 +70,7 @@ def test_layer_profile_shows_missing_values_and_still_inputs_as_nan(run: Run) ->
     table = by(tables.layer_profile(layers), "activation", "index")
     assert np.isnan(table["relu", 0]["output_fluctuation"])
     assert not np.isnan(table["relu", 1]["output_fluctuation"])
-    assert np.isnan(table["la_silu", 0]["amplification"])
+    assert np.isnan(table["la_silu", 0]["fluctuation_ratio"])
 
 
 def test_activation_means(run: Run) -> None:
@@ -81,6 +82,7 @@ def test_activation_means(run: Run) -> None:
             row = table[activation, index]
             mean = 0.1 * (first_place + 0.5) - 0.1 * index
             assert row["clean_mean"] == pytest.approx(mean)
+            assert row["clean_offset"] == pytest.approx(0.01 * (first_place + 0.5))
             assert row["clean_abs_mean"] == pytest.approx(0.3 + 0.1 * (first_place + 0.5))
             assert row["corruptions_mean"] == pytest.approx(mean + 1)
             assert row["corruptions_abs_mean"] == pytest.approx(1.3 + 0.1 * (first_place + 0.5))

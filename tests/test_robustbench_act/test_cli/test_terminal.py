@@ -64,7 +64,7 @@ def test_layers_are_readable_without_unicode(
     encoding: str, head: str, bar: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = ["input_relative_mean", "output_relative_mean", "output_relative_var", "amplification_mean"]
-    numbers += ["activation_abs_mean", "saturated", "dead", "rho", "rho_prime"]
+    numbers += ["scale_free_amplification_mean", "activation_offset", "saturated", "dead", "rho", "rho_prime"]
     rows = [(version, place, f"act[{place}]") for version in (0, 1) for place in (0, 1)]
     table = pd.DataFrame(rows, columns=["version", "index", "layer"])
     table = table.assign(elements=4, nonfinite=0, **{name: [0.5, 0.25] * 2 for name in numbers})

@@ -58,6 +58,20 @@ def test_injection_moves_the_layer_and_none_before_it() -> None:
         np.testing.assert_allclose(again[name], table[name], rtol=1e-9)
 
 
+def test_injection_is_in_units() -> None:
+    clean = batch(40, samples=50)[None, :50]
+    found = {}
+    for shift in ("gaussian:0.1", "up:0.1", "gain_up:0.1"):
+        one, two = (
+            Injection("1", shift, unit=unit).apply(clean.expand(2, 50, 40), start=0)[1] - clean[0]
+            for unit in (1.0, 20.0)
+        )
+        found[shift] = float((two / one).nanmedian())
+    assert found == pytest.approx({"gaussian:0.1": 20, "up:0.1": 20, "gain_up:0.1": 1}, rel=1e-3)
+    with pytest.raises(InputError, match="standard deviation of nan"):
+        Injection("1", "up:0.1", unit=float("nan"))
+
+
 @pytest.mark.parametrize("shift", ["gaussian", "gaussian:x", "gaussian:nan", "fog:1", ""])
 def test_injection_refuses(shift: str) -> None:
     with pytest.raises(InputError, match="NAME:SCALE"):

@@ -101,6 +101,8 @@ def assert_equal(found: dict[Any, Any], expected: dict[str, Any], *, rel: float 
         if name.endswith("_var") and not np.isnan(value):  # what an error of `rel` in the values makes of it
             size = rel * expected[f"{name[:-4]}_mean"]
             floor += 4 * size * (value**0.5 + size)
+        if name.endswith("_offset"):  # a small difference of large sums
+            floor += 4 * rel * value**2
         assert found[name] == pytest.approx(value, nan_ok=True, rel=rel, abs=floor), name
     for name in HISTOGRAMS:
         for share in (0.05, 0.25, 0.5, 0.75, 0.95):
@@ -135,6 +137,38 @@ def test_equal_to_stored_activations(name: str) -> None:
     found = table.sort_values(["index", "version"]).to_dict("records")
     for one, other in zip(found, expected, strict=True):
         assert_equal(one, other)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("samples", [4, 60, 1000])
+@pytest.mark.parametrize("mean", [0.0, 0.5])
+def test_offset_does_not_depend_on_the_number_of_images(samples: int, mean: float) -> None:
+    generator = torch.Generator().manual_seed(samples)
+    values = 3 * (mean + torch.randn(samples, 40_000 // samples, generator=generator))
+    model = nn.Sequential(nn.ReLU()).eval()
+    with Probe(model, metrics=["means"]) as probe:
+        model(values)
+    assert probe.to_frame()["activation_input_offset"][0] == pytest.approx(mean**2, abs=0.02)
+
+
+@torch.no_grad()
+def test_scale_free_amplification_does_not_depend_on_units() -> None:
+    """A gain and a constant that the next layer absorbs change the sums of the papers, but not this ratio."""
+
+    class Scaled(nn.SiLU):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+            return 7 * super().forward(input) + 3
+
+    found = []
+    for activation in (nn.SiLU(), Scaled()):
+        model = nn.Sequential(activation).eval()
+        with Probe(model, versions=VERSIONS) as probe:
+            model(batch(40))
+        found.append(probe.to_frame().query("version == 2").iloc[0])
+    plain, scaled = found
+    assert scaled["amplification_mean"] == pytest.approx(7 * plain["amplification_mean"], rel=1e-5)
+    for name in ("output_disturbance", "scale_free_amplification"):
+        assert scaled[f"{name}_mean"] == pytest.approx(plain[f"{name}_mean"], rel=1e-5)
 
 
 @torch.no_grad()
@@ -182,11 +216,13 @@ def test_compiled_movement_is_the_same(shape: tuple[int, ...], dtype: torch.dtyp
     values = stacked.double().flatten(2)
     use_compile()
     try:
-        moved, norm = movement(stacked)
+        moved, norm, rms, spread = movement(stacked)
     finally:
         use_compile(False)
     torch.testing.assert_close(moved, (values - values[:1]).abs().sum(2), rtol=1e-6, atol=0)
     torch.testing.assert_close(norm, values[:1].abs().sum(2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(rms, (values - values[:1]).square().mean(2).sqrt(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(spread, values[:1].std(2, correction=0), rtol=1e-6, atol=0)
 
 
 @torch.no_grad()

@@ -80,7 +80,11 @@ def test_probe_json_has_every_column(actrobust: Callable[..., Result], checkpoin
     pd.testing.assert_frame_equal(one, other, rtol=1e-6)
     last = injected[0]["layers"][13]
     assert last["layer"] == "layers3.0.act2"
-    assert 0 < last["input_fluctuation_mean"] / last["elements"] < 0.1  # 0.1 E|z| = 0.0798
+    moved = pd.DataFrame(injected[0]["layers"]).query("version == 1")
+    in_units = (
+        moved["input_fluctuation_mean"] / moved["elements"] / one["input_variance"][:7].to_numpy() ** 0.5
+    )
+    assert in_units.to_numpy() == pytest.approx(0.0798, rel=0.1)  # 0.1 E|z|, in each layer's own units
     assert training[0]["layers"][0]["gradient_variance"] != rows[0]["gradient_variance"]
     assert training[0]["layers"][0]["rho"] == rows[0]["rho"]
 
