@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from robustbench_act.english import numbers, some
+from robustbench_act.english import count, numbers, some
 from robustbench_act.records import CELL, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 
 _PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std", "adapted")
@@ -42,6 +42,8 @@ class Comparability:
         Architecture and preprocessing of the checkpoints that are paired.
     unpaired
         Checkpoints that only one of the two has.
+    computing
+        Precision and probes: what networks side by side in one run have in common.
     """
 
     images: tuple[str, ...]
@@ -49,13 +51,14 @@ class Comparability:
     cells: tuple[str, ...]
     networks: tuple[str, ...]
     unpaired: tuple[str, ...]
+    computing: tuple[str, ...]
 
     @property
     def unlike(self) -> tuple[str, ...]:
         """What keeps two runs on the same images from being compared, unless they are forced together."""
         return self.corruptions + self.cells + self.networks
 
-    def refusal(self, who: str, *, forced: bool = False, whole: bool = False) -> str:
+    def refusal(self, who: str, *, forced: bool = False, whole: bool = False, merged: bool = False) -> str:
         """Return why the two must not be compared, as an error has it; "" if they may.
 
         Parameters
@@ -66,10 +69,14 @@ class Comparability:
             Only other images are a reason.
         whole
             Unpaired checkpoints are a reason too.
+        merged
+            They become one run: a different way of computing is a reason too.
         """
         if self.images:
-            return f"{who}: only the same images can be compared: {self.images[0]}."
-        unlike = () if forced else self.unlike + (self.unpaired if whole else ())
+            done = "merged" if merged else "compared"
+            return f"{who}: only the same images can be {done}: {self.images[0]}."
+        more = (self.unpaired if whole else ()) + (self.computing if merged else ())
+        unlike = () if forced else self.unlike + more
         return f"{who} are not alike: {'; '.join(unlike)}." if unlike else ""
 
 
@@ -103,6 +110,7 @@ def compare_setups(
         cells=tuple(_one_sided("cell", _cells(a.cells), _cells(b.cells), places)),
         networks=tuple(networks),
         unpaired=tuple(_one_sided("checkpoint", unpaired[0], unpaired[1], places)),
+        computing=tuple(_computing(a.info, b.info)),
     )
 
 
@@ -136,6 +144,21 @@ def _suites(a: Iterable[SuiteInfo], b: Iterable[SuiteInfo], places: tuple[str, s
             hashes = f"hash {one.hash[:8]} against {other.hash[:8]}"
             found.append(f"suite {name!r} of another content ({hashes})")
     return found
+
+
+def _computing(a: RunInfo, b: RunInfo) -> list[str]:
+    pairs = {
+        "precision": (a.precision or "not recorded", b.precision or "not recorded"),
+        "layers": (_probed(a), _probed(b)),
+    }
+    found = [f"{what} {one} against {other}" for what, (one, other) in pairs.items() if one != other]
+    if bool(a.compiled) != bool(b.compiled):
+        found.append("compiled networks in one only")
+    return found
+
+
+def _probed(info: RunInfo) -> str:
+    return f"measured on {count(info.probe.get('images', 0), 'image')}" if info.probe else "not measured"
 
 
 def _networks(a: CheckpointInfo, b: CheckpointInfo) -> list[str]:

@@ -230,6 +230,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--out DIR", FOLDER, "generate", "Folder to write.", required=True),
         Option("-o, --out DIR", FOLDER, "report", "Folder of the report.",
                otherwise="the run's own; . for several runs"),
+        Option("-o, --out DIR", FOLDER, "merge", "Run directory to write.", required=True),
+        Option("--tell-apart", FLAG, "merge", "Keep checkpoints of one name and different weights, with the "
+               "folders of their runs in their names."),
         Option("-o, --out FILE", FILE, "table", "Write the table to a file.", otherwise="the terminal"),
         Option("-o, --out FILE", FILE, "baseline", "File to write; replaces an older baseline.",
                required=True),

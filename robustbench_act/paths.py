@@ -1,9 +1,11 @@
-"""Paths as people write them: the home folder, hidden files."""
+"""Paths as people write them: the home folder, hidden files, names of folders."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from robustbench_act.errors import InputError
+from robustbench_act.texts import encodable
 
 _SYSTEM = ("__MACOSX", "@eaDir")  # folders of copies that macOS's archives and network drives make
 
@@ -38,3 +40,15 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     if any(map(is_hidden, Path(pattern).parts)):
         return found
     return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Return what folders are called: their names, with as many of those above as tell them apart.
+
+    >>> distinct_names([Path("/a/run"), Path("/b/run")]), distinct_names([Path("/old"), Path("/new")])
+    (['a/run', 'b/run'], ['old', 'new'])
+    """
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return [encodable("/".join(path.parts[-depth:])) for path in paths]

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,10 +11,13 @@ from reports.names import of_run
 from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import COHORT
+from robustbench_act.paths import distinct_names
 from robustbench_act.run import Run
-from robustbench_act.texts import encodable
 
-_COMMON = ("command", "checkpoints", "dataset", "suites", "severities", "tables", "writer", "status", "notes")
+_COMMON = (
+    "command", "checkpoints", "dataset", "suites", "severities", "tables", "writer", "status", "notes",
+    "sources",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ def join(runs: Sequence[Run]) -> Run:
     for other in others:
         if refusal := compare_setups(first, other, pairs=()).refusal(f"{first.path} and {other.path}"):
             raise InputError(refusal)
-    members = _renamed(dict(zip(_names(paths), runs, strict=True)))
+    members = _renamed(dict(zip(distinct_names(paths), runs, strict=True)))
     commands = (f"# {name}\n{run.info.command or 'not recorded'}" for name, run in members.items())
     layers = [run.layers for run in members.values() if len(run.layers)]
     return Joined(
@@ -85,6 +87,7 @@ def join(runs: Sequence[Run]) -> Run:
             first.info,
             command="\n".join(commands),
             checkpoints=tuple(entry for run in members.values() for entry in run.info.checkpoints),
+            sources=tuple(source for run in runs for source in run.info.sources),
         ),
         cells=pd.concat([run.cells for run in members.values()], ignore_index=True),
         layers=pd.concat(layers or [first.layers], ignore_index=True),
@@ -95,18 +98,6 @@ def join(runs: Sequence[Run]) -> Run:
 
 def _alike(values: Sequence[Any]) -> bool:
     return all(value == values[0] for value in values)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Return what runs are called: their folders, with as many of those above as tell them apart.
-
-    >>> _names([Path("/a/run"), Path("/b/run")]), _names([Path("/old"), Path("/new")])
-    (['a/run', 'b/run'], ['old', 'new'])
-    """
-    depth = 1
-    while len({path.parts[-depth:] for path in paths}) < len(paths):
-        depth += 1
-    return [encodable("/".join(path.parts[-depth:])) for path in paths]
 
 
 def _renamed(runs: Mapping[str, Run]) -> dict[str, Run]:

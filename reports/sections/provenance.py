@@ -15,16 +15,17 @@ from robustbench_act.records import RunInfo
 from robustbench_act.texts import encodable
 
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
-_APART = ("command", "suites", "checkpoints")  # have a place of their own
+_APART = ("command", "suites", "sources", "checkpoints")  # have a place of their own
 _LOCAL = ("status", "tables", "writer")
 _CHECKPOINT = ("architecture", "activation", "training_seed", "clean_accuracy", "status", "error")
 _NOTHING = "–"
 _SUITE = ("name", "table", "hash", "corruptions")
+_SOURCE = ("created", "version", "device")
 
 
 @dataclass(frozen=True)
 class RecordedSettings:
-    """The command, settings as (name, value), such pairs for each suite, and the checkpoints.
+    """The command, settings as (name, value), such pairs for each suite and each merged run, the checkpoints.
 
     Pairs that all checkpoints share stand by themselves; the table has the rest.
     """
@@ -32,6 +33,7 @@ class RecordedSettings:
     command: str
     settings: Sequence[tuple[str, str]]
     suites: Sequence[Sequence[tuple[str, str]]]
+    sources: Sequence[Sequence[tuple[str, str]]]
     shared: Sequence[tuple[str, str]]
     checkpoints: Table
 
@@ -73,6 +75,7 @@ def recorded_settings(info: RunInfo, unlike: Mapping[str, Any] = MappingProxyTyp
         command=info.command or "not recorded",
         settings=settings,
         suites=[_entry(suite, _SUITE) for suite in content["suites"]],
+        sources=[_entry(source, _SOURCE) for source in content["sources"]],
         shared=shared,
         checkpoints=Table(
             caption="Checkpoints as run.json records them",

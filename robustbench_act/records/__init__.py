@@ -18,7 +18,14 @@ from robustbench_act.records.cells import (
 )
 from robustbench_act.records.data import RunData
 from robustbench_act.records.directory import RunDirectory
-from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
+from robustbench_act.records.info import (
+    SCHEMA_VERSION,
+    CheckpointInfo,
+    DatasetInfo,
+    RunInfo,
+    SourceInfo,
+    SuiteInfo,
+)
 from robustbench_act.records.parts import DamagedPartError, Part, pack
 from robustbench_act.records.reader import read_run, recorded_checkpoints
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY, KEYS
@@ -43,6 +50,7 @@ __all__ = [
     "RunData",
     "RunDirectory",
     "RunInfo",
+    "SourceInfo",
     "SuiteInfo",
     "corrupted",
     "counted_kinds",

@@ -60,6 +60,11 @@ class RunDirectory:
                 directory = cls(path)
                 if (path / "run.json").is_file():
                     directory.found = RunInfo.from_json(read_json(path), where=str(path / "run.json"))
+                    if directory.found.sources:
+                        raise InputError(
+                            f"{path}: holds a merged run, which cannot be continued; evaluate with a "
+                            "different --out, then merge again."
+                        )
                     _refuse_other_plan(path, directory.found.decisive(), info.decisive())
                 directory._clean()
                 if directory.found is None or directory.found.status != "complete":
@@ -133,6 +138,17 @@ class RunDirectory:
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
         """
+
+        def tables() -> Iterator[Part]:
+            for block in keys:
+                merged = [self._merged(chunks) for chunks in block]
+                cells, layers = ([part[place] for part in merged] for place in (0, 1))
+                yield Part(_final(cells, identity, CELL_COLUMNS), _final(layers, identity, LAYER_COLUMNS))
+
+        self.write_tables(tables(), images, info)
+
+    def write_tables(self, tables: Iterable[Part], images: pd.DataFrame, info: RunInfo) -> None:
+        """Write the final tables, those of some checkpoints after the other, and mark the run complete."""
         sums: dict[str, str] = {}
 
         def write(name: str, table: pd.DataFrame) -> None:
@@ -140,11 +156,9 @@ class RunDirectory:
             self.write(Path(name), data)
             sums[name] = hashlib.sha256(data).hexdigest()
 
-        for number, block in enumerate(keys):
-            merged = [self._merged(chunks) for chunks in block]
-            cells, layers = ([part[place] for part in merged] for place in (0, 1))
-            write(f"cells/part-{number:04d}.parquet", _final(cells, identity, CELL_COLUMNS))
-            write(f"layers/part-{number:04d}.parquet", _final(layers, identity, LAYER_COLUMNS))
+        for number, block in enumerate(tables):
+            write(f"cells/part-{number:04d}.parquet", block.cells)
+            write(f"layers/part-{number:04d}.parquet", block.layers)
         write("images.parquet", images)
         self.write_info(replace(info, tables=sums, status="complete"))
 

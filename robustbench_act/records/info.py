@@ -91,6 +91,17 @@ class CheckpointInfo(JsonObject):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceInfo(JsonObject):
+    """A run that was merged into this one, without its path: what tells it from others."""
+
+    checkpoints: tuple[str, ...] = ()
+    created: str = ""
+    version: str = ""
+    device: str = ""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunInfo(JsonObject):
     """The content of run.json.
 
@@ -106,6 +117,8 @@ class RunInfo(JsonObject):
         Versions of the libraries that compute: others may round differently.
     notes
         What went wrong and was repaired.
+    sources
+        The runs that this one was merged from, with the checkpoints of each; empty if it was not merged.
     tables
         SHA-256 of each file of the tables; empty in older runs.
     status
@@ -133,6 +146,7 @@ class RunInfo(JsonObject):
     batch_size: int | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sources: tuple[SourceInfo, ...] = ()
     tables: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
     writer: Mapping[str, Any] = field(default_factory=dict)

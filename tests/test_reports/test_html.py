@@ -19,6 +19,7 @@ from reports import Report, ReportError, tables
 from reports.grid import make_grid
 from reports.names import label
 from robustbench_act.metrics import leaderboard
+from robustbench_act.records import SourceInfo
 from robustbench_act.run import Run
 from tests.build_run import CORRECT, Builder, N, with_info
 
@@ -196,6 +197,15 @@ def test_provenance_leaves_out_who_wrote_and_what_is_empty(run: Run) -> None:
     told = with_info(run, writer={"host": "somewhere"}, tables={"cells/part-0.parquet": "c0ffee"}, notes=())
     text = section(page_of(Report(told), "provenance"), "provenance")
     assert not re.search("somewhere|c0ffee|notes|error", text)
+
+
+def test_provenance_names_the_runs_that_were_merged(run: Run) -> None:
+    sources = [
+        SourceInfo(checkpoints=(name,), created=f"{year}-01-01", device="cpu", kernels={"torch": "2.9"})
+        for name, year in (("relu-11", 2024), ("la_silu-11", 2025))
+    ]
+    text = section(page_of(Report(with_info(run, sources=tuple(sources))), "provenance"), "provenance")
+    assert "Merged run 2 created 2025-01-01 device cpu checkpoints la_silu-11 kernels: torch 2.9" in text
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Runs side by side: what belongs to whom."""
 
-from reports.multi_run.join import join
-from tests.build_run import CORRECT, Builder
+from reports.multi_run.join import Joined, join
+from robustbench_act.records import SourceInfo
+from tests.build_run import CORRECT, Builder, with_info
 
 
 def test_layers_have_the_names_of_their_cells() -> None:
@@ -19,3 +20,11 @@ def test_layers_have_the_names_of_their_cells() -> None:
         assert list(dict.fromkeys(pairs)) == names
     own = [*old.layers["output_fluctuation_mean"], *new.layers["output_fluctuation_mean"]]
     assert joined.layers["output_fluctuation_mean"].tolist() == own
+
+
+def test_merged_runs_keep_their_sources() -> None:
+    runs = [with_info(Builder().run(name), sources=(SourceInfo(created=name),)) for name in ("old", "new")]
+    joined = join(runs)
+    assert [source.created for source in joined.info.sources] == ["old", "new"]
+    assert isinstance(joined, Joined)
+    assert joined.unlike == {}
