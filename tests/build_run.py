@@ -160,7 +160,16 @@ class Builder:
         return folder
 
 
-_RATES = {"loss": 1.5, "agreement": 0.5, "top5": 0.9, "brier": 0.4, "ece": 0.1, "ece_mass": 0.1, "flips": 0.2}
+_RATES = {
+    "loss": 1.5,
+    "agreement": 0.5,
+    "top5": 0.9,
+    "brier": 0.4,
+    "ece": 0.1,
+    "ece_debiased": 0.05,
+    "ece_mass": 0.1,
+    "severity_flips": 0.2,
+}
 _FAILED: Mapping[str, Any] = {
     **{"n": 0, "correct": 0, "accuracy": None, "outcomes": b"", "predicted": ""},
     **dict.fromkeys(_RATES),

@@ -17,7 +17,12 @@ from robustbench_act.file_kinds import PARQUET, why_unreadable
 from robustbench_act.gate.rules import CORRUPTIONS, DEFAULT_RULES, FORMER_ALL, Rule, Rules, parse_rules
 from robustbench_act.paths import expand
 from robustbench_act.records import SHIFT, RunData, RunInfo, ordered_groups
-from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
+from robustbench_act.tally.columns import (
+    CELL_COLUMNS,
+    FORMER_CELL_COLUMNS,
+    PICTURE_COLUMNS,
+    REQUIRED_CELL_COLUMNS,
+)
 
 FORMAT = 2
 _FORMER = 1  # its rules had the group "all", input shifts among it
@@ -120,9 +125,12 @@ def read_baseline(path: str | Path) -> Baseline:
         ) from error
     if facts is None:
         raise InputError(f"{path}: is no baseline; actrobust baseline RUN -o FILE makes one.")
-    if not whole or list(cells) != _COLUMNS:
+    cells = cells.rename(columns=FORMER_CELL_COLUMNS)
+    if not whole or not set(REQUIRED_CELL_COLUMNS) <= set(cells) <= set(_COLUMNS):
         raise InputError(f"{path}: is damaged or of another version; make it again.")
     found = json.loads(facts)
+    for rule in found["rules"]["rule"]:
+        rule["metric"] = FORMER_CELL_COLUMNS.get(rule["metric"], rule["metric"])
     if found["format"] == _FORMER and any(rule["group"] == FORMER_ALL for rule in found["rules"]["rule"]):
         raise InputError(
             f"{path}: has a rule on all corruptions from when input shifts counted among them; now they "
@@ -131,7 +139,7 @@ def read_baseline(path: str | Path) -> Baseline:
     if found["format"] not in (_FORMER, FORMAT):
         raise InputError(f"{path}: expected format {FORMAT}, got {found['format']}; make it again.")
     info = RunInfo.from_json(found["info"], where=str(path))
-    return Baseline(info, cells, parse_rules(found["rules"]))
+    return Baseline(info, cells.reindex(columns=_COLUMNS), parse_rules(found["rules"]))
 
 
 def _digest(facts: bytes, cells: pd.DataFrame) -> bytes:

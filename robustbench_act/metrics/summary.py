@@ -42,6 +42,7 @@ def summary(
     bad = headline(whole)
     table.insert(5, "error", 1 - table["mca"])
     table.insert(6, "retained", table["mca"] / table["clean"].where(table["clean"] > 0))
+    bad = bad.reindex(columns=[*bad, *(name for name in CELL_METRICS if name not in bad)])  # older runs
     means = bad.groupby(["checkpoint", "corruption"])[list(CELL_METRICS)].mean()
     table = table.join(means.groupby("checkpoint").mean())
     table["severity_area"] = _severity_area(bad, table["clean"])

@@ -26,7 +26,12 @@ from robustbench_act.records.checks import check_cells, check_layers
 from robustbench_act.records.data import RunData
 from robustbench_act.records.info import SCHEMA_VERSION, CheckpointInfo, RunInfo
 from robustbench_act.records.parts import read_parquet
-from robustbench_act.tally.columns import CELL_COLUMNS, REQUIRED_CELL_COLUMNS, TEXT_COLUMNS
+from robustbench_act.tally.columns import (
+    CELL_COLUMNS,
+    FORMER_CELL_COLUMNS,
+    REQUIRED_CELL_COLUMNS,
+    TEXT_COLUMNS,
+)
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, REQUIRED_LAYER_COLUMNS
 from robustbench_act.texts import encodable
 
@@ -46,6 +51,7 @@ def read_run(path: str | Path) -> RunData:
     if info.status not in ("complete", ""):
         raise InputError(f"{path}: the run is not finished; run the same command again to continue it.")
     cells = _read_tables(path, "cells", info, REQUIRED_CELL_COLUMNS, CELL_COLUMNS)
+    cells = cells.rename(columns=FORMER_CELL_COLUMNS)
     check_cells(cells, where=path / "cells")
     layers = _read_tables(path, "layers", info, REQUIRED_LAYER_COLUMNS, LAYER_COLUMNS)
     if info.probe is not None and not info.tables:  # without checksums a lost file shows only here

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robustbench_act.tally.answers import Answers
-from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.calibration import calibration_error, debiased_calibration_error
 from robustbench_act.tally.metric import SHARE, Metric
 from robustbench_act.tally.outcomes import pack_outcomes, unpack_outcomes
 from robustbench_act.tally.quantity_kinds import (
@@ -85,6 +85,16 @@ CELL_QUANTITIES: tuple[Quantity, ...] = (
         ),
     ),
     OverAllImages(
+        "ece_debiased", needs_labels=True,
+        function=debiased_calibration_error, of=(CONFIDENCE, OUTCOMES),
+        metric=Metric(
+            "ECE, debiased", "%", "lower",
+            "Root of sum n_b/n (accuracy_b - confidence_b)^2 over the bins of ECE, less what chance adds; "
+            "around 0 (or below) if the network is calibrated.",
+            (-1.0, 1.0), "Kumar, Liang & Ma 2019, arXiv 1909.10155",
+        ),
+    ),
+    OverAllImages(
         "ece_mass", needs_labels=True,
         function=partial(calibration_error, equal_mass=True), of=(CONFIDENCE, OUTCOMES),
         metric=Metric(
@@ -100,12 +110,13 @@ CELL_QUANTITIES: tuple[Quantity, ...] = (
         ),
     ),
     MeanOverImages(
-        "flips",
+        "severity_flips",
         of_images=lambda a: a.predicted != a.predicted[[0, *range(len(a.predicted) - 1)]],
         metric=Metric(
-            "Flip rate", "%", "lower",
-            "Share of images whose prediction differs from the one at the next lower severity of the run.",
-            SHARE, f"{HENDRYCKS}, section 4.3, severities as frames",
+            "Severity flips", "%", "lower",
+            "Share of images whose predicted class changes from the next lower severity; depends on the "
+            "severities run.",
+            SHARE, f"adapted from the flip rate of {HENDRYCKS}, section 4.3, whose frames are one sequence",
         ),
     ),
     OUTCOMES,  # without labels: agreement

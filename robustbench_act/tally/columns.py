@@ -17,6 +17,9 @@ CELL_COLUMNS = [
     "error",
 ]
 
+FORMER_CELL_COLUMNS = {"flips": "severity_flips"}
+"""What columns with the same content were called in older runs and baselines."""
+
 REQUIRED_CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agreement", "error"]
 """What older runs have too."""
 

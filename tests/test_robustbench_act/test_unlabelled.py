@@ -24,7 +24,7 @@ from robustbench_act.run import Run
 from tests.test_reports.pieces import page_of
 
 CPU = torch.device("cpu")
-NEED_LABELS = ["correct", "accuracy", "top5", "loss", "brier", "ece", "ece_mass"]
+NEED_LABELS = ["correct", "accuracy", "top5", "loss", "brier", "ece", "ece_debiased", "ece_mass"]
 KEYS = ["checkpoint", "corruption", "severity"]
 
 
@@ -44,7 +44,9 @@ def test_agreement_and_fluctuation_are_those_of_the_labelled_run(pair: tuple[Run
     known, bare = (run.cells.sort_values(KEYS, ignore_index=True) for run in pair)
     assert bare[NEED_LABELS].isna().to_numpy().all()
     assert bare["error"].isna().all()
-    assert known[[*KEYS, "n", "agreement", "flips"]].equals(bare[[*KEYS, "n", "agreement", "flips"]])
+    assert known[[*KEYS, "n", "agreement", "severity_flips"]].equals(
+        bare[[*KEYS, "n", "agreement", "severity_flips"]]
+    )
     layers = [run.layers.sort_values([*KEYS, "index"], ignore_index=True) for run in pair]
     columns = ["input_fluctuation_mean", "output_fluctuation_mean", "output_fluctuation_var"]
     assert np.allclose(layers[0][columns], layers[1][columns], rtol=1e-9)

@@ -97,7 +97,9 @@ def test_flips_are_counted_from_one_severity_to_the_next(name: str, run: Run, ch
     changed = np.array(low["predicted"]) != np.array(high["predicted"])
     cells = run.cells.query(f"checkpoint == 'relu_1' and corruption == {name!r}").set_index("severity")
     assert changed.any()
-    assert cells["flips"].to_dict() == pytest.approx({1.0: 1 - low["agreement"], 4.0: changed.mean()})
+    assert cells["severity_flips"].to_dict() == pytest.approx(
+        {1.0: 1 - low["agreement"], 4.0: changed.mean()}
+    )
 
 
 def test_images_are_those_of_the_outcomes(run: Run, checkpoints: Path) -> None:

@@ -166,7 +166,9 @@ def test_alexnet_is_for_imagenet_c_alone() -> None:
     facts: dict[str, Any] = {"checkpoint": "a", "architecture": "n", "activation": "r", "table": "224"}
     facts |= {
         "error": None,
-        **dict.fromkeys(("top5", "loss", "brier", "ece", "ece_mass", "agreement", "flips"), 0.0),
+        **dict.fromkeys(
+            ("top5", "loss", "brier", "ece", "ece_debiased", "ece_mass", "agreement", "severity_flips"), 0.0
+        ),
     }
     cells = pd.DataFrame(rows).assign(**facts)
     (row,) = summary(cells, reference=reference).to_dict("records")

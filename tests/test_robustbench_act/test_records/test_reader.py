@@ -55,12 +55,25 @@ def test_no_probes_gives_an_empty_table_with_its_columns(tmp_path: Path) -> None
 def test_an_older_run_has_fewer_columns_and_no_images(tmp_path: Path) -> None:
     folder = Builder().write(tmp_path)
     (folder / "images.parquet").unlink()
-    new = ["top5", "brier", "ece", "ece_mass", "flips", "outcomes", "predicted"]
+    new = ["top5", "brier", "ece", "ece_debiased", "ece_mass", "severity_flips", "outcomes", "predicted"]
     edit(folder, "cells", lambda cells: cells.drop(columns=new))
     run = load_run(folder)
     assert run.labels is None
     assert run.labelled
     assert len(run.leaderboard()) == 2
+
+
+def test_columns_of_older_runs_get_the_name_that_their_content_has_now(tmp_path: Path) -> None:
+    folder = Builder().write(tmp_path)
+    edit(
+        folder,
+        "cells",
+        lambda cells: cells.rename(columns={"severity_flips": "flips"}).drop(columns="ece_debiased"),
+    )
+    run = load_run(folder)
+    assert "flips" not in run.cells
+    assert run.summary()["severity_flips"].tolist() == pytest.approx([0.2] * 4)
+    assert run.summary()["ece_debiased"].isna().all()
 
 
 def test_pictures_are_read_when_they_are_asked_for(tmp_path: Path) -> None:

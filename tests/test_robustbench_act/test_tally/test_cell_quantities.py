@@ -1,5 +1,7 @@
 """The quantities of a cell, against scikit-learn and torchmetrics; one more is one entry."""
 
+from statistics import fmean
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from robustbench_act.errors import InputError
 from robustbench_act.tally.answers import Answers
-from robustbench_act.tally.calibration import calibration_error
+from robustbench_act.tally.calibration import calibration_error, debiased_calibration_error
 from robustbench_act.tally.cell_quantities import CONFIDENCE, OUTCOMES
 from robustbench_act.tally.cell_rows import count_cells
 from robustbench_act.tally.quantity_kinds import Row
@@ -94,14 +96,14 @@ def test_versions_are_counted_each(logits: torch.Tensor, labels: torch.Tensor, r
     assert second == alone | {
         "version": 1,
         "agreement_sum": (logits.argmax(1) == logits.argmin(1)).sum(),
-        "flips_sum": (logits.argmax(1) != logits.argmin(1)).sum(),
+        "severity_flips_sum": (logits.argmax(1) != logits.argmin(1)).sum(),
     }
 
 
 def test_flips_are_from_one_version_to_the_next() -> None:
     logits = torch.nn.functional.one_hot(torch.tensor([[0, 0, 0], [0, 1, 1], [1, 1, 1]]), 2).float()
     rows = count_cells(Answers(logits, torch.zeros(3, dtype=torch.int64)))
-    assert [row["flips_sum"] for row in rows] == [0, 2, 1]
+    assert [row["severity_flips_sum"] for row in rows] == [0, 2, 1]
     assert [row["agreement_sum"] for row in rows] == [3, 1, 0]
 
 
@@ -120,3 +122,35 @@ def test_logits_that_are_not_finite_are_found(value: float, finite: bool) -> Non
     logits = torch.zeros(2, 3, 4)
     logits[1, 2, 3] = value
     assert Answers(logits, torch.zeros(3, dtype=torch.int64)).are_finite() is finite
+
+
+def test_debiased_calibration_error_is_that_of_all_pairs() -> None:
+    """From the definition: the mean product of the gaps of two different images of a bin, weighed by size."""
+    random = np.random.default_rng(4)
+    confidence, correct = random.uniform(0, 1, 80), random.random(80) < 0.4
+    gaps, total = correct - confidence, 0.0
+    for b in range(15):
+        inside = [gap for c, gap in zip(confidence, gaps, strict=True) if b / 15 < c <= (b + 1) / 15]
+        pairs = [one * other for i, one in enumerate(inside) for j, other in enumerate(inside) if i != j]
+        total += len(inside) / 80 * fmean(pairs) if pairs else 0.0
+    assert debiased_calibration_error(confidence, correct) == pytest.approx(total**0.5)
+
+
+def test_a_calibrated_network_has_a_debiased_error_around_zero() -> None:
+    random = np.random.default_rng(0)
+    found, plain = [], []
+    for _ in range(300):
+        confidence = random.uniform(0.1, 1, 60)
+        correct = random.random(60) < confidence
+        found.append(debiased_calibration_error(confidence, correct))
+        plain.append(calibration_error(confidence, correct))
+    assert np.mean(plain) > 0.1
+    assert np.mean(found) == pytest.approx(0, abs=0.02)
+
+
+def test_debiased_calibration_error_at_its_limits() -> None:
+    assert debiased_calibration_error([1.0, 1.0], [False, False]) == 1
+    assert debiased_calibration_error([1.0, 1.0], [True, True]) == 0
+    assert debiased_calibration_error([0.5, 0.5], [True, False]) == -0.5  # one pair: 0.5 * -0.5
+    for few in ([], [0.4], [0.1, 0.9]):  # no bin has two
+        assert np.isnan(debiased_calibration_error(few, [True] * len(few)))

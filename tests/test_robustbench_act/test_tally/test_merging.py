@@ -56,14 +56,24 @@ def test_a_cell_that_failed_in_one_chunk_failed() -> None:
     row = only_row([first, failed, last])
     assert row["error"] == "no memory"
     assert (row["n"], row["correct"], row["outcomes"], row["predicted"]) == (0, 0, b"", "")
-    rates = ("accuracy", "top5", "loss", "brier", "agreement", "flips", "ece", "ece_mass")
+    rates = (
+        "accuracy",
+        "top5",
+        "loss",
+        "brier",
+        "agreement",
+        "severity_flips",
+        "ece",
+        "ece_debiased",
+        "ece_mass",
+    )
     assert all(np.isnan(row[name]) for name in rates)
     assert only_row([first, second, last])["error"] is None
 
 
 def test_without_labels_only_agreement_is_known() -> None:
     row = only_row(chunks(SIZES, labelled=False))
-    rates = ("correct", "accuracy", "top5", "loss", "brier", "ece", "ece_mass")
+    rates = ("correct", "accuracy", "top5", "loss", "brier", "ece", "ece_debiased", "ece_mass")
     assert all(np.isnan(row[name]) for name in rates)
     assert row["agreement"] == 1
     assert outcomes(pd.DataFrame([row])).all()

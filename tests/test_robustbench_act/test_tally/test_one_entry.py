@@ -65,7 +65,7 @@ def test_it_is_counted_as_declared(folder: Path) -> None:
     assert cells["error"].isna().all()
     assert cells["top1"].equals(cells["accuracy"])
     assert cells["top1"].between(0, 1, inclusive="right").any()
-    assert list(cells).index("top1") == list(cells).index("flips") + 1
+    assert list(cells).index("top1") == list(cells).index("severity_flips") + 1
 
 
 def test_parts_and_failed_cells_have_it(folder: Path) -> None:
