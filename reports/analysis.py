@@ -18,6 +18,7 @@ from reports.style import Line, activation_line, drawing_order
 from robustbench_act import metrics
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.run import Run
+from robustbench_act.statistics import Joint
 
 ALL_FAILED = "Nothing to show: every checkpoint failed."
 NOT_PROBED = "Not measured (--no-probes)."
@@ -69,7 +70,12 @@ class Analysis:
     @cached_property
     def board(self) -> pd.DataFrame:
         """See `robustbench_act.metrics.leaderboard`."""
-        return metrics.leaderboard(self.run.cells)
+        return metrics.leaderboard(self.run.cells, self.joint)
+
+    @cached_property
+    def joint(self) -> dict[str, Joint]:
+        """See `robustbench_act.metrics.joint_analyses`."""
+        return metrics.joint_analyses(self.scores, self.outcomes)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -148,6 +154,7 @@ class Analysis:
             str(architecture): significance(
                 self.scores[self.scores["architecture"] == architecture],
                 self.outcomes,
+                self.joint.get(str(architecture)),
                 list(board["activation"][:MOST_COMPARED]),
             )
             for architecture, board in self.board.groupby("architecture")
@@ -185,14 +192,8 @@ class Analysis:
 
     @cached_property
     def outcomes(self) -> dict[str, NDArray[np.float64]] | None:
-        """For each checkpoint (images,): the share of the headline's cells in which each image is right.
-
-        None if the run does not record it.
-        """
-        if "outcomes" not in self.cells or self.cells["outcomes"].isna().any():
-            return None
-        bad = self.cells[self.cells["severity"] > 0]
-        return {str(name): metrics.image_accuracy(own) for name, own in bad.groupby("checkpoint", sort=False)}
+        """See `robustbench_act.metrics.image_scores`."""
+        return metrics.image_scores(self.run.cells)
 
 
 def anchor_of(activations: Iterable[str]) -> str | None:

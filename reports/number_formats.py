@@ -73,3 +73,13 @@ def p_text(p: float) -> str:
     """
     text = p_value(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def probability(share: float) -> str:
+    """Return a probability in whole percent, those near 0 and 1 as bounds.
+
+    >>> probability(0.554), probability(0.999), probability(0.0)
+    ('55%', '> 99%', '< 1%')
+    """
+    whole = round(100 * share)
+    return "> 99%" if share > 0.99 else "< 1%" if share < 0.01 else f"{whole}%"

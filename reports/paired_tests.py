@@ -1,4 +1,4 @@
-"""Paired tests as columns of tables: over images, and over training seeds."""
+"""Tests of pairs as columns of tables: over training seeds and images at once, and over images alone."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -8,74 +8,71 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from robustbench_act.statistics import Comparison, compare_images, compare_seeds, holm
+from robustbench_act.metrics import PAIR, joint_pairs
+from robustbench_act.statistics import Comparison, Joint, compare_images, holm
 
 NO_OUTCOMES = "this run does not say which images were right"
 
 
 def significance(
-    scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None, names: Sequence[str]
+    scores: pd.DataFrame,
+    outcomes: Mapping[str, NDArray[np.float64]] | None,
+    joint: Joint | None,
+    names: Sequence[str],
 ) -> pd.DataFrame:
-    """Compare every two activations of one architecture: over images, and over training seeds.
+    """Compare every two activations of one architecture.
 
     Parameters
     ----------
     scores : DataFrame
         `robustbench_act.metrics.checkpoint_scores` of that architecture.
-    outcomes : Mapping
-        For each checkpoint (images,): the share of the headline's cells in which each image is right;
-        None if the run does not record it.
+    outcomes, joint
+        `robustbench_act.metrics.image_scores`, and the joint analysis; None if the run does not record them.
     names : sequence of str
         Activations.
 
     Returns
     -------
     DataFrame
-        a, b, then for each of "images" and "seeds": difference (a - b, shares), low, high, p, adjusted
-        (Holm over all pairs), pairs, test, note. Over images each activation is the mean of its checkpoints.
-        Over seeds the pairs are the training seeds of both.
+        a, b, then joint_<name> for each name of `robustbench_act.metrics.PAIR`, over other trainings and
+        images; then, over images alone, where each activation is the mean of its checkpoints:
+        images_difference (a - b, shares), images_low, images_high, images_p, images_adjusted, images_pairs,
+        images_test, images_note. Holm's correction is over all pairs.
     """
-    rows = []
-    for first, second in combinations(names, 2):
-        own, other = (scores[scores["activation"] == name] for name in (first, second))
-        rows.append({"a": first, "b": second, **paired_tests(own, other, outcomes)})
-    return with_holm(pd.DataFrame(rows))
+    pairs = list(combinations(names, 2))
+    parts = {name: scores[scores["activation"] == name] for name in names}
+    rows = [{"a": a, "b": b, **images_test(parts[a], parts[b], outcomes)} for a, b in pairs]
+    return with_holm(pd.DataFrame(rows), [(joint, a, b) for a, b in pairs])
 
 
-def paired_tests(
+def images_test(
     own: pd.DataFrame, other: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None
 ) -> dict[str, Any]:
-    """Return the columns of both tests, over images and over training seeds."""
-    images = untested(NO_OUTCOMES)
+    """Return the columns of the test over images alone."""
+    found = untested(NO_OUTCOMES)
     if outcomes is not None:
         x, y = (image_means(part, outcomes) for part in (own, other))
-        images = columns_of(compare_images(x, y, bootstrap=False))
-    found = {"images": images, "seeds": _over_seeds(own, other)}
-    return {f"{over}_{name}": value for over, test in found.items() for name, value in test.items()}
+        found = columns_of(compare_images(x, y, bootstrap=False))
+    return {f"images_{name}": value for name, value in found.items()}
 
 
-def with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Add p-values adjusted over all rows, for both tests."""
+def with_holm(table: pd.DataFrame, pairs: Sequence[tuple[Joint | None, str, str]]) -> pd.DataFrame:
+    """Add the joint analysis of each row's pair, and p-values adjusted over all rows."""
     if table.empty:
         return table
-    return table.assign(**{f"{over}_adjusted": holm(table[f"{over}_p"]) for over in ("images", "seeds")})
+    known = [(joint, a, b) for joint, a, b in pairs if joint is not None]
+    if len(known) == len(pairs):
+        joint = joint_pairs(known)[list(PAIR)]
+    else:
+        joint = pd.DataFrame(dict.fromkeys(PAIR, np.nan), index=table.index)
+        joint = joint.assign(seeds=0, note=NO_OUTCOMES)
+    joint.index = table.index
+    return table.assign(images_adjusted=holm(table["images_p"])).join(joint.add_prefix("joint_"))
 
 
 def image_means(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the mean over checkpoints (images,) of what is right in each image."""
     return np.asarray(np.mean([outcomes[name] for name in scores["checkpoint"]], axis=0))
-
-
-def _over_seeds(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
-    seeds = [part["training_seed"] for part in (own, other)]
-    if any(known.isna().any() for known in seeds):
-        return untested("not all training seeds are known")
-    if any(known.duplicated().any() for known in seeds):
-        return untested("a training seed comes twice")
-    both = own.merge(other, on="training_seed")
-    if both.empty:
-        return untested("no training seed is in both")
-    return columns_of(compare_seeds(both["mca_x"], both["mca_y"]))
 
 
 def untested(note: str) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import COHORT, image_accuracy
-from robustbench_act.records import RunData, corrupted, outcomes, succeeded
-from robustbench_act.statistics import Comparison, compare_images, compare_outcomes, compare_seeds, holm
+from robustbench_act.metrics import COHORT, PAIR, image_accuracy, image_scores, joint_pairs
+from robustbench_act.records import CELL, RunData, corrupted, outcomes, succeeded
+from robustbench_act.statistics import Comparison, Joint, compare_images, compare_outcomes, holm
 
 LEVEL = 0.05
 _TESTED = ["difference", "low", "high", "p", "adjusted", "effect", "effect_name", "test", "pairs", "note"]
@@ -29,8 +30,9 @@ class RunComparison:
         images: difference, low, high, p, adjusted (Holm over the rows), effect, effect_name, test, pairs,
         note.
     activations
-        A row for each activation that has two training seeds or more: architecture, activation, a, b, then
-        the test over seeds by the LayerAct paper's rule, as above.
+        A row for each activation that both runs have, if one has several networks of it: architecture,
+        activation, a, b (means over all its networks), then the joint analysis over trainings and images,
+        `robustbench_act.metrics.PAIR`. Networks need not have the same name or training seed in both.
     cells
         A row for each pair and cell, the clean one too: checkpoint, other, table, corruption, group,
         severity, a, b, then McNemar's test, as above, Holm over all rows; ranked: the surest first, of equals
@@ -58,9 +60,10 @@ class RunComparison:
 def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunComparison:
     """Compare two runs on the same images and corruptions.
 
-    Checkpoints are paired by name, or with each other if each run has a single one. Raises InputError if the
-    runs differ in their corruptions, severities, seed or preprocessing (the difference is named), or no
-    checkpoint is in both. Other images cannot be paired: they are never compared.
+    Checkpoints are paired by name, or with each other if each run has a single one; activations with several
+    networks are compared over all of them. Raises InputError if the runs differ in their corruptions,
+    severities, seed or preprocessing (the difference is named), or have nothing in common. Other images
+    cannot be paired: they are never compared.
 
     Parameters
     ----------
@@ -71,19 +74,20 @@ def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunCompariso
     verdict = compare_setups(a, b, pairs=pairs)
     if refusal := verdict.refusal(f"{a.path} and {b.path}", forced=force):
         raise InputError(refusal if verdict.images else f"{refusal} --force compares them.")
-    if not pairs:
-        raise InputError(f"{a.path} and {b.path}: no checkpoint has the same name in both.")
     notes = [f"unlike runs: {difference}" for difference in verdict.unlike]
-    notes += [f"not compared: {phrase}" for phrase in verdict.unpaired]
+    notes += [f"not compared one by one: {phrase}" for phrase in verdict.unpaired]
     good = [succeeded(run.cells) for run in (a, b)]
     whole = [set(cells["checkpoint"]) for cells in good]
     kept = [(one, other) for one, other in pairs if one in whole[0] and other in whole[1]]
     notes += [f"not compared: checkpoint {pair[0]!r} failed" for pair in pairs if pair not in kept]
+    activations = _by_activation(*good)
+    if not pairs and activations.empty:
+        names = "no checkpoint has the same name in both, and no activation with several networks is in both"
+        raise InputError(f"{a.path} and {b.path}: {names}.")
     tables = [_Pair(pair, good[0], good[1]) for pair in kept]
-    checkpoints = _tested([rows.overall() for rows in tables])
     return RunComparison(
-        checkpoints=checkpoints,
-        activations=_tested(list(_by_activation(checkpoints))),
+        checkpoints=_tested([rows.overall() for rows in tables]),
+        activations=activations,
         cells=_ranked(_tested([row for rows in tables for row in rows.by_cell()])),
         notes=tuple(notes),
     )
@@ -123,14 +127,37 @@ def _pairs(a: RunData, b: RunData) -> list[tuple[str, str]]:
     return [(name, name) for name in ours if name in theirs]
 
 
-def _by_activation(checkpoints: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    if checkpoints.empty:
-        return
-    for (architecture, activation), rows in checkpoints.groupby(COHORT, sort=False):
-        if len(rows) > 1:
-            found = compare_seeds(rows["b"], rows["a"])
-            means = {"a": rows["a"].mean(), "b": rows["b"].mean()}
-            yield {"architecture": architecture, "activation": activation, **means, **_columns(found)}
+def _by_activation(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Compare the activations that both runs have, over all their networks, where one has several."""
+    cells = {name: _common(*both) for name, both in (("a", (a, b)), ("b", (b, a)))}
+    images = {name: image_scores(own) for name, own in cells.items()}
+    cohorts = {
+        name: dict(list(own.drop_duplicates("checkpoint").groupby(COHORT, sort=False)))
+        for name, own in cells.items()
+    }
+    both = [
+        key
+        for key, own in cohorts["a"].items()
+        if key in cohorts["b"] and max(len(own), len(cohorts["b"][key])) > 1
+    ]
+    if not both or None in images.values():
+        return pd.DataFrame(columns=[*COHORT, "a", "b", *PAIR])
+    values, seeds = {}, {}
+    for name, known in images.items():
+        for place, key in enumerate(both):
+            rows = cohorts[name][key]
+            values[f"{name}{place}"] = np.array([(known or {})[one] for one in rows["checkpoint"]])
+            seeds[f"{name}{place}"] = rows["training_seed"].tolist()
+    joint = Joint.of(values, seeds)
+    found = joint_pairs([(joint, f"b{place}", f"a{place}") for place in range(len(both))])
+    means = dict(zip(joint.names, joint.means.tolist(), strict=True))
+    shown = {"a": found["b"].map(means), "b": found["a"].map(means)}
+    return pd.DataFrame(both, columns=COHORT).assign(**shown).join(found[list(PAIR)])
+
+
+def _common(cells: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells that another run has too."""
+    return cells[pd.MultiIndex.from_frame(cells[CELL]).isin(pd.MultiIndex.from_frame(other[CELL]))]
 
 
 def _once(cells: pd.DataFrame) -> pd.DataFrame:

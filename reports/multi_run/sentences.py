@@ -31,12 +31,13 @@ def verdicts(
         What the images are called: see `robustbench_act.records.HeadlineWords`.
 
     >>> runs = {"base": "old", "run": "new"}
-    >>> changes = pd.DataFrame([{**runs, "mca": -0.02, "p": 0.01, "low": -0.03, "high": -0.01}])
+    >>> changes = pd.DataFrame([{**runs, "mca": -0.02, "p": 0.001, "low": -0.03, "high": -0.01}])
+    >>> changes = changes.assign(joint_p=0.01, joint_low=-0.035, joint_high=-0.005)
     >>> table = pd.DataFrame({**runs, "architecture": "net", "activation": ["relu", "silu"]})
     >>> table["mca"] = -0.02
     >>> verdicts(changes, table, "accuracy")
     ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
-    interval over images: −3.0 to −1.0): more than a different choice of images would explain (p = 0.01).']
+    interval: −3.5 to −0.5): more than other trainings and other images would explain (p = 0.01).']
     """
     rows = changes.to_dict("records")
     on = f"{measure} on {images} images"
@@ -50,9 +51,15 @@ def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, accuracy: str, *,
     text = f"From {row['base']} to {row['run']}, {_all_of(own)}{lacking} {moves} {accuracy}"
     if math.isnan(row["p"]):
         return f"{text}. {upper_first(row['note'])}, so whether that is chance cannot be said."
-    interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
-    beyond = "more" if row["p"] < LEVEL else "not more"
-    chance = f"than a different choice of images would explain ({p_text(row['p'])})"
+    if math.isnan(row["joint_p"]):
+        interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
+        beyond = "more" if row["p"] < LEVEL else "not more"
+        chance = f"than other images would explain ({p_text(row['p'])})"
+        unknown = f"Whether other trainings would show the same cannot be said: {row['joint_note']}"
+        return f"{text} ({interval}): {beyond} {chance}. {unknown}."
+    interval = f"95% interval: {points(row['joint_low'])} to {points(row['joint_high'])}"
+    beyond = "more" if row["joint_p"] < LEVEL else "not more"
+    chance = f"than other trainings and other images would explain ({p_text(row['joint_p'])})"
     return f"{text} ({interval}): {beyond} {chance}."
 
 
@@ -105,10 +112,10 @@ def details(changes: pd.DataFrame, table: pd.DataFrame, by_corruption: pd.DataFr
         where = f"{row['run']}: " if len(changes) > 1 else ""
         under = _corruptions(_of_two(by_corruption, row), own)
         parts = (
-            (_one_by_one(own), _seeds(own), _room(own)),
+            (_trainings(own), _one_by_one(own), _room(own)),
             (under, _worst(own, row["clean"]), _left_out(own)),
         )
-        said += [where + " ".join(filter(None, sentences)) for sentences in parts]
+        said += [where + " ".join(known) for sentences in parts if (known := [*filter(None, sentences)])]
     return said
 
 
@@ -173,14 +180,19 @@ def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, t
 
 
 def _one_by_one(own: pd.DataFrame) -> str:
-    """Say who moved beyond a different choice of images; "" if there is only one, or no test."""
+    """Say who moved beyond other images, as these networks are; "" if there is only one, or no test."""
     if len(own) == 1 or own["images_adjusted"].isna().all():
         return ""
-    beyond = own[own["images_adjusted"] < LEVEL]
-    lost, gained = beyond[beyond["mca"] < 0], beyond[beyond["mca"] > 0]
-    parts = " and ".join(f"{_listed(part)} {verb}" for part, verb in ((lost, "lost"), (gained, "gained")))
     tests = f"Holm’s correction for {len(own)} tests"
-    return f"One by one, {parts} more than a different choice of images would explain ({tests})."
+    moves = f"{_moved(own, 'images')} more than other images would explain"
+    return f"Of these trained networks by themselves, {moves} ({tests})."
+
+
+def _moved(own: pd.DataFrame, over: str) -> str:
+    """Return who lost and who gained beyond chance."""
+    beyond = own[own[f"{over}_adjusted"] < LEVEL]
+    lost, gained = beyond[beyond["mca"] < 0], beyond[beyond["mca"] > 0]
+    return " and ".join(f"{_listed(part)} {verb}" for part, verb in ((lost, "lost"), (gained, "gained")))
 
 
 def _listed(part: pd.DataFrame) -> str:
@@ -212,30 +224,29 @@ def _corruptions(under: pd.DataFrame, own: pd.DataFrame) -> str:
     return " ".join(filter(None, said))
 
 
-def _seeds(own: pd.DataFrame) -> str:
-    tested = own["seeds_adjusted"].dropna()
-    if tested.empty:
-        why = own["seeds_note"].iloc[0]
-        return f"Whether other training runs would show the same cannot be said: {why}."
-    seeds = count(int(own["seeds_pairs"].max()), "training seed")
-    apart = int((tested < LEVEL).sum())
-    if len(own) > 1:
-        return f"Over {seeds}, {apart or 'none'} moved more than other training runs would explain."
-    beyond = "more" if apart else "not more"
-    return f"Over {seeds} it is {beyond} than other training runs would explain ({p_text(tested.iloc[0])})."
+def _trainings(own: pd.DataFrame) -> str:
+    """Say who moved beyond other trainings and images; that of one activation is the verdict itself."""
+    if len(own) == 1 or own["joint_adjusted"].isna().all():
+        return ""
+    chance = "more than other trainings and other images would explain"
+    return (
+        f"Activation by activation, {_moved(own, 'joint')} {chance} (Holm’s correction for {len(own)} tests)."
+    )
 
 
 def _room(own: pd.DataFrame) -> str:
     """Say which loss is not ruled out if none is shown: the lowest end of the intervals."""
-    shown = own["images_adjusted"] < LEVEL
-    open_ones = own[~shown & (own["images_low"] < 0)].sort_values("images_low", kind="stable")
+    over = "images" if own["joint_adjusted"].isna().all() else "joint"
+    shown = own[f"{over}_adjusted"] < LEVEL
+    open_ones = own[~shown & (own[f"{over}_low"] < 0)].sort_values(f"{over}_low", kind="stable")
     if open_ones.empty:
         return ""
     worst = open_ones.iloc[0]
-    loss = f"{percent(-worst['images_low'])} points"
+    loss = f"{percent(-worst[f'{over}_low'])} points"
+    what = "These images" if over == "images" else "These seeds and images"
     if len(own) == 1:
-        return f"These images do not rule out a loss of up to {loss}."
-    return f"These images do not rule out a loss of up to {loss} ({worst['who']}) if no change is shown."
+        return f"{what} do not rule out a loss of up to {loss}."
+    return f"{what} do not rule out a loss of up to {loss} ({worst['who']}) if no change is shown."
 
 
 def _worst(own: pd.DataFrame, clean: float) -> str:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from reports.grid import Grid
 from reports.names import split_run
-from reports.paired_tests import NO_OUTCOMES, columns_of, image_means, paired_tests, untested, with_holm
+from reports.paired_tests import NO_OUTCOMES, columns_of, image_means, images_test, untested, with_holm
 from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
-from robustbench_act.statistics import compare_images, holm
+from robustbench_act.statistics import ONE_SEED, Joint, compare_images, holm
 
 FEWEST = 10
 """Images that a test over images needs: if very few move alike, chance looks like certainty."""
@@ -36,14 +36,17 @@ def between_runs(
         architecture, activation, name (of the later one), left_out (checkpoints whose training seed only
         one run has), base and run (names of runs), was and now (`mca`), the changes clean, mca and
         group_... (now - was, shares), lost (the headline's corruption that changed for the worse most) and
-        lost_change; then the tests over "images" and "seeds" as there, Holm over the rows of two runs. The
-        largest fall first.
+        lost_change; then the tests as there, Holm over the rows of two runs. The largest fall first.
     """
-    rows = [{**_change(grid, pair), **paired_tests(pair.own, pair.base, outcomes)} for pair in _pairs(scores)]
-    if not rows:
+    tables = []
+    for _, pairs in _by_runs(scores):
+        rows = [{**_change(grid, pair), **images_test(pair.own, pair.base, outcomes)} for pair in pairs]
+        joint = None if outcomes is None else _joint(pairs, outcomes)
+        sides = [(joint, f"own {place}", f"base {place}") for place in range(len(pairs))]
+        tables.append(with_holm(pd.DataFrame(rows), sides))
+    if not tables:
         return pd.DataFrame()
-    runs = [with_holm(own) for _, own in pd.DataFrame(rows).groupby(["base", "run"], sort=False)]
-    return pd.concat(runs).sort_values("mca", kind="stable", ignore_index=True)
+    return pd.concat(tables).sort_values("mca", kind="stable", ignore_index=True)
 
 
 def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]] | None) -> pd.DataFrame:
@@ -54,17 +57,40 @@ def run_changes(scores: pd.DataFrame, outcomes: Mapping[str, NDArray[np.float64]
     Returns
     -------
     DataFrame
-        base, run, clean and mca (mean change, shares), then the test over images: difference, low,
-        high, p, pairs, test, note.
+        base, run, clean and mca (mean change, shares); over other trainings and images joint_low, joint_high,
+        joint_p and joint_note; over images alone difference, low, high, p, pairs, test, note.
     """
     rows = []
     for runs, pairs in _by_runs(scores):
         changes = {key: np.mean([pair.change(key) for pair in pairs]) for key in ("clean", "mca")}
-        test = untested(NO_OUTCOMES)
+        test, joint = untested(NO_OUTCOMES), {"low": np.nan, "high": np.nan, "p": np.nan, "note": NO_OUTCOMES}
         if outcomes is not None:
             test = columns_of(compare_images(*_sides(pairs, outcomes), bootstrap=False))
-        rows.append({**runs, **changes, **test})
+            joint = _joint_change(pairs, outcomes)
+        joint = {f"joint_{name}": value for name, value in joint.items()}
+        rows.append({**runs, **changes, **joint, **test})
     return pd.DataFrame(rows)
+
+
+def _joint_change(pairs: list["_Pair"], outcomes: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """Return low, high, p and note of the mean change over other trainings and images."""
+    joint = _joint(pairs, outcomes)
+    weights = [(1 if name.startswith("own") else -1) / len(pairs) for name in joint.names]
+    _, (low, high), p = joint.contrast(weights)
+    return {"low": low, "high": high, "p": p, "note": ONE_SEED if np.isnan(p) else ""}
+
+
+def _joint(pairs: list["_Pair"], outcomes: Mapping[str, NDArray[np.float64]]) -> Joint:
+    """Return the joint analysis of both sides of all pairs: own 0, base 0, own 1, ..."""
+    cohorts = {
+        f"{side} {place}": part
+        for place, pair in enumerate(pairs)
+        for side, part in (("own", pair.own), ("base", pair.base))
+    }
+    return Joint.of(
+        {name: np.array([outcomes[one] for one in part["checkpoint"]]) for name, part in cohorts.items()},
+        {name: part["training_seed"].tolist() for name, part in cohorts.items()},
+    )
 
 
 def corruption_changes(grid: Grid, scores: pd.DataFrame, cells: pd.DataFrame | None) -> pd.DataFrame:

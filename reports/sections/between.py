@@ -29,7 +29,6 @@ def between(analysis: Analysis) -> Section:
         "runs": f"{runs['base'][0]} → {runs['run'][0]}" if len(runs) == 1 else "",
         "groups": [upper_first(group_label(name.removeprefix("group_"))) for name in groups],
         "rows": [_row(row, groups, several=several) for row in found.to_dict("records")],
-        "few": any("cannot reject" in str(note) for note in found["seeds_note"]),
         "maps": maps,
     }
     return Section(
@@ -110,9 +109,8 @@ def _figure(one: Mapping[str, Any], place: int) -> Drawing:
 
 
 def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> dict[str, Any]:
-    p = row["images_adjusted"]
-    kind = "noise" if not p < LEVEL else "more" if row["mca"] > 0 else "less"
-    mark = "°" if "cannot reject" in str(row["seeds_note"]) else ""
+    over = "images" if pd.isna(row["joint_p"]) else "joint"
+    kind = "noise" if not row[f"{over}_adjusted"] < LEVEL else "more" if row["mca"] > 0 else "less"
     return {
         "activation": row["name"],
         "line": activation_line(row["name"]),
@@ -122,8 +120,8 @@ def _row(row: Mapping[Hashable, Any], groups: list[str], *, several: bool) -> di
         "now": percent(row["now"]),
         "change": points(row["mca"]),
         "kind": kind,
-        "interval": f"{points(row['images_low'])} to {points(row['images_high'])}",
-        "p": [p_value(p), p_value(row["seeds_adjusted"]) + mark],
+        "interval": f"{points(row[f'{over}_low'])} to {points(row[f'{over}_high'])}",
+        "p": [p_value(row["joint_adjusted"]), p_value(row["images_adjusted"])],
         "clean": points(row["clean"]),
         "groups": [points(row[name]) for name in groups],
         "lost": f"{row['lost']} {points(row['lost_change'])}",

@@ -1,4 +1,4 @@
-"""One row for each activation, ranked, with its interval over training seeds; then every checkpoint."""
+"""One row for each activation, ranked, with the intervals of its mean and rank; then every checkpoint."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pandas as pd
 from reports.analysis import Analysis
 from reports.layout import Section, Table
 from reports.names import label
-from reports.number_formats import percent, plain
+from reports.number_formats import percent, plain, probability
 from reports.style import activation_line
 from robustbench_act import metrics
 from robustbench_act.english import upper_first
@@ -47,7 +47,10 @@ def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
             "activation": row["activation"],
             "line": activation_line(row["activation"]),
             "dot": _place(row["mca"], ruler),
-            "interval": None if pd.isna(row["low"]) else [_place(row[end], ruler) for end in ("low", "high")],
+            "interval": None
+            if pd.isna(row["joint_low"])
+            else [_place(row[end], ruler) for end in ("joint_low", "joint_high")],
+            "ranks": "" if pd.isna(row["rank_low"]) else f"{row['rank_low']:.0f}–{row['rank_high']:.0f}",
             "seeds": _seeds(seeds[row["architecture"], row["activation"]], ruler),
         }
         for _, row in board.iterrows()
@@ -56,6 +59,8 @@ def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
 
 
 def _text(value: Any, column: metrics.Metric) -> str:
+    if column.title == metrics.METRICS["first"].title:
+        return "–" if pd.isna(value) else probability(value)
     if column.unit:
         return percent(value)
     return label(value) if column.title == "Activation" else str(value)
@@ -65,7 +70,7 @@ def _ruler(board: pd.DataFrame, scores: pd.DataFrame) -> tuple[int, int]:
     """Return the tens (in %) between which all intervals and checkpoints lie, within 0 to 100."""
     if board.empty:
         return 0, 100
-    shares = pd.concat([board["low"], board["high"], scores["mca"]])
+    shares = pd.concat([board["joint_low"], board["joint_high"], scores["mca"]])
     return max(10 * math.floor(10 * shares.min()), 0), min(10 * math.ceil(10 * shares.max()), 100)
 
 

@@ -1,4 +1,4 @@
-"""Which differences are beyond noise: every two activations, over images and over training seeds."""
+"""Which differences are sure: every two activations, over trainings and images, and over images alone."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 from reports.analysis import MOST_COMPARED, Analysis
 from reports.layout import Drawing, Section, Table
 from reports.names import label, short_labels
-from reports.number_formats import p_text, p_value, plain, points
+from reports.number_formats import p_text, p_value, percent, points
 from reports.sections.cells import drawn_cells
 from reports.style import activation_line
 from robustbench_act.comparison import LEVEL
@@ -16,7 +16,7 @@ from robustbench_act.comparison import LEVEL
 
 def significance(analysis: Analysis) -> Section:
     """Return the section: a matrix for each architecture."""
-    title = "Beyond noise?"
+    title = "Which differences are sure?"
     nothing = analysis.nothing
     if not nothing and not analysis.significance:
         nothing = "There is no second activation to compare with."
@@ -32,8 +32,7 @@ def significance(analysis: Analysis) -> Section:
         matrices.append({"heading": heading, "names": names, "rows": _rows(found, names)})
         details.append(_table(found, heading))
     most = MOST_COMPARED if analysis.board.groupby("architecture").size().max() > MOST_COMPARED else 0
-    few = any("°" in cell["text"] for matrix in matrices for row in matrix["rows"] for cell in row["cells"])
-    content = {"matrices": matrices, "most": most, "few": few}
+    content = {"matrices": matrices, "most": most}
     frame = pd.concat(numbers, ignore_index=True)
     return Section(
         "significance",
@@ -56,8 +55,8 @@ def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawi
     where = f", {matrix['heading']}" if matrix["heading"] else ""
     return drawn_cells(
         f"significance-matrix-{place}",
-        heading=f"Row minus column, points{where}: above over images, below over seeds; p < 0.05",
-        finding="Differences between every two activations, with those that are beyond noise",
+        heading=f"Row minus column, points{where}: above trainings and images, below images alone; p < 0.05",
+        finding="Differences between every two activations, with those that are sure",
         columns=labels,
         rows=[(label, row["cells"]) for label, row in zip(labels, matrix["rows"], strict=True)],
         colours=lambda cell: _COLOURS.get(cell["kind"], _PLAIN),
@@ -66,7 +65,7 @@ def _figure(matrix: Mapping[str, Any], found: pd.DataFrame, place: int) -> Drawi
 
 
 def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
-    """Return the matrix: over images above the diagonal, over seeds below it; row minus column."""
+    """Return the matrix: trainings and images above the diagonal, images alone below; row minus column."""
     pairs = {(row["a"], row["b"]): row for row in found.to_dict("records")}
     rows = []
     for place, name in enumerate(names):
@@ -75,42 +74,58 @@ def _rows(found: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
             if place == column:
                 cells.append({"text": "", "kind": "self", "said": ""})
             elif place < column:
-                cells.append(_cell(pairs[name, other], "images", 1))
+                cells.append(_joint(pairs[name, other]))
             else:
-                cells.append(_cell(pairs[other, name], "seeds", -1))
+                cells.append(_images(pairs[other, name]))
         rows.append({"activation": name, "line": activation_line(name), "cells": cells})
     return rows
 
 
-def _cell(pair: Mapping[Hashable, Any], over: str, sign: int) -> dict[str, str]:
-    """Return a difference in points: bold if it is beyond noise, a dash if there is no test."""
-    difference, p = sign * pair[f"{over}_difference"], pair[f"{over}_adjusted"]
+def _joint(pair: Mapping[Hashable, Any]) -> dict[str, str]:
+    """Return a difference in points: coloured if it is sure, a dash if there is no test."""
+    difference, p = pair["joint_difference"], pair["joint_adjusted"]
     if pd.isna(p):
-        return {"text": "–", "kind": "unknown", "said": str(pair[f"{over}_note"] or "no test")}
+        return {"text": "–", "kind": "unknown", "said": str(pair["joint_note"])}
     kind = "noise" if p >= LEVEL else "more" if difference > 0 else "less"
-    mark = "°" if "cannot reject" in str(pair[f"{over}_note"]) else ""
-    return {"text": points(difference) + mark, "kind": kind, "said": f"{p_text(p)} over {over}"}
+    shown = f"; {percent(pair['joint_detectable'])} points would be shown 4 times in 5" if p >= LEVEL else ""
+    return {"text": points(difference), "kind": kind, "said": f"{p_text(p)}, trainings and images{shown}"}
+
+
+def _images(pair: Mapping[Hashable, Any]) -> dict[str, str]:
+    """Return column minus row in points: starred if these networks differ on other images too."""
+    difference, p = -pair["images_difference"], pair["images_adjusted"]
+    if pd.isna(p):
+        return {"text": "–", "kind": "unknown", "said": str(pair["images_note"] or "no test")}
+    star = "*" if p < LEVEL else ""
+    said = f"{p_text(p)}, these trained networks alone"
+    return {"text": points(difference) + star, "kind": "noise", "said": said}
 
 
 def _table(found: pd.DataFrame, heading: str) -> Table:
     rows = []
     for pair in found.to_dict("records"):
-        for over in ("images", "seeds"):
+        names = f"{label(pair['a'])} − {label(pair['b'])}"
+        for over, what in (("joint", "trainings and images"), ("images", "images alone")):
+            joint = over == "joint"
             rows.append(
                 [
-                    f"{label(pair['a'])} − {label(pair['b'])}",
-                    over,
+                    names,
+                    what,
                     points(pair[f"{over}_difference"]),
                     f"{points(pair[f'{over}_low'])} to {points(pair[f'{over}_high'])}",
                     p_value(pair[f"{over}_p"]),
                     p_value(pair[f"{over}_adjusted"]),
-                    plain(pair[f"{over}_pairs"]),
-                    pair[f"{over}_test"] + (f"; {pair[f'{over}_note']}" if pair[f"{over}_note"] else ""),
+                    percent(pair["joint_detectable"]) if joint else "",
+                    percent(pair["joint_superiority"]) if joint else "",
+                    pair[f"{over}_note"],
                 ]
             )
     return Table(
         caption=f"Differences in points{', ' + heading if heading else ''}",
-        headings=["Pair", "Over", "Difference", "95% of this pair", "p", "p (Holm)", "Pairs", "Test"],
+        headings=[
+            *("Pair", "Over", "Difference", "95% of this pair", "p", "p (Holm)"),
+            *("Shown 4 times in 5", "P(first of the pair is better), %", "Note"),
+        ],
         rows=rows,
         stubs=2,
     )

@@ -6,6 +6,7 @@ If the report is about several runs, those on what changed come first: `reports.
 import json
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from reports.grid import Grid
 from reports.layout import Section
 from reports.multi_run import sentences
 from reports.names import label, split_run
-from reports.number_formats import p_text, percent, points
+from reports.number_formats import p_text, percent, points, probability
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, joined
 from robustbench_act.records import CheckpointInfo, counted_kinds
@@ -30,17 +31,16 @@ NO_LABELS = (
 def verdict(analysis: Analysis) -> Section:
     """Return the section."""
     run, found = analysis.run, analysis.run_changes
-    first, more = (
-        ranking(analysis.board, labelled=run.labelled, images=analysis.words.images),
-        _leads(analysis),
-    )
+    first = ranking(analysis.board, labelled=run.labelled, images=analysis.words.images)
+    decided, more = _leads(analysis)
     if len(found):  # of several runs the question is what changed
         told = sentences.details(found, analysis.between, analysis.corruption_changes)
         more = [*told, sentences.unpaired(analysis.unpaired, several=len(analysis.architectures) > 1), *first]
         first = sentences.verdicts(found, analysis.between, analysis.measure, images=analysis.words.images)
+        decided = []
     fell = "" if analysis.nothing else fallen(analysis.grid, analysis.measure, chance=_chance(analysis))
     content = {
-        "verdicts": first,
+        "verdicts": [*first, *decided],
         "leads": [sentence for sentence in more if sentence],
         "fallen": fell,
         "notes": notes(
@@ -55,16 +55,17 @@ def verdict(analysis: Analysis) -> Section:
     return Section("verdict", "Verdict", "Verdict", content)
 
 
-def _leads(analysis: Analysis) -> list[str]:
+def _leads(analysis: Analysis) -> tuple[list[str], list[str]]:
+    """Return what is said of the first ones' leads: the sentences that decide, and more."""
     several = len(analysis.architectures) > 1
-    said = []
+    decide, more = [], []
     for name, found in analysis.significance.items():
         where = f" among the {name} networks" if several else ""
-        said += [beyond_noise(found, over, where=where) for over in ("images", "seeds")]
-        known = int((analysis.board["architecture"] == name).sum())
-        most = MOST_COMPARED if known > MOST_COMPARED else 0
-        said += [standing(found, where=where, most=most)] if len(found) > 1 else []
-    return said
+        board = analysis.board[analysis.board["architecture"] == name]
+        most = MOST_COMPARED if len(board) > MOST_COMPARED else 0
+        decide.append(lead(found, where=where))
+        more += [standing(found, board.iloc[0], where=where, most=most), images_alone(found, where=where)]
+    return decide, more
 
 
 def _chance(analysis: Analysis) -> float | None:
@@ -130,33 +131,54 @@ def _lead(board: pd.DataFrame, labelled: bool, images: str, *, where: str) -> st
     )
 
 
-def beyond_noise(pairs: pd.DataFrame, over: str, *, where: str = "") -> str:
-    """Say whether the first one's lead over the second is beyond one kind of chance.
+def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
+    """Say whether the first one's lead over the second is beyond chance of trainings and images.
 
     Parameters
     ----------
     pairs : DataFrame
         `reports.paired_tests.significance` of an architecture: the first row is the lead.
-    over : str
-        "images" or "seeds".
     where : str
         Appended if there are several architectures.
     """
     first = pairs.iloc[0]
-    what = {"images": "the images", "seeds": f"{count(int(first['seeds_pairs']), 'training seed')}"}[over]
-    other = {"images": "a different choice of images", "seeds": "other training runs"}[over]
-    names = f"{label(first['a'])} leads {label(first['b'])}"
-    p = first[f"{over}_adjusted"]
-    if math.isnan(p):
-        reason = first[f"{over}_note"] or "there is no test"
-        return f"Whether {other} would show the same{where} cannot be said: {reason}."
-    low, high = (points(first[f"{over}_{end}"]) for end in ("low", "high"))
+    if math.isnan(first["joint_p"]):
+        return f"Whether other trainings would show the same{where} cannot be said: {first['joint_note']}."
+    beyond = first["joint_adjusted"] < LEVEL
+    chance = f"{'more' if beyond else 'not more'} than other trainings and other images would explain"
+    said = f"{_size(first, 'joint', where)}: {chance} ({_p_of(first, 'joint', len(pairs))})."
+    return said if beyond else f"{said} {shown(first)}"
+
+
+def shown(pair: "pd.Series[Any]") -> str:
+    """Say which lead a pair's seeds and images would have shown, beside one that they do not."""
+    of = f"{count(int(pair['joint_seeds']), 'training seed')} and {count(int(pair['images_pairs']), 'image')}"
+    return f"With {of}, a lead of {percent(pair['joint_detectable'])} points is shown 4 times in 5."
+
+
+def images_alone(pairs: pd.DataFrame, *, where: str = "") -> str:
+    """Say whether these trained networks would do the same on other images; nothing on other trainings."""
+    first = pairs.iloc[0]
+    if math.isnan(first["images_p"]):
+        return f"Whether other images would show the same{where} cannot be said: {first['images_note']}."
+    chance = f"{'more' if first['images_adjusted'] < LEVEL else 'not more'} than other images would explain"
+    return (
+        f"These trained networks alone: {_size(first, 'images', where)}: {chance} "
+        f"({_p_of(first, 'images', len(pairs))}). That says nothing about other trainings."
+    )
+
+
+def _size(pair: "pd.Series[Any]", over: str, where: str) -> str:
+    low, high = (points(pair[f"{over}_{end}"]) for end in ("low", "high"))
+    size = f"{percent(abs(pair[f'{over}_difference']))} points{where}"
     interval = f"95% interval of this pair alone: {low} to {high}"
-    size = f"{points(first[f'{over}_difference'])} points{where} ({interval})"
-    beyond = "more" if p < LEVEL else "not more"
-    family = f" after Holm’s correction for {len(pairs)} pairs" if len(pairs) > 1 else ""
-    note = f"; {first[f'{over}_note']}" if first[f"{over}_note"] else ""
-    return f"Over {what}, {names} by {size}: {beyond} than {other} would explain ({p_text(p)}{family}{note})."
+    return f"{label(pair['a'])} leads {label(pair['b'])} by {size} ({interval})"
+
+
+def _p_of(pair: "pd.Series[Any]", over: str, pairs: int) -> str:
+    family = f" after Holm’s correction for {pairs} pairs" if pairs > 1 else ""
+    note = f"; {pair[f'{over}_note']}" if pair[f"{over}_note"] else ""
+    return f"{p_text(pair[f'{over}_adjusted'])}{family}{note}"
 
 
 def notes(
@@ -209,29 +231,38 @@ def _unlike(checkpoints: Sequence[CheckpointInfo], key: str, what: str) -> str:
     return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
 
 
-def standing(pairs: pd.DataFrame, *, where: str = "", most: int = 0) -> str:
-    """Say how many others the first one leads beyond noise, and how many pairs differ at all.
+def standing(pairs: pd.DataFrame, first: "pd.Series[Any]", *, where: str = "", most: int = 0) -> str:
+    """Say how sure the first rank is, whom the first one surely leads, and how many pairs differ at all.
 
     Parameters
     ----------
     pairs : DataFrame
         `reports.paired_tests.significance` of an architecture.
+    first : Series
+        The first one's row of the leaderboard.
     where : str
         Appended if there are several architectures.
     most : int
         Number of activations compared, if these are not all.
     """
-    first = pairs[pairs["a"] == pairs["a"].iloc[0]]
-    led = {over: int((first[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
-    apart = {over: int((pairs[f"{over}_adjusted"] < LEVEL).sum()) for over in ("images", "seeds")}
-    name = label(first["a"].iloc[0])
-    others = f"{len(first)} others" + (f" among the {most} most robust" if most else "")
-    whose = "their" if most else "all"
-    return (
-        f"Beyond noise{where}, {name} leads {led['images']} of the {others} over the images and "
-        f"{led['seeds']} over training seeds. Of {whose} {len(pairs)} pairs, {apart['images']} differ over "
-        f"the images and {apart['seeds'] or 'none'} over training seeds."
-    )
+    if pairs["joint_p"].isna().all():
+        return ""
+    own, name = pairs[pairs["a"] == first["activation"]], label(first["activation"])
+    said = []
+    if len(pairs) > 1:  # of a single pair all is said
+        led, apart = (int((rows["joint_adjusted"] < LEVEL).sum()) or "none" for rows in (own, pairs))
+        among = f" among the {most} most robust" if most else ""
+        differ = f"{apart} {'differs' if apart == 1 else 'differ'}"
+        said.append(
+            f"Beyond chance of trainings and images{where}, {name} leads {led} of the {len(own)} others"
+            f"{among}; of {'their' if most else 'all'} {len(pairs)} pairs, {differ}."
+        )
+    if not math.isnan(first["first"]):
+        best, worst = int(first["rank_low"]), int(first["rank_high"])
+        ranks = f"its rank lies between {best} and {worst}" if best < worst else "no other rank is left to it"
+        likely = probability(first["first"])
+        said.append(f"{name} is first with a probability of {likely}, and {ranks}.")
+    return " ".join(said)
 
 
 def fallen(grid: Grid, measure: str, *, chance: float | None = None) -> str:

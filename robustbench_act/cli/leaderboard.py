@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -13,7 +14,7 @@ from robustbench_act.records import SHIFT
 
 
 def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
-    """Print the leaderboard on stdout: shares in %, intervals over training seeds, input shifts apart.
+    """Print the leaderboard on stdout: shares in %, intervals over trainings and images, input shifts apart.
 
     If a terminal is too narrow, the columns by group are left out; a file or a pipe gets them all. Unless
     `labelled`, the shares are agreement.
@@ -41,20 +42,33 @@ def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
     apart: dict[str, Iterable[str]] = (
         {} if shifts is None or not titled else {"|": ["|"] * len(board), group_label(SHIFT): shifts}
     )
-    texts = {
+    texts: dict[str, Iterable[str]] = {
         "#": board["rank"].map(str),
         "activation": board["activation"].map(activation_label),
         **({"architecture": board["architecture"]} if several else {}),
         "seeds": board["seeds"].map(str),
         "clean": board["clean"].map(percent),
         words.images: board["mca"].map(percent),
-        "± 95%": ((board["high"] - board["low"]) / 2).map(percent),
+        "± 95%": ((board["joint_high"] - board["joint_low"]) / 2).map(percent),
+        "ranks": _ranks(board),
+        "P(first)": [_probability(share) for share in board["first"]],
         "retained": board["retained"].map(percent),
         **titled,
         **apart,
     }
     left = ("activation", "architecture")
     return grid(texts, left=left, bold=int((board["rank"] == 1).sum()))
+
+
+def _ranks(board: pd.DataFrame) -> list[str]:
+    ends = zip(board["rank_low"], board["rank_high"], strict=True)
+    return ["–" if np.isnan(low) else f"{low:.0f}–{high:.0f}" for low, high in ends]
+
+
+def _probability(share: float) -> str:
+    return (
+        "–" if np.isnan(share) else "<0.01" if share < 0.01 else ">0.99" if share > 0.99 else f"{share:.2f}"
+    )
 
 
 def _words(board: pd.DataFrame) -> HeadlineWords:

@@ -89,7 +89,8 @@ def comparison(found: RunComparison, most: int | None) -> list[Block]:
         if "activation" in table:
             table = table.assign(activation=table["activation"].map(activation_label))
         if len(table):
-            blocks.append((_TITLES[name].format(words.images), _tests(table, keys)))
+            shown = _joint(table, keys) if name == "activations" else _tests(table, keys)
+            blocks.append((_TITLES[name].format(words.images), shown))
     shifts = groups == SHIFT
     blocks.append(_moved("Cells", found.cells[~shifts], found.moved(), most))
     if shifts.any():
@@ -125,12 +126,27 @@ _STATISTICS = {
     "std": "Standard deviation over training seeds",
 }
 _TITLES = {
-    "activations": "Activations: {} accuracy in %, paired by training seed",
-    "checkpoints": "Checkpoints: {} accuracy in %, paired over images",
+    "activations": "Activations: {} accuracy in %, over other trainings and images",
+    "checkpoints": "Checkpoints: {} accuracy in %, these trained networks over other images",
 }
 
 
 def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    shown = _differences(table, keys)
+    shown["pairs"] = table["pairs"].map(str)
+    shown["test"] = table["test"].where(table["note"] == "", table["test"] + "; " + table["note"])
+    return shown
+
+
+def _joint(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    shown = _differences(table, keys)
+    shown["shown 4 in 5"] = table["detectable"].map(lambda share: _number(100 * share, 2))
+    shown["seeds"] = table["seeds"].map(str)
+    shown["note"] = table["note"]
+    return shown if table["note"].any() else shown.drop(columns="note")
+
+
+def _differences(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     shown = table[keys].astype(str)
     if "other" in shown and (shown["other"] == shown["checkpoint"]).all():
         shown = shown.drop(columns="other")
@@ -140,8 +156,6 @@ def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     ends = zip(table["low"], table["high"], strict=True)
     shown["95%"] = ["–" if pd.isna(low) else f"{100 * low:+.2f} to {100 * high:+.2f}" for low, high in ends]
     shown["p (Holm)"] = ["–" if np.isnan(p) else f"{p:.2g}" for p in table["adjusted"]]
-    shown["pairs"] = table["pairs"].map(str)
-    shown["test"] = table["test"].where(table["note"] == "", table["test"] + "; " + table["note"])
     return shown
 
 

@@ -6,21 +6,18 @@ gate read it there.
 
 from robustbench_act.metrics.correlations import correlate_layers, layer_correlations
 from robustbench_act.metrics.declared import METRICS, group_metric
-from robustbench_act.metrics.leaderboard import (
+from robustbench_act.metrics.joint import PAIR, joint_analyses, joint_pairs
+from robustbench_act.metrics.leaderboard import LEADERBOARD, leaderboard
+from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
+from robustbench_act.metrics.scores import (
     COHORT,
-    LEADERBOARD,
     checkpoint_scores,
     group_columns,
-    leaderboard,
-)
-from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
-from robustbench_act.metrics.summary import (
-    CELL_METRICS,
-    class_accuracy,
     image_accuracy,
     image_accuracy_by_corruption,
-    summary,
+    image_scores,
 )
+from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, summary
 from robustbench_act.records import (
     HeadlineWords,
     corrupted,
@@ -42,6 +39,7 @@ __all__ = [
     "LAYER_METRICS",
     "LEADERBOARD",
     "METRICS",
+    "PAIR",
     "HeadlineWords",
     "Metric",
     "Reference",
@@ -58,6 +56,9 @@ __all__ = [
     "headline_words",
     "image_accuracy",
     "image_accuracy_by_corruption",
+    "image_scores",
+    "joint_analyses",
+    "joint_pairs",
     "labelled",
     "layer_correlations",
     "leaderboard",

@@ -48,8 +48,21 @@ METRICS: Mapping[str, Metric] = {
     "activation": Metric("Activation", "", None, "Activation function of the networks."),
     "architecture": Metric("Architecture", "", None, "Network; unlike ones are not ranked together."),
     "seeds": Metric("Seeds", "", None, "Number of checkpoints (training seeds) averaged."),
-    "low": Metric("Low", "%", None, "Lower end of the 95% interval of mca over seeds (Student's t)."),
-    "high": Metric("High", "%", None, "Upper end of the 95% interval of mca over seeds (Student's t)."),
+    "joint_low": Metric(
+        "Low", "%", None, "Lower end of the 95% interval of mca over other trainings and other images; "
+        "the intervals of all rows of an architecture hold together.",
+    ),
+    "joint_high": Metric("High", "%", None, "Upper end of that interval."),
+    "rank_low": Metric(
+        "Best rank", "", None, "1 + the activations that are surely more robust (joint analysis, Holm)."
+    ),
+    "rank_high": Metric(
+        "Worst rank", "", None, "Rank if every activation that is not surely less robust were before it."
+    ),
+    "first": Metric(
+        "P(first)", "%", "higher",
+        "Probability of the largest mca over other trainings and images, drawn from the joint model.", SHARE,
+    ),
     "spread": Metric(
         "Spread", "points", "lower", "Standard deviation of mca over seeds (k - 1).", (0.0, math.inf)
     ),

@@ -1,22 +1,23 @@
-"""Who is most robust: activations of one architecture, ranked over their training seeds.
+"""Who is most robust: activations of one architecture, ranked over their training seeds and images."""
 
-A *cohort* is the checkpoints of one activation in one architecture; they differ in their training seed.
-"""
+from collections.abc import Mapping
 
 import pandas as pd
 
-from robustbench_act.errors import InputError
-from robustbench_act.records import corrupted, headline, ordered_groups, succeeded
-from robustbench_act.statistics import mean_interval, with_ties
+from robustbench_act.metrics.joint import joint_analyses
+from robustbench_act.metrics.scores import COHORT, checkpoint_scores, group_columns, image_scores
+from robustbench_act.statistics import Joint, with_ties
 
-COHORT = ["architecture", "activation"]
 LEADERBOARD = (
     "rank",
     "activation",
     "architecture",
     "mca",
-    "low",
-    "high",
+    "joint_low",
+    "joint_high",
+    "rank_low",
+    "rank_high",
+    "first",
     "spread",
     "seeds",
     "clean",
@@ -25,22 +26,24 @@ LEADERBOARD = (
 """Its columns, as `METRICS` declares them; then group_<name>."""
 
 
-def group_columns(table: pd.DataFrame) -> list[str]:
-    """Return the names of the columns `group_<group>` of a table, in its order."""
-    return [str(name) for name in table if str(name).startswith("group_")]
-
-
-def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
+def leaderboard(cells: pd.DataFrame, joint: Mapping[str, Joint] | None = None) -> pd.DataFrame:
     """Return one row per activation and architecture of `Run.cells`, the most robust first.
 
     Raises InputError if a checkpoint without an error has a missing accuracy or no clean cell.
+
+    Parameters
+    ----------
+    joint
+        `joint_analyses` of the cells, if they are at hand.
 
     Returns
     -------
     DataFrame
         LEADERBOARD, then group_<name> for every group of corruptions in the run, input shifts last. Shares,
-        not percent. mca is over `records.headline`; low and high are Student's t-interval of it over the
-        training seeds, not clipped; NaN, as spread, for one seed. No rows if every checkpoint failed.
+        not percent. mca is over `records.headline`. joint_low and joint_high are its interval over other
+        trainings and images, rank_low and rank_high that of the rank (all rows of an architecture hold
+        together, 95 %), first the probability of being first; NaN without several seeds, as spread, and
+        without outcomes of images. No rows if every checkpoint failed.
 
     Examples
     --------
@@ -57,9 +60,7 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     board = cohorts[measures].mean()
     board["seeds"] = cohorts.size()
     board["spread"] = cohorts["mca"].std(ddof=1)
-    intervals = [mean_interval(values) for _, values in cohorts["mca"]]
-    board["low"] = [interval.low for interval in intervals]
-    board["high"] = [interval.high for interval in intervals]
+    board = board.join(_over_both(joint_analyses(scores, image_scores(cells)) if joint is None else joint))
     board["retained"] = board["mca"] / board["clean"].where(board["clean"] > 0)
     board = board.reset_index()
     tied = board.groupby("architecture")["mca"].transform(with_ties)
@@ -70,24 +71,17 @@ def leaderboard(cells: pd.DataFrame) -> pd.DataFrame:
     return board[[*LEADERBOARD, *group_columns(board)]]
 
 
-def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per checkpoint: its keys, `clean`, `mca` and `group_<name>` (shares)."""
-    whole = succeeded(cells)
-    keys = [*COHORT, "checkpoint"]
-    clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index(keys)["accuracy"]
-    by_corruption, counted = (
-        rows.groupby([*keys, "group", "corruption"])["accuracy"].mean()
-        for rows in (corrupted(whole), headline(whole))
+def _over_both(joint: Mapping[str, Joint]) -> pd.DataFrame:
+    """Return the columns of the joint analysis, by cohort."""
+    columns = ["joint_low", "joint_high", "rank_low", "rank_high", "first"]
+    frames = [
+        pd.DataFrame(
+            dict(zip(columns, (*found.levels(), *found.ranks(), found.first()), strict=True)),
+            index=pd.MultiIndex.from_product([[architecture], found.names], names=COHORT),
+        )
+        for architecture, found in joint.items()
+    ]
+    nothing = pd.DataFrame(
+        columns=columns, index=pd.MultiIndex.from_arrays([[], []], names=COHORT), dtype=float
     )
-    table = pd.DataFrame({"clean": clean, "mca": counted.groupby(keys).mean()})
-    if table.isna().to_numpy().any():
-        checkpoint = table.index[table.isna().any(axis=1)][0][-1]
-        raise InputError(f"checkpoint {checkpoint!r} has no clean cell or no corrupted cell")
-    by_group = by_corruption.groupby([*keys, "group"]).mean()
-    for group in ordered_groups(by_corruption.index.get_level_values("group")):
-        table[f"group_{group}"] = by_group.xs(group, level="group")
-    table = table.reset_index()
-    if "training_seed" in whole:
-        seeds = whole.drop_duplicates("checkpoint").set_index("checkpoint")["training_seed"]
-        table.insert(3, "training_seed", table["checkpoint"].map(seeds))
-    return table
+    return pd.concat(frames) if frames else nothing

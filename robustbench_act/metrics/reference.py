@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.leaderboard import checkpoint_scores
+from robustbench_act.metrics.scores import checkpoint_scores
 from robustbench_act.records import RunInfo, headline, succeeded
 from robustbench_act.statistics import with_ties
 

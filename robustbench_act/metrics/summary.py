@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.leaderboard import checkpoint_scores
 from robustbench_act.metrics.reference import Reference
-from robustbench_act.records import corrupted, headline, outcomes, succeeded
+from robustbench_act.metrics.scores import checkpoint_scores, image_accuracy
+from robustbench_act.records import headline, succeeded
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 
 CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not None and one.name != "accuracy")
@@ -73,36 +73,6 @@ def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
             columns[name] = np.bincount(place, weights=accuracy) / count
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
-
-
-def image_accuracy(cells: pd.DataFrame) -> NDArray[np.float64]:
-    """Return (images,): the share of one checkpoint's cells in which each image is classified correctly.
-
-    Averaged as accuracy is, over the severities and then the corruptions, so that its mean is the accuracy.
-    `cells` are the checkpoint's clean cell, or its corrupted ones, of which `records.headline` count.
-    """
-    rows = cells if (cells["severity"] == 0).any() else headline(cells)
-    rows = rows.drop_duplicates(["corruption", "severity"])
-    size = rows.groupby("corruption")["severity"].transform("size").to_numpy()
-    weights = 1 / (size * rows["corruption"].nunique())
-    found: NDArray[np.float64] = weights @ outcomes(rows)
-    return found
-
-
-def image_accuracy_by_corruption(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return (corruptions, images): the share of severities at which each image is classified correctly.
-
-    `cells` are rows of `Run.cells` of one checkpoint; the clean cell is left out.
-
-    >>> from robustbench_act.records import pack_outcomes
-    >>> right = pack_outcomes([[True, False], [True, True]])
-    >>> cells = pd.DataFrame({"checkpoint": "a", "table": "32", "corruption": "fog", "severity": [1, 5]})
-    >>> image_accuracy_by_corruption(cells.assign(outcomes=right, n=2)).loc["fog"].to_list()
-    [1.0, 0.5]
-    """
-    rows = corrupted(cells).drop_duplicates(["corruption", "severity"])
-    right = pd.DataFrame(outcomes(rows).astype(float))
-    return right.groupby(rows["corruption"].to_numpy(), sort=False).mean()
 
 
 def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[float]":

@@ -12,7 +12,7 @@ from robustbench_act.statistics.intervals import (
     moments_interval,
     share_interval,
 )
-from robustbench_act.statistics.joint import Joint, JointComparison
+from robustbench_act.statistics.joint import ONE_SEED, Joint, JointComparison
 from robustbench_act.statistics.joint_power import Components, Studies, components, lead_shown, shown_leads
 from robustbench_act.statistics.paired import (
     Comparison,
@@ -26,6 +26,7 @@ from robustbench_act.statistics.ranks import spearman
 from robustbench_act.statistics.rounding import are_equal, with_ties
 
 __all__ = [
+    "ONE_SEED",
     "Comparison",
     "Components",
     "Interval",

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,10 +25,20 @@ from scipy.special import stdtr, stdtrit
 from robustbench_act.errors import InputError
 from robustbench_act.statistics.intervals import CONFIDENCE, Floats, Interval
 from robustbench_act.statistics.moderation import Moderated, Places, moderate, moderate_blocked
+from robustbench_act.statistics.paired import holm
 from robustbench_act.statistics.rounding import ROUNDING, deviation
 
 POWER = 0.8
 """A difference counts as one that could have been shown if it is found with this probability."""
+
+
+class JointContrast(NamedTuple):
+    """A weighted sum of means: its 95 % interval over other trainings and images, and the p-value of 0."""
+
+    value: float
+    interval: Interval
+    p: float
+
 
 ONE_SEED = "one training seed: what another training would give is not known"
 ONE_IMAGE = "one image: what other images would show is not known"
@@ -181,45 +191,89 @@ class Joint:
         """Return A against B; with a note instead of a test if one of them has one seed."""
         one, other = self.names.index(a), self.names.index(b)
         x, y = self.scores[one], self.scores[other]
-        difference, superiority = float(x.mean() - y.mean()), _superiority(x, y)
-        counts = (len(x), len(y))
-        if not (self.tested[one] and self.tested[other]):
-            note = ONE_SEED if min(counts) < 2 else ONE_IMAGE
-            missing = Interval(math.nan, math.nan)
-            nothing = (missing, math.nan, math.nan, math.nan)
-            return JointComparison(difference, *nothing, superiority, counts, note)
-        error, df = (float(value[0]) for value in self.errors(np.array([one]), np.array([other])))
-        if abs(difference) <= ROUNDING:
-            difference = 0.0
+        (difference,), (error,), (df,), (p,) = (
+            found.tolist() for found in self.differences(np.array([one]), np.array([other]))
+        )
         half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
-        p = float(2 * stdtr(df, -abs(difference) / error)) if error else float(difference == 0)
+        note = "" if self.tested[[one, other]].all() else ONE_IMAGE if self.images < 2 else ONE_SEED
         interval = Interval(difference - half, difference + half)
-        return JointComparison(difference, interval, p, error, df, superiority, counts)
+        return JointComparison(difference, interval, p, error, df, _superiority(x, y), (len(x), len(y)), note)
+
+    def differences(self, a: Places, b: Places) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return differences a - b, their standard errors, degrees of freedom and p-values.
+
+        a and b are places (pairs,) of activations. NaN, except the difference, if one of a pair has one seed.
+        """
+        difference = self.means[a] - self.means[b]
+        difference[np.abs(difference) <= ROUNDING] = 0.0
+        error, df = self.errors(a, b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = np.where((difference == 0) & (error == 0), 0.0, -np.abs(difference) / error)
+        return difference, error, df, 2 * stdtr(df, t)
+
+    def contrast(self, weights: ArrayLike) -> JointContrast:
+        """Return a weighted sum of the means, such as a mean of differences.
+
+        `weights` (activations,) sum to 0. NaN, except the sum, if one that has a weight has one seed.
+        """
+        w = np.asarray(weights, dtype=float)
+        used = w != 0
+        value = float(w @ self.means)
+        if not self.tested[used].all():
+            return JointContrast(value, Interval(math.nan, math.nan), math.nan)
+        parts = w[used] ** 2 * self.trainings.variance[used] / self.seeds[used]
+        error = math.sqrt(float(parts.sum()) + max(float(w @ self.over_images @ w), 0.0))
+        df = self.trainings.most
+        if parts.any():
+            df = min(float(parts.sum() ** 2 / (parts**2 / self.trainings.df[used]).sum()), df)
+        if abs(value) <= ROUNDING:
+            value = 0.0
+        half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
+        p = float(2 * stdtr(df, -abs(value) / error)) if error else float(value == 0)
+        return JointContrast(value, Interval(value - half, value + half), p)
+
+    def ranks(self) -> Interval:
+        """Return intervals (activations,) of the ranks, 1 is the largest mean, that hold together at 95 %.
+
+        An activation is behind those that are surely larger, and before those that are surely smaller: all
+        pairs are compared, with Holm's correction. NaN if an activation has one seed.
+        """
+        if not self.tested.all():
+            return Interval(*np.full((2, len(self.names)), np.nan))
+        count = len(self.names)
+        a, b = np.triu_indices(count, 1)
+        difference, _, _, p = self.differences(a, b)
+        sure = holm(p) < 1 - CONFIDENCE
+        larger, smaller = (np.where(difference > 0, *ends)[sure] for ends in ((a, b), (b, a)))
+        before, behind = (np.bincount(ends, minlength=count) for ends in (smaller, larger))
+        return Interval(1.0 + before, count - behind * 1.0)
 
     def errors(self, a: Places, b: Places) -> tuple[Floats, Floats]:
-        """Return the standard errors of differences, and their degrees of freedom; a and b are places."""
+        """Return standard errors of differences and their degrees of freedom; NaN if there is no test."""
         over_seeds, df = self.trainings.of_pairs(a, b, self.seeds)
         covariance = self.over_images
         over_images = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+        df = np.where(self.tested[a] & self.tested[b], df, np.nan)
         return np.sqrt(over_seeds + np.maximum(over_images, 0)), df
 
     def levels(self) -> Interval:
-        """Return intervals (activations,) of the means that hold together at 95 %.
+        """Return intervals (activations,) of the means that hold together at 95 %: Bonferroni over them.
 
-        Bonferroni over the activations for what is each one's own; what a seed does to all alike counts
-        beside it. They are for levels: images that are hard for one activation are hard for all, so two
-        intervals may overlap although the difference is sure. NaN for one seed.
+        They are for levels: images that are hard for one activation are hard for all, so two intervals may
+        overlap although the difference is sure. NaN for one seed.
         """
         alone, common = self.trainings.variance, np.zeros(1)
-        if self.blocked:
+        if self.blocked:  # what a seed does to all alike moves all means together
             common = np.array([_variance(np.mean(self.scores, axis=0))])
             alone = alone * (1 - 1 / len(self.names))
         over_images = np.maximum(np.diag(self.over_images), 0)
         share = 1 - (1 - CONFIDENCE) / (2 * max(int(self.tested.sum()), 1))
         with np.errstate(invalid="ignore"):
-            own = stdtrit(self.trainings.df, share) * np.sqrt(alone / self.seeds + over_images)
-            shared = stdtrit(self.seeds - 1.0, (1 + CONFIDENCE) / 2) * np.sqrt(common / self.seeds)
-        half = np.where(self.tested, np.hypot(own, shared), np.nan)
+            factor = stdtrit(self.trainings.df, share)
+            shared = np.maximum(factor, stdtrit(self.seeds - 1.0, (1 + CONFIDENCE) / 2))
+            own = factor * np.sqrt(alone / self.seeds + over_images)
+            half = np.hypot(own, shared * np.sqrt(common / self.seeds))
+        half = np.where(self.tested, half, np.nan)
         return Interval(self.means - half, self.means + half)
 
     def first(self, *, seed: int = 0) -> Floats:

@@ -18,6 +18,7 @@ import reports
 from reports import Report, ReportError, tables
 from reports.grid import make_grid
 from reports.names import label
+from reports.number_formats import probability
 from robustbench_act.metrics import leaderboard
 from robustbench_act.records import SourceInfo
 from robustbench_act.run import Run
@@ -87,14 +88,16 @@ def test_every_leaderboard_value_is_on_the_page(run: Run, page: str) -> None:
     board = leaderboard(run.cells)
     text = section(page, "leaderboard")
     for _, row in board.iterrows():
-        shares = [f"{100 * row[name]:.1f}" for name in ("mca", "low", "high", "spread", "clean", "retained")]
+        names = ("mca", "joint_low", "joint_high", "spread", "clean", "retained")
+        corrupted, low, high, spread, clean, retained = (f"{100 * row[name]:.1f}" for name in names)
         groups = [f"{100 * row[name]:.1f}" for name in ("group_noise", "group_weather")]
-        corrupted, low, high, spread, clean, retained = shares
         cells = [
             row["rank"],
+            f"{row['rank_low']:.0f}–{row['rank_high']:.0f}",
             label(row["activation"]),
             corrupted,
             f"{low} – {high}",
+            probability(row["first"]),
             spread,
             row["seeds"],
             clean,

@@ -138,10 +138,10 @@ def test_what_cannot_be_ruled_out_is_said(tmp_path: Path) -> None:
     bit = {key: tuple(count - (place == 2) for place, count in enumerate(own)) for key, own in counts.items()}
     runs = Builder(correct=counts).write(tmp_path / "old"), Builder(correct=bit).write(tmp_path / "new")
     report = make_report(*runs)
-    low = report.analysis.between["images_low"][0]
+    low = report.analysis.between["joint_low"][0]
     assert low < 0
     page = page_of(report, "verdict", "between")
-    assert f"These images do not rule out a loss of up to {-100 * low:.1f} points." in page
+    assert f"These seeds and images do not rule out a loss of up to {-100 * low:.1f} points." in page
 
 
 def test_a_run_without_layers_beside_one_with_them_is_said(tmp_path: Path) -> None:

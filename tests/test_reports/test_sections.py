@@ -18,6 +18,7 @@ from reports.sections.curves import curve_finding
 from reports.sections.heat import FOLDED, heat
 from reports.sections.layers import depth_finding
 from robustbench_act.run import Run, load_run
+from robustbench_act.statistics import ONE_SEED
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
 
 from .pieces import section_of
@@ -143,30 +144,34 @@ def test_without_an_anchor_there_is_no_line(tmp_path: Path) -> None:
     assert "others keep" not in drawing.finding
 
 
-def test_the_matrix_has_images_above_and_seeds_below(run: Run) -> None:
+def test_the_matrix_has_both_chances_above_and_images_alone_below(run: Run) -> None:
     (matrix,) = section(run, "significance").content["matrices"]
     assert matrix["names"] == ["la_silu", "relu"]
     (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
     lead = fmean(
         fmean(corruption_means("la_silu", seed)) - fmean(corruption_means("relu", seed)) for seed in (11, 22)
     )
+    (pair,) = Analysis(run).significance["net"].to_dict("records")
+    assert pair["joint_adjusted"] < 0.05  # 23 points, and both seeds much alike
     assert (above["text"], above["kind"]) == (f"+{100 * lead:.1f}", "more")
-    assert (below["text"], below["kind"]) == (
-        f"−{100 * lead:.1f}",
-        "less",
-    )  # p = 0.014: two seeds, much alike
-    assert "over images" in above["said"]
-    assert "over seeds" in below["said"]
+    assert (below["text"], below["kind"]) == (f"−{100 * lead:.1f}*", "noise")  # no colour
+    assert "these trained networks alone" in below["said"]
 
 
-def test_one_seed_has_a_dash_below(tmp_path: Path) -> None:
+def test_a_lead_that_is_not_sure_has_no_colour(tmp_path: Path) -> None:
+    counts = {("elu", 1): 150, ("elu", 2): 120, ("relu", 1): 110, ("relu", 2): 115}
+    run = made(tmp_path, correct={key: (190, *[count] * 6) for key, count in counts.items()})
+    (matrix,) = section(run, "significance").content["matrices"]
+    (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
+    (pair,) = Analysis(run).significance["net"].to_dict("records")
+    assert (above["kind"], below["text"][-1]) == ("noise", "*")  # sure for these networks alone
+    assert f"{100 * pair['joint_detectable']:.1f} points would be shown 4 times in 5" in above["said"]
+
+
+def test_one_seed_has_a_dash_above(tmp_path: Path) -> None:
     run = made(tmp_path, correct={name: CORRECT[name] for name in (("relu", 11), ("la_silu", 11))})
     (matrix,) = section(run, "significance").content["matrices"]
-    assert matrix["rows"][1]["cells"][0] == {
-        "text": "–",
-        "kind": "unknown",
-        "said": "one training seed has no test",
-    }
+    assert matrix["rows"][0]["cells"][1] == {"text": "–", "kind": "unknown", "said": ONE_SEED}
 
 
 def test_what_fell_is_said(run: Run) -> None:
@@ -178,10 +183,13 @@ def test_what_fell_is_said(run: Run) -> None:
         f"{100 * fmean(map(fmean, impulse)):.1f}%. At severity 5: LA-SiLU 52.5%, ReLU 12.5% "
         "(guessing: 25.0%)."
     )
-    images, seeds = content["leads"]  # one pair: nothing more to say
-    assert images.startswith("Over the images, LA-SiLU leads ReLU by +23.5 points")
-    assert ": more than a different choice of images would explain (p < 0.0001)" in images
-    assert seeds.startswith("Over 2 training seeds, LA-SiLU leads ReLU by +23.5 points")
+    _, lead = content["verdicts"]
+    assert lead.startswith("LA-SiLU leads ReLU by 23.5 points (95% interval of this pair alone: ")
+    assert ": more than other trainings and other images would explain (p = " in lead
+    rank, images = content["leads"]
+    assert "LA-SiLU is first with a probability of " in rank
+    assert images.startswith("These trained networks alone: LA-SiLU leads ReLU by 23.5 points")
+    assert ": more than other images would explain (p < 0.0001). That says nothing about" in images
 
 
 def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_intervals_of_curves_are_students(run: Run) -> None:
     assert single[["low", "high", "spread"]].isna().all(axis=None)
 
 
-def test_significance_over_images_and_seeds(run: Run) -> None:
+def test_significance_over_both_and_over_images_alone(run: Run) -> None:
     """Against scipy, on differences written out by hand."""
     scores = metrics.checkpoint_scores(run.cells)
     right = {
@@ -134,40 +134,43 @@ def test_significance_over_images_and_seeds(run: Run) -> None:
         )
         for name, seed in CORRECT
     }
-    (row,) = significance(scores, right, ["la_silu", "relu"]).to_dict("records")
+    joint = metrics.joint_analyses(scores, right)["net"]
+    (row,) = significance(scores, right, joint, ["la_silu", "relu"]).to_dict("records")
     images = (right["la_silu-11"] + right["la_silu-22"] - right["relu-11"] - right["relu-22"]) / 2
-    seeds = [score("la_silu", seed) - score("relu", seed) for seed in (11, 22)]
     assert (row["a"], row["b"]) == ("la_silu", "relu")
-    for over, values in (("images", images), ("seeds", seeds)):
-        found = stats.ttest_1samp(values, 0)
-        assert row[f"{over}_difference"] == pytest.approx(np.mean(values))
-        assert row[f"{over}_p"] == pytest.approx(found.pvalue)
-        assert row[f"{over}_adjusted"] == row[f"{over}_p"]  # a single pair
-        ends = found.confidence_interval()
-        assert (row[f"{over}_low"], row[f"{over}_high"]) == pytest.approx((ends.low, ends.high))
-        assert row[f"{over}_pairs"] == len(values)
-
-
-def test_activations_without_a_common_seed_have_no_test_over_seeds(run: Run) -> None:
-    scores = metrics.checkpoint_scores(run.cells)
-    scores.loc[scores["activation"] == "relu", "training_seed"] += 100
-    right = {name: np.zeros(4) for name in scores["checkpoint"]}
-    (row,) = significance(scores, right, ["la_silu", "relu"]).to_dict("records")
-    assert row["seeds_note"] == "no training seed is in both"
-    assert np.isnan(row["seeds_p"])
-    assert np.isnan(row["seeds_adjusted"])
+    found = stats.ttest_1samp(images, 0)
+    assert row["images_difference"] == pytest.approx(np.mean(images))
+    assert row["images_p"] == pytest.approx(found.pvalue)
+    assert row["images_adjusted"] == row["images_p"]  # a single pair
+    ends = found.confidence_interval()
+    assert (row["images_low"], row["images_high"]) == pytest.approx((ends.low, ends.high))
+    seeds = np.array([score("la_silu", seed) - score("relu", seed) for seed in (11, 22)])
+    apart = np.array([right[f"la_silu-{seed}"] - right[f"relu-{seed}"] for seed in (11, 22)])
+    rest = apart - apart.mean(1, keepdims=True) - apart.mean(0) + apart.mean()
+    of_images = images.var(ddof=1) / len(images) - (rest**2).sum() / (len(images) - 1) / (2 * len(images))
+    error = np.sqrt(seeds.var(ddof=1) / 2 + max(of_images, 0))
+    assert row["joint_difference"] == pytest.approx(seeds.mean())
+    assert row["joint_p"] == pytest.approx(2 * stats.t.sf(seeds.mean() / error, 1))
+    assert (row["joint_seeds"], row["joint_superiority"]) == (2, 1)
 
 
 def test_many_pairs_are_corrected_for_their_number() -> None:
     random = np.random.default_rng(2)
     names = ["a", "b", "c"]
     scores = pd.DataFrame({"activation": names, "checkpoint": names, "training_seed": 1, "mca": 0.5})
-    table = significance(scores, {name: random.random(50) for name in names}, names)
+    table = significance(scores, {name: random.random(50) for name in names}, None, names)
     assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
     p = table["images_p"].to_numpy()
     smallest = p.argmin()
     assert table["images_adjusted"][smallest] == pytest.approx(min(3 * p[smallest], 1))
     assert (table["images_adjusted"] >= p).all()
+
+
+def test_without_outcomes_of_images_there_is_no_test(run: Run) -> None:
+    scores = metrics.checkpoint_scores(run.cells)
+    (row,) = significance(scores, None, None, ["la_silu", "relu"]).to_dict("records")
+    assert {row["joint_note"], row["images_note"]} == {"this run does not say which images were right"}
+    assert np.isnan([row["joint_p"], row["images_p"]]).all()
 
 
 def test_signals_and_distributions_are_those_of_clean_images(run: Run) -> None:
@@ -181,14 +184,6 @@ def test_signals_and_distributions_are_those_of_clean_images(run: Run) -> None:
     assert "gradient_variance" not in tables.signals(run.layers)  # was not measured
     bare = run.layers.drop(columns=[name for name in run.layers if "_q" in str(name)])
     assert tables.mean_quantiles(bare).empty
-
-
-def test_seeds_that_come_twice_or_are_unknown_have_no_test(run: Run) -> None:
-    scores = metrics.checkpoint_scores(run.cells)
-    for seed, note in ((11, "a training seed comes twice"), (None, "not all training seeds are known")):
-        table = significance(scores.assign(training_seed=seed), None, ["la_silu", "relu"])
-        assert table["seeds_note"].tolist() == [note]
-        assert table["images_note"].tolist() == ["this run does not say which images were right"]
 
 
 def test_fluctuation_cost(run: Run) -> None:

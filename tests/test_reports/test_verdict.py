@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from reports.paired_tests import significance
-from reports.sections.verdict import beyond_noise, notes, ranking, standing
-from robustbench_act.metrics import checkpoint_scores, image_accuracy, leaderboard
+from reports.analysis import Analysis
+from reports.sections.verdict import images_alone, lead, notes, ranking, standing
+from robustbench_act.metrics import checkpoint_scores, leaderboard
 from robustbench_act.run import Run
+from robustbench_act.statistics import ONE_SEED
 from tests.build_run import Builder
 
 
@@ -17,19 +18,11 @@ def board(**scores: tuple[int, ...]) -> pd.DataFrame:
     return leaderboard(Builder(correct=correct).cells())
 
 
-def leads(**scores: tuple[int, ...]) -> tuple[str, str]:
-    """Return what is said of the lead over images and over seeds."""
+def pairs_of(**scores: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the pairs and the leaderboard of activations that answer so many of 200 right."""
     correct = {(name, seed): [n] * 7 for name, counts in scores.items() for seed, n in enumerate(counts)}
-    cells = Builder(correct=correct).cells()
-    found = checkpoint_scores(cells)
-    right = {
-        row["checkpoint"]: image_accuracy(
-            cells[(cells["checkpoint"] == row["checkpoint"]) & (cells["severity"] > 0)]
-        )
-        for _, row in found.iterrows()
-    }
-    pairs = significance(found, right, list(leaderboard(cells)["activation"]))
-    return beyond_noise(pairs, "images"), beyond_noise(pairs, "seeds")
+    analysis = Analysis(Builder(correct=correct).run())
+    return analysis.significance["net"], analysis.board
 
 
 def test_who_leads_and_by_how_much() -> None:
@@ -43,64 +36,43 @@ def test_who_leads_and_by_how_much() -> None:
     assert ranking(board(elu=(150,)))[0].endswith("There is no other activation to compare it with.")
 
 
-def test_a_lead_beyond_all_chance() -> None:
-    images, seeds = leads(relu=(60, 61, 63), elu=(100, 101, 103), gelu=(80, 81, 84))
-    assert images.startswith(
-        "Over the images, ELU leads GELU by +9.8 points (95% interval of this pair alone"
+def test_a_lead_that_is_sure() -> None:
+    pairs, board = pairs_of(relu=(60, 61, 63), elu=(100, 101, 103), gelu=(80, 81, 84))
+    assert lead(pairs).startswith("ELU leads GELU by 9.8 points (95% interval of this pair alone: ")
+    assert ": more than other trainings and other images would explain (p = " in lead(pairs)
+    assert "after Holm’s correction for 3 pairs)." in lead(pairs)
+    assert "4 times in 5" not in lead(pairs)
+    assert standing(pairs, board.iloc[0]) == (
+        "Beyond chance of trainings and images, ELU leads 2 of the 2 others; of all 3 pairs, 3 differ. "
+        "ELU is first with a probability of > 99%, and no other rank is left to it."
     )
-    assert ": more than a different choice of images would explain (p < 0.0001 after Holm" in images
-    assert seeds.startswith("Over 3 training seeds, ELU leads GELU by +9.8 points")
-    assert ": more than other training runs would explain (p = " in seeds
-    assert "for 3 pairs" in seeds
+    said = images_alone(pairs)
+    assert said.startswith("These trained networks alone: ELU leads GELU by 9.8 points")
+    assert said.endswith(" pairs). That says nothing about other trainings.")
 
 
-def test_how_many_are_led_beyond_noise() -> None:
-    """Of the three pairs the first is noise over images, all are over seeds."""
-    pairs = pd.DataFrame(
-        {
-            "a": ["elu", "elu", "gelu"],
-            "b": ["gelu", "relu", "relu"],
-            "images_adjusted": [0.2, 0.01, 0.04],
-            "seeds_adjusted": [0.5, float("nan"), 0.06],
-        }
-    )
-    assert standing(pairs) == (
-        "Beyond noise, ELU leads 1 of the 2 others over the images and 0 over training seeds. "
-        "Of all 3 pairs, 2 differ over the images and none over training seeds."
-    )
-
-
-def test_a_test_that_cannot_reject_says_so() -> None:
-    _, seeds = leads(elu=(100, 101, 102), gelu=(80, 80, 81))  # not normal: Wilcoxon
-    assert seeds.endswith("(p = 0.25; with 3 training seeds the Wilcoxon test cannot reject).")
-
-
-def test_a_lead_that_seeds_explain() -> None:
+def test_a_lead_that_chance_explains_says_what_would_have_been_shown() -> None:
     """Means 52.5 and 51.75 %: the seeds differ by more than the activations."""
-    _, seeds = leads(elu=(100, 110, 105), gelu=(108, 99, 103))
-    assert ": not more than other training runs would explain (p = " in seeds
-    assert "Holm" not in seeds  # a single pair
-
-
-def test_a_lead_in_every_pair_of_seeds_counts_though_the_activations_overlap() -> None:
-    """70, 80, 90 % against 69, 79, 88.5 %: each seed is a little better."""
-    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 177))
-    assert ": more than other training runs would explain" in seeds
-
-
-def test_seeds_that_all_differ_by_one_amount_are_not_sure() -> None:
-    """A point in each of three pairs: as likely a matter of few images."""
-    _, seeds = leads(elu=(140, 160, 180), gelu=(138, 158, 178))
-    assert seeds == (
-        "Whether other training runs would show the same cannot be said: all seeds differ by the same amount."
+    pairs, board = pairs_of(elu=(100, 110, 105), gelu=(108, 99, 103))
+    first = pairs.iloc[0]
+    assert ": not more than other trainings and other images would explain (p = " in lead(pairs)
+    assert "Holm" not in lead(pairs)  # a single pair
+    points = f"{100 * first['joint_detectable']:.1f}"
+    assert lead(pairs).endswith(
+        f"With 3 training seeds and 200 images, a lead of {points} points is shown 4 times in 5."
+    )
+    assert first["joint_detectable"] > first["joint_difference"]
+    share = round(100 * board["first"][0])
+    assert standing(pairs, board.iloc[0]) == (
+        f"ELU is first with a probability of {share}%, and its rank lies between 1 and 2."
     )
 
 
-def test_where_there_is_no_test_none_is_claimed() -> None:
-    _, seeds = leads(elu=(150,), gelu=(120, 121))
-    assert seeds == (
-        "Whether other training runs would show the same cannot be said: one training seed has no test."
-    )
+def test_one_seed_claims_nothing_on_other_trainings() -> None:
+    pairs, board = pairs_of(elu=(150,), gelu=(120,))
+    assert lead(pairs) == f"Whether other trainings would show the same cannot be said: {ONE_SEED}."
+    assert standing(pairs, board.iloc[0]) == ""
+    assert ": more than other images would explain (p < 0.0001)" in images_alone(pairs)
 
 
 def test_architectures_are_judged_apart() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from robustbench_act.comparison import compare_runs
 from robustbench_act.errors import InputError
-from robustbench_act.statistics import compare_images, compare_outcomes, compare_seeds, holm
+from robustbench_act.statistics import Joint, compare_images, compare_outcomes, holm
 from tests.build_run import simulated_run, with_error, with_info
 
 Outcomes = NDArray[np.bool_]
@@ -48,9 +48,13 @@ def test_tables_hold_what_the_tests_say(before: dict[str, Outcomes], after: dict
         assert (row["low"], row["high"]) == pytest.approx(tuple(expected.interval))
     assert found.checkpoints["adjusted"].tolist() == holm(found.checkpoints["p"]).tolist()
     (row,) = found.activations.to_dict("records")
-    means = [[run[name][1:].mean() for name in NAMES] for run in (before, after)]
-    assert row["p"] == pytest.approx(compare_seeds(means[1], means[0]).p)
-    assert row["test"] == "paired t-test over seeds"
+    right = {
+        run: np.array([outcomes[name][1:].mean(0) for name in NAMES])
+        for run, outcomes in (("a", before), ("b", after))
+    }
+    joint = Joint.of(right, dict.fromkeys(right, (1, 2, 3))).compare("b", "a")
+    assert (row["a"], row["b"]) == pytest.approx((right["a"].mean(), right["b"].mean()))
+    assert (row["p"], row["low"]) == pytest.approx((joint.p, joint.interval.low))
     assert len(found.cells) == 3 * 5
     (cell,) = found.cells.query("checkpoint == 'relu_2' and corruption == 'fog' and severity == 3").to_dict(
         "records"
@@ -130,12 +134,16 @@ def test_other_images_are_never_paired(before: dict[str, Outcomes]) -> None:
 def test_what_is_not_in_both_is_said(before: dict[str, Outcomes]) -> None:
     run = simulated_run(before)
     two = simulated_run({name: before[name] for name in NAMES[:2]})
-    assert compare_runs(run, two).notes == ("not compared: checkpoint 'relu_3' only in the first",)
+    assert compare_runs(run, two).notes == ("not compared one by one: checkpoint 'relu_3' only in the first",)
     failed = compare_runs(run, with_error(run, "relu_2", "broken"))
     assert failed.notes == ("not compared: checkpoint 'relu_2' failed",)
     assert failed.checkpoints["checkpoint"].tolist() == ["relu_1", "relu_3"]
-    with pytest.raises(InputError, match="no checkpoint has the same name in both"):
-        compare_runs(run, simulated_run({"x": before["relu_1"], "y": before["relu_2"]}))
+    renamed = simulated_run({"x": before["relu_1"], "y": before["relu_2"]})
+    by_activation = compare_runs(run, renamed)
+    assert (len(by_activation.checkpoints), by_activation.activations["activation"].tolist()) == (0, ["relu"])
+    other = replace(renamed, cells=renamed.cells.assign(activation="elu"))
+    with pytest.raises(InputError, match="no checkpoint has the same name in both, and no activation"):
+        compare_runs(run, other)
     alone = simulated_run({"relu_1": before["relu_1"]})
     nothing = compare_runs(alone, with_error(alone, "relu_1", "broken"))
     assert nothing.checkpoints.empty

@@ -19,8 +19,11 @@ def board() -> pd.DataFrame:
             "seeds": [3, 1],
             "clean": [0.99, 0.98],
             "mca": [0.8125, 0.75],
-            "low": [0.8, float("nan")],
-            "high": [0.825, float("nan")],
+            "joint_low": [0.8, float("nan")],
+            "joint_high": [0.825, float("nan")],
+            "rank_low": [1.0, float("nan")],
+            "rank_high": [2.0, float("nan")],
+            "first": [0.876, float("nan")],
             "retained": [0.82, 0.77],
             **shares,
         }
@@ -36,11 +39,11 @@ def test_a_pipe_gets_every_column_on_one_line(
     board: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [" ".join(line.split()) for line in shown(board, capsys).splitlines()]
-    assert "1 LA-HardSiLU 3 99.0 81.2 1.2 82.0 50.0 50.0 50.0 50.0 | 50.0" in lines
-    assert "2 mine 1 98.0 75.0 – 77.0 25.0 25.0 25.0 25.0 | 25.0" in lines
+    assert "1 LA-HardSiLU 3 99.0 81.2 1.2 1–2 0.88 82.0 50.0 50.0 50.0 50.0 | 50.0" in lines
+    assert "2 mine 1 98.0 75.0 – – – 77.0 25.0 25.0 25.0 25.0 | 25.0" in lines
 
 
-@pytest.mark.parametrize(("columns", "groups"), [(80, False), (120, True)])
+@pytest.mark.parametrize(("columns", "groups"), [(80, False), (126, True)])
 def test_a_terminal_gets_what_fits(
     columns: int,
     groups: bool,
