@@ -1,6 +1,7 @@
 """The tables that `table` and `compare` show: numbers as texts, under titles."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,8 @@ from robustbench_act.records import SHIFT
 from robustbench_act.run import Run, load_run
 
 SHOWN = (
-    "clean", "mca", "retained", "worst_class", "severity_area", "mce", "relative_mce", "effective",
+    "clean", "mca", "retained", "worst_class", "worst_class_shrunk", "severity_area", "mce", "relative_mce",
+    "effective",
     *CELL_METRICS,
 )  # fmt: skip
 
@@ -54,7 +56,19 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
     named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in means]
     relative = f"; {', '.join(named)} against {base.name}" if base and named else ""
     over = f"mean over {words.cells}, severities and training seeds"
-    return frame, [(f"{run.path}: {over}{relative}", shown)]
+    return frame, [(f"{run.path}: {over}{relative}{_refused(run, base) if base else ''}", shown)]
+
+
+def _refused(run: Run, base: Reference) -> str:
+    """Say which metrics the reference cannot carry, and how sure the line of effective robustness is."""
+    said = [
+        f"no {METRICS[name].title}: {why}" for name, why in base.refusals(run.info.dataset.images).items()
+    ]
+    if base.line:
+        low, high = base.line.low, base.line.high
+        slope = f"slope {base.line.slope:.2f} (95%: {low:.2f} to {high:.2f})"
+        said.append(f"line through {base.line.models} models, {slope}")
+    return "".join(f"; {text}" for text in said)
 
 
 def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
@@ -175,7 +189,10 @@ def _reference(run: Run, text: str) -> Reference:
         raise InputError(
             f"--reference: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
         )
-    return run_reference(load_run(text).cells, text)
+    other = load_run(text)
+    found = run_reference(other.cells, text)
+    same = other.info.dataset.digest == run.info.dataset.digest
+    return found if same else replace(found, image_errors=None)
 
 
 def _number(value: float, digits: int) -> str:

@@ -4,6 +4,7 @@ Every metric is declared once (`METRICS`: unit, direction, bounds, formula, sour
 gate read it there.
 """
 
+from robustbench_act.metrics.classes import class_accuracy
 from robustbench_act.metrics.correlations import correlate_layers, layer_correlations
 from robustbench_act.metrics.declared import METRICS, group_metric
 from robustbench_act.metrics.joint import PAIR, joint_analyses, joint_pairs
@@ -17,7 +18,7 @@ from robustbench_act.metrics.scores import (
     image_accuracy_by_corruption,
     image_scores,
 )
-from robustbench_act.metrics.summary import CELL_METRICS, class_accuracy, summary
+from robustbench_act.metrics.summary import CELL_METRICS, summary
 from robustbench_act.records import (
     HeadlineWords,
     corrupted,

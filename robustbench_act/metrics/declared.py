@@ -7,6 +7,8 @@ from robustbench_act.records import SHIFT, group_label
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES, HENDRYCKS
 from robustbench_act.tally.metric import SHARE, Metric
 
+_OVER = "over images (delta method); training seeds are not in it."
+
 METRICS: Mapping[str, Metric] = {
     # of a cell; of a checkpoint the mean over severities, then over corruptions, input shifts apart
     **{one.name: one.metric for one in CELL_QUANTITIES if one.metric is not None},
@@ -20,23 +22,40 @@ METRICS: Mapping[str, Metric] = {
         SHARE, f"1 - error, averaged as mCE in {HENDRYCKS}, section 4.3",
     ),
     "retained": Metric("Retained", "%", "higher", "Relative robustness: mca / clean.", (0.0, math.inf)),
+    "retained_low": Metric("Retained, low", "%", None, f"Lower end of its 95% interval {_OVER}"),
+    "retained_high": Metric("Retained, high", "%", None, f"Upper end of its 95% interval {_OVER}"),
     "mce": Metric(
         "mCE", "%", "lower",
-        "Mean corruption error: mean over corruptions of sum_s error / sum_s error of the reference.",
+        "Mean corruption error: mean over corruptions of sum_s error / sum_s error of the reference; no "
+        "number if the reference hardly errs under one of them.",
         (0.0, math.inf), f"{HENDRYCKS}, section 4.3",
     ),
+    "mce_low": Metric("mCE, low", "%", None, f"Lower end of its 95% interval {_OVER}"),
+    "mce_high": Metric("mCE, high", "%", None, f"Upper end of its 95% interval {_OVER}"),
     "relative_mce": Metric(
         "Relative mCE", "%", "lower",
-        "Mean over corruptions of sum_s (error - clean error) / sum_s the same of the reference.",
+        "Mean over corruptions of sum_s (error - clean error) / sum_s the same of the reference; no number "
+        "if the reference loses next to nothing under one of them.",
         source=f"{HENDRYCKS}, section 4.3",
     ),
     "effective": Metric(
         "Effective robustness", "points", "higher",
-        "mca above the line logit(mca) = a + b logit(clean) of the reference.",
+        "mca above the line logit(mca) = a + b logit(clean) through the models of the reference: at least "
+        "ten whose logit(clean) spans at least 1.",
         (-1.0, 1.0), "Taori et al. 2020, arXiv 2007.00644",
     ),
     "worst_class": Metric(
         "Worst class", "%", "higher", "Lowest accuracy of a class, each averaged as mca is.", SHARE
+    ),
+    "worst_class_n": Metric(
+        "Images of the worst class", "", None, "Number of images of that class.",
+        (0.0, math.inf),
+    ),
+    "worst_class_shrunk": Metric(
+        "Worst class, shrunk", "%", "higher",
+        "Lowest accuracy of a class after each is pulled towards their mean as far as chance tells it apart: "
+        "of few images the lowest one measured is too low.",
+        SHARE, "empirical Bayes, Efron & Morris 1975; Morris 1983",
     ),
     "severity_area": Metric(
         "Severity area", "%", "higher",

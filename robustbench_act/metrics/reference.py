@@ -1,17 +1,19 @@
 """What a network's errors are measured against: AlexNet's on ImageNet-C, or any run's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtrit
+from scipy.stats import linregress
 
 from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
-from robustbench_act.metrics.scores import checkpoint_scores
+from robustbench_act.metrics.scores import checkpoint_scores, image_accuracy_by_corruption
 from robustbench_act.records import RunInfo, headline, succeeded
-from robustbench_act.statistics import with_ties
+from robustbench_act.statistics import Interval, are_equal, mean_interval
 
 ALEXNET_CLEAN_ERROR = 0.435
 ALEXNET: Mapping[str, float] = {
@@ -38,7 +40,27 @@ alibaba/easyrobust have them, alike.
 """
 
 
-@dataclass(frozen=True)
+LEAST_ERROR, LEAST_ERRORS = 0.01, 10
+"""What a reference must err, or lose, under every corruption: this share, and this many images. Below ten
+images the denominator of a ratio is off by a third by chance, too far for its mean and its interval; below
+1 % a single corruption decides the mean over all."""
+
+MODELS, SPAN = 10, 1.0
+"""What a line of effective robustness takes: ten models whose logits of clean accuracy span 1 (say, from 90
+to 96 %). Training seeds of one network have no such span: their line is chance."""
+
+
+class Line(NamedTuple):
+    """logit(mca) = intercept + slope logit(clean) by least squares, with the slope's 95 % interval."""
+
+    intercept: float
+    slope: float
+    low: float
+    high: float
+    models: int
+
+
+@dataclass(frozen=True, eq=False)
 class Reference:
     """What mCE and effective robustness are relative to.
 
@@ -51,22 +73,63 @@ class Reference:
     severities
         That the means are over.
     line
-        (a, b) of logit(mca) = a + b logit(clean), the least squares line of its checkpoints; None if
-        it has fewer than three of different clean accuracy.
+        Through its checkpoints; None if `no_line` says why.
+    image_errors
+        (corruptions, images): mean error of each image, in the order of the run's images. None if it is
+        unknown, or if the reference was measured on other images: then mCE has no interval.
+    published
+        Whether the errors are fixed figures, without chance of their own.
     """
 
     name: str
     errors: Mapping[str, float]
     clean_error: float
     severities: tuple[float, ...]
-    line: tuple[float, float] | None = field(default=None)
+    line: Line | None = None
+    no_line: str = ""
+    image_errors: pd.DataFrame | None = None
+    published: bool = False
 
     def expected(self, clean: "pd.Series[float]") -> "pd.Series[float]":
         """Return the `mca` that the line gives for clean accuracies; NaN without a line."""
         if self.line is None:
             return clean * np.nan
-        intercept, slope = self.line
-        return pd.Series(expit(intercept + slope * _logit(clean)), index=clean.index)
+        return pd.Series(expit(self.line.intercept + self.line.slope * _logit(clean)), index=clean.index)
+
+    def refusals(self, images: int | None) -> dict[str, str]:
+        """Return the metrics that this reference cannot carry on so many images, each with the reason."""
+        least = LEAST_ERROR if self.published or not images else max(LEAST_ERROR, LEAST_ERRORS / images)
+        found = {}
+        for metric, taken, verb in (("mce", 0.0, "errs on"), ("relative_mce", self.clean_error, "loses")):
+            name = min(self.errors, key=self.errors.__getitem__)
+            share = self.errors[name] - taken
+            if share < least:
+                found[metric] = (
+                    f"{self.name} {verb} {100 * share:.1f}% under {name}, and a ratio needs "
+                    f"{100 * least:.1f}% (1%, and {LEAST_ERRORS} images)"
+                )
+        if self.no_line:
+            found["effective"] = self.no_line
+        return found
+
+    def mce_interval(self, errors: pd.DataFrame) -> Interval:
+        """Return the interval of mCE over images by the delta method, from a network's `image_errors`.
+
+        The images of network and reference are paired. NaN if those of the reference are unknown.
+        """
+        errors = errors.loc[list(self.errors)]
+        base = pd.Series(self.errors, dtype=float)
+        own = self.image_errors
+        if not self.published and (own is None or own.shape[1] != errors.shape[1]):
+            return Interval(np.nan, np.nan)
+        ratios = errors.mean(axis=1) / base
+        moved = errors.sub(errors.mean(axis=1), axis=0)
+        if own is not None:
+            moved = errors - own.loc[errors.index].mul(ratios, axis=0)
+        effect = moved.div(base, axis=0).mean().to_numpy()
+        if are_equal(effect, size=1.0):
+            return Interval(np.nan, np.nan)
+        return mean_interval(ratios.mean() + effect)
 
 
 def alexnet(info: RunInfo) -> Reference:
@@ -83,7 +146,9 @@ def alexnet(info: RunInfo) -> Reference:
             f"1,2,3,4,5, got {classes}, {', '.join(tables)} and {','.join(f'{s:g}' for s in severities)}. "
             "Take a run or an activation as reference."
         )
-    return Reference("AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, SEVERITIES)
+    return Reference(
+        "AlexNet", ALEXNET, ALEXNET_CLEAN_ERROR, SEVERITIES, no_line="AlexNet is one model", published=True
+    )
 
 
 def run_reference(cells: pd.DataFrame, name: str) -> Reference:
@@ -97,20 +162,39 @@ def run_reference(cells: pd.DataFrame, name: str) -> Reference:
         raise InputError(f"Reference {name}: has no checkpoint without an error.")
     bad = headline(succeeded(cells))
     accuracy = bad.groupby("corruption", sort=False)["accuracy"].mean()
+    errors = {str(corruption): 1 - float(value) for corruption, value in accuracy.items()}
+    line, no_line = _line(scores)
     return Reference(
         name,
-        {str(corruption): 1 - float(value) for corruption, value in accuracy.items()},
+        errors,
         1 - float(scores["clean"].mean()),
         tuple(sorted(bad["severity"].unique().tolist())),
-        _line(scores),
+        line,
+        no_line,
+        _image_errors(bad),
     )
 
 
-def _line(scores: pd.DataFrame) -> tuple[float, float] | None:
-    if len(np.unique(with_ties(scores["clean"]))) < 3:
+def _image_errors(bad: pd.DataFrame) -> pd.DataFrame | None:
+    if "outcomes" not in bad:
         return None
-    slope, intercept = np.polyfit(_logit(scores["clean"]), _logit(scores["mca"]), 1)
-    return float(intercept), float(slope)
+    each = [1 - image_accuracy_by_corruption(rows) for _, rows in bad.groupby("checkpoint")]
+    return sum(each[1:], start=each[0]) / len(each)
+
+
+def _line(scores: pd.DataFrame) -> tuple[Line | None, str]:
+    """Return the line, or why there is none. A model at 0 or 100 % has no logit and counts for nothing."""
+    inside = scores[scores[["clean", "mca"]].gt(0).all(axis=1) & scores[["clean", "mca"]].lt(1).all(axis=1)]
+    clean = _logit(inside["clean"])
+    span = clean.max() - clean.min() if len(inside) else 0.0
+    if len(inside) < MODELS or span < SPAN:
+        return None, (
+            f"a line takes {MODELS} models whose logits of clean accuracy span {SPAN:g}, "
+            f"got {len(inside)} that span {span:.2f}"
+        )
+    found = linregress(clean, _logit(inside["mca"]))
+    half = float(stdtrit(len(inside) - 2, 0.975)) * found.stderr
+    return Line(found.intercept, found.slope, found.slope - half, found.slope + half, len(inside)), ""
 
 
 def _logit(share: "pd.Series[float]") -> "pd.Series[float]":

@@ -1,15 +1,15 @@
 """All metrics of each checkpoint over the cells of a run."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from robustbench_act.errors import InputError
+from robustbench_act.metrics.classes import class_accuracy
 from robustbench_act.metrics.reference import Reference
-from robustbench_act.metrics.scores import checkpoint_scores, image_accuracy
+from robustbench_act.metrics.scores import checkpoint_scores, image_accuracy, image_accuracy_by_corruption
 from robustbench_act.records import headline, succeeded
+from robustbench_act.statistics import ratio_interval
 from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 
 CELL_METRICS = tuple(one.name for one in CELL_QUANTITIES if one.metric is not None and one.name != "accuracy")
@@ -34,8 +34,10 @@ def summary(
     -------
     DataFrame
         architecture, activation, checkpoint, training_seed, clean, mca, error, retained, group_<name>,
-        CELL_METRICS over the cells of `records.headline`, severity_area, worst_class, mce, relative_mce,
-        effective. Checkpoints with an error are left out.
+        CELL_METRICS over the cells of `records.headline`, severity_area, worst_class, worst_class_n,
+        worst_class_shrunk, mce, relative_mce, effective; the ends of the intervals over images, 95 %:
+        retained_low, retained_high, mce_low, mce_high. Checkpoints with an error are left out. NaN where
+        `Reference.refusals` has a reason.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)
@@ -46,33 +48,17 @@ def summary(
     means = bad.groupby(["checkpoint", "corruption"])[list(CELL_METRICS)].mean()
     table = table.join(means.groupby("checkpoint").mean())
     table["severity_area"] = _severity_area(bad, table["clean"])
-    table["worst_class"] = np.nan
+    table[["worst_class", "worst_class_n", "worst_class_shrunk"]] = np.nan
     if labels is not None and len(table):
         by_class = class_accuracy(cells, labels)
-        table["worst_class"] = by_class.groupby("checkpoint")["mca"].min()
+        worst = by_class.loc[by_class.groupby("checkpoint")["mca"].idxmin()].set_index("checkpoint")
+        table["worst_class"], table["worst_class_n"] = worst["mca"], worst["n"]
+        table["worst_class_shrunk"] = by_class.groupby("checkpoint")["mca_shrunk"].min()
     table[["mce", "relative_mce", "effective"]] = np.nan
     if reference is not None:
         _relate(table, bad, reference)
+    _add_intervals(table, whole, reference)
     return table.reset_index()[["architecture", "activation", "checkpoint", *table.columns[2:]]]
-
-
-def class_accuracy(cells: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
-    """Return the accuracy of each class: checkpoint, label, n (images), clean and mca.
-
-    Needs outcomes of single images; `labels` are int (images,), in the run's order.
-    """
-    classes, place = np.unique(np.asarray(labels), return_inverse=True)
-    count = np.bincount(place)
-    frames = []
-    for checkpoint, rows in succeeded(cells).groupby("checkpoint", sort=False):
-        columns: dict[str, Any] = {"checkpoint": checkpoint, "label": classes, "n": count}
-        for name, part in (("clean", rows[rows["severity"] == 0]), ("mca", rows[rows["severity"] > 0])):
-            accuracy = image_accuracy(part)
-            if len(accuracy) != len(place):
-                raise InputError(f"Expected a label for each of {len(accuracy)} images, got {len(place)}.")
-            columns[name] = np.bincount(place, weights=accuracy) / count
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
 
 
 def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[float]":
@@ -96,7 +82,25 @@ def _relate(table: pd.DataFrame, bad: pd.DataFrame, reference: Reference) -> Non
         raise InputError(f"Reference {reference.name}: the run lacks {', '.join(missing)}.")
     base = pd.Series(reference.errors, dtype=float)
     error = error[base.index]
-    table["mce"] = error.div(base.where(base > 0)).mean(axis=1, skipna=False)
-    lost, base_lost = error.sub(1 - table["clean"], axis=0), base - reference.clean_error
-    table["relative_mce"] = lost.div(base_lost.where(base_lost > 0)).mean(axis=1, skipna=False)
+    refused = reference.refusals(int(bad["n"].max()) if "n" in bad else None)
+    if "mce" not in refused:
+        table["mce"] = error.div(base).mean(axis=1, skipna=False)
+    if "relative_mce" not in refused:
+        lost, base_lost = error.sub(1 - table["clean"], axis=0), base - reference.clean_error
+        table["relative_mce"] = lost.div(base_lost).mean(axis=1, skipna=False)
     table["effective"] = table["mca"] - reference.expected(table["clean"])
+
+
+def _add_intervals(table: pd.DataFrame, cells: pd.DataFrame, reference: Reference | None) -> None:
+    """Add the intervals over images of retained and mce; NaN if a run has no outcomes of single images."""
+    ends = ["retained_low", "retained_high", "mce_low", "mce_high"]
+    table[ends] = np.nan
+    if "outcomes" not in cells:
+        return
+    for checkpoint, rows in cells.groupby("checkpoint"):
+        bad = headline(rows)
+        found = ratio_interval(image_accuracy(bad), image_accuracy(rows[rows["severity"] == 0]))
+        table.loc[checkpoint, ends[:2]] = list(found)
+        if reference is not None and table["mce"].notna().any():
+            errors = 1 - image_accuracy_by_corruption(bad)
+            table.loc[checkpoint, ends[2:]] = list(reference.mce_interval(errors))

@@ -10,6 +10,7 @@ from robustbench_act.statistics.intervals import (
     bootstrap_interval,
     mean_interval,
     moments_interval,
+    ratio_interval,
     share_interval,
 )
 from robustbench_act.statistics.joint import ONE_SEED, Joint, JointComparison
@@ -24,6 +25,7 @@ from robustbench_act.statistics.paired import (
 )
 from robustbench_act.statistics.ranks import spearman
 from robustbench_act.statistics.rounding import are_equal, with_ties
+from robustbench_act.statistics.shrinkage import shrunk_means
 
 __all__ = [
     "ONE_SEED",
@@ -44,8 +46,10 @@ __all__ = [
     "lead_shown",
     "mean_interval",
     "moments_interval",
+    "ratio_interval",
     "share_interval",
     "shown_leads",
+    "shrunk_means",
     "spearman",
     "with_ties",
 ]

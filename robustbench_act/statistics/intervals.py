@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from robustbench_act.errors import InputError
+from robustbench_act.statistics.rounding import are_equal
 
 CONFIDENCE = 0.95
 
@@ -76,6 +77,29 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Inter
         return Interval(np.nan, np.nan)
     low, high = moments_interval(x.mean(), x.std(ddof=1), len(x), confidence=confidence)
     return Interval(float(low), float(high))
+
+
+def ratio_interval(over: ArrayLike, under: ArrayLike, *, confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval of mean(over) / mean(under), of two values of each image, by the delta method.
+
+    The ratio R moves with an image as (over - R under) / mean(under) does; of these the interval is Student's
+    (`mean_interval`). The two are paired, so what makes an image hard for both is no chance of the ratio. NaN
+    if the mean below is 0, or if no image moves the ratio, which tells nothing about others.
+
+    Examples
+    --------
+    >>> low, high = ratio_interval([1.0, 0.5, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0])
+    >>> round(low, 3), round(high, 3)
+    (0.333, 1.333)
+    """
+    x, y = np.asarray(over, dtype=float), np.asarray(under, dtype=float)
+    if not len(y) or y.mean() == 0:
+        return Interval(np.nan, np.nan)
+    ratio = x.mean() / y.mean()
+    moved = (x - ratio * y) / y.mean()
+    if are_equal(moved, size=1.0):
+        return Interval(np.nan, np.nan)
+    return mean_interval(ratio + moved, confidence=confidence)
 
 
 def moments_interval(mean: Any, spread: Any, count: Any, *, confidence: float = CONFIDENCE) -> Interval:

@@ -150,7 +150,8 @@ def test_compare_refuses_unlike_runs(actrobust: Command, run: Run, checkpoints: 
 def test_table_of_metrics(actrobust: Command, run: Run) -> None:
     shown = actrobust("table", run.path, "--reference", "relu")
     assert shown.exit_code == 0, shown.output
-    assert "mCE, Relative mCE against ReLU" in shown.stdout
+    assert "; mCE against ReLU; no Relative mCE: ReLU loses " in shown.stdout
+    assert "no Effective robustness: a line takes 10 models" in shown.stdout
     relu = next(line for line in shown.stdout.splitlines() if line.split()[:1] == ["ReLU"])
     assert "100.0" in relu.split()  # its own mCE
     rows = list(csv.DictReader(io.StringIO(actrobust("table", run.path, "--format", "csv").stdout)))

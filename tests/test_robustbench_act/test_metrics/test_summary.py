@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm  # type: ignore[import-untyped]
+from scipy import stats
 
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
@@ -80,13 +82,90 @@ def test_relative_metrics_equal_a_hand_computation(cells: pd.DataFrame) -> None:
     assert fmean(table[f"relu-{seed}"]["mce"] for seed in (11, 22)) == pytest.approx(1.0)
 
 
-def test_effective_robustness_is_the_distance_to_the_line(cells: pd.DataFrame) -> None:
-    table = summary(cells, reference=run_reference(cells, "all"))
+@pytest.fixture
+def models() -> pd.DataFrame:
+    """Ten networks whose clean logits span 1.1, from 90 to 96.5 %."""
+    wrong = [20, 18, 17, 15, 14, 12, 11, 10, 9, 7]
+    counts = {
+        ("relu", seed): (N - own, 150, 60 + own, 140, 40 - own, 180, 90) for seed, own in enumerate(wrong, 1)
+    }
+    return Builder(correct=counts).cells()
+
+
+def test_effective_robustness_is_the_distance_to_the_line(models: pd.DataFrame) -> None:
+    reference = run_reference(models, "all")
+    table = summary(models, reference=reference)
     clean, corrupted = table["clean"].to_numpy(), table["mca"].to_numpy()
     x, y = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-    line = 1 / (1 + np.exp(-(y.mean() + slope * (x - x.mean()))))
+    exact = sm.OLS(y, sm.add_constant(x)).fit()
+    line = 1 / (1 + np.exp(-exact.fittedvalues))
     assert table["effective"].to_numpy() == pytest.approx(corrupted - line)
+    assert reference.line is not None
+    assert reference.line[:2] == pytest.approx(exact.params)
+    assert reference.line[2:4] == pytest.approx(exact.conf_int()[1])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "reason"),
+    [
+        (["relu-5"], "got 9 that span 1.12"),
+        (["relu-10"], "got 9 that span"),
+        (["relu-10", "relu-1"], "got 8 that"),
+    ],
+)
+def test_fewer_than_ten_models_make_no_line(models: pd.DataFrame, left_out: list[str], reason: str) -> None:
+    reference = run_reference(models[~models["checkpoint"].isin(left_out)], "all")
+    assert reason in reference.refusals(N)["effective"]
+    assert summary(models, reference=reference)["effective"].isna().all()
+
+
+def test_models_of_one_clean_accuracy_make_no_line(models: pd.DataFrame) -> None:
+    alike = models.assign(accuracy=models["accuracy"].where(models["severity"] > 0, 0.9))
+    alike.loc[(alike["severity"] == 0) & (alike["checkpoint"] == "relu-1"), "accuracy"] = 1.0  # has no logit
+    assert "got 9 that span 0.00" in run_reference(alike, "all").refusals(N)["effective"]
+
+
+def _jackknife(statistic: Callable[[np.ndarray], float], images: int) -> float:
+    """Return the standard error over images, each left out once: asymptotically that of the delta method."""
+    each = np.array([statistic(np.delete(np.arange(images), one)) for one in range(images)])
+    return float(np.sqrt((images - 1) / images * ((each - each.mean()) ** 2).sum()))
+
+
+def test_intervals_of_ratios_are_those_of_the_jackknife() -> None:
+    random = np.random.default_rng(5)
+    hard = random.random((1, 1, 400))
+    right = {name: random.random((1, 5, 400)) + level > 2 * hard for name, level in (("a", 1.0), ("b", 0.8))}
+    run = simulated_run({name: own[0] for name, own in right.items()})
+    reference = run_reference(run.cells[run.cells["checkpoint"] == "b"], "b")
+    row = by(summary(run.cells, reference=reference), "checkpoint")["a"]
+
+    def mce(kept: np.ndarray) -> float:
+        error = {name: 1 - own[0][1:, kept].reshape(2, 2, -1).mean((1, 2)) for name, own in right.items()}
+        return float((error["a"] / error["b"]).mean())
+
+    def retained(kept: np.ndarray) -> float:
+        return float(right["a"][0][1:, kept].mean() / right["a"][0][0, kept].mean())
+
+    for name, statistic in (("mce", mce), ("retained", retained)):
+        assert row[name] == pytest.approx(statistic(np.arange(400)))
+        half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2
+        assert (row[f"{name}_high"] + row[f"{name}_low"]) / 2 == pytest.approx(row[name])
+        assert half == pytest.approx(stats.t.ppf(0.975, 399) * _jackknife(statistic, 400), rel=0.02)
+    elsewhere = replace(reference, image_errors=None)  # other images
+    again = by(summary(run.cells, reference=elsewhere), "checkpoint")["a"]
+    assert (again["mce"], np.isnan(again["mce_low"])) == (row["mce"], True)
+
+
+def test_a_reference_that_hardly_errs_is_refused_by_name(cells: pd.DataFrame) -> None:
+    reference = run_reference(cells[cells["activation"] == "relu"], "ReLU")
+    fine = replace(reference, errors={**reference.errors, "fog": 0.06})
+    assert "mce" not in fine.refusals(N)
+    little = replace(reference, errors={**reference.errors, "fog": 0.04})
+    assert little.refusals(N)["mce"].startswith("ReLU errs on 4.0% under fog, and a ratio needs 5.0%")
+    assert "mce" not in little.refusals(10_000)
+    assert "relative_mce" in little.refusals(10_000)  # 4 % is less than it errs on clean images
+    table = summary(cells, reference=little)
+    assert table[["mce", "relative_mce", "mce_low"]].isna().to_numpy().all()
 
 
 def test_area_under_the_severity_curve(cells: pd.DataFrame) -> None:
@@ -114,6 +193,9 @@ def test_worst_class(cells: pd.DataFrame) -> None:
             assert (row["n"], row["clean"]) == ((labels == label).sum(), pytest.approx(shares[0]))
             assert row["mca"] == pytest.approx(shares[1:].mean())
         assert table[str(checkpoint)]["worst_class"] == pytest.approx(by_class[0][1:].mean())
+        assert table[str(checkpoint)]["worst_class_n"] == found[checkpoint, 0]["n"]
+        shrunk = table[str(checkpoint)]["worst_class_shrunk"]
+        assert table[str(checkpoint)]["worst_class"] < shrunk < right[rows.index][1:].mean()
     with pytest.raises(InputError, match="a label for each of 200 images, got 3"):
         class_accuracy(cells, [0, 1, 2])
 
