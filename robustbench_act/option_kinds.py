@@ -149,6 +149,12 @@ CLASS_ORDERS = ("string", "natural")
 CLASS_ORDER = Kind("string, natural or a path", {"type": "string"}, _is_text, path="file", words=CLASS_ORDERS)
 FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
 NUMBER = Kind("a number", {"type": "number"}, is_number, float)
+POINTS = Kind(
+    "a number above 0, at most 100",
+    {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+    lambda value: is_number(value) and 0 < value <= 100,
+    float,
+)
 SHARE = Kind(
     "a number from 0 to 1",
     {"type": "number", "minimum": 0, "maximum": 1},

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from corruptions.__main__ import _conform_parser
 from robustbench_act.checkpoints.fitting import BESIDE, PREFIXES
@@ -115,6 +116,12 @@ def test_power_is_that_of_the_code() -> None:
                 for tests in (1, 39)
             ]
             assert cell == f"{found[0]:.2f} / {found[1]:.2f}"
+
+
+def test_the_power_of_a_study_is_that_of_the_code() -> None:
+    page = {" ".join(line.split()) for line in read_page("docs/power.md").splitlines()}
+    found = CliRunner().invoke(load_command("power"), ["--lead", "4"])
+    assert {" ".join(line.split()) for line in found.output.splitlines()} <= page
 
 
 def test_workflow_is_yaml_whose_commands_exist() -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.",
     "baseline": "Keep a RUN as the baseline for later runs.",
     "check": "Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise.",
+    "power": "Tell how many training seeds and images a lead needs, or which leads a planned study can see.",
     "doctor": "Look for mistakes before hours of compute: normalisation, classes, accuracy, time, space.",
     "plan": "Estimate what `evaluate` would take with the same arguments: time, memory, disk space.",
     "probe": "Show what a shift does inside every activation layer of each checkpoint.",
