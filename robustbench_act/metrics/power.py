@@ -66,7 +66,7 @@ def run_spreads(run: RunData) -> Spreads:
     """
     images = image_scores(run.cells)
     if images is None:
-        raise InputError(f"{run.path}: does not say which images were right: no labels, or an older run.")
+        raise InputError(f"{run.path}: does not say which images were right; evaluate again.")
     analyses = joint_analyses(checkpoint_scores(run.cells), images).values()
     able = [joint for joint in analyses if joint.tested.sum() > 1]
     if not able:

@@ -17,10 +17,12 @@ def command(*, runs: tuple[Path, ...], out: Path, tell_apart: bool) -> None:
 
     Images, corruptions, severities and seed must be the same. Every other command takes the result.
     """
+    from robustbench_act.cli.interruption import interruptible
     from robustbench_act.english import count
     from robustbench_act.merging import merge_runs
 
-    found = merge_runs(runs, out, tell_apart=tell_apart, command=" ".join(["actrobust", *sys.argv[1:]]))
+    with interruptible(lambda: "nothing was written."):
+        found = merge_runs(runs, out, tell_apart=tell_apart, command=" ".join(["actrobust", *sys.argv[1:]]))
     for note in found.info.notes:
         say(f"note: {note}", err=True)
     checkpoints, images = len(found.info.checkpoints), found.info.dataset.images

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,13 +34,12 @@ def command(
     from robustbench_act.cli import power_answer
     from robustbench_act.cli.table_formats import print_blocks
     from robustbench_act.errors import InputError
-    from robustbench_act.metrics.power import EMBEDDED, IMAGES, SEEDS, run_spreads
-    from robustbench_act.records import read_run
+    from robustbench_act.metrics.power import EMBEDDED, IMAGES, SEEDS
 
     if figure is not None and figure.suffix.lower() not in _KINDS:
         raise InputError(f"--figure: expected a file that ends in .png or .svg, got {figure.name!r}.")
     answer = power_answer.PowerAnswer(
-        EMBEDDED if run is None else run_spreads(read_run(run)),
+        EMBEDDED if run is None else _spreads_of(run),
         activations,
         SEEDS if seeds is None else (seeds,),
         IMAGES if images is None else (images,),
@@ -58,3 +58,13 @@ def command(
         say(line)
     if figure is not None:
         say(figure)
+
+
+def _spreads_of(path: Path) -> Any:
+    from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.metrics.power import run_spreads
+    from robustbench_act.records import read_run
+
+    run = read_run(path)
+    say_unlabelled(run, err=True)
+    return run_spreads(run)

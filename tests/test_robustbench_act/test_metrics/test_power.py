@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -64,8 +65,6 @@ def test_architectures_share_by_their_degrees_of_freedom() -> None:
 
 
 def with_cells(runs: list[Run]) -> Run:
-    import pandas as pd
-
     return replace(runs[0], cells=pd.concat([run.cells for run in runs], ignore_index=True))
 
 
