@@ -43,8 +43,10 @@ def draw_band(
     band.set_gid(gid(name))
 
 
-def draw_line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str) -> None:
-    """Draw an activation's line."""
+def draw_line(
+    ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name: str, marked: bool = True
+) -> None:
+    """Draw an activation’s line; if it is highlighted, with a mark at each place."""
     line = activation_line(name)
     (drawn,) = ax.plot(
         x.to_numpy(),
@@ -53,7 +55,7 @@ def draw_line(ax: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", *, name:
         # dashes are in units of the width: divided, thick and thin ones have equal rhythm
         linestyle=(0, tuple(part / line.width * 1.1 for part in line.dash)) if line.dash else "-",
         linewidth=line.width,
-        marker="o" if line.highlighted or len(x) == 1 else "",
+        marker="o" if marked and (line.highlighted or len(x) == 1) else "",
         markersize=line.width * 1.7,
         markeredgewidth=0,
         label=label(name),

@@ -14,6 +14,7 @@ from reports.sections.layers import means, profile, signals
 from reports.sections.leaderboard import leaderboard
 from reports.sections.pictures import pictures
 from reports.sections.provenance import provenance
+from reports.sections.scores import scores
 from reports.sections.significance import significance
 from reports.sections.tradeoff import tradeoff
 from reports.sections.verdict import verdict
@@ -25,6 +26,7 @@ SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     leaderboard,
     heat,
     curves,
+    scores,
     tradeoff,
     significance,
     classes,

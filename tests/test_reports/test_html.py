@@ -26,7 +26,7 @@ from tests.build_run import CORRECT, Builder, N, with_info
 
 from .pieces import page_of
 
-SECTIONS = ["verdict", "leaderboard", "heat", "curves", "tradeoff", "significance", "classes"]
+SECTIONS = ["verdict", "leaderboard", "heat", "curves", "scores", "tradeoff", "significance", "classes"]
 SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
 VOID = {"meta", "link", "img", "input", "wbr", "br", "col"}
 PLOTS = 3 + 1 + 4 + 2 + 2 + 2 + 2  # curves, trade-off, fluctuation, why, means, distributions, signals

@@ -202,6 +202,16 @@ def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:
     )
 
 
+def test_the_distribution_counts_results_that_reach_an_accuracy(run: Run) -> None:
+    (drawing,) = section(run, "scores").drawings
+    for activation in ("relu", "la_silu"):
+        results = [share for seed in (11, 22) for share in SHARES[activation, seed][1:]]
+        own = drawing.data[drawing.data["activation"] == activation]
+        for least, share in own[["least", "share"]].to_numpy():
+            assert share == pytest.approx(fmean(result >= least - 1e-9 for result in results))
+    assert drawing.finding.startswith("Accuracy of 50% or more: LA-SiLU in ")
+
+
 def test_curves_are_in_their_group(run: Run) -> None:
     panels = section(run, "curves").panels
     found = {(drawing.heading, panel.heading) for panel in panels for drawing in panel.drawings}
@@ -215,7 +225,7 @@ def test_every_drawing_has_its_own_name(run: Run) -> None:
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     analysis = Analysis(replace(run, cells=frames["cells"], layers=frames["layers"]))
     names = [drawing.name for make in SECTIONS for drawing in make(analysis).drawings]
-    assert len(set(names)) == len(names) == 32
+    assert len(set(names)) == len(names) == 34
 
 
 def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Run) -> None:
