@@ -29,7 +29,8 @@ from .pieces import page_of
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "scores", "tradeoff", "significance", "classes"]
 SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
 VOID = {"meta", "link", "img", "input", "wbr", "br", "col"}
-PLOTS = 3 + 1 + 1 + 4 + 2 + 2 + 2 + 2  # curves, distribution, trade-off, fluctuation, why, means, ..., signals
+# curves, distribution, trade-off, fluctuation, why, means, distributions of means, signals
+PLOTS = 3 + 1 + 1 + 4 + 2 + 2 + 2 + 2
 
 
 class Page(HTMLParser):
