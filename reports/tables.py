@@ -10,7 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from robustbench_act.metrics import COHORT, checkpoint_scores, corrupted, ordered_groups, succeeded
+from robustbench_act.metrics import (
+    COHORT,
+    LAYER_QUANTITIES,
+    checkpoint_scores,
+    corrupted,
+    ordered_groups,
+    succeeded,
+)
 from robustbench_act.records import CheckpointInfo
 from robustbench_act.statistics import moments_interval
 
@@ -69,9 +76,6 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     return table.assign(low=low, high=high)
 
 
-SCALE_FREE = ("input_disturbance", "scale_free_amplification")
-
-
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     """Return the fluctuation of each activation layer, averaged over the corrupted cells given and seeds.
 
@@ -79,7 +83,7 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
     output_fluctuation (per element: the sums over the layer divided by ``elements``),
     input_spread, output_spread (standard deviation over images, per element: the root of the
     mean variance), fluctuation_ratio = output_fluctuation / input_fluctuation (NaN if the input
-    did not change), and, if the run measured them, those of SCALE_FREE over the cells that moved
+    did not change), and, if the run measured them, those of LAYER_QUANTITIES over the cells that moved
     the layer. A NaN in any row shows as NaN: it is not skipped.
     """
     bad = layers[layers["severity"] > 0]
@@ -95,7 +99,7 @@ def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
         table[name] = np.sqrt(table[name])
     changed = table["input_fluctuation"].where(table["input_fluctuation"] > 0)
     table = table.assign(fluctuation_ratio=table["output_fluctuation"] / changed)
-    names = {f"{name}_mean": name for name in SCALE_FREE if f"{name}_mean" in layers}
+    names = {f"{name}_mean": name for name in LAYER_QUANTITIES if f"{name}_mean" in layers}
     moved = bad.loc[~(bad["input_fluctuation_mean"] == 0), [*_LAYER, *names]].rename(columns=names)
     return table.merge(_strict_mean(moved, _LAYER), on=_LAYER, how="left") if names else table
 
@@ -130,20 +134,22 @@ def mean_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
     return _strict_mean(clean[[*_LAYER, *names]], _LAYER).astype({"index": "int64"})
 
 
-def fluctuation_cost(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Return how much the layers of each checkpoint move, and what it loses: means over corruptions.
+def disturbance_and_loss(cells: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Return how the layers of each checkpoint move, and what it loses: means over corruptions.
 
-    Columns: architecture, activation, checkpoint, fluctuation (relative output fluctuation, mean over
-    layers), lost (clean - mca). Checkpoints with a value that is missing or not finite are
-    left out; no rows if the run did not measure the former.
+    Columns: architecture, activation, checkpoint, those of `LAYER_QUANTITIES` (means over layers, of the
+    cells that move the layer), lost (clean - mca). Checkpoints with a value that is missing or not finite
+    are left out; no rows if the run did not measure the quantities.
     """
     keys = [*COHORT, "checkpoint"]
-    if "output_relative_mean" not in layers:
-        return pd.DataFrame(columns=[*keys, "fluctuation", "lost"])
-    bad = layers.loc[layers["severity"] > 0, [*keys, "table", "corruption", "output_relative_mean"]]
-    bad = bad.assign(output_relative_mean=bad["output_relative_mean"].replace([np.inf, -np.inf], np.nan))
+    names = {f"{name}_mean": name for name in LAYER_QUANTITIES}
+    if not set(names) <= set(layers):
+        return pd.DataFrame(columns=[*keys, *names.values(), "lost"])
+    still = layers["input_fluctuation_mean"] == 0
+    bad = layers.loc[(layers["severity"] > 0) & ~still, [*keys, "table", "corruption", *names]]
+    bad = bad.rename(columns=names).replace([np.inf, -np.inf], np.nan)
     by_corruption = _strict_mean(bad, [*keys, "table", "corruption"]).drop(columns=["table", "corruption"])
-    moved = _strict_mean(by_corruption, keys).set_index(keys)["output_relative_mean"].rename("fluctuation")
+    moved = _strict_mean(by_corruption, keys).set_index(keys)
     scores = checkpoint_scores(cells)
     lost = scores.assign(lost=scores["clean"] - scores["mca"]).set_index(keys)["lost"]
     return pd.concat([moved, lost], axis=1, join="inner").dropna().reset_index()

@@ -1,4 +1,4 @@
-"""Checkpoints, activations, datasets, probes and evaluation: how robust networks are to noise, and why.
+"""Checkpoints, activations, datasets, probes and evaluation: how robust networks are to noise.
 
 Names are loaded when they are first used (`__init__.pyi` says from where), so that tables and reports work
 without torch.

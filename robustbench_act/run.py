@@ -37,9 +37,9 @@ class Run(RunData):
         """Return what moved from this run to `other`: see `robustbench_act.comparison.compare_runs`."""
         return compare_runs(self, other, force=force)
 
-    def layer_correlations(self, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
-        """Return how layers and lost accuracy go together: see `robustbench_act.layer_correlations`."""
-        return layer_correlations(self, within_cells=within_cells, seed=seed)
+    def layer_correlations(self, *, seed: int = 0) -> pd.DataFrame:
+        """Return what goes with lost accuracy in each layer: see `robustbench_act.layer_correlations`."""
+        return layer_correlations(self, seed=seed)
 
     def __repr__(self) -> str:
         data, suites = self.info.dataset, ", ".join(suite.name for suite in self.info.suites)

@@ -28,7 +28,7 @@ SECTIONS = (
     "significance",
     "classes",
     "profile",
-    "why",
+    "loss",
     "means",
     "signals",
 )

@@ -73,24 +73,18 @@ def depth_lines(
 
 
 def correlations(data: pd.DataFrame, ax: "Axes") -> "Axes":
-    """Draw correlations with their intervals for each layer: within cells, hollow over all cells.
+    """Draw the parts of a correlation for each layer: between activations filled, within them hollow.
 
     Parameters
     ----------
     data : DataFrame
-        Rows of `robustbench_act.statistics.layer_correlations` of one architecture, of both kinds, with a
-        column within_cells.
+        Rows of `robustbench_act.metrics.layer_correlations` of one architecture and quantity.
     """
     _line_across(ax, 0)
-    for within, colour, face, aside in ((False, MUTED, "#ffffff", -0.09), (True, INK, INK, 0.09)):
-        own = data[data["within_cells"] == within]
-        ax.vlines(own["index"] + aside, own["low"], own["high"], color=colour, linewidth=1.2)
-        ax.plot(
-            own["index"] + aside, own["correlation"], "o", color=face, markeredgecolor=colour, markersize=4
-        )
-    lowest = data[["low", "correlation"]].min().min()
-    ax.set_ylim(min(-0.08, lowest - 0.08), 1.05)
-    ax.set_ylabel("Spearman’s correlation", labelpad=2)
+    for part, colour, face, aside in (("within", MUTED, "#ffffff", 0.09), ("between", INK, INK, -0.09)):
+        ax.plot(data["index"] + aside, data[part], "o", color=face, markeredgecolor=colour, markersize=4)
+    ax.set_ylim(min(-0.08, data[["between", "within"]].min().min() - 0.08), 1.05)
+    ax.set_ylabel("correlation of ranks", labelpad=2)
     _depth_axis(ax, data)
     return ax
 

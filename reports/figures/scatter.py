@@ -46,13 +46,13 @@ def trade_off(
     return ax
 
 
-def fluctuation_cost(data: pd.DataFrame, ax: "Axes", *, measure: str = "accuracy") -> "Axes":
-    """Draw `reports.tables.fluctuation_cost` of one architecture as `trade_off` does.
+def disturbance_and_loss(data: pd.DataFrame, ax: "Axes", *, name: str, measure: str = "accuracy") -> "Axes":
+    """Draw `reports.tables.disturbance_and_loss` of one architecture as `trade_off` does.
 
-    Relative output fluctuation (%) goes against accuracy lost (points).
+    The column `name` (%) goes against accuracy lost (points).
     """
-    _scatter(ax, data, "fluctuation", "lost")
-    ax.set_xlabel("relative output fluctuation, % (← lower is steadier)", labelpad=2)
+    _scatter(ax, data, name, "lost")
+    ax.set_xlabel(f"{name.replace('_', ' ')}, % (← lower is steadier)", labelpad=2)
     ax.set_ylabel(f"{measure} lost, points (← lower is better)", labelpad=2)
     return ax
 

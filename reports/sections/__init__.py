@@ -12,13 +12,13 @@ from reports.sections.glossary import glossary
 from reports.sections.heat import heat
 from reports.sections.layers import means, profile, signals
 from reports.sections.leaderboard import leaderboard
+from reports.sections.loss import loss
 from reports.sections.pictures import pictures
 from reports.sections.provenance import provenance
 from reports.sections.scores import scores
 from reports.sections.significance import significance
 from reports.sections.tradeoff import tradeoff
 from reports.sections.verdict import verdict
-from reports.sections.why import why
 
 SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     verdict,
@@ -31,7 +31,7 @@ SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     significance,
     classes,
     profile,
-    why,
+    loss,
     means,
     signals,
     pictures,

@@ -75,4 +75,4 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="actrobust")
 def main() -> None:
-    """How robust trained image classifiers are to noise, and why."""
+    """How robust trained image classifiers are to noise, and what goes with it inside."""

@@ -5,7 +5,12 @@ gate read it there.
 """
 
 from robustbench_act.metrics.classes import class_accuracy
-from robustbench_act.metrics.correlations import correlate_layers, layer_correlations
+from robustbench_act.metrics.correlations import (
+    LAYER_QUANTITIES,
+    LEAST_ACTIVATIONS,
+    correlate_layers,
+    layer_correlations,
+)
 from robustbench_act.metrics.declared import METRICS, group_metric
 from robustbench_act.metrics.joint import PAIR, joint_analyses, joint_pairs
 from robustbench_act.metrics.leaderboard import LEADERBOARD, leaderboard
@@ -38,7 +43,9 @@ __all__ = [
     "CELL_METRICS",
     "COHORT",
     "LAYER_METRICS",
+    "LAYER_QUANTITIES",
     "LEADERBOARD",
+    "LEAST_ACTIVATIONS",
     "METRICS",
     "PAIR",
     "HeadlineWords",

@@ -1,47 +1,68 @@
-"""How layers and lost accuracy go together."""
+"""What goes with lost accuracy in each layer: correlations between activations and within them."""
+
+import math
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from robustbench_act.errors import InputError
 from robustbench_act.records import RunData, headline_groups, scored
-from robustbench_act.statistics import with_ties
+from robustbench_act.statistics import holm, with_ties
 
-_RESAMPLES = 2000
+LAYER_QUANTITIES = ("input_disturbance", "scale_free_amplification")
+"""How far a layer's input moves, and what the activation makes of that: their product is how far its output
+moves."""
+
+LEAST_ACTIVATIONS = 8
+"""Fewer are not tested: the layers share them, and so few have few orders."""
+
+_EXACT = 8  # activations: 40,320 orders
+_DRAWN = 9_999
+
+Array = NDArray[np.float64]
 
 
-def layer_correlations(run: RunData, *, within_cells: bool = False, seed: int = 0) -> pd.DataFrame:
-    """Return how a layer's relative output fluctuation goes with the accuracy lost, over cells x checkpoints.
+def layer_correlations(run: RunData, *, seed: int = 0) -> pd.DataFrame:
+    """Return what goes with lost accuracy in each layer of each architecture of a run.
 
-    Spearman's rank correlation, for each layer of each architecture, between `output_relative_mean` and clean
-    accuracy - accuracy, over the cells of `records.headline` of all checkpoints. Positive: where the layer
-    moves more, more accuracy is lost. Raises InputError if the run was made without probes.
+    Inside each cell of `records.headline` (a corruption at a severity) all checkpoints are ranked: by
+    clean accuracy - accuracy, and by each of LAYER_QUANTITIES (means over images) of a layer. So all are at
+    the same noise: stronger noise, which moves layers and costs accuracy both, does not count. Each rank,
+    around the mean rank of its cell, is the mean of its activation over all cells plus the rest, so the
+    correlation has two parts. Positive: what moves more loses more. None of them says what makes accuracy
+    fall.
 
-    Parameters
-    ----------
-    within_cells
-        Rank the checkpoints inside each cell (a corruption at a severity): what is left when all are at the
-        same noise, so that stronger noise, which moves layers and costs accuracy both, does not count.
+    Raises InputError if the run was made without probes, or before LAYER_QUANTITIES were measured.
 
     Returns
     -------
     DataFrame
-        architecture, layer, index, n (cells x checkpoints), correlation, low, high: the 95% percentile
-        interval of 2,000 bootstrap samples of the corruptions, each taken with all its severities and
-        checkpoints, since these move together (within cells: of the activations, each with all its cells).
-        The ranks are those of the whole table. NaN where one of the two does not vary; low and high also
-        where there are fewer than two to draw. A cell that is in two suites counts once.
+        architecture, layer, index, quantity, n (cells x checkpoints), activations, then
+
+        - correlation : Spearman's, of all ranks inside their cells;
+        - between : of the means of the activations;
+        - within : of the rest: checkpoints of one activation, which differ in their training seed, and what
+          an activation does in single cells;
+        - p : of `between`, two-sided, by permuting the activations, each with all its cells and checkpoints:
+          all orders of 8 activations, 9,999 seeded draws of more; NaN below 8;
+        - adjusted : p by Holm over layers and quantities of the architecture.
+
+        NaN where one of the two does not vary. A cell that is in two suites counts once.
     """
     if run.layers.empty:
         raise InputError(f"{run.path}: was run without probes.")
-    return correlate_layers(run.cells, run.layers, within_cells=within_cells, seed=seed)
+    missing = [name for name in LAYER_QUANTITIES if f"{name}_mean" not in run.layers]
+    if missing:
+        raise InputError(
+            f"{run.path}: its layers have no {missing[0]}_mean, which older versions did not measure; "
+            "evaluate again to have it."
+        )
+    return correlate_layers(run.cells, run.layers, seed=seed)
 
 
-def correlate_layers(
-    cells: pd.DataFrame, layers: pd.DataFrame, *, within_cells: bool = False, seed: int = 0
-) -> pd.DataFrame:
+def correlate_layers(cells: pd.DataFrame, layers: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Return what `layer_correlations` returns, from the tables of a run."""
     keys = ["checkpoint", "table", "corruption", "severity"]
     cells = scored(cells)[[*keys, "accuracy"]]
@@ -50,49 +71,71 @@ def correlate_layers(
     drop = cells.assign(drop=with_ties(lost, size=1.0)).drop_duplicates(keys)
     counted = layers["group"].isin(headline_groups(layers["group"]))
     bad = layers[counted & (layers["severity"] > 0)].drop_duplicates([*keys, "layer", "index"])
-    joined = bad.merge(drop[[*keys, "drop"]], on=keys).dropna(subset=["output_relative_mean", "drop"])
+    joined = bad.merge(drop[[*keys, "drop"]], on=keys)
     rows = []
-    for (architecture, index, layer), rows_of in joined.groupby(["architecture", "index", "layer"]):
-        pair = [rows_of[name] for name in ("output_relative_mean", "drop")]
-        if within_cells:
-            cells_of = rows_of.groupby(["table", "corruption", "severity"]).ngroup()
-            ranks = [_ranks_within(values, cells_of) for values in pair]
-            blocks = rows_of["activation"].to_numpy()
-        else:
-            ranks = [rankdata(values.to_numpy()) for values in pair]
-            blocks = (rows_of["table"] + "/" + rows_of["corruption"]).to_numpy()
-        found = _block_correlation(ranks[0], ranks[1], blocks, np.random.default_rng(seed))
-        rows.append((architecture, layer, index, len(rows_of), *found))
-    columns = ["architecture", "layer", "index", "n", "correlation", "low", "high"]
-    return pd.DataFrame(rows, columns=columns).astype({"index": "int64"})
+    for (architecture, index, layer), own in joined.groupby(["architecture", "index", "layer"]):
+        for quantity in LAYER_QUANTITIES:
+            values = own[f"{quantity}_mean"].astype(float).replace([np.inf, -np.inf], np.nan)
+            whole = own.assign(moved=values).dropna(subset=["moved", "drop"])
+            found = _parts(whole, np.random.default_rng(seed))
+            rows.append((architecture, layer, index, quantity, len(whole), *found))
+    columns = ["architecture", "layer", "index", "quantity", "n", "activations"]
+    table = pd.DataFrame(rows, columns=[*columns, "correlation", "between", "within", "p"])
+    table["adjusted"] = table.groupby("architecture")["p"].transform(lambda p: holm(p.to_numpy()))
+    return table.astype({"index": "int64"})
 
 
-def _ranks_within(values: "pd.Series[float]", cells: "pd.Series[int]") -> NDArray[np.float64]:
+def _parts(rows: pd.DataFrame, random: np.random.Generator) -> tuple[int, float, float, float, float]:
+    """Return the number of activations, the correlation, its two parts and the p-value of the first."""
+    cell = rows.groupby(["table", "corruption", "severity"]).ngroup()
+    pair = [_ranks_within(rows[name], cell) for name in ("moved", "drop")]
+    whole = pd.DataFrame({"x": pair[0], "y": pair[1], "activation": rows["activation"].to_numpy()})
+    by_activation = whole.groupby("activation")[["x", "y"]]
+    means = by_activation.mean()
+    rest = whole[["x", "y"]] - by_activation.transform("mean")
+    x, y = means["x"].to_numpy(), means["y"].to_numpy()
+    between = correlation(x, y)
+    p = math.nan if math.isnan(between) else permutation_p(x, y, random)
+    return (
+        len(means),
+        correlation(pair[0], pair[1]),
+        between,
+        correlation(rest["x"].to_numpy(), rest["y"].to_numpy()),
+        p,
+    )
+
+
+def _ranks_within(values: "pd.Series[float]", cells: "pd.Series[int]") -> Array:
     """Return ranks inside each cell, around its mean rank."""
     ranks = values.groupby(cells).rank()
     return (ranks - ranks.groupby(cells).transform("mean")).to_numpy()
 
 
-def _block_correlation(
-    x: NDArray[np.float64], y: NDArray[np.float64], blocks: NDArray[np.str_], random: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return Pearson's correlation and its interval from bootstrap samples of whole blocks."""
+def correlation(x: Array, y: Array) -> float:
+    """Return Pearson's correlation; NaN if one of the two does not vary.
+
+    >>> correlation(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0])), correlation(np.ones(3), np.ones(3))
+    (1.0, nan)
+    """
+    if len(x) < 2:
+        return math.nan
     x, y = x - x.mean(), y - y.mean()
-    names, place = np.unique(blocks, return_inverse=True)
-    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y])
-    sums = np.stack([np.bincount(place, weights=term, minlength=len(names)) for term in terms])
-    whole = _correlation(sums.sum(1))
-    if len(names) < 2 or np.isnan(whole):
-        return float(whole), np.nan, np.nan
-    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
-    low, high = np.nanquantile(_correlation(sums @ times.T.astype(float)), (0.025, 0.975))
-    return float(whole), float(low), float(high)
+    size = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / size if size > 1e-9 else math.nan
 
 
-def _correlation(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the correlation from sums of 1, x, y, x^2, y^2 and xy; NaN where one does not vary."""
-    n, x, y, xx, yy, xy = sums
-    product = (xx - x * x / n) * (yy - y * y / n)
-    variance = np.where(product > 1e-9 * xx * yy, product, np.nan)
-    correlation: NDArray[np.float64] = (xy - x * y / n) / np.sqrt(variance)
-    return correlation
+def permutation_p(x: Array, y: Array, random: np.random.Generator) -> float:
+    """Return the share of orders of y whose |correlation| with x is at least that of y as it is.
+
+    Every order of 8; of more, 9,999 drawn ones and the one that is. NaN below LEAST_ACTIVATIONS.
+    """
+    if len(x) < LEAST_ACTIVATIONS:
+        return math.nan
+    x, y = x - x.mean(), y - y.mean()
+    if len(x) <= _EXACT:
+        orders = y[np.array(list(permutations(range(len(x)))))]
+    else:
+        drawn = random.permuted(np.tile(y, (_DRAWN, 1)), axis=1)
+        orders = np.concatenate([y[None], drawn])
+    least = abs(float(x @ y)) * (1 - 1e-9)
+    return float((np.abs(orders @ x) >= least).mean())

@@ -169,9 +169,9 @@ def test_who_comes_back_finds_what_the_boxes_say(browser: Any, file: Path) -> No
 
 def test_without_scripts_everything_is_there(browser: Any, file: Path) -> None:
     with Watched(browser, file, java_script_enabled=False) as page:
-        assert page.locator("section").count() == 14
+        assert page.locator("section").count() == 15
         assert page.locator("form.filter").is_hidden()
-        assert page.locator("svg.plot").count() == 16
+        assert page.locator("svg.plot").count() == 19
         page.locator("main summary").first.click()
         assert page.locator("details table").first.is_visible()
 

@@ -18,7 +18,7 @@ from matplotlib.text import Annotation
 from reports import Report, tables
 from reports.canvas import _legend, to_file, to_svg
 from reports.figures.depth import correlations, depth_lines, mean_boxes
-from reports.figures.scatter import fluctuation_cost, trade_off
+from reports.figures.scatter import disturbance_and_loss, trade_off
 from reports.figures.severity import CURVE_SIZE, severity_curves
 from robustbench_act.run import Run
 
@@ -212,16 +212,16 @@ def test_boxes_say_what_lies_beyond_their_axis() -> None:
     assert not mean_boxes(data, Figure().add_subplot(), ends=(-8.0, 2.0)).texts
 
 
-def test_correlations_and_cost_draw_their_tables() -> None:
-    data = pd.DataFrame({"index": [0, 1], "correlation": [0.5, -0.2], "low": [0.3, -0.4], "high": [0.7, 0.1]})
-    data = pd.concat([data.assign(within_cells=True), data.assign(within_cells=False, correlation=0.9)])
+def test_correlations_and_loss_draw_their_tables() -> None:
+    data = pd.DataFrame({"index": [0, 1], "between": [0.5, -0.2], "within": [0.1, -0.4]})
     ax = correlations(data, Figure().add_subplot())
-    assert np.asarray(ax.get_lines()[-1].get_ydata()).tolist() == [0.5, -0.2]
+    assert [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()[1:]] == [
+        [0.1, -0.4],
+        [0.5, -0.2],
+    ]
     assert ax.get_ylim()[0] < -0.4
-    no_ends = data.assign(low=np.nan, high=np.nan, correlation=-0.8)
-    assert correlations(no_ends, Figure().add_subplot()).get_ylim()[0] < -0.8
-    cost = pd.DataFrame({"activation": ["relu", "relu"], "fluctuation": [0.2, 0.4], "lost": [0.1, 0.3]})
-    ax = fluctuation_cost(cost, Figure().add_subplot())
+    lost = pd.DataFrame({"activation": ["relu", "relu"], "input_disturbance": [0.2, 0.4], "lost": [0.1, 0.3]})
+    ax = disturbance_and_loss(lost, Figure().add_subplot(), name="input_disturbance")
     assert [text.get_text() for text in ax.texts] == ["ReLU"]
     assert np.asarray(ax.get_lines()[-1].get_xydata()) == pytest.approx(np.array([[30, 20]]))
 

@@ -27,10 +27,10 @@ from tests.build_run import CORRECT, Builder, N, with_info
 from .pieces import page_of
 
 SECTIONS = ["verdict", "leaderboard", "heat", "curves", "scores", "tradeoff", "significance", "classes"]
-SECTIONS += ["profile", "why", "means", "signals", "samples", "provenance", "glossary"]
+SECTIONS += ["profile", "loss", "means", "signals", "samples", "provenance", "glossary"]
 VOID = {"meta", "link", "img", "input", "wbr", "br", "col"}
-# curves, distribution, trade-off, fluctuation, why, means, distributions of means, signals
-PLOTS = 3 + 1 + 1 + 4 + 2 + 2 + 2 + 2
+# curves, distribution, trade-off, fluctuation, loss, means, distributions of means, signals
+PLOTS = 3 + 1 + 1 + 4 + 4 + 2 + 2 + 2
 
 
 class Page(HTMLParser):
@@ -269,7 +269,7 @@ def test_one_seed_one_activation_no_probes(tmp_path: Path) -> None:
     markup = reports.write_html(folder).read_text(encoding="utf-8")
     assert "There is no other activation to compare it with." in section(markup, "verdict")
     assert "one seed" in section(markup, "leaderboard")
-    for name in ("profile", "why", "means"):
+    for name in ("profile", "loss", "means"):
         assert "Not measured (--no-probes)." in section(markup, name)
     assert not re.search(r"\bnan\b", Page(markup).text, flags=re.I)
 
@@ -298,7 +298,7 @@ def test_all_failed(tmp_path: Path) -> None:
     markup = reports.write_html(Builder(failed=failed).write(tmp_path)).read_text(encoding="utf-8")
     assert "No checkpoint could be evaluated" in section(markup, "verdict")
     assert "4 failed" in section(markup, "verdict")
-    for name in ("leaderboard", "heat", "curves", "profile", "why", "means"):
+    for name in ("leaderboard", "heat", "curves", "profile", "loss", "means"):
         assert "Nothing to show: every checkpoint failed." in section(markup, name)
     assert section(markup, "failed").count("broken 11") == 2
 

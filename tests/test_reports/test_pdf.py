@@ -23,10 +23,11 @@ from robustbench_act.run import load_run
 from tests.build_run import CORRECT, Builder
 
 TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
+TITLES += ["How often each accuracy is reached"]
 TITLES += ["Clean against corrupted accuracy", "Beyond noise?", "Class by class"]
 TITLES += [
     "Fluctuation, layer by layer",
-    "Does fluctuation cost accuracy?",
+    "What goes with lost accuracy",
     "Activation means, layer by layer",
 ]
 TITLES += ["Signals and gradients, layer by layer", "What the networks saw", "Provenance", "Glossary"]

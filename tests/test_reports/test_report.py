@@ -214,7 +214,7 @@ def figures(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Figures:
 def test_figures_are_files_with_their_numbers(run: Run, figures: Figures) -> None:
     assert {path.name for path in figures.folder.iterdir()} == {path.name for path in figures.paths}
     drawings = [drawing for section in figures.report.sections for drawing in section.drawings]
-    assert len(drawings) == 16
+    assert len(drawings) == 19
     for drawing in drawings:
         stem = figures.folder / drawing.name
         root = ElementTree.parse(stem.with_suffix(".svg")).getroot()

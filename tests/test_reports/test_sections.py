@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import reports
 from reports.analysis import Analysis
@@ -225,37 +224,48 @@ def test_every_drawing_has_its_own_name(run: Run) -> None:
         frames[kind] = pd.concat([rows, other], ignore_index=True)
     analysis = Analysis(replace(run, cells=frames["cells"], layers=frames["layers"]))
     names = [drawing.name for make in SECTIONS for drawing in make(analysis).drawings]
-    assert len(set(names)) == len(names) == 34
+    assert len(set(names)) == len(names) == 38
 
 
-def test_why_draws_loss_by_fluctuation_and_the_correlation_of_each_layer(run: Run) -> None:
-    """Spearman's correlation by scipy over the cells, corruption by corruption, of all checkpoints."""
-    found = section(run, "why")
-    (panel,) = found.panels
-    cost, layers = panel.drawings
+def test_loss_shows_both_quantities_and_tests_no_few_activations(run: Run) -> None:
+    (panel,) = section(run, "loss").panels
+    assert [drawing.name for drawing in panel.drawings] == [
+        f"loss-0-{name}{part}"
+        for part in ("", "-layers")
+        for name in ("input-disturbance", "scale-free-amplification")
+    ]
+    cost, amplification, layers, _ = panel.drawings
     assert len(cost.data) == len(CORRECT)
-    assert cost.finding.startswith("LA-SiLU moves least: by 112.5%, and loses ")
-    moved, lost = [], []
-    for place, counts in enumerate(CORRECT.values()):
-        moved += [(5 - place) * severity for severity in (1, 5) * 3]
-        lost += [counts[0] - count for count in counts[1:]]
-    expected = stats.spearmanr(moved, lost).statistic
-    over_all = layers.data[~layers.data["within_cells"]]
-    assert over_all["correlation"].tolist() == pytest.approx([expected] * 2)
-    (table,) = found.tables
+    assert cost.note.startswith("LA-SiLU has the least, 90.0%, and loses ")  # 0.2 * 3 * 1.5, like ReLU
+    assert amplification.note.startswith("ReLU has the least, 65.0%, and loses ")
+    assert panel.note == "No test: 2 activations, and a test takes 8."
+    assert layers.data["between"].isna().all()  # every layer's input moves alike
+    (table,) = section(run, "loss").tables
     assert [row[:3] for row in table.rows[:2]] == [
-        ["act1", "0", "over all cells"],
-        ["block.act2", "1", "over all cells"],
+        ["act1", "0", "Input disturbance"],
+        ["act1", "0", "Scale-free amplification"],
     ]
 
 
-def test_what_is_missing_is_not_skipped_in_why(run: Run) -> None:
+def test_loss_says_how_many_correlations_are_beyond_chance() -> None:
+    counts = {
+        (f"a{place}", seed): (200 - place, *[200 - 20 * place - seed] * 6)
+        for place in range(8)
+        for seed in (1, 2)
+    }
+    (panel,) = section(Builder(correct=counts).run(), "loss").panels
+    assert panel.note.startswith("2 of 2 correlations between the 8 activations are beyond")
+    assert panel.drawings[1].note.startswith("over 8 activations Spearman’s correlation is ")
+
+
+def test_what_is_missing_is_not_skipped_in_loss(run: Run) -> None:
     """A layer without a number leaves its checkpoint out; so does one that is not finite."""
     for bad in (np.nan, np.inf):
         layers = run.layers.copy()
-        layers.loc[(layers["checkpoint"] == "relu-11") & (layers["index"] == 1), "output_relative_mean"] = bad
-        cost = section(replace(run, layers=layers), "why").panels[0].drawings[0].data
-        assert sorted(cost["checkpoint"]) == ["la_silu-11", "la_silu-22", "relu-22"]
+        place = (layers["checkpoint"] == "relu-11") & (layers["index"] == 1)
+        layers.loc[place, "scale_free_amplification_mean"] = bad
+        moved = section(replace(run, layers=layers), "loss").panels[0].drawings[0].data
+        assert sorted(moved["checkpoint"]) == ["la_silu-11", "la_silu-22", "relu-22"]
 
 
 def test_layers_of_older_runs_are_drawn_with_the_columns_that_they_have(run: Run) -> None:
@@ -268,10 +278,10 @@ def test_layers_of_older_runs_are_drawn_with_the_columns_that_they_have(run: Run
     assert headings["means"] == ["Activation mean, clean images"]
 
 
-def test_why_says_what_is_missing(tmp_path: Path, run: Run) -> None:
-    without = replace(run, layers=run.layers.drop(columns="output_relative_mean"))
-    assert section(without, "why").nothing == "This run does not have the relative fluctuation of its layers."
-    assert section(made(tmp_path, probes=False), "why").nothing == "Not measured (--no-probes)."
+def test_loss_says_what_is_missing(tmp_path: Path, run: Run) -> None:
+    without = replace(run, layers=run.layers.drop(columns="input_disturbance_mean"))
+    assert "evaluate again to have it" in section(without, "loss").nothing
+    assert section(made(tmp_path, probes=False), "loss").nothing == "Not measured (--no-probes)."
 
 
 def test_layers_are_named_below_their_figures_where_they_are_few(run: Run, tmp_path: Path) -> None:

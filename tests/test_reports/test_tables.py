@@ -186,13 +186,14 @@ def test_signals_and_distributions_are_those_of_clean_images(run: Run) -> None:
     assert tables.mean_quantiles(bare).empty
 
 
-def test_fluctuation_cost(run: Run) -> None:
-    """Layers move by 0.1 (5 - place) s (index + 1): places in the order of CORRECT, severities 1 and 5."""
-    found = by(tables.fluctuation_cost(run.cells, run.layers), "checkpoint")
+def test_disturbance_and_loss(run: Run) -> None:
+    """Inputs move by 0.2 s (index + 1); severities 1 and 5, two layers."""
+    found = by(tables.disturbance_and_loss(run.cells, run.layers), "checkpoint")
     assert len(found) == len(CORRECT)
     for place, (activation, seed) in enumerate(CORRECT):
         row = found[f"{activation}-{seed}"]
-        assert row["fluctuation"] == pytest.approx(0.1 * (5 - place) * 3 * 1.5)
+        assert row["input_disturbance"] == pytest.approx(0.2 * 3 * 1.5)
+        assert row["scale_free_amplification"] == pytest.approx(0.6 + 0.1 * place)
         assert row["lost"] == pytest.approx(SHARES[activation, seed][0] - score(activation, seed))
-    without = run.layers.drop(columns="output_relative_mean")
-    assert tables.fluctuation_cost(run.cells, without).empty
+    without = run.layers.drop(columns="input_disturbance_mean")
+    assert tables.disturbance_and_loss(run.cells, without).empty

@@ -95,7 +95,7 @@ def test_correlations_leave_shifts_out() -> None:
         layers=whole.layers.query("group != 'shift'"),
     )
     pd.testing.assert_frame_equal(whole.layer_correlations(), without.layer_correlations())
-    assert len(run(SHIFTS).layer_correlations().query("n == 16")) == 2
+    assert len(run(SHIFTS).layer_correlations().query("n == 16")) == 4
 
 
 def test_a_run_of_shifts_alone_says_so(capsys: pytest.CaptureFixture[str]) -> None:
