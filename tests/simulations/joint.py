@@ -125,7 +125,7 @@ def section() -> Iterator[str]:
     yield "### Leads that are shown"
     yield ""
     yield (
-        "One activation leads the 12 others by what is said to be shown 4 times in 5; how often "
+        "One activation leads the 12 others by what `actrobust power` says is shown 4 times in 5; how often "
         "its pairs are then called different."
     )
     yield ""

@@ -133,6 +133,32 @@ def test_first_is_the_share_of_wins_of_two_normal_means() -> None:
     assert found.first()[0] == pytest.approx(expected, abs=0.02)
 
 
+def test_a_contrast_of_two_is_their_difference() -> None:
+    found = Joint.of(values := drawn(seeds=4), seeds_of(values))
+    pair, (value, interval, p) = found.compare("b", "d"), found.contrast([0, 1, 0, -1])
+    assert (value, p, *interval) == pytest.approx((pair.difference, pair.p, *pair.interval))
+
+
+def test_the_mean_of_differences_is_that_of_mean_scores() -> None:
+    """Of four activations that train alike, two against two: the paired t-test of their means, moderated."""
+    values = drawn(seeds=6, images=3000)
+    found = Joint.of(values, seeds_of(values)).contrast([0.5, 0.5, -0.5, -0.5])
+    scores = [own.mean(axis=1) for own in values.values()]
+    apart = (scores[0] + scores[1] - scores[2] - scores[3]) / 2
+    assert found.value == pytest.approx(apart.mean())
+    assert np.isnan(Joint.of({**values, "a": values["a"][:1]}).contrast([0.5, 0.5, -0.5, -0.5]).p)
+    assert not np.isnan(Joint.of({**values, "a": values["a"][:1]}).contrast([0, 1, -0.5, -0.5]).p)
+
+
+def test_ranks_leave_out_what_is_surely_better_or_worse() -> None:
+    values = drawn(activations=4, seeds=5, images=400, leads=[0.0, 0.5, -0.5, 0.0])
+    low, high = Joint.of(values, seeds_of(values)).ranks()
+    assert low.tolist() == [2, 1, 4, 2]
+    assert high.tolist() == [3, 1, 4, 3]
+    one = Joint.of({**values, "a": values["a"][:1]})
+    assert np.isnan([*one.ranks().low, *one.first()]).all()
+
+
 def test_order_of_activations_does_not_matter() -> None:
     values = drawn()
     turned = dict(reversed(values.items()))
