@@ -15,11 +15,13 @@ from robustbench_act.statistics.intervals import (
 )
 from robustbench_act.statistics.joint import ONE_SEED, Joint, JointComparison
 from robustbench_act.statistics.joint_power import Components, Studies, components, lead_shown, shown_leads
+from robustbench_act.statistics.max_t import LargestDrop, largest_drops
 from robustbench_act.statistics.paired import (
     Comparison,
     compare_images,
     compare_outcomes,
     compare_seeds,
+    drop_bound,
     drop_test,
     holm,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "Interval",
     "Joint",
     "JointComparison",
+    "LargestDrop",
     "Studies",
     "are_equal",
     "bootstrap_interval",
@@ -41,8 +44,10 @@ __all__ = [
     "compare_outcomes",
     "compare_seeds",
     "components",
+    "drop_bound",
     "drop_test",
     "holm",
+    "largest_drops",
     "lead_shown",
     "mean_interval",
     "moments_interval",
