@@ -107,9 +107,9 @@ def compare_setups(
     return Comparability(
         images=tuple(_images(a.info.dataset, b.info.dataset)),
         corruptions=tuple(_corruptions(a.info, b.info, places)),
-        cells=tuple(_one_sided("cell", _cells(a.cells), _cells(b.cells), places)),
+        cells=tuple(one_sided("cell", _cells(a.cells), _cells(b.cells), places)),
         networks=tuple(networks),
-        unpaired=tuple(_one_sided("checkpoint", unpaired[0], unpaired[1], places)),
+        unpaired=tuple(one_sided("checkpoint", unpaired[0], unpaired[1], places)),
         computing=tuple(_computing(a.info, b.info)),
     )
 
@@ -135,7 +135,7 @@ def _corruptions(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:
 
 def _suites(a: Iterable[SuiteInfo], b: Iterable[SuiteInfo], places: tuple[str, str]) -> list[str]:
     ours, theirs = ({suite.name: suite for suite in suites} for suites in (a, b))
-    found = _one_sided("suite", list(ours), list(theirs), places)
+    found = one_sided("suite", list(ours), list(theirs), places)
     for name in [name for name in ours if name in theirs]:
         one, other = ours[name], theirs[name]
         if one.table != other.table:
@@ -166,10 +166,10 @@ def _networks(a: CheckpointInfo, b: CheckpointInfo) -> list[str]:
     return [f"{a.name}: {key} {_shown(x)} against {_shown(y)}" for key, x, y in pairs if x != y]
 
 
-def _one_sided(what: str, a: Sequence[str], b: Sequence[str], places: tuple[str, str]) -> list[str]:
+def one_sided(what: str, a: Sequence[str], b: Sequence[str], places: tuple[str, str]) -> list[str]:
     """Return which names only one of two collections has, a phrase for each side.
 
-    >>> _one_sided("checkpoint", ["relu", "elu"], ["relu"], ("the first", "the second"))
+    >>> one_sided("checkpoint", ["relu", "elu"], ["relu"], ("the first", "the second"))
     ["checkpoint 'elu' only in the first"]
     """
     found = []

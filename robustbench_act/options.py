@@ -274,9 +274,19 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "Compare even runs that are not comparable; lists the differences."),
         Option("--all", FLAG, "compare", "Show every cell that moved, not only the first 20.",
                keyword="everything"),
-        Option("--rules FILE", FILE, "baseline", "TOML file with tolerances.",
+        Option("--rules FILE", FILE, "baseline", "TOML file with rules, tolerances and margins.",
                otherwise="accuracy, 0.3 points"),
-        Option("--baseline FILE", FILE, "check", "File written by `actrobust baseline`.", required=True),
+        Option("--unit NAME", choice("weights", "training"), "baseline", "What later runs are paired by: "
+               "weights (a checkpoint with itself, over images) or training (an activation with itself, over "
+               "training seeds and images).", otherwise="training if an activation has several seeds"),
+        Option("--margin X", NUMBER, "baseline", "Accuracy is kept if it is surely no worse than this, in "
+               "points.", otherwise="what the run's images and seeds can show"),
+        Option("--baseline FILE", FILE, "check", "File written by `actrobust baseline`."),
+        Option("--anchor FILE", FILE, "check", "An older baseline, held to as well: against losses that are "
+               "small each time."),
+        Option("--prove", FLAG, "check", "Fail what is undecided too."),
+        Option("--self-test", FLAG, "check", "Without a baseline: split the run's training seeds "
+               "(6 or more) into halves and tell how often equal recipes would fail."),
         Option("--junit FILE", FILE, "check", "Write JUnit XML."),
         Option("--github", FLAG, "check", "Write the summary and the annotations of a GitHub Actions step."),
     ),
@@ -294,7 +304,7 @@ def options_of(command: str) -> list[Option]:
     """Return the options that a command takes.
 
     >>> [option.flag for option in options_of("baseline")]
-    ['--out', '--rules']
+    ['--out', '--rules', '--unit', '--margin']
     """
     return [option for option in OPTIONS if command in option.commands.split()]
 

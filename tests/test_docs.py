@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -18,6 +19,7 @@ from robustbench_act.cli import COMMANDS as NAMES
 from robustbench_act.cli import load_command
 from robustbench_act.datasets import list_datasets
 from robustbench_act.gate import detectable_drop, read_baseline
+from robustbench_act.gate.power import training_power, usual_bound
 from robustbench_act.gate.rules import parse_rules
 from robustbench_act.manifest import manifest_schema, read_manifest
 from tests.pages import PAGES, ROOT, anchors, block, blocks, commands, parse_command, read_page, run_examples
@@ -103,19 +105,27 @@ def test_rules_are_rules() -> None:
 
 
 def test_power_is_that_of_the_code() -> None:
+    """Weights: half of the level for six lines of 1 or 39 checkpoints. Training: all for six lines of 13."""
     gate = read_page("docs/gate.md")
     head = re.search(r"^\| images \|(.*)\|$", gate, flags=re.MULTILINE)
     assert head
     spreads = [float(text.split()[-1]) for text in head[1].split("|")]
-    rows = re.findall(r"^\| ([\d,]+) \| (.* / .*) \|$", gate, flags=re.MULTILINE)
-    assert len(rows) == 7
-    for images, cells in rows:
+    rows = re.findall(r"^\| ([\d,]+) \| (.* / .* / .*) \|$", gate, flags=re.MULTILINE)
+    assert len(rows) == 11
+    for images, cells in rows[:7]:
         for spread, cell in zip(spreads, cells.split(" | "), strict=True):
             found = [
-                detectable_drop(images=int(images.replace(",", "")), spread=spread, tests=tests)
-                for tests in (1, 39)
+                detectable_drop(images=int(images.replace(",", "")), spread=spread, tests=2 * 6 * count)
+                for count in (1, 39)
             ]
             assert cell == f"{found[0]:.2f} / {found[1]:.2f}"
+    for seeds, cells in rows[7:]:
+        for deviation, cell in zip((1.0, 2.3, 8.5), cells.split(" | "), strict=True):
+            facts: dict[str, Any] = {"deviation": deviation, "seeds": int(seeds), "activations": 13}
+            loss, bound = map(float, cell.split(" / "))
+            shown = training_power([loss - 0.1, loss], tests=78, **facts)
+            assert shown[0] < 0.8 <= shown[1] + 1e-6
+            assert bound == pytest.approx(usual_bound(**facts), abs=0.051)
 
 
 def test_the_power_of_a_study_is_that_of_the_code() -> None:

@@ -31,7 +31,7 @@ def help_text(option: Option) -> str:
     """Return an option's line in `--help`: its sentence and its default.
 
     >>> help_text(options_of("baseline")[1])
-    'TOML file with tolerances.  [default: accuracy, 0.3 points]'
+    'TOML file with rules, tolerances and margins.  [default: accuracy, 0.3 points]'
     """
     return f"{option.help}  [default: {option.default_text}]" if option.default_text else option.help
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,14 @@ import pyarrow.parquet as pq
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import PARQUET, why_unreadable
-from robustbench_act.gate.rules import CORRUPTIONS, DEFAULT_RULES, FORMER_ALL, Rule, Rules, parse_rules
+from robustbench_act.gate.proposals import settled
+from robustbench_act.gate.rules import Rules, Unit, parse_rules
+from robustbench_act.gate.units import usual_unit
 from robustbench_act.paths import expand
-from robustbench_act.records import SHIFT, RunData, RunInfo, ordered_groups
-from robustbench_act.tally.columns import (
-    CELL_COLUMNS,
-    FORMER_CELL_COLUMNS,
-    PICTURE_COLUMNS,
-    REQUIRED_CELL_COLUMNS,
-)
+from robustbench_act.records import RunData, RunInfo
+from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
 
-FORMAT = 2
-_FORMER = 1  # its rules had the group "all", input shifts among it
+FORMAT = 3
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
 _COLUMNS = [name for name in CELL_COLUMNS if name not in PICTURE_COLUMNS]
 _INFO = ("version", "created", "seed", "severities", "dataset", "suites", "device")
@@ -53,19 +50,26 @@ class Baseline:
     cells
         The run's, without the digests of the pixels.
     rules
-        Declared when the baseline was made.
+        Declared when the baseline was made: each with its margin, if there is one.
+    unit
+        What later runs are paired by.
     """
 
     info: RunInfo
     cells: pd.DataFrame
     rules: Rules
+    unit: Unit
 
 
-def make_baseline(run: RunData, rules: Rules | None = None) -> Baseline:
+def make_baseline(
+    run: RunData, rules: Rules | None = None, *, unit: Unit | None = None, margin: float | None = None
+) -> Baseline:
     """Return a finished run as a baseline.
 
-    Without rules they are DEFAULT_RULES, on the shifts if the run has nothing else. Raises InputError if the
-    run is empty, a checkpoint failed, there are fewer than two images, or a rule's group is not in the run.
+    Without a unit it is that of `usual_unit`, without rules and margins those of `proposals.settled`.
+
+    Raises InputError if the run is empty, a checkpoint failed, there are fewer than two images, or a rule
+    does not fit the run.
     """
     if run.cells.empty:
         raise InputError(f"{run.path}: has no cell to make a baseline of.")
@@ -74,17 +78,23 @@ def make_baseline(run: RunData, rules: Rules | None = None) -> Baseline:
         raise InputError(f"{run.path}: checkpoint {failed.iloc[0]!r} failed; a baseline must be whole.")
     if run.info.dataset.images < 2:
         raise InputError(f"{run.path}: expected at least 2 images, got {run.info.dataset.images}.")
-    present = ordered_groups(run.cells.loc[run.cells["severity"] > 0, "group"])
-    groups = ["clean", *present] if present == [SHIFT] else [CORRUPTIONS, "clean", *present]
-    if rules is None:
-        rules = Rules((Rule(group=SHIFT),)) if present == [SHIFT] else DEFAULT_RULES
-    for rule in rules.rules:
-        if rule.group not in groups:
-            raise InputError(
-                f"{run.path}: has no group {rule.group!r} for a rule; it has {', '.join(groups)}."
-            )
+    unit = unit or usual_unit(run.info)
+    rules = settled(run, unit, rules, margin)
     info = RunInfo.from_json(_kept(run.info), where=str(run.path))
-    return Baseline(info, run.cells[_COLUMNS], rules)
+    return Baseline(info, run.cells.reindex(columns=_COLUMNS), rules, unit)
+
+
+def age(created: str, now: datetime) -> int | None:
+    """Return how many days ago a run was made; None if it does not say when.
+
+    >>> age("2025-01-02T03:04:05+00:00", datetime(2025, 2, 1, tzinfo=UTC))
+    29
+    """
+    try:
+        made = datetime.fromisoformat(created)
+    except ValueError:
+        return None
+    return (now - made.replace(tzinfo=made.tzinfo or UTC)).days
 
 
 def _kept(info: RunInfo) -> dict[str, Any]:
@@ -97,7 +107,8 @@ def _kept(info: RunInfo) -> dict[str, Any]:
 def write_baseline(baseline: Baseline, path: str | Path) -> None:
     """Write a baseline: a Parquet file, there whole or not at all, the same bytes for the same run."""
     rules = {"level": baseline.rules.level, "rule": [asdict(rule) for rule in baseline.rules.rules]}
-    facts = json.dumps({"format": FORMAT, "info": _kept(baseline.info), "rules": rules}).encode()
+    whole = {"format": FORMAT, "unit": baseline.unit, "info": _kept(baseline.info), "rules": rules}
+    facts = json.dumps(whole).encode()
     table = pa.Table.from_pandas(baseline.cells, preserve_index=False)
     digest = _digest(facts, baseline.cells)
     buffer = io.BytesIO()
@@ -110,8 +121,8 @@ def write_baseline(baseline: Baseline, path: str | Path) -> None:
 def read_baseline(path: str | Path) -> Baseline:
     """Read what `write_baseline` wrote.
 
-    Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, of another
-    format, or has a rule whose group changed its meaning.
+    Raises InputError if the file is missing, damaged (its checksum is wrong), not a baseline, or of another
+    format.
     """
     path = expand(path)
     try:
@@ -125,21 +136,16 @@ def read_baseline(path: str | Path) -> Baseline:
         ) from error
     if facts is None:
         raise InputError(f"{path}: is no baseline; actrobust baseline RUN -o FILE makes one.")
-    cells = cells.rename(columns=FORMER_CELL_COLUMNS)
-    if not whole or not set(REQUIRED_CELL_COLUMNS) <= set(cells) <= set(_COLUMNS):
-        raise InputError(f"{path}: is damaged or of another version; make it again.")
+    if not whole:
+        raise InputError(f"{path}: is damaged; make it again.")
     found = json.loads(facts)
-    for rule in found["rules"]["rule"]:
-        rule["metric"] = FORMER_CELL_COLUMNS.get(rule["metric"], rule["metric"])
-    if found["format"] == _FORMER and any(rule["group"] == FORMER_ALL for rule in found["rules"]["rule"]):
+    if found["format"] != FORMAT or list(cells) != _COLUMNS:
         raise InputError(
-            f"{path}: has a rule on all corruptions from when input shifts counted among them; now they "
-            f"stand apart. Renew it from an accepted run: actrobust baseline RUN -o {path}"
+            f"{path}: is of another version ({found['info']['version']}, format {found['format']}; expected "
+            f"format {FORMAT}). Renew it from an accepted run: actrobust baseline RUN -o {path}"
         )
-    if found["format"] not in (_FORMER, FORMAT):
-        raise InputError(f"{path}: expected format {FORMAT}, got {found['format']}; make it again.")
     info = RunInfo.from_json(found["info"], where=str(path))
-    return Baseline(info, cells.reindex(columns=_COLUMNS), parse_rules(found["rules"]))
+    return Baseline(info, cells, parse_rules(found["rules"]), found["unit"])
 
 
 def _digest(facts: bytes, cells: pd.DataFrame) -> bytes:

@@ -19,17 +19,32 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_xml(found: Check) -> bytes:
-    """Return the check as JUnit XML: a test case for each checkpoint and rule."""
-    count = {"tests": str(len(found.table)), "failures": str(found.failures)}
+    """Return the check as JUnit XML: a test case for each line, with its text.
+
+    An undecided one counts as skipped; as failed if the check asks for proof.
+    """
+    failing = found.failures
+    skipped = (found.table["verdict"] == "undecided") & ~failing
+    count = {"tests": str(len(found.table)), "failures": str(int(failing.sum()))}
     root = ET.Element("testsuites", {"name": "actrobust", **count})
-    suite = ET.SubElement(root, "testsuite", {"name": "actrobust check", **count, "errors": "0", "time": "0"})
-    for row in found.table.to_dict("records"):
-        name = {"classname": _printable(f"actrobust.{row['checkpoint']}"), "name": _printable(row["rule"])}
+    more = {"errors": "0", "skipped": str(int(skipped.sum())), "time": "0"}
+    suite = ET.SubElement(root, "testsuite", {"name": "actrobust check", **count, **more})
+    for row, fails in zip(found.table.to_dict("records"), failing.tolist(), strict=True):
+        name = {"classname": _printable(f"actrobust.{row['name']}"), "name": _printable(_case(row))}
         case = ET.SubElement(suite, "testcase", {**name, "time": "0"})
-        if row["reason"]:
-            reason = _printable(row["reason"])
-            ET.SubElement(case, "failure", {"message": reason, "type": "robustness"}).text = reason
+        text = _printable(row["text"])
+        if fails:
+            kind = {"message": text, "type": row["verdict"]}
+            ET.SubElement(case, "failure", kind).text = text
+        elif row["verdict"] == "undecided":
+            ET.SubElement(case, "skipped", {"message": text})
+        else:
+            ET.SubElement(case, "system-out").text = text
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _case(row: Mapping[Hashable, Any]) -> str:
+    return f"{row['rule']}, against the anchor" if row["against"] == "anchor" else str(row["rule"])
 
 
 def summary_markdown(found: Check, *, room: int = SUMMARY_BYTES) -> str:
@@ -41,43 +56,47 @@ def summary_markdown(found: Check, *, room: int = SUMMARY_BYTES) -> str:
     text = _summary(found, found.table)
     if len(text.encode()) <= room:
         return text
-    fell, excess = found.table["reason"] != "", found.table["worse"] - found.table["tolerance"]
-    order = pd.DataFrame({"fell": fell, "excess": excess.where(excess.notna(), np.inf)})
-    worst = found.table.loc[order.sort_values(["fell", "excess"], ascending=False, kind="stable").index]
+    rank = found.table["verdict"].map({"fell": 0, "undecided": 1, "kept": 2})
+    excess = found.table["worse"] - found.table["tolerance"]
+    order = pd.DataFrame({"rank": rank, "excess": -excess.where(excess.notna(), np.inf)})
+    worst = found.table.loc[order.sort_values(["rank", "excess"], kind="stable").index]
     most = bisect_right(range(len(worst)), room, key=lambda rows: len(_summary(found, worst[:rows]).encode()))
     return _summary(found, worst[: most - 1]) if most else ""
 
 
 def _summary(found: Check, rows: pd.DataFrame) -> str:
-    fell = f"Robustness fell: {found.failures} of {len(found.table)} checks"
     cut = f"Cut to what a step's summary may hold: the worst {len(rows):,} of {len(found.table):,} rows."
-    heads = ("checkpoint", "", "baseline", "now", "worse by", "tolerance", "p", "")
-    reasons = dict.fromkeys(reason for reason in rows["reason"] if reason)
+    what = "checkpoint" if found.unit == "weights" else "activation"
+    heads = (what, "", "baseline", "now", "worse by", "no worse than", "tolerance", "margin", "p", "")
+    reasons = dict.fromkeys(rows.loc[found.failures[rows.index], "text"])
     return "\n".join(
         [
-            f"### {'Robustness kept' if found.passed else fell}",
+            f"### {found.sentence}",
             "",
             *([cut, ""] if len(rows) < len(found.table) else []),
             *(f"- {literal_markdown(reason)}" for reason in reasons),
             "",
             f"| {' | '.join(heads)} |",
-            "|---|---|---:|---:|---:|---:|---:|---|",
+            "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
             *(_markdown_row(row) for row in rows.to_dict("records")),
             "",
-            f"{found.images:,} images; p after Holm's correction, level {found.level:g}.",
+            f"{found.images:,} images; no worse than: 95 % each line; p: of not being worse than tolerance, "
+            f"corrected for all lines, level {found.level:g}.",
             "",
         ]
     )
 
 
 def _markdown_row(row: Mapping[Hashable, Any]) -> str:
+    numbers = ("baseline", "value", "worse", "bound")
     texts = [
-        literal_markdown(row["checkpoint"]),
-        literal_markdown(row["rule"]),
-        *("–" if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("baseline", "value", "worse")),
+        literal_markdown(row["name"]),
+        literal_markdown(_case(row)),
+        *("–" if pd.isna(row[name]) else f"{row[name]:.2f}" for name in numbers),
         f"{row['tolerance']:g}",
+        "–" if pd.isna(row["margin"]) else f"{row['margin']:g}",
         "–" if pd.isna(row["adjusted"]) else f"{row['adjusted']:.2g}",
-        "**fell**" if row["reason"] else "ok",
+        "**fell**" if row["verdict"] == "fell" else row["verdict"],
     ]
     return f"| {' | '.join(texts)} |"
 

@@ -1,8 +1,9 @@
 """The page of all simulations: `python -m tests.simulations > docs/simulations.md`."""
 
 import sys
+from itertools import chain
 
-from tests.simulations import joint
+from tests.simulations import gate, joint
 
 HEAD = """# What the conclusions are worth
 
@@ -16,7 +17,7 @@ image 2.6, the rest 4.8. `python -m tests.simulations` makes this page again.
 def main() -> None:
     """Print the page, line by line."""
     sys.stdout.write(f"{HEAD}\n")
-    for line in joint.section():
+    for line in chain(joint.section(), [""], gate.section()):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 

@@ -129,10 +129,10 @@ def shifted_run(drop: bool) -> Run:
 
 def test_the_gate_looks_at_shifts_when_asked() -> None:
     before, after = shifted_run(drop=False), shifted_run(drop=True)
-    assert check(after, make_baseline(before)).verdict.startswith("Robustness kept: 1 check passed")
+    assert check(after, make_baseline(before)).sentence.startswith("Robustness kept: 1 line")
     asked = make_baseline(before, Rules((Rule(group="shift"), Rule())))
     (reason,) = check(after, asked).reasons
-    assert reason.startswith("a: accuracy on input shifts got worse by 100.00 points")
+    assert reason.startswith("a: accuracy on input shifts fell: 100.00 points worse")
     loss = [
         replace(one, cells=one.cells.assign(loss=np.where(one.cells["group"] == "shift", size, 1.0)))
         for one, size in ((before, 1.0), (after, 9.0))
@@ -143,9 +143,9 @@ def test_the_gate_looks_at_shifts_when_asked() -> None:
         for one in (before, after)
     ]
     (reason,) = check(alone[1], make_baseline(alone[0])).reasons
-    assert reason.startswith("a: accuracy on input shifts got worse by 100.00 points")
+    assert reason.startswith("a: accuracy on input shifts fell: 100.00 points worse")
     with pytest.raises(InputError, match=r"no group 'corruptions' for a rule; it has clean, shift\."):
-        make_baseline(alone[0], Rules())
+        make_baseline(alone[0], Rules((Rule(),)))
 
 
 def test_a_comparison_has_shifts_in_a_block_of_their_own() -> None:

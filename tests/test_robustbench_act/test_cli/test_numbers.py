@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,27 +60,71 @@ def refused(result: Result) -> str:
     return line
 
 
+UNIT = ("--unit", "weights")
+
+
 def test_gate_passes_reruns_and_catches_the_worse(actrobust: Command, run: Run, worse: Run) -> None:
-    made = actrobust("baseline", run.path, "-o", "base.parquet")
+    made = actrobust("baseline", run.path, "-o", "base.parquet", *UNIT)
     assert made.exit_code == 0, made.output
-    assert "accuracy on corruptions: may get worse by 0.3 points" in made.stdout
+    assert "unit weights: each checkpoint is held to itself, over images" in made.stdout
+    assert "accuracy on corruptions: may get worse by 0.3 points; kept if surely no worse than" in made.stdout
     assert "base.parquet  (4 checkpoints, 200 images" in made.stdout
-    same = actrobust("check", run.path, "--baseline", "base.parquet")
-    assert (same.exit_code, same.stdout) == (0, "Robustness kept: 4 checks passed. No image changed.\n")
+    same = actrobust("check", run.path, "--baseline", "base.parquet", "--prove")
+    age, *kept, verdict = same.stdout.splitlines()
+    assert same.exit_code == 0
+    assert re.fullmatch(r"baseline: a run of \d{4}-\d\d-\d\d, \d+ days old", age)
+    assert kept[0] == "accuracy on corruptions kept: 4 lines, no worse than 0.00 points (95 % each)"
+    assert verdict.startswith("Robustness kept: 24 lines. Accuracy on corruptions: no worse than 0.00 points")
     fell = actrobust("check", worse.path, "--baseline", "base.parquet", "--junit", "out/junit.xml")
     assert fell.exit_code == 1
-    reason, verdict = fell.stdout.splitlines()
-    assert reason.startswith("relu_1: accuracy on corruptions got worse by ")
-    assert verdict == "Robustness fell: 1 of 4 checks failed."
+    assert fell.stdout.splitlines()[1].startswith("relu_1: accuracy on corruptions fell: ")
+    assert re.search(r"\nRobustness fell: \d of 24 lines fell, 18 kept, \d undecided\.\n$", fell.stdout)
     tree = etree.parse("out/junit.xml")
-    assert [case.get("classname") for case in tree.findall(".//testcase[failure]")] == ["actrobust.relu_1"]
+    failed = {case.get("classname") for case in tree.findall(".//testcase[failure]")}
+    assert failed == {"actrobust.relu_1"}
+
+
+def test_an_anchor_catches_what_the_last_baseline_has_accepted(
+    actrobust: Command, run: Run, worse: Run
+) -> None:
+    for name, one in (("last", worse), ("first", run)):
+        actrobust("baseline", one.path, "-o", f"{name}.parquet", *UNIT)
+    check = ("check", worse.path, "--baseline", "last.parquet")
+    assert actrobust(*check).exit_code == 0
+    found = actrobust(*check, "--anchor", "first.parquet")
+    assert found.exit_code == 1
+    assert "\nanchor: a run of " in found.stdout
+    assert "relu_1: accuracy on corruptions, against the anchor, fell: " in found.stdout
+
+
+def test_undecided_passes_unless_proof_is_asked(actrobust: Command, run: Run) -> None:
+    """Two training seeds on each side, and a margin that they cannot show."""
+    made = actrobust("baseline", run.path, "-o", "base.parquet", "--margin", "0.31")
+    assert "unit training: each activation is held to itself" in made.stdout
+    found = actrobust("check", run.path, "--baseline", "base.parquet")
+    assert found.exit_code == 0
+    assert re.search(
+        r"undecided: no worse than [\d.]+ points \(95 %\), margin 0.31; measured unchanged", found.stdout
+    )
+    assert re.search(r"about \d+ training seeds on each side would decide", found.stdout)
+    assert "\nUndecided: nothing fell, " in found.stdout
+    proof = actrobust("check", run.path, "--baseline", "base.parquet", "--prove", "--json")
+    answer = json.loads(proof.stdout)
+    assert (proof.exit_code, answer["verdict"], answer["passed"]) == (1, "undecided", False)
+
+
+def test_self_test_needs_six_seeds_and_no_baseline(actrobust: Command, run: Run) -> None:
+    line = refused(actrobust("check", run.path, "--self-test"))
+    assert "expected 6 training seeds or more of each activation, which a self-test splits, got 2 of " in line
+    both = refused(actrobust("check", run.path, "--self-test", "--baseline", "x"))
+    assert "Expected --baseline FILE, or --self-test alone." in both
 
 
 def test_gate_for_machines(
     actrobust: Command, run: Run, worse: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    actrobust("baseline", run.path, "-o", "base.parquet")
+    actrobust("baseline", run.path, "-o", "base.parquet", *UNIT)
     line = refused(actrobust("check", run.path, "--baseline", "base.parquet", "--github"))
     assert "GITHUB_STEP_SUMMARY is not set" in line
     summary = tmp_path / "summary.md"
@@ -87,24 +132,27 @@ def test_gate_for_machines(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     fell = actrobust("check", worse.path, "--baseline", "base.parquet", "--github")
     assert fell.exit_code == 1
-    assert fell.stdout.startswith("::error title=actrobust::relu_1: accuracy")
-    assert "%25" in fell.stdout.splitlines()[0]
-    assert summary.read_text().startswith("before\n### Robustness fell: 1 of 4 checks\n")
+    error = fell.stdout.splitlines()[1]
+    assert error.startswith("::error title=actrobust::relu_1: accuracy")
+    assert "%25" in error
+    assert summary.read_text().startswith("before\n### Robustness fell: ")
     answer = json.loads(actrobust("check", worse.path, "--baseline", "base.parquet", "--json").stdout)
-    assert answer["passed"] is False
-    assert [bool(row["reason"]) for row in answer["checks"]] == [
-        row["checkpoint"] == "relu_1" for row in answer["checks"]
-    ]
+    assert (answer["verdict"], answer["passed"], answer["unit"]) == ("fell", False, "weights")
+    assert answer["age_days"]["baseline"] >= 0
+    assert {row["name"] for row in answer["checks"] if row["verdict"] == "fell"} == {"relu_1"}
 
 
 def test_rules_of_a_file_are_kept_in_the_baseline(actrobust: Command, run: Run, worse: Run) -> None:
     Path("gate.toml").write_text('[[rule]]\ngroup = "clean"\ntolerance = 100\n')
     made = actrobust("baseline", run.path, "-o", "base.parquet", "--rules", "gate.toml")
-    assert "accuracy on clean images: may get worse by 100 points" in made.stdout
+    assert "accuracy on clean images: may get worse by 100 points; kept if" in made.stdout
     assert actrobust("check", worse.path, "--baseline", "base.parquet").exit_code == 0
     Path("gate.toml").write_text('[[rule]]\ngroup = "blur"\n')
     line = refused(actrobust("baseline", run.path, "-o", "new.parquet", "--rules", "gate.toml"))
-    assert "has no group 'blur' for a rule; it has corruptions, clean, noise, weather, digital, extra" in line
+    assert "has no group 'blur' for a rule; it has corruptions, each, clean, noise, weather, digital" in line
+    assert "at least the tolerance, 0.3, got 0.1" in refused(
+        actrobust("baseline", run.path, "-o", "new.parquet", "--margin", "0.1")
+    )
     assert not Path("new.parquet").exists()
 
 
@@ -114,7 +162,7 @@ def test_what_is_no_baseline_is_refused(actrobust: Command, run: Run) -> None:
     assert "nowhere: does not exist" in refused(actrobust("baseline", "nowhere", "-o", "y"))
     Path("file").write_text("")
     assert "file" in refused(actrobust("baseline", run.path, "-o", "file/base.parquet"))
-    assert "Missing option '--baseline'" in refused(actrobust("check", run.path))
+    assert "Expected --baseline FILE" in refused(actrobust("check", run.path))
 
 
 def test_compare_shows_what_moved(actrobust: Command, run: Run, worse: Run) -> None:

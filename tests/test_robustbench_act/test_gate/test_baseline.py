@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from robustbench_act.errors import InputError
-from robustbench_act.gate import Baseline, Rule, Rules, check, make_baseline, read_baseline, write_baseline
+from robustbench_act.gate import Rule, Rules, check, make_baseline, read_baseline, write_baseline
 from robustbench_act.run import Run
 from tests.build_run import simulated_run, with_error
 
@@ -21,13 +21,13 @@ def run() -> Run:
 
 
 def test_round_trip(run: Run, tmp_path: Path) -> None:
-    rules = Rules((Rule(group="noise", tolerance=2.5), Rule("brier")), 0.01)
-    made = make_baseline(run, rules)
+    rules = Rules((Rule(group="noise", tolerance=2.5, margin=4), Rule("brier")), 0.01)
+    made = make_baseline(run, rules, unit="weights")
     write_baseline(made, tmp_path / "new" / "x.parquet")
     found = read_baseline(tmp_path / "new" / "x.parquet")
     pd.testing.assert_frame_equal(found.cells, made.cells)
     assert found.info == made.info
-    assert found.rules == rules
+    assert (found.rules, found.unit) == (rules, "weights")
     again = tmp_path / "again.parquet"
     write_baseline(found, again)
     assert again.read_bytes() == (tmp_path / "new" / "x.parquet").read_bytes()
@@ -39,7 +39,7 @@ def test_what_cannot_be_a_baseline(run: Run) -> None:
     empty = replace(run, cells=run.cells.iloc[:0])
     with pytest.raises(InputError, match="has no cell to make a baseline of"):
         make_baseline(empty)
-    with pytest.raises(InputError, match="no group 'blur' for a rule; it has corruptions, clean, noise"):
+    with pytest.raises(InputError, match="no group 'blur' for a rule; it has corruptions, each, clean"):
         make_baseline(run, Rules((Rule(group="blur"),)))
     with pytest.raises(InputError, match="at least 2 images, got 1"):
         make_baseline(simulated_run({"a": np.ones((5, 1), dtype=bool)}))
@@ -47,10 +47,11 @@ def test_what_cannot_be_a_baseline(run: Run) -> None:
 
 def test_all_right_and_all_wrong_are_numbers() -> None:
     right = np.ones((5, 50), dtype=bool)
-    baseline = make_baseline(simulated_run({"a": right, "b": ~right}))
+    baseline = make_baseline(simulated_run({"a": right, "b": ~right}), unit="weights")
     assert check(simulated_run({"a": right, "b": right}), baseline).passed
-    (reason,) = check(simulated_run({"a": ~right, "b": ~right}), baseline).reasons
-    assert reason.startswith("a: accuracy on corruptions got worse by 100.00 points (100.00% to 0.00%)")
+    reasons = check(simulated_run({"a": ~right, "b": ~right}), baseline).reasons
+    assert reasons[0].startswith("a: accuracy on corruptions fell: 100.00 points worse (100.00% to 0.00%)")
+    assert {reason.split(":")[0] for reason in reasons} == {"a"}
 
 
 def test_other_files_are_refused(run: Run, tmp_path: Path) -> None:
@@ -85,30 +86,25 @@ def test_a_changed_byte_changes_nothing_or_is_refused(run: Run, tmp_path: Path) 
             refused += 1
         else:
             pd.testing.assert_frame_equal(found.cells, whole.cells)
-            assert (found.info, found.rules) == (whole.info, whole.rules)
+            assert (found.info, found.rules, found.unit) == (whole.info, whole.rules, whole.unit)
     assert refused > len(data) / 13 / 2
 
 
-def test_another_format_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_another_format_is_refused_with_the_command_that_renews(
+    version: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.parquet"
-    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 3)
+    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", version)
     write_baseline(make_baseline(run), path)
     monkeypatch.undo()
-    with pytest.raises(InputError, match="expected format 2, got 3; make it again"):
-        read_baseline(path)
-
-
-def test_a_baseline_on_all_corruptions_of_old_is_refused(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Format 1 called them "all", and input shifts were among them; its other rules mean what they meant."""
-    monkeypatch.setattr("robustbench_act.gate.baseline.FORMAT", 1)
-    for group in ("all", "noise"):
-        kept = make_baseline(run)
-        write_baseline(Baseline(kept.info, kept.cells, Rules((Rule(group=group),))), tmp_path / group)
-    monkeypatch.undo()
-    assert read_baseline(tmp_path / "noise").rules == Rules((Rule(group="noise"),))
-    path = tmp_path / "all"
-    message = f"input shifts counted among them; .* Renew it .*: actrobust baseline RUN -o {path}$"
+    message = rf"version \(9.8.7, format {version}; .* 3\)\. Renew it .*: actrobust baseline RUN -o {path}$"
     with pytest.raises(InputError, match=message):
         read_baseline(path)
+
+
+def test_the_unit_is_training_if_an_activation_has_several_networks(run: Run) -> None:
+    assert make_baseline(run).unit == "training"
+    alone = simulated_run({"a": np.ones((5, 20), dtype=bool)})
+    assert make_baseline(alone).unit == "weights"
+    assert make_baseline(alone, unit="training").unit == "training"

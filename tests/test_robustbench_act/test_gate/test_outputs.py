@@ -22,7 +22,9 @@ def schema() -> etree.XMLSchema:
 @pytest.fixture(scope="module")
 def found() -> Check:
     right = np.random.default_rng(0).random((5, 400)) < 0.7
-    baseline = make_baseline(simulated_run({NAME: right, "c": right}), Rules((Rule(), Rule("ece"))))
+    baseline = make_baseline(
+        simulated_run({NAME: right, "c": right}), Rules((Rule(margin=5), Rule("ece"))), unit="weights"
+    )
     worse = right & (np.random.default_rng(1).random((5, 400)) < 0.8)
     return check(simulated_run({NAME: worse, "c": right}), baseline)
 
@@ -40,6 +42,7 @@ def test_junit_is_valid_and_says_the_same(found: Check, schema: etree.XMLSchema)
     assert [failure.get("message") for failure in failures] == [found.reasons[0].replace("\x07", "�")]
     assert tree.get("failures") == tree[0].get("failures") == "1"
     assert tree.get("tests") == "4"
+    assert [case.find("system-out") is None for case in cases] == [True, False, False, False]
 
 
 def test_the_schema_refuses_what_is_not_junit(schema: etree.XMLSchema) -> None:
@@ -49,12 +52,12 @@ def test_the_schema_refuses_what_is_not_junit(schema: etree.XMLSchema) -> None:
 
 def test_markdown_shows_names_as_they_are(found: Check) -> None:
     text = summary_markdown(found)
-    assert text.startswith("### Robustness fell: 1 of 4 checks\n")
+    assert text.startswith("### Robustness fell: 1 of 4 lines fell, 3 kept, 0 undecided.\n")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "fell" in line]
     assert len(rows) == 1
     assert rows[0].startswith(r"| a\|\<b\>\&\*\\x07\_ |")
-    assert rows[0].replace(r"\|", "").count("|") == 9
-    assert "400 images; p after Holm's correction, level 0.0005." in text
+    assert rows[0].replace(r"\|", "").count("|") == 11
+    assert "400 images; no worse than: 95 % each line; p: of not being worse than tolerance" in text
 
 
 def test_a_long_summary_keeps_its_worst_rows_and_says_so(found: Check) -> None:
@@ -62,13 +65,13 @@ def test_a_long_summary_keeps_its_worst_rows_and_says_so(found: Check) -> None:
     whole = summary_markdown(found)
     assert summary_markdown(found, room=len(whole.encode())) == whole
     table = pd.concat([found.table] * 30, ignore_index=True)
-    table["checkpoint"] = [f"net {place}" for place in range(120)]
+    table["name"] = [f"net {place}" for place in range(120)]
     table["worse"] = [0.1 * (place % 7) for place in range(120)]
-    table["reason"] = ["fell" if place % 40 == 39 else "" for place in range(120)]
+    table["verdict"] = ["fell" if place % 40 == 39 else "kept" for place in range(120)]
     many = replace(found, table=table)
     text = summary_markdown(many, room=4000)
     rows = [line for line in text.splitlines() if line.startswith("| net")]
-    assert len(text.encode()) <= 4000 < len(text.encode()) + len(rows[-1])
+    assert len(text.encode()) <= 4000 <= len(text.encode()) + len(rows[-1])
     assert f"Cut to what a step's summary may hold: the worst {len(rows)} of 120 rows." in text
     kept = [int(row.split()[2]) for row in rows]
     assert sorted(kept[:3]) == [39, 79, 119]
@@ -79,6 +82,19 @@ def test_a_long_summary_keeps_its_worst_rows_and_says_so(found: Check) -> None:
 
 def test_markdown_of_a_pass() -> None:
     run = simulated_run({"a": np.ones((5, 8), dtype=bool)})
-    text = summary_markdown(check(run, make_baseline(run)))
-    assert text.startswith("### Robustness kept\n")
-    assert "| a | accuracy on corruptions | 100.00 | 100.00 | 0.00 | 0.3 | 1 | ok |" in text
+    text = summary_markdown(check(run, make_baseline(run, margin=1)))
+    assert text.startswith("### Robustness kept: 4 lines.")
+    assert "| a | accuracy on corruptions | 100.00 | 100.00 | 0.00 | 0.00 | 0.3 | 1 | 1 | kept |" in text
+
+
+def test_undecided_lines_are_skipped_or_fail(schema: etree.XMLSchema) -> None:
+    before = np.random.default_rng(0).random((5, 400)) < 0.7
+    after = np.random.default_rng(1).random((5, 400)) < 0.7
+    baseline = make_baseline(simulated_run({"a": before}), Rules((Rule(margin=0.3),)))
+    for prove, kind in ((False, "skipped"), (True, "failure")):
+        found = check(simulated_run({"a": after}), baseline, prove=prove)
+        tree = etree.fromstring(junit_xml(found))
+        schema.assertValid(tree)
+        (case,) = tree.findall(f".//{kind}")
+        assert "undecided: no worse than" in case.get("message")
+        assert found.passed is not prove

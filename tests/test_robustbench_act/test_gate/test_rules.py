@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from robustbench_act.errors import InputError
-from robustbench_act.gate import DEFAULT_RULES, Rule, Rules, read_rules
+from robustbench_act.gate import Rule, Rules, read_rules
 
 
 def test_rules_of_a_file(tmp_path: Path) -> None:
@@ -15,7 +15,9 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
     )
     assert read_rules(path) == Rules((Rule(tolerance=0.5), Rule("ece", "noise", 2)), 0.01)
     path.write_text("")
-    assert read_rules(path) == DEFAULT_RULES
+    assert read_rules(path) == Rules()
+    path.write_text("[[rule]]\nmargin = 1\n")
+    assert read_rules(path) == Rules((Rule(margin=1),))
 
 
 @pytest.mark.parametrize(
@@ -26,14 +28,17 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
         ('level = "low"', "a level between 0 and 0.5, got 'low'"),
         ("levle = 0.1", "Expected level, rule, got 'levle'"),
         ("rule = 3", "Expected [[rule]] tables"),
-        ("rule = [1]", "Expected a table of group, metric, tolerance, got 1"),
+        ("rule = [1]", "Expected a table of group, margin, metric, tolerance, got 1"),
         ("rule = []", "at least one rule"),
-        ("[[rule]]\nmetrik = 1", "Expected group, metric, tolerance, got 'metrik'"),
+        ("[[rule]]\nmetrik = 1", "Expected group, margin, metric, tolerance, got 'metrik'"),
         ('[[rule]]\nmetric = "mce"', "Expected a metric of cells (accuracy, top5"),
         ("[[rule]]\nmetric = []", "got []"),
         ("[[rule]]\ngroup = 7", "the name of a group of corruptions, got 7"),
         ("[[rule]]\ntolerance = -1", "a tolerance of 0 or more, got -1"),
         ("[[rule]]\ntolerance = inf", "a tolerance of 0 or more, got inf"),
+        ("[[rule]]\nmargin = 0\ntolerance = 0", "a margin above 0, got 0"),
+        ("[[rule]]\nmargin = 0.2", "a margin of at least the tolerance, 0.3, got 0.2"),
+        ('[[rule]]\ngroup = "each"\nmetric = "loss"', "metric 'accuracy' for the group 'each', got 'loss'"),
         ("[[rule]]\ntolerance = true", "a tolerance of 0 or more, got True"),
         ("[[rule]]\n[[rule]]\ntolerance = 1", "each rule once, got 'accuracy on corruptions' twice"),
         ('[[rule]]\ngroup = "all"', "Expected group 'corruptions', got its former name 'all', which counted"),
