@@ -9,6 +9,7 @@ import pandas as pd
 from reports.figures.marks import HALO, REFERENCE, back_to_front, gid, write_name
 from reports.names import label, short_labels, split_run
 from reports.style import activation_line
+from robustbench_act.metrics import LAYER_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def disturbance_and_loss(data: pd.DataFrame, ax: "Axes", *, name: str, measure: 
     The column `name` (%) goes against accuracy lost (points).
     """
     _scatter(ax, data, name, "lost")
-    ax.set_xlabel(f"{name.replace('_', ' ')}, % (← lower is steadier)", labelpad=2)
+    ax.set_xlabel(f"{LAYER_METRICS[name].title.lower()}, % (← lower is steadier)", labelpad=2)
     ax.set_ylabel(f"{measure} lost, points (← lower is better)", labelpad=2)
     return ax
 

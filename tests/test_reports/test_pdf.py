@@ -24,7 +24,7 @@ from tests.build_run import CORRECT, Builder
 
 TITLES = ["Verdict", "Leaderboard", "Where accuracy is lost", "Accuracy by severity"]
 TITLES += ["How often each accuracy is reached"]
-TITLES += ["Clean against corrupted accuracy", "Beyond noise?", "Class by class"]
+TITLES += ["Clean against corrupted accuracy", "Which differences are sure?", "Class by class"]
 TITLES += [
     "Fluctuation, layer by layer",
     "What goes with lost accuracy",

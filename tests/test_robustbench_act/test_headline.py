@@ -114,7 +114,7 @@ def test_a_run_of_shifts_alone_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "mean over input shifts, severities" in title
     assert "Shifted %" in shown
     titles = [title for title, _ in comparison(compare_runs(alone, alone), None)]
-    assert titles[0] == "Activations: shifted accuracy in %, paired by training seed"
+    assert titles[0] == "Activations: shifted accuracy in %, over other trainings and images"
     assert titles[-1] == "None of 16 cells of input shifts moved beyond noise (McNemar, Holm)."
     with pytest.raises(InputError, match=r"are over corruptions, this run has input shifts alone; actrobust"):
         layeract_table(alone)
