@@ -140,7 +140,7 @@ def _by_activation(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         for key, own in cohorts["a"].items()
         if key in cohorts["b"] and max(len(own), len(cohorts["b"][key])) > 1
     ]
-    if not both or None in images.values():
+    if not both or not all(images.values()):  # no outcomes, or no corrupted cell that both have
         return pd.DataFrame(columns=[*COHORT, "a", "b", *PAIR])
     values, seeds = {}, {}
     for name, known in images.items():
