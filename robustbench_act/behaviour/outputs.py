@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from robustbench_act.errors import InputError
 
 _SUM = 4e-3  # by which probabilities, rounded to bfloat16 at worst, may miss a sum of 1
+_EQUAL = 1e-5  # by which sums of rows may differ, as a share: rounding in float32
 _TINY = 1e-30  # the least probability whose logarithm is taken
 
 
@@ -20,18 +21,31 @@ def check_rows(answer: Any, images: int) -> Tensor:
     is_flat = isinstance(answer, Tensor) and answer.is_floating_point() and answer.ndim < 2
     if is_flat and (images == 1 or answer.shape == (images,)):
         answer = answer.reshape(images, -1)
-    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
-        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise InputError(f"expected logits ({images}, classes) from the network, got {got}.")
-    return answer.float()
+    if not isinstance(answer, Tensor):
+        got = type(answer).__name__
+    elif answer.is_complex():
+        got = "complex numbers"
+    elif answer.ndim != 2 or len(answer) != images:
+        got = str(tuple(answer.shape))
+    else:
+        return answer.float()
+    raise InputError(
+        f"expected logits ({images}, classes) from the network, got {got}: return them alone, a row of real "
+        "numbers for each image."
+    )
 
 
 def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Tensor:
     """Return float32 logits (N, classes); `outputs` is what the network returns, see `recognise`.
 
-    Raises InputError if it was recognised by numbers from 0 to 1 and now returns others.
+    Raises InputError if it was recognised by numbers from 0 up, or to 1, and now returns others.
     """
     raw = check_rows(network(inputs), len(inputs))
+    if outputs == "shares" and (raw < 0).any():
+        raise InputError(
+            f"expected numbers from 0 up, as on the few images before the run, got {raw.min():.3g}: return "
+            "the logits."
+        )
     if outputs in ("probabilities", "sigmoids", "one sigmoid") and ((raw < -_SUM) | (raw > 1 + _SUM)).any():
         raise InputError(
             f"expected {outputs}, as on the few images before the run, got numbers from {raw.min():.3g} to "
@@ -43,8 +57,10 @@ def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Te
 def recognise(raw: Tensor, classes: int) -> str:
     """Return what a network with this many classes returns: a key of `records.behaviour.OUTPUTS`.
 
-    Rows of numbers from 0 up that sum to 1 are probabilities; other numbers between 0 and 1 are sigmoids. If
-    some are exactly 0, they may be sigmoids that were rounded, votes, or what a ReLU lets through.
+    Rows of numbers from 0 up that sum to 1 are probabilities; rows that sum to a different number, the same
+    for all, are shares: an ensemble's probabilities added up, votes, percentages. Other numbers between 0
+    and 1 are sigmoids. If some are exactly 0, they may be sigmoids that were rounded, or what a ReLU lets
+    through.
     Logarithms of probabilities count as logits. Raises InputError if there is not a column for each class.
 
     >>> recognise(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), 2), recognise(torch.tensor([[-1.0, 3.0]]), 2)
@@ -62,7 +78,18 @@ def recognise(raw: Tensor, classes: int) -> str:
         )
     if bool((raw >= 0).all() and ((raw.sum(1) - 1).abs() < _SUM).all()):
         return "probabilities"
+    if _are_shares(raw):
+        return "shares"
     return f"{doubt}sigmoids" if bounded else "logits"
+
+
+def _are_shares(raw: Tensor) -> bool:
+    """Tell whether rows of numbers from 0 up differ, but not in their sums."""
+    wide = raw.double()
+    sums = wide.sum(1)
+    rounding = _EQUAL * float(sums[0])
+    rows_differ = bool((wide - wide[0]).abs().sum() > 1000 * rounding)
+    return bool((wide >= 0).all()) and rows_differ and bool(((sums - sums[0]).abs() <= rounding).all())
 
 
 def _log(p: Tensor) -> Tensor:
@@ -81,6 +108,7 @@ def _two(logit: Tensor) -> Tensor:
 _LOGITS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "logits": lambda raw: raw,
     "probabilities": _log,
+    "shares": _log,
     "sigmoids": _inverse_sigmoid,
     "perhaps sigmoids": lambda raw: raw,
     "one logit": _two,

@@ -6,6 +6,7 @@ Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt, val
 val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG or val/SYNSET/images/*.JPEG.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -173,7 +174,8 @@ def _ids(names: Sequence[str]) -> Tensor:
 def _by_class(folder: Path) -> dict[str, list[str]]:
     """Return the pictures of each class folder and of its folder `images`, as CLASS/.../NAME, sorted.
 
-    Other subfolders are not searched. A class without pictures is an InputError: labels would shift.
+    Raises InputError if a class has no pictures, because labels would shift; or if it has some, no folder
+    `images`, and more pictures in another folder, which would be left out.
     """
     if not folder.is_dir():
         return {}
@@ -183,6 +185,11 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     for name in classes:
         homes = [home for home in (name, f"{name}/images") if (folder / home).is_dir()]
         found[name] = [f"{home}/{file}" for home in homes for file in _pictures(folder / home)]
+        if homes == [name] and found[name] and (deeper := _first_below(folder / name)):
+            raise InputError(
+                f"{deeper}: expected the pictures of class {name!r} in {folder / name} itself, where others "
+                "are: move it there, or out of the folder of the class."
+            )
     empty = [name for name, members in found.items() if not members]
     if empty and len(empty) < len(found):
         raise InputError(
@@ -200,8 +207,18 @@ def _instead(folder: Path) -> str:
 
 
 def _pictures(folder: Path) -> list[str]:
+    """Return the names of the pictures in a folder, sorted; links to nowhere too, which cannot be read."""
     names = sorted(entry.name for entry in folder.iterdir())
-    return [name for name in names if is_picture(name) and (folder / name).is_file()]
+    return [name for name in names if is_picture(name) and not (folder / name).is_dir()]
+
+
+def _first_below(folder: Path) -> Path | None:
+    """Return a picture in the folders of a folder, without following links; None if there is none."""
+    for home, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        if Path(home) != folder and (pictures := sorted(filter(is_picture, names))):
+            return Path(home) / pictures[0]
+    return None
 
 
 def _annotated(path: Path) -> dict[str, list[str]]:

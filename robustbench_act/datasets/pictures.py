@@ -201,7 +201,8 @@ class Pictures:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            return first_line(error)
+            lost = path.is_symlink() and not path.exists()
+            return "a link to a file that does not exist" if lost else first_line(error)
         found = self._decode(path)
         return found if isinstance(found, str) else digest
 

@@ -9,5 +9,7 @@ def read_text(path: Path) -> str:
     """Return the text of a file in UTF-8, without a byte order mark; an InputError if it cannot be read."""
     try:
         return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: cannot be read as text.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read as text: save it in UTF-8.") from error

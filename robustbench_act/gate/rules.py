@@ -112,7 +112,7 @@ def read_rules(path: str | Path) -> Rules:
     Raises InputError if the file is missing, is not TOML, or has an unknown key or value.
     """
     try:
-        found = tomllib.loads(expand(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(expand(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

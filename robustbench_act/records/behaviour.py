@@ -10,6 +10,7 @@ from robustbench_act.records.json_object import JsonObject
 OUTPUTS = {
     "logits": "logits",
     "probabilities": "probabilities; their logarithms are used as logits",
+    "shares": "numbers from 0 up with one sum for all images; their logarithms are used as logits",
     "sigmoids": "a sigmoid for each class; log(p / (1 - p)) is used as the logit",
     "perhaps sigmoids": "numbers from 0 to 1, some exactly 0, which are used as logits; if they are sigmoids "
     "that were rounded, return the logits instead",

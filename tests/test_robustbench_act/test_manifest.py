@@ -199,6 +199,12 @@ def test_mistakes_are_named_where_they_stand(text: str, message: str, tmp_path: 
     assert len(str(caught.value)) < 1000
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    (tmp_path / "study.toml").write_text("dataset = 'digits'", "utf-8-sig")
+    assert read_manifest(tmp_path / "study.toml").options == {"dataset": "digits"}
+
+
 def test_what_cannot_be_read(actrobust: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not TOML"):

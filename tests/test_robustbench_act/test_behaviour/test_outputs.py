@@ -30,6 +30,8 @@ class Returns(nn.Module):
         (LOGITS.log_softmax(1), 7, "logits"),
         (LOGITS.softmax(1), 7, "probabilities"),
         (LOGITS.double().softmax(1), 7, "probabilities"),
+        (3 * LOGITS.softmax(1), 7, "shares"),  # as of three networks that agree
+        (100 * LOGITS.softmax(1), 7, "shares"),
         (LOGITS.sigmoid(), 7, "sigmoids"),
         (ONE, 2, "one logit"),
         (ONE.sigmoid(), 2, "one sigmoid"),
@@ -58,6 +60,26 @@ def test_probabilities_in_half_precision() -> None:
     assert recognise(rounded, 2) == "probabilities"
 
 
+def test_probabilities_that_were_added_up() -> None:
+    members = [LOGITS, LOGITS.roll(1, 0), -LOGITS]
+    summed = torch.stack([one.softmax(1) for one in members]).sum(0)
+    assert recognise(summed, 7) == "shares"
+    found = logits_of(Returns(summed), torch.zeros(3, 1), "shares")
+    assert torch.allclose(found.softmax(1), summed / 3, atol=1e-6)
+    votes = torch.tensor([[4.0, 1.0, 0.0], [0.0, 5.0, 0.0], [2.0, 0.0, 3.0]])
+    assert recognise(votes, 3) == "shares"
+    with pytest.raises(InputError, match=r"expected numbers from 0 up, .* got -1: return the logits"):
+        logits_of(Returns(-votes[1:2] / 5), torch.zeros(1, 1), "shares")
+
+
+def test_sums_that_are_equal_because_rows_are_say_nothing() -> None:
+    constant = torch.tensor([[2.0, 1.0, 0.5]]).repeat(3, 1)
+    assert recognise(constant, 3) == "logits"
+    assert recognise(constant + 1e-6 * LOGITS[:, :3], 3) == "logits"
+    assert recognise(LOGITS[:1].abs(), 7) == "logits"
+    assert recognise(LOGITS.abs(), 7) == "logits"
+
+
 def test_axes_of_length_one_may_be_missing() -> None:
     assert logits_of(Returns(LOGITS[0]), torch.zeros(1, 1)).shape == (1, 7)
     assert logits_of(Returns(ONE[:, 0]), torch.zeros(3, 1)).shape == (3, 1)
@@ -65,6 +87,11 @@ def test_axes_of_length_one_may_be_missing() -> None:
         logits_of(Returns(LOGITS[0]), torch.zeros(3, 1))
     with pytest.raises(InputError, match=r"got \(3,\)"):
         logits_of(Returns(LOGITS.argmax(1)), torch.zeros(3, 1))
+
+
+def test_complex_numbers_are_no_logits() -> None:
+    with pytest.raises(InputError, match="got complex numbers: return them alone, a row of real numbers"):
+        logits_of(Returns(LOGITS.to(torch.complex64)), torch.zeros(3, 1))
 
 
 @pytest.mark.parametrize("kind", ["probabilities", "sigmoids", "one sigmoid"])
@@ -79,9 +106,9 @@ def test_logits_that_are_kept_to_the_bit() -> None:
     assert logits_of(Returns(LOGITS), torch.zeros(3, 1)) is LOGITS
 
 
-@pytest.mark.parametrize("answer", [torch.zeros(3, 4), 2 * torch.eye(4)[:3], torch.zeros(3, 1)])
+@pytest.mark.parametrize("answer", [torch.zeros(3, 4), 2 * torch.eye(4)[:3].cumsum(0), torch.zeros(3, 1)])
 def test_zeros_are_no_sigmoids(answer: Tensor) -> None:
-    """An untrained classifier that begins at zero, counts of votes."""
+    """An untrained classifier that begins at zero, what a ReLU lets through."""
     assert recognise(answer, max(answer.shape[1], 2)).endswith(("logits", "logit"))
 
 

@@ -79,7 +79,7 @@ def test_a_file_gives_the_order(tmp_path: Path) -> None:
         ),
         (b"cat\n\ndog\n", r"order\.txt: line 2: expected the name of one more class, got an empty line"),
         (b"", r"order\.txt: line 1: .* got an empty line"),
-        (b"cat\n\xff\n", r"order\.txt: cannot be read as text"),
+        (b"cat\n\xff\n", r"order\.txt: cannot be read as text: save it in UTF-8"),
         (
             None,
             r"--class-order: expected string, natural or a file .*, got '.*order\.txt': no such",

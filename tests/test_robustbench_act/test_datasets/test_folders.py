@@ -160,7 +160,6 @@ def test_links_in_a_circle_are_not_followed(tmp_path: Path) -> None:
     root = write_classes(tmp_path / "animals")
     (root / "ant" / "again").symlink_to(root, target_is_directory=True)
     (root / "self").symlink_to(root / "self")
-    (root / "bee" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     linked = tmp_path / "linked"
     linked.mkdir()
     (root / "cat").symlink_to(linked, target_is_directory=True)
@@ -168,6 +167,31 @@ def test_links_in_a_circle_are_not_followed(tmp_path: Path) -> None:
     data = load_dataset(f"folder:{root}")
     assert data.classes == ("ant", "bee", "cat", "cow")
     assert len(data) == 7
+
+
+def test_a_link_to_nowhere_is_a_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "animals")
+    (root / "bee" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    data = load_dataset(f"folder:{root}")
+    assert data.known_labels.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    with pytest.raises(
+        InputError, match=r"1 of 7 images cannot be read: .*gone\.png \(a link to a file that does"
+    ):
+        data.check()
+    assert len(data.readable()) == 6
+
+
+def test_pictures_deeper_in_a_class_are_not_left_out(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "animals")
+    (root / "ant" / ".thumbnails" / "a").mkdir(parents=True)
+    picture(1, 8, 8).save(root / "ant" / ".thumbnails" / "a" / "0.png")
+    (root / "cow" / "masks").mkdir()
+    picture(1, 20, 20).save(root / "cow" / "masks" / "0.png")  # `images` says which
+    assert len(load_dataset(f"folder:{root}")) == 6
+    (root / "bee" / "2024" / "may").mkdir(parents=True)
+    picture(1, 20, 20).save(root / "bee" / "2024" / "may" / "7.png")
+    with pytest.raises(InputError, match=r"may/7\.png: expected the pictures of class 'bee' in .*bee itself"):
+        load_dataset(f"folder:{root}")
 
 
 def test_a_class_without_pictures_would_shift_the_labels(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ def test_wrong_rules_are_refused(text: str, message: str, tmp_path: Path) -> Non
     assert message in str(caught.value)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text("[[rule]]\ntolerance = 0.01", "utf-8-sig")
+    assert [rule.tolerance for rule in read_rules(tmp_path / "gate.toml").rules] == [0.01]
+
+
 def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_rules(tmp_path / "none.toml")
