@@ -23,7 +23,9 @@ _UNITS = {
 def command(run: Path, out: Path, rules: Path | None, unit: "Unit | None", margin: float | None) -> None:
     """Keep a RUN as the baseline for later runs."""
     from robustbench_act.cli.messages import say_unlabelled
+    from robustbench_act.english import some
     from robustbench_act.gate import make_baseline, read_rules, write_baseline
+    from robustbench_act.gate.units import members
     from robustbench_act.run import load_run
 
     loaded = load_run(run)
@@ -34,5 +36,8 @@ def command(run: Path, out: Path, rules: Path | None, unit: "Unit | None", margi
     for rule in found.rules.rules:
         kept = "" if rule.margin is None else f"; kept if surely no worse than {rule.margin:g}"
         say(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}{kept}")
+    alone = [name for name, own in members(found.info, "training").items() if len(own) < 2]
+    if found.unit == "training" and alone:
+        say(f"one training seed, so that every check of it is undecided: {some(alone)}")
     checkpoints, images = len(found.info.checkpoints), found.info.dataset.images
     say(f"{out}  ({checkpoints} checkpoints, {images:,} images, {out.stat().st_size / 1e3:,.0f} kB)")

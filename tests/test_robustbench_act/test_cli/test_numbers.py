@@ -16,6 +16,7 @@ import robustbench_act
 from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
 from robustbench_act.evaluation import evaluate
 from robustbench_act.run import Run, load_run
+from tests.build_run import CORRECT, Builder
 
 Command = Callable[..., Result]
 
@@ -111,6 +112,15 @@ def test_undecided_passes_unless_proof_is_asked(actrobust: Command, run: Run) ->
     proof = actrobust("check", run.path, "--baseline", "base.parquet", "--prove", "--json")
     answer = json.loads(proof.stdout)
     assert (proof.exit_code, answer["verdict"], answer["passed"]) == (1, "undecided", False)
+
+
+def test_a_baseline_of_one_seed_says_what_it_cannot_decide(actrobust: Command, tmp_path: Path) -> None:
+    builder = Builder({key: counts for key, counts in CORRECT.items() if key[1] == 11})
+    alone = builder.write(tmp_path / "alone")
+    made = actrobust("baseline", alone, "-o", "b.parquet", "--unit", "training")
+    assert made.exit_code == 0, made.output
+    assert "one training seed, so that every check of it is undecided: relu and la_silu" in made.stdout
+    assert "kept if" not in made.stdout
 
 
 def test_self_test_needs_six_seeds_and_no_baseline(actrobust: Command, run: Run) -> None:

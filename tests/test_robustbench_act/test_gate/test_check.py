@@ -136,6 +136,7 @@ def test_a_loss_in_fog_does_not_hide_in_the_mean() -> None:
     assert found.loc["corruptions", "verdict"] != "fell"
     assert found.loc["each", "verdict"] == "fell"
     assert found.loc["each", "corruption"] == "fog"
+    assert float(found.loc["each", "bound"]) > float(found.loc["each", "worse"]) > 4  # type: ignore[arg-type]
     assert " on fog, tolerance 0.3, p = " in str(found.loc["each", "text"])
     assert float(found.loc["each", "adjusted"]) < GATE_LEVEL  # type: ignore[arg-type]
     assert check(foggy(0), baseline).verdict == "kept"
