@@ -27,7 +27,7 @@ ANCHORS = ("relu", NATIVE)
 
 
 MOST_COMPARED = 20
-"""Activations that are compared with each other, at most; the most robust are taken."""
+"""Activations that are compared with each other, at most; the first of the leaderboard are taken."""
 
 
 class Analysis:

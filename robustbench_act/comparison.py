@@ -1,4 +1,4 @@
-"""What moved between two runs beyond noise: the same images, checkpoint by checkpoint."""
+"""What moved between two runs beyond chance: the same images, checkpoint by checkpoint."""
 
 import html
 from collections.abc import Iterator
@@ -47,14 +47,14 @@ class RunComparison:
     notes: tuple[str, ...]
 
     def moved(self) -> pd.DataFrame:
-        """Return the cells that moved beyond noise: adjusted p below 0.05."""
+        """Return the cells that moved beyond chance: adjusted p below 0.05."""
         return self.cells[self.cells["adjusted"] < LEVEL]
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{note}</p>" for note in map(html.escape, self.notes))
         parts = ((name, getattr(self, name)) for name in ("checkpoints", "activations"))
         tables = "".join(f"<h4>{name}</h4>{table.to_html()}" for name, table in parts if len(table))
-        return f"{notes}{tables}<h4>cells beyond noise</h4>{self.moved().to_html()}"
+        return f"{notes}{tables}<h4>cells beyond chance</h4>{self.moved().to_html()}"
 
 
 def compare_runs(a: RunData, b: RunData, *, force: bool = False) -> RunComparison:

@@ -37,7 +37,7 @@ def verdicts(
     >>> table["mca"] = -0.02
     >>> verdicts(changes, table, "accuracy")
     ['From old to new, the mean of 2 activations loses 2.0 points of accuracy on corrupted images (95%
-    interval: −3.5 to −0.5): more than other trainings and other images would explain (p = 0.01).']
+    interval: −3.5 to −0.5): more than chance in trainings and images would give (p = 0.01).']
     """
     rows = changes.to_dict("records")
     on = f"{measure} on {images} images"
@@ -54,12 +54,12 @@ def _verdict(row: Mapping[Hashable, Any], table: pd.DataFrame, accuracy: str, *,
     if math.isnan(row["joint_p"]):
         interval = f"95% interval over images: {points(row['low'])} to {points(row['high'])}"
         beyond = "more" if row["p"] < LEVEL else "not more"
-        chance = f"than other images would explain ({p_text(row['p'])})"
+        chance = f"than chance in images would give ({p_text(row['p'])})"
         unknown = f"Whether other trainings would show the same cannot be said: {row['joint_note']}"
         return f"{text} ({interval}): {beyond} {chance}. {unknown}."
     interval = f"95% interval: {points(row['joint_low'])} to {points(row['joint_high'])}"
     beyond = "more" if row["joint_p"] < LEVEL else "not more"
-    chance = f"than other trainings and other images would explain ({p_text(row['joint_p'])})"
+    chance = f"than chance in trainings and images would give ({p_text(row['joint_p'])})"
     return f"{text} ({interval}): {beyond} {chance}."
 
 
@@ -161,8 +161,8 @@ def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, t
 
     >>> table = pd.DataFrame({"change": [-0.03, 0.02, -0.01], "adjusted": [0.01, 0.02, 0.2]})
     >>> moved(["a", "b", "c"], table, who="the mean", things="classes", tests=3)
-    'Of 3 classes, the mean loses in 1 (a −3.0) and gains in 1 (b +2.0) more than a different choice of images
-    would explain (Holm’s correction for 3 tests).'
+    'Of 3 classes, the mean loses in 1 (a −3.0) and gains in 1 (b +2.0) more than chance in images would give
+    (Holm’s correction for 3 tests).'
     """
     if len(table) == 1 or table["adjusted"].isna().all():
         return ""
@@ -176,7 +176,7 @@ def moved(names: Sequence[str], table: pd.DataFrame, *, who: str, things: str, t
         gains = f"gains {into} {_listed(gained)}"
         said = f"Of {len(rows):,} {things}, {who} loses {into} {_listed(lost)} and {gains}"
     correction = f"Holm’s correction for {tests:,} tests"
-    return f"{said} more than a different choice of images would explain ({correction})."
+    return f"{said} more than chance in images would give ({correction})."
 
 
 def _one_by_one(own: pd.DataFrame) -> str:
@@ -184,7 +184,7 @@ def _one_by_one(own: pd.DataFrame) -> str:
     if len(own) == 1 or own["images_adjusted"].isna().all():
         return ""
     tests = f"Holm’s correction for {len(own)} tests"
-    moves = f"{_moved(own, 'images')} more than other images would explain"
+    moves = f"{_moved(own, 'images')} more than chance in images would give"
     return f"Of these trained networks by themselves, {moves} ({tests})."
 
 
@@ -228,7 +228,7 @@ def _trainings(own: pd.DataFrame) -> str:
     """Say who moved beyond other trainings and images; that of one activation is the verdict itself."""
     if len(own) == 1 or own["joint_adjusted"].isna().all():
         return ""
-    chance = "more than other trainings and other images would explain"
+    chance = "more than chance in trainings and images would give"
     return (
         f"Activation by activation, {_moved(own, 'joint')} {chance} (Holm’s correction for {len(own)} tests)."
     )

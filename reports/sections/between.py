@@ -100,7 +100,7 @@ def _figure(one: Mapping[str, Any], place: int) -> Drawing:
     plain = [{**column, "activation": split_run(column["activation"])[0]} for column in columns]
     return drawn_cells(
         f"change-map-{place}",
-        heading=f"{one['runs']}: change in points (* beyond noise: p < 0.05)",
+        heading=f"{one['runs']}: change in points (* beyond chance in images: p < 0.05)",
         finding="How accuracy changed under each corruption",
         columns=column_names(plain),
         rows=[(row["name"], row["cells"][:DRAWN]) for block in one["blocks"] for row in block["rows"]],

@@ -18,7 +18,7 @@ DRAWN = 40
 
 
 def change_cell(change: float, adjusted: float, activation: str = "") -> dict[str, Any]:
-    """Return a change (shares): its text, with a star if it is beyond noise by `adjusted` p, and its shade.
+    """Return a change (shares): its text, with a star if it is beyond chance by `adjusted` p, and its shade.
 
     The page hides it with `activation`; "" if it is about none, or several.
     """

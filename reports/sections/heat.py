@@ -57,7 +57,7 @@ def _figure(
     rows = [row for block in blocks for row in (gap, *block["rows"])][1:]
     return drawn_cells(
         "heat-map",
-        heading=f"{title}, %" + (f": the {DRAWN} most robust" if more else ""),
+        heading=f"{title}, %" + (f": the first {DRAWN} of the leaderboard" if more else ""),
         finding=title,
         columns=column_names(columns),
         rows=[(row["name"], row["cells"][: len(columns)]) for row in rows],
@@ -94,7 +94,7 @@ def heat_numbers(grid: Grid) -> pd.DataFrame:
 
 
 def _columns(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return the columns, the most robust first: activations, or checkpoints if they are few."""
+    """Return the columns in the order of the leaderboard: activations, or checkpoints if they are few."""
     known = analysis.grid.checkpoints
     columns = []
     for row, facts in zip(analysis.board.itertuples(), analysis.columns, strict=True):

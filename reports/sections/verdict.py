@@ -1,4 +1,4 @@
-"""The sentences of the verdict: who is most robust, by how much, whether it is beyond noise, and what fell.
+"""The sentences of the verdict: who is most robust, by how much, whether it is beyond chance, and what fell.
 
 If the report is about several runs, those on what changed come first: `reports.multi_run.sentences`.
 """
@@ -132,7 +132,7 @@ def _lead(board: pd.DataFrame, labelled: bool, images: str, *, where: str) -> st
 
 
 def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
-    """Say whether the first one's lead over the second is beyond chance of trainings and images.
+    """Say whether the first one's lead over the second is beyond chance in trainings and images.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
     if math.isnan(first["joint_p"]):
         return f"Whether other trainings would show the same{where} cannot be said: {first['joint_note']}."
     beyond = first["joint_adjusted"] < LEVEL
-    chance = f"{'more' if beyond else 'not more'} than other trainings and other images would explain"
+    chance = f"{'more' if beyond else 'not more'} than chance in trainings and images would give"
     said = f"{_size(first, 'joint', where)}: {chance} ({_p_of(first, 'joint', len(pairs))})."
     return said if beyond else f"{said} {shown(first)}"
 
@@ -153,7 +153,8 @@ def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
 def shown(pair: "pd.Series[Any]") -> str:
     """Say which lead a pair's seeds and images would have shown, beside one that they do not."""
     of = f"{count(int(pair['joint_seeds']), 'training seed')} and {count(int(pair['images_pairs']), 'image')}"
-    return f"With {of}, a lead of {percent(pair['joint_detectable'])} points is shown 4 times in 5."
+    lead = f"a true lead of {percent(pair['joint_detectable'])} points is shown 4 times in 5"
+    return f"With {of}, {lead}; a smaller one may well be missed."
 
 
 def images_alone(pairs: pd.DataFrame, *, where: str = "") -> str:
@@ -161,7 +162,7 @@ def images_alone(pairs: pd.DataFrame, *, where: str = "") -> str:
     first = pairs.iloc[0]
     if math.isnan(first["images_p"]):
         return f"Whether other images would show the same{where} cannot be said: {first['images_note']}."
-    chance = f"{'more' if first['images_adjusted'] < LEVEL else 'not more'} than other images would explain"
+    chance = f"{'more' if first['images_adjusted'] < LEVEL else 'not more'} than chance in images would give"
     return (
         f"These trained networks alone: {_size(first, 'images', where)}: {chance} "
         f"({_p_of(first, 'images', len(pairs))}). That says nothing about other trainings."
@@ -250,16 +251,20 @@ def standing(pairs: pd.DataFrame, first: "pd.Series[Any]", *, where: str = "", m
     own, name = pairs[pairs["a"] == first["activation"]], label(first["activation"])
     said = []
     if len(pairs) > 1:  # of a single pair all is said
-        led, apart = (int((rows["joint_adjusted"] < LEVEL).sum()) or "none" for rows in (own, pairs))
-        among = f" among the {most} most robust" if most else ""
-        differ = f"{apart} {'differs' if apart == 1 else 'differ'}"
+        led, apart = (int((rows["joint_adjusted"] < LEVEL).sum()) for rows in (own, pairs))
+        among = f" among the first {most} of the leaderboard" if most else ""
+        sure = f"{apart or 'none'} {'differs' if apart == 1 else 'differ'} for sure"
+        open_ones = len(pairs) - apart
+        rest = f" and {open_ones} {'is' if open_ones == 1 else 'are'} undecided" if open_ones else ""
         said.append(
-            f"Beyond chance of trainings and images{where}, {name} leads {led} of the {len(own)} others"
-            f"{among}; of {'their' if most else 'all'} {len(pairs)} pairs, {differ}."
+            f"Beyond chance in trainings and images{where}, {name} leads {led or 'none'} of the "
+            f"{len(own)} others{among}; of {'their' if most else 'all'} {len(pairs)} pairs, {sure}{rest}."
         )
     if not math.isnan(first["first"]):
         best, worst = int(first["rank_low"]), int(first["rank_high"])
-        ranks = f"its rank lies between {best} and {worst}" if best < worst else "no other rank is left to it"
+        ranks = (
+            f"chance leaves it the ranks {best} to {worst}" if best < worst else "no other rank is left to it"
+        )
         likely = probability(first["first"])
         said.append(f"{name} is first with a probability of {likely}, and {ranks}.")
     return " ".join(said)

@@ -13,7 +13,7 @@ from robustbench_act.metrics.power import MOST_IMAGES, MOST_SEEDS, Planned, Spre
 from robustbench_act.statistics.intervals import CONFIDENCE
 from robustbench_act.statistics.joint import POWER
 
-_OFTEN = f"called different in {10 * POWER:.0f} of 10 such studies"
+_OFTEN = f"called different in {5 * POWER:.0f} of 5 such studies"
 
 
 class PowerAnswer:
@@ -155,7 +155,7 @@ def draw(answer: PowerAnswer, path: Path) -> None:
         ),
         size=POWER_SIZE,
         kind=path.suffix[1:].lower(),
-        title=f"Lead shown in {10 * POWER:.0f} of 10 studies of {answer.planned.activations} activations",
+        title=f"Lead shown in {5 * POWER:.0f} of 5 studies of {answer.planned.activations} activations",
     )
     write_atomically(path, data)
 

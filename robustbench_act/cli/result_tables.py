@@ -118,9 +118,9 @@ def _moved(what: str, cells: pd.DataFrame, moved: pd.DataFrame, most: int | None
     shown = own if most is None else own.head(most)
     of = f"{len(cells):,} {what[0].lower()}{what[1:]}"
     if shown.empty:
-        return f"None of {of} moved beyond noise (McNemar, Holm).", shown
+        return f"None of {of} moved beyond chance in images (McNemar, Holm).", shown
     more = f", the first {most}; --all shows all" if len(shown) < len(own) else ""
-    title = f"{what} that moved beyond noise: {len(own):,} of {len(cells):,} (McNemar, Holm){more}"
+    title = f"{what} that moved beyond chance in images: {len(own):,} of {len(cells):,} (McNemar, Holm){more}"
     cell = shown["corruption"] + ":" + shown["severity"].map("{:g}".format)
     return title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"])
 

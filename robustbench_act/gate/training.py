@@ -98,5 +98,5 @@ def _needs(rule: Rule, worse: float, joint: Joint, places: list[int], share: flo
         error, df = np.sqrt(variances.sum() / count + fixed), per_seed * (count - 1)
         kept = worse + (stdtrit(df, CONFIDENCE) + SURE) * error < margin
         if kept or worse - (stdtrit(df, 1 - share) + SURE) * error > tolerance:
-            return f"about {count} training seeds on each side would decide, if it is as measured"
-    return "more training seeds alone would not decide, if it is as measured: take more images"
+            return f"about {count} training seeds on each side would decide, if the true loss is as measured"
+    return "more training seeds alone would not decide, if the true loss is as measured: take more images"

@@ -122,5 +122,5 @@ def _needs(rule: Rule, means: Floats, errors: Floats, images: int, share: float)
         least=images,
     )
     if found == float("inf"):
-        return "no number of images would decide, if it is as measured"
-    return f"about {float(f'{found:.1e}'):,.0f} images would decide, if it is as measured"
+        return "no number of images would decide, if the true loss is as measured"
+    return f"about {float(f'{found:.1e}'):,.0f} images would decide, if the true loss is as measured"

@@ -184,11 +184,11 @@ def test_what_fell_is_said(run: Run) -> None:
     )
     _, lead = content["verdicts"]
     assert lead.startswith("LA-SiLU leads ReLU by 23.5 points (95% interval of this pair alone: ")
-    assert ": more than other trainings and other images would explain (p = " in lead
+    assert ": more than chance in trainings and images would give (p = " in lead
     rank, images = content["leads"]
     assert "LA-SiLU is first with a probability of " in rank
     assert images.startswith("These trained networks alone: LA-SiLU leads ReLU by 23.5 points")
-    assert ": more than other images would explain (p < 0.0001). That says nothing about" in images
+    assert ": more than chance in images would give (p < 0.0001). That says nothing about" in images
 
 
 def test_equals_at_the_top_are_counted(tmp_path: Path) -> None:

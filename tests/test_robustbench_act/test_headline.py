@@ -115,7 +115,7 @@ def test_a_run_of_shifts_alone_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "Shifted %" in shown
     titles = [title for title, _ in comparison(compare_runs(alone, alone), None)]
     assert titles[0] == "Activations: shifted accuracy in %, over other trainings and images"
-    assert titles[-1] == "None of 16 cells of input shifts moved beyond noise (McNemar, Holm)."
+    assert titles[-1] == "None of 16 cells of input shifts moved beyond chance in images (McNemar, Holm)."
     with pytest.raises(InputError, match=r"are over corruptions, this run has input shifts alone; actrobust"):
         layeract_table(alone)
 
@@ -153,8 +153,8 @@ def test_a_comparison_has_shifts_in_a_block_of_their_own() -> None:
     assert found.checkpoints["difference"].tolist() == [0.0]
     titles = [title for title, _ in comparison(found, None)]
     assert titles[1:] == [
-        "None of 3 cells moved beyond noise (McNemar, Holm).",
-        "Cells of input shifts that moved beyond noise: 2 of 2 (McNemar, Holm)",
+        "None of 3 cells moved beyond chance in images (McNemar, Holm).",
+        "Cells of input shifts that moved beyond chance in images: 2 of 2 (McNemar, Holm)",
     ]
 
 

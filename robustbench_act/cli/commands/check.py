@@ -30,7 +30,7 @@ def command(
     as_json: bool,
     self_test: bool,
 ) -> None:
-    """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and noise."""
+    """Fail (exit code 1) if a RUN is less robust than a baseline, beyond tolerance and chance."""
     from robustbench_act import gate
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli.messages import say_notes, say_unlabelled

@@ -15,9 +15,10 @@ MOST = 20  # cells that are shown
 @click.argument("b", type=HomePath())
 @command_options("compare")
 def command(a: Path, b: Path, *, force: bool, everything: bool, as_json: bool) -> None:
-    """Show what moved from run A to run B beyond noise: paired over images, Holm-corrected.
+    """Show what moved from run A to run B beyond chance: activations over trainings and images.
 
-    Checkpoints are paired by name. If each run has only one, these two are paired.
+    Checkpoints and cells are compared over images alone. Checkpoints are paired by name; if each run has
+    only one, these two are paired.
     """
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.messages import say_notes, say_unlabelled

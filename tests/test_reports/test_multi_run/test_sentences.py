@@ -43,7 +43,7 @@ def test_without_outcomes_chance_cannot_be_told() -> None:
 def test_one_activation() -> None:
     assert verdicts(change(), rows(), "accuracy") == [
         "From old to new, ReLU loses 2.0 points of accuracy on corrupted images (95% interval: −3.5 to "
-        "−0.5): more than other trainings and other images would explain (p = 0.02)."
+        "−0.5): more than chance in trainings and images would give (p = 0.02)."
     ]
     assert details(change(), rows(), under()) == [
         "Worst is ReLU under fog (−5.0 points). On clean images the change is −0.4 points."
@@ -56,7 +56,7 @@ def test_one_seed_says_what_is_not_known() -> None:
     said = verdicts(change(joint_p=np.nan, joint_note="one seed"), rows(), "accuracy")
     assert said == [
         "From old to new, ReLU loses 2.0 points of accuracy on corrupted images (95% interval over images: "
-        "−3.0 to −1.0): more than other images would explain (p = 0.01). "
+        "−3.0 to −1.0): more than chance in images would give (p = 0.01). "
         "Whether other trainings would show the same cannot be said: one seed."
     ]
     kept, _ = details(change(), rows(images_adjusted=[0.2], joint_adjusted=[np.nan]), under())
@@ -76,10 +76,10 @@ def test_many_activations_are_listed_up_to_six() -> None:
     said, _ = details(change(), table, under())
     assert said.startswith(
         "Activation by activation, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, act5 −3.0, "
-        "1 more) lost and 1 (act8 +3.0) gained more than other trainings and other images would explain "
+        "1 more) lost and 1 (act8 +3.0) gained more than chance in trainings and images would give "
         "(Holm’s correction for 9 tests). "
         "Of these trained networks by themselves, 7 (act0 −8.0, act1 −7.0, act2 −6.0, act3 −5.0, act4 −4.0, "
-        "act5 −3.0, 1 more) lost and 2 (act7 +1.0, act8 +3.0) gained more than other images would explain "
+        "act5 −3.0, 1 more) lost and 2 (act7 +1.0, act8 +3.0) gained more than chance in images would give "
         "(Holm’s correction for 9 tests). "
         "These seeds and images do not rule out a loss of up to 4.0 points (act7) if no change is shown."
     )
@@ -110,12 +110,10 @@ def test_corruptions_that_moved_the_mean_are_named() -> None:
     said = details(change(), both, pd.concat([table, *others]))[-1]
     assert said.startswith(
         "Of 4 corruptions, the mean of these networks loses under 2 (snow −5.0, fog −1.0) and gains under 1 "
-        "(frost +2.0) more than a different choice of images would explain (Holm’s correction for 5 tests). "
+        "(frost +2.0) more than chance in images would give (Holm’s correction for 5 tests). "
     )
     still = details(change(), rows(), table.assign(adjusted=0.05, name="relu"))[-1]
-    assert still.startswith(
-        "Under none of 4 corruptions ReLU moves more than a different choice of images would"
-    )
+    assert still.startswith("Under none of 4 corruptions ReLU moves more than chance in images would give")
     single = details(change(), rows(), table[:2])[-1]
     assert "corruptions" not in single
 

@@ -178,14 +178,14 @@ def test_what_is_no_baseline_is_refused(actrobust: Command, run: Run) -> None:
 def test_compare_shows_what_moved(actrobust: Command, run: Run, worse: Run) -> None:
     result = actrobust("compare", run.path, worse.path)
     assert result.exit_code == 0, result.output
-    assert "Cells that moved beyond noise: " in result.stdout
+    assert "Cells that moved beyond chance in images: " in result.stdout
     moved = result.stdout[result.stdout.index("Cells that moved") :]
     assert "relu_1" in moved
     assert "relu_2" not in moved
     answer = json.loads(actrobust("compare", run.path, worse.path, "--json").stdout)
     assert len(answer["checkpoints"]) == 4
     assert len(answer["cells"]) == 4 * (1 + 2 * 6)
-    assert "None of 52 cells moved beyond noise" in actrobust("compare", run.path, run.path).stdout
+    assert "None of 52 cells moved beyond chance in images" in actrobust("compare", run.path, run.path).stdout
 
 
 def test_compare_refuses_unlike_runs(actrobust: Command, run: Run, checkpoints: Path, tmp_path: Path) -> None:

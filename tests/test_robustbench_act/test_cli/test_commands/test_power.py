@@ -34,7 +34,7 @@ def test_the_table_is_that_of_the_numbers(actrobust: Command) -> None:
     assert found["pairs"] == 3
     first = found["needed"][0]
     size = f"{first['seeds']} seeds and 100 images"
-    assert f"A lead of 3 points is called different in 8 of 10 such studies with {size}" in shown
+    assert f"A lead of 3 points is called different in 4 of 5 such studies with {size}" in shown
 
 
 def test_a_planned_study(actrobust: Command) -> None:
@@ -43,7 +43,7 @@ def test_a_planned_study(actrobust: Command) -> None:
     assert "A study: 4 activations, each trained with the same seeds; all 6 pairs are tested" in shown
     lead = f"{100 * planned.lead(12, 2000):.1f}"
     assert (
-        f"A lead of {lead} points is called different in 8 of 10 such studies with 12 seeds and 2,000 images."
+        f"A lead of {lead} points is called different in 4 of 5 such studies with 12 seeds and 2,000 images."
         in shown
     )
     chance = 100 * planned.chance(0.025, seeds=12, images=2000)
@@ -77,7 +77,7 @@ def test_the_figure(kind: str, tmp_path: Path, actrobust: Command) -> None:
         return
     words = re.findall(r"<text.*?>(.*?)</text>", data.decode())
     assert {"10,000 images", "100 images", "training seeds of each activation"} <= set(words)
-    assert "Lead shown in 8 of 10 studies of 3 activations" in words
+    assert "Lead shown in 4 of 5 studies of 3 activations" in words
 
 
 @pytest.mark.parametrize(
