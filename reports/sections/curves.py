@@ -74,11 +74,11 @@ def _table(data: pd.DataFrame, order: Sequence[tuple[str, str]], analysis: Analy
 
 
 def curve_finding(corruption: str, curve: pd.DataFrame) -> str:
-    """Say who is best and worst at the highest severity of one corruption's curves."""
+    """Say who is highest and lowest at the highest severity of one corruption's curves."""
     top = curve["severity"].max()
     at_top = curve[curve["severity"] == top].sort_values(["accuracy", "activation"], ascending=[False, True])
     best, worst = at_top.iloc[0], at_top.iloc[-1]
     text = f"{corruption} at severity {top:g}: {label(best['activation'])} {percent(best['accuracy'])}%"
     if len(at_top) == 1:
         return text
-    return f"{text} (best), {label(worst['activation'])} {percent(worst['accuracy'])}% (lowest)"
+    return f"{text} (highest), {label(worst['activation'])} {percent(worst['accuracy'])}% (lowest)"

@@ -124,7 +124,7 @@ def _table(found: pd.DataFrame, heading: str) -> Table:
         caption=f"Differences in points{', ' + heading if heading else ''}",
         headings=[
             *("Pair", "Over", "Difference", "95% of this pair", "p", "p (Holm)"),
-            *("Shown 4 times in 5", "P(first of the pair is better), %", "Note"),
+            *("Shown 4 times in 5", "P(a network of the first is better), %", "Note"),
         ],
         rows=rows,
         stubs=2,

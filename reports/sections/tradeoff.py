@@ -45,11 +45,11 @@ def _drawing(scores: pd.DataFrame, analysis: Analysis, *, name: str) -> Drawing:
 
 
 def tradeoff_finding(scores: pd.DataFrame, anchor: str | None, *, images: str = "corrupted") -> str:
-    """Say who keeps most, and how many activations keep a larger share than the anchor does."""
+    """Say who is highest, and how many activations keep a larger share than the anchor does."""
     means = scores.groupby("activation")[["clean", "mca", "expected"]].mean()
     best = means.sort_values("mca", kind="stable").iloc[-1]
     kept, clean = percent(best["mca"]), percent(best["clean"])
-    text = f"{label(str(best.name))} keeps most: {kept}% {images} at {clean}% clean"
+    text = f"{label(str(best.name))} is highest: {kept}% {images} at {clean}% clean"
     if anchor is None or means["expected"].isna().all() or len(means) == 1:
         return text
     others = means.drop(index=anchor)

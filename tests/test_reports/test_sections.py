@@ -132,7 +132,7 @@ def test_the_line_of_equal_retention_is_relus_mean_share(run: Run) -> None:
         SHARES["relu", seed][0] for seed in (11, 22)
     )
     assert drawing.data["expected"].tolist() == pytest.approx((drawing.data["clean"] * kept).tolist())
-    most = "LA-SiLU keeps most: 76.3% corrupted at 95.0% clean"
+    most = "LA-SiLU is highest: 76.3% corrupted at 95.0% clean"
     assert drawing.finding == f"{most}; 1 of 1 other activation keep a larger share than ReLU"
 
 
@@ -320,7 +320,7 @@ def test_an_architecture_of_one_run_has_its_own_anchor(tmp_path: Path) -> None:
 
 def test_findings() -> None:
     curve = pd.DataFrame({"activation": ["a", "b", "a"], "severity": [5, 5, 0], "accuracy": [0.2, 0.4, 0.9]})
-    assert curve_finding("fog", curve) == "fog at severity 5: b 40.0% (best), a 20.0% (lowest)"
+    assert curve_finding("fog", curve) == "fog at severity 5: b 40.0% (highest), a 20.0% (lowest)"
     assert curve_finding("fog", curve[:1]) == "fog at severity 5: a 20.0%"
     layers = pd.DataFrame({"activation": ["a", "a", "b"], "gain": [0.5, 1.5, 0.25]})
     assert (

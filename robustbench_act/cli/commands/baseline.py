@@ -34,8 +34,9 @@ def command(run: Path, out: Path, rules: Path | None, unit: "Unit | None", margi
     write_baseline(found, out)
     say(f"unit {found.unit}: {_UNITS[found.unit]}")
     for rule in found.rules.rules:
-        kept = "" if rule.margin is None else f"; kept if surely no worse than {rule.margin:g}"
-        say(f"{rule}: may get worse by {rule.tolerance:g} {rule.declared.shown_unit}{kept}")
+        how = "surely" if rule.by_image or found.unit == "training" else "measured"  # with a test, or without
+        kept = "" if rule.margin is None else f"; kept if surely worse by less than {rule.margin:g}"
+        say(f"{rule}: fell if {how} worse by more than {rule.tolerance:g} {rule.declared.shown_unit}{kept}")
     alone = [name for name, own in members(found.info, "training").items() if len(own) < 2]
     if found.unit == "training" and alone:
         say(f"one training seed, so that every check of it is undecided: {some(alone)}")

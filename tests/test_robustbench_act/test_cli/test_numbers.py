@@ -68,7 +68,10 @@ def test_gate_passes_reruns_and_catches_the_worse(actrobust: Command, run: Run, 
     made = actrobust("baseline", run.path, "-o", "base.parquet", *UNIT)
     assert made.exit_code == 0, made.output
     assert "unit weights: each checkpoint is held to itself, over images" in made.stdout
-    assert "accuracy on corruptions: may get worse by 0.3 points; kept if surely no worse than" in made.stdout
+    said = (
+        "accuracy on corruptions: fell if surely worse by more than 0.3 points; kept if surely worse by less"
+    )
+    assert said in made.stdout
     assert "base.parquet  (4 checkpoints, 200 images" in made.stdout
     same = actrobust("check", run.path, "--baseline", "base.parquet", "--prove")
     age, *kept, verdict = same.stdout.splitlines()
@@ -153,9 +156,11 @@ def test_gate_for_machines(
 
 
 def test_rules_of_a_file_are_kept_in_the_baseline(actrobust: Command, run: Run, worse: Run) -> None:
-    Path("gate.toml").write_text('[[rule]]\ngroup = "clean"\ntolerance = 100\n')
-    made = actrobust("baseline", run.path, "-o", "base.parquet", "--rules", "gate.toml")
-    assert "accuracy on clean images: may get worse by 100 points; kept if" in made.stdout
+    clean, noise = '[[rule]]\ngroup = "clean"\n', '[[rule]]\nmetric = "ece"\ngroup = "noise"\n'
+    Path("gate.toml").write_text(f"{clean}tolerance = 100\n{noise}tolerance = 90\n")
+    made = actrobust("baseline", run.path, "-o", "base.parquet", "--rules", "gate.toml", *UNIT)
+    assert "accuracy on clean images: fell if surely worse by more than 100 points; kept if" in made.stdout
+    assert "on noise: fell if measured worse by more than 90 points\n" in made.stdout  # no test, no margin
     assert actrobust("check", worse.path, "--baseline", "base.parquet").exit_code == 0
     Path("gate.toml").write_text('[[rule]]\ngroup = "blur"\n')
     line = refused(actrobust("baseline", run.path, "-o", "new.parquet", "--rules", "gate.toml"))
