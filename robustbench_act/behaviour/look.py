@@ -35,6 +35,7 @@ timm (docs/networks.md). Autocast sums in fp32, so half precisions round less of
 most in 15 of these networks. They get 16, where the unit roundoff is 2**-8 in bf16 and 2**-11 in fp16.
 """
 
+_ALONE = 6  # images of the company that are shown alone too
 _CHANGED = 0  # its copies stay as they are
 _FAR = 100  # by which inputs are multiplied, so that logits do not stay between 0 and 1 by chance
 _SEED = 0
@@ -50,6 +51,7 @@ def look_at(
     other: Tensor,
     *,
     classes: int,
+    company: Tensor | None = None,
     batch_size: int = CROWD,
     memory_format: str = "contiguous",
     precision: str = "fp32",
@@ -69,6 +71,9 @@ def look_at(
         A different image (C, H, W), put in the place of the first one; each of its values should differ.
     classes
         Columns that the answers should have.
+    company
+        (N, C, H, W) as the run has them: a network may decide for a whole batch by what is in it, such as to
+        stop early if all answers are sure.
     batch_size
         Images in a batch of the run: that many are shown to a network that rejects a few.
     memory_format
@@ -110,16 +115,22 @@ def look_at(
     found = replace(found, outputs=passes.recognised(shown, rows, classes))
     changed = shown.clone()
     changed[_CHANGED] = other
-    company, after, unwatched = passes.printed(changed, probes=probes)
+    in_company, after, unwatched = passes.printed(changed, probes=probes)
     again, before, unwatched_again = passes.printed(shown, probes=probes and not unwatched)
     found = replace(found, random=passes.drew)
     _refuse_if_random(passes.are_alike(rows, again), passes.drew, allow_random=allow_random)
     _refuse_if_changed(state, passes.state())
-    dependent = not passes.are_alike(rows[_CHANGED + 1 :], company[_CHANGED + 1 :])
+    dependent = not passes.are_alike(rows[_CHANGED + 1 :], in_company[_CHANGED + 1 :])
     if not (dependent or passes.drew):
         kinds = min(size, IMAGES)
         batches = [size - 1], [place % kinds for place in reversed(range(max(crowd, size)))]
         dependent = not all(passes.would_answer(shown[places], rows[places]) for places in batches)
+    if not (dependent or passes.drew) and company is not None:
+        together, _ = passes.tried(company)
+        dependent = not all(
+            passes.would_answer(company[place : place + 1], together[place : place + 1])
+            for place in range(min(_ALONE, len(together)))
+        )
     if dependent:
         _refuse_if_random(passes.are_alike(rows, passes.answer(shown)), False, allow_random=allow_random)
         return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robustbench_act.behaviour import IMAGES, look_at
+from robustbench_act.behaviour import CROWD, IMAGES, look_at
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
@@ -76,7 +76,7 @@ def behaviour_of(
     """Return how a checkpoint's network treats `few_images`; raises the errors of `with_behaviours`."""
     device, spec = at_hand(execution.device), checkpoint.spec
     channels, height, width = few.shape[1:]
-    *images, other = checkpoint.preprocessing((channels, height, width))(few.to(device))
+    shown = checkpoint.preprocessing((channels, height, width))(few.to(device))
     network = checkpoint.model.to(device)
     threads = torch.get_num_threads()
     if max(spec.input_size) <= SMALL:
@@ -86,8 +86,9 @@ def behaviour_of(
             with computing(precision, device):
                 found = look_at(
                     network,
-                    torch.stack(images),
-                    other,
+                    shown[:IMAGES],
+                    shown[IMAGES],
+                    company=shown[IMAGES + 1 :],
                     classes=spec.classes,
                     batch_size=execution.batch_size,
                     memory_format=memory_format(spec.input_size, execution.precision, device),
@@ -133,12 +134,12 @@ def _is_users(architecture: str) -> bool:
 
 
 def few_images(data: Dataset) -> Tensor:
-    """Return IMAGES images at half contrast, then one of noise: each of its values is beyond all of theirs.
+    """Return IMAGES images at half contrast, one of noise, then CROWD images as they are, or all if fewer.
 
-    uint8 (IMAGES + 1, C, H, W). So the noise also changes what depends on the extremes of a batch. The images
-    are the first of a balanced subset, repeated if there are fewer.
+    uint8 (images, C, H, W). Each value of the noise is beyond all of those at half contrast, so it also
+    changes what depends on the extremes of a batch. The images are the first of balanced subsets.
     """
     pixels = data.subset(min(IMAGES, len(data))).images
     images = pixels[torch.arange(IMAGES) % len(pixels)] // 2 + 64
     noise = 255 * torch.randint(2, images[:1].shape, generator=torch.Generator().manual_seed(0))
-    return torch.cat([images, noise.to(torch.uint8)])
+    return torch.cat([images, noise.to(torch.uint8), data.subset(min(CROWD, len(data))).images])

@@ -88,6 +88,22 @@ class ByExtremes(Net):
         return self.last(self.features((x - x.min()) / (x.max() - x.min())))
 
 
+class BatchExit(Net):
+    """Leaves its last step out if all images of the batch are sure without it; or each one for itself."""
+
+    def __init__(self, *, whole: bool = True) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Tensor) -> Any:
+        hidden = self.first(x.flatten(1))
+        early = self.last(hidden)
+        sure = early.softmax(1).amax(1, keepdim=True) > 0.16
+        if self.whole:
+            return early if bool(sure.all()) else self.last(self.act(hidden))
+        return torch.where(sure, early, self.last(self.act(hidden)))
+
+
 class MaskedClass(CentredBatch):
     """Rules out a class."""
 

@@ -69,6 +69,13 @@ def test_the_extremes_of_a_batch_are_seen(as_checkpoint: Callable[[nn.Module], C
         assert behaviour_of(as_checkpoint(kind()), few, execution).batch_dependent == sees
 
 
+def test_a_decision_for_a_whole_batch_is_seen(as_checkpoint: Callable[[nn.Module], Checkpoint]) -> None:
+    """An early exit that is taken if the network is sure of all images of the batch: of digits, of some."""
+    few, execution = few_images(load_dataset("digits")), Execution(torch.device("cpu"))
+    assert behaviour_of(as_checkpoint(networks.BatchExit()), few, execution).batch_dependent
+    assert not behaviour_of(as_checkpoint(networks.BatchExit(whole=False)), few, execution).batch_dependent
+
+
 def test_weights_in_half_precision_are_judged_in_the_precision_of_the_run(
     as_checkpoint: Callable[[nn.Module], Checkpoint], tmp_path: Path
 ) -> None:
