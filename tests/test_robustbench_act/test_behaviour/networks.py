@@ -98,7 +98,7 @@ class BatchExit(Net):
     def forward(self, x: Tensor) -> Any:
         hidden = self.first(x.flatten(1))
         early = self.last(hidden)
-        sure = early.softmax(1).amax(1, keepdim=True) > 0.16
+        sure = early.softmax(1).amax(1, keepdim=True) > 0.22
         if self.whole:
             return early if bool(sure.all()) else self.last(self.act(hidden))
         return torch.where(sure, early, self.last(self.act(hidden)))
