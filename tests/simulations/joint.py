@@ -118,9 +118,12 @@ def section() -> Iterator[str]:
                 f"| {seeds} | {images:,} | {_family(alike)} | {both:.1%} | {alike.levels:.1%} "
                 f"| {_family(odd)} | {odd.odd:.1%} | {odd.others:.1%} | {odd.levels:.1%} |"
             )
-    error = 100 * sqrt(0.05 * 0.95 / EXPERIMENTS)
+    errors = [100 * sqrt(share * (1 - share) / EXPERIMENTS) for share in (0.05, 0.12)]
     yield ""
-    yield f"Monte Carlo error (one standard error): {error:.1f} points of 5 %, at most, in each column."
+    yield (
+        f"Monte Carlo error (one standard error): {errors[0]:.1f} points where 5 % is aimed at, at most "
+        f"{errors[1]:.1f} in the column of the odd one's pairs."
+    )
     yield ""
     yield "### Leads that are shown"
     yield ""

@@ -67,7 +67,7 @@ def visible(page: Any, selector: str) -> int:
 def test_nothing_is_asked_for_and_nothing_complains(browser: Any, file: Path) -> None:
     with Watched(browser, file) as page:
         assert page.title() == "Robustness report: toy"
-        assert visible(page, "section") == 14
+        assert visible(page, "section") == 15
 
 
 def test_columns_sort_by_keyboard(browser: Any, file: Path) -> None:
