@@ -32,7 +32,7 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 2**-4, "fp16": 2**-7}
 
 Rounding is far below in fp32: 2e-6, or 34 unit roundoffs (2**-24), at most in the networks of torchvision and
 timm (docs/networks.md). Autocast sums in fp32, so half precisions round less often: by 2 unit roundoffs at
-most in 15 of these networks. They get 16, where the unit roundoff is 2**-8 in bf16 and 2**-11 in fp16.
+most in 16 of these networks (bf16; fp16: in 2). They get 16 of 2**-8 in bf16 and of 2**-11 in fp16.
 """
 
 _ALONE = 6  # images of the company that are shown alone too
