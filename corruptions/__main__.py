@@ -114,7 +114,7 @@ def _write_sheet(arguments: Sequence[str]) -> int:
 
 
 def _save(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet, and its folder if there is none."""
+    """Write a sheet; make its folder if it is missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)

@@ -128,7 +128,7 @@ def _pairs(a: RunData, b: RunData) -> list[tuple[str, str]]:
 
 
 def _by_activation(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """Compare the activations that both runs have, over all their networks, where one has several."""
+    """Compare each activation that is in both runs, and in one several times, over all its networks."""
     cells = {name: _common(*both) for name, both in (("a", (a, b)), ("b", (b, a)))}
     images = {name: image_scores(own) for name, own in cells.items()}
     cohorts = {

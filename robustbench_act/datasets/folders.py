@@ -213,7 +213,7 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def _first_below(folder: Path) -> Path | None:
-    """Return a picture in the folders of a folder, without following links; None if there is none."""
+    """Return a picture from the subfolders of a folder, or None; links are not followed."""
     for home, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         if Path(home) != folder and (pictures := sorted(filter(is_picture, names))):

@@ -183,7 +183,7 @@ def _image_errors(bad: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def _line(scores: pd.DataFrame) -> tuple[Line | None, str]:
-    """Return the line, or why there is none. A model at 0 or 100 % has no logit and counts for nothing."""
+    """Return the line, or why it cannot be drawn. A model at 0 or 100 % has no logit and is left out."""
     inside = scores[scores[["clean", "mca"]].gt(0).all(axis=1) & scores[["clean", "mca"]].lt(1).all(axis=1)]
     clean = _logit(inside["clean"])
     span = clean.max() - clean.min() if len(inside) else 0.0

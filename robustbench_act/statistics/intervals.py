@@ -1,6 +1,6 @@
 """Confidence intervals: of a share of images, of a mean over training seeds, by bootstrap over either."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,24 +121,20 @@ def moments_interval(mean: Any, spread: Any, count: Any, *, confidence: float = 
 def bootstrap_interval(
     values: ArrayLike,
     *,
-    over: Literal["images", "seeds", "both"] = "images",
     strata: ArrayLike | None = None,
     confidence: float = CONFIDENCE,
     resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the percentile bootstrap interval of the mean of a table seeds x images.
+    """Return the percentile bootstrap interval of a mean over images.
 
-    Raises InputError if there is no value, or strata do not fit.
+    It is too short for fewer than 5 images of the rarer outcome: take `share_interval`. Raises InputError if
+    there is no value, or strata do not fit.
 
     Parameters
     ----------
     values
-        (seeds, images) or (images,): 0 or 1, or an image's mean over cells.
-    over
-        What is drawn again: the images (the same draw for all seeds, which saw the same images), the training
-        seeds, or both. Few of either make it too short: take `share_interval` for fewer than 5 images of the
-        rarer outcome, `mean_interval` for fewer than 10 seeds.
+        (images,): 0 or 1, or an image's mean over cells.
     strata
         (images,) classes of the images: each class keeps its size.
     seed
@@ -150,38 +146,19 @@ def bootstrap_interval(
     >>> low < 0.75 < high
     True
     """
-    table = np.atleast_2d(np.asarray(values, dtype=float))
-    if table.ndim != 2 or not table.size:
-        raise InputError(f"Expected values (seeds, images), at least one, got shape {np.shape(values)}.")
-    classes = np.zeros(table.shape[1], dtype=int) if strata is None else np.asarray(strata)
-    if classes.shape != table.shape[1:]:
-        raise InputError(f"Expected a stratum for each of {table.shape[1]} images, got {classes.shape}.")
-    means = _resampled_means(table, over, classes, resamples, np.random.default_rng(seed))
+    row = np.asarray(values, dtype=float)
+    if row.ndim != 1 or not row.size:
+        raise InputError(f"Expected values (images,), at least one, got shape {row.shape}.")
+    classes = np.zeros(len(row), dtype=int) if strata is None else np.asarray(strata)
+    if classes.shape != row.shape:
+        raise InputError(f"Expected a stratum for each of {len(row)} images, got {classes.shape}.")
+    means = _resampled(row, classes, resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
     return Interval(float(low), float(high))
 
 
-def _resampled_means(
-    table: Floats, over: str, classes: NDArray[Any], resamples: int, random: np.random.Generator
-) -> Floats:
-    """Return (resamples,): the weighted means of the table, in blocks that bound the memory."""
-    seeds, images = table.shape
-    if seeds == 1 and over != "seeds":
-        return _resampled_row(table[0], classes, resamples, random)
-    step = max(1, _AT_ONCE // max(table.shape))
-    blocks = []
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        rows = (
-            _draws(np.zeros(seeds, dtype=int), count, random) if over != "images" else np.ones((count, seeds))
-        )
-        columns = _draws(classes, count, random) if over != "seeds" else np.ones((count, images))
-        blocks.append(np.einsum("bs,bs->b", rows, columns @ table.T) / (seeds * images))
-    return np.concatenate(blocks)
-
-
-def _resampled_row(row: Floats, classes: NDArray[Any], resamples: int, random: np.random.Generator) -> Floats:
-    """Return (resamples,): means of one row; equal values are drawn together, which is faster."""
+def _resampled(row: Floats, classes: NDArray[Any], resamples: int, random: np.random.Generator) -> Floats:
+    """Return (resamples,): means of the values; equal values are drawn together, which is faster."""
     total = np.zeros(resamples)
     for name in np.unique(classes):
         values, counts = np.unique(row[classes == name], return_counts=True)
@@ -191,14 +168,3 @@ def _resampled_row(row: Floats, classes: NDArray[Any], resamples: int, random: n
             part = total[start : start + step]
             part += random.multinomial(size, counts / size, size=len(part)) @ values
     return total / len(row)
-
-
-def _draws(classes: NDArray[Any], count: int, random: np.random.Generator) -> Floats:
-    """Return (count, n): how often each of n things is in a draw of n with replacement within its class."""
-    weights = np.empty((count, len(classes)))
-    for name in np.unique(classes):
-        (members,) = np.nonzero(classes == name)
-        size = len(members)
-        drawn = random.integers(0, size, size=(count, size)) + size * np.arange(count)[:, None]
-        weights[:, members] = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
-    return weights

@@ -207,9 +207,7 @@ class Joint:
         difference = self.means[a] - self.means[b]
         difference[np.abs(difference) <= ROUNDING] = 0.0
         error, df = self.errors(a, b)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            t = np.where((difference == 0) & (error == 0), 0.0, -np.abs(difference) / error)
-        return difference, error, df, 2 * stdtr(df, t)
+        return difference, error, df, _p_value(difference, error, df)
 
     def contrast(self, weights: ArrayLike) -> JointContrast:
         """Return a weighted sum of the means, such as a mean of differences.
@@ -222,14 +220,11 @@ class Joint:
         if not self.tested[used].all():
             return JointContrast(value, Interval(math.nan, math.nan), math.nan)
         parts = w[used] ** 2 * self.trainings.variance[used] / self.seeds[used]
-        error = math.sqrt(float(parts.sum()) + max(float(w @ self.over_images @ w), 0.0))
-        df = self.trainings.most
-        if parts.any():
-            df = min(float(parts.sum() ** 2 / (parts**2 / self.trainings.df[used]).sum()), df)
-        if abs(value) <= ROUNDING:
-            value = 0.0
-        half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
-        p = float(2 * stdtr(df, -abs(value) / error)) if error else float(value == 0)
+        over_seeds, df = self.trainings.total(parts, self.trainings.df[used], axis=0)
+        error = np.sqrt(over_seeds + max(float(w @ self.over_images @ w), 0.0))
+        value = 0.0 if abs(value) <= ROUNDING else value
+        half = float(stdtrit(df, (1 + CONFIDENCE) / 2) * error)
+        p = float(_p_value(np.array(value), error, df))
         return JointContrast(value, Interval(value - half, value + half), p)
 
     def ranks(self) -> Interval:
@@ -291,6 +286,13 @@ class Joint:
         drawn = self.means + over_seeds + over_images
         best = drawn == drawn.max(axis=1, keepdims=True)
         return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def _p_value(difference: Floats, error: Floats, df: Floats) -> Floats:
+    """Return the two-sided p-values of "no difference"; 1 if both are 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where((difference == 0) & (error == 0), 0.0, -np.abs(difference) / error)
+    return np.asarray(2 * stdtr(df, t))
 
 
 def _image_covariances(tables: Sequence[Floats], *, blocked: bool) -> tuple[Floats, Floats]:

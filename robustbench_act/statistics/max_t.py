@@ -11,7 +11,7 @@ from robustbench_act.statistics.intervals import Floats
 from robustbench_act.statistics.rounding import ROUNDING
 
 _BLOCK = 250  # flips at a time
-_PLAIN = 25  # so many flips that are as large as the largest: it is none
+_PLAIN = 25  # if so many flips reach the largest t, it is plainly luck
 _TIE = 1e-5  # float32 sums in different orders
 
 

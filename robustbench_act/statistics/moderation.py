@@ -47,11 +47,14 @@ class Moderated(NamedTuple):
             (groups,): values in each mean.
         """
         pair = np.array([a, b])
-        parts = self.variance[..., pair] / counts[pair]
-        both = parts.sum(axis=-2)
+        return self.total(self.variance[..., pair] / counts[pair], self.df[..., pair], axis=-2)
+
+    def total(self, parts: Floats, df: Floats, *, axis: int) -> tuple[Floats, Floats]:
+        """Return the sum of parts of a variance along an axis, and its degrees of freedom."""
+        whole = parts.sum(axis=axis)
         with np.errstate(invalid="ignore"):
-            own = np.where(both > 0, both**2 / (parts**2 / self.df[..., pair]).sum(axis=-2), np.inf)
-        return both, np.minimum(own, self.most)
+            own = np.where(whole > 0, whole**2 / (parts**2 / df).sum(axis=axis), np.inf)
+        return whole, np.minimum(own, self.most)
 
 
 def moderate(own: Floats, df: Floats, most: float, *, floor: Floats | None = None) -> Moderated:
@@ -65,7 +68,7 @@ def moderate(own: Floats, df: Floats, most: float, *, floor: Floats | None = Non
     own
         (..., groups): variances, of one experiment or of many.
     df
-        (groups,): their degrees of freedom; 0 where there is none.
+        (groups,): their degrees of freedom; 0 for a group of one value.
     most
         Degrees of freedom of all groups together: no result has more.
     floor

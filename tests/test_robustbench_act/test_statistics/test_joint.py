@@ -140,12 +140,20 @@ def test_a_contrast_of_two_is_their_difference() -> None:
 
 
 def test_the_mean_of_differences_is_that_of_mean_scores() -> None:
-    """Of four activations that train alike, two against two: the paired t-test of their means, moderated."""
+    """Two activations against two: their four variances over trainings, a quarter of each, and the images."""
     values = drawn(seeds=6, images=3000)
-    found = Joint.of(values, seeds_of(values)).contrast([0.5, 0.5, -0.5, -0.5])
+    joint = Joint.of(values, seeds_of(values))
+    found = joint.contrast([0.5, 0.5, -0.5, -0.5])
     scores = [own.mean(axis=1) for own in values.values()]
     apart = (scores[0] + scores[1] - scores[2] - scores[3]) / 2
     assert found.value == pytest.approx(apart.mean())
+    each = [(own[0] + own[1] - own[2] - own[3]) / 2 for own in np.swapaxes(list(values.values()), 0, 1)]
+    rest = np.array(each) - np.mean(each, axis=1, keepdims=True) - np.mean(each, axis=0) + np.mean(each)
+    images = np.mean(each, axis=0).var(ddof=1) - (rest**2).sum() / (5 * 2999) / 6
+    parts = joint.trainings.variance / 4 / 6
+    df = min(parts.sum() ** 2 / (parts**2 / joint.trainings.df).sum(), joint.trainings.most)
+    half = stats.t.ppf(0.975, df) * np.sqrt(parts.sum() + images / 3000)
+    assert found.interval == pytest.approx((found.value - half, found.value + half))
     assert np.isnan(Joint.of({**values, "a": values["a"][:1]}).contrast([0.5, 0.5, -0.5, -0.5]).p)
     assert not np.isnan(Joint.of({**values, "a": values["a"][:1]}).contrast([0, 1, -0.5, -0.5]).p)
 
