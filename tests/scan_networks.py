@@ -18,10 +18,10 @@ from torchvision.models import get_model, list_models
 
 from robustbench_act.activations import activation_layers
 from robustbench_act.behaviour import look_at
-from robustbench_act.behaviour.outputs import check_rows
 from robustbench_act.behaviour.random_state import seeded
 from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.models import answer_rows
 
 CLASSES = 1000
 LARGEST = 700_000_000
@@ -99,9 +99,9 @@ def rounding(network: nn.Module, images: Tensor) -> float:
     """Return how far an image alone is answered from how it is in company: a share of the largest value."""
     batch = images.contiguous(memory_format=torch.channels_last)
     with seeded(0, CPU):
-        together = check_rows(network(batch), len(images))
+        together = answer_rows(network(batch), len(images))
     with seeded(0, CPU):
-        alone = check_rows(network(batch[:1]), 1)
+        alone = answer_rows(network(batch[:1]), 1)
     return float((alone - together[:1]).abs().max() / together.abs().max().clamp(min=1e-30))
 
 

@@ -13,11 +13,12 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from robustbench_act.behaviour.outputs import check_rows, recognise
+from robustbench_act.behaviour.outputs import recognise
 from robustbench_act.behaviour.random_state import random_state, seeded
 from robustbench_act.devices import MEMORY_FORMATS
 from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.models import UnclearOutputError, answer_entry, answer_rows
 from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints, image_axis
 from robustbench_act.records import Behaviour
 
@@ -88,8 +89,8 @@ def look_at(
     Raises
     ------
     InputError
-        The network is random although `allow_random` is False; it changes from pass to pass; or its answers
-        do not have a column for each class.
+        The network is random although `allow_random` is False; it changes from pass to pass; its answers do
+        not have a column for each class; or it returns several things, none of them clearly its answer.
 
     Examples
     --------
@@ -103,7 +104,7 @@ def look_at(
     sizes, layouts = (IMAGES, crowd, batch_size), (memory_format, "contiguous")
     for size, layout in product(dict.fromkeys(sizes), dict.fromkeys(layouts)):
         shown = images[[place % IMAGES for place in range(size)]]
-        passes = _Passes(network, layout, TOLERANCE[precision])
+        passes = _Passes(network, layout, TOLERANCE[precision], classes)
         rows, reason = passes.tried(shown)
         if not reason:
             break
@@ -112,7 +113,7 @@ def look_at(
         return replace(found, fails=failed[0])
     state = passes.state()
     found = replace(found, memory_format="" if layout == memory_format else layout)
-    found = replace(found, outputs=passes.recognised(shown, rows, classes))
+    found = replace(found, entry=passes.entry or "", outputs=passes.recognised(shown, rows, classes))
     changed = shown.clone()
     changed[_CHANGED] = other
     in_company, after, unwatched = passes.printed(changed, probes=probes)
@@ -155,9 +156,10 @@ def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:
 class _Passes:
     """Passes of one network over a few images, each with the same random numbers."""
 
-    def __init__(self, network: nn.Module, memory_format: str, tolerance: float) -> None:
+    def __init__(self, network: nn.Module, memory_format: str, tolerance: float, classes: int) -> None:
         self._layout, self._tolerance = MEMORY_FORMATS[memory_format], tolerance
-        self._network = network.to(memory_format=self._layout)
+        self._network, self._classes = network.to(memory_format=self._layout), classes
+        self.entry: str | None = None  # what `answer_entry` found in the first answer
         self.drew = False  # whether the last pass drew random numbers
 
     @torch.inference_mode()
@@ -168,12 +170,16 @@ class _Passes:
             before = random_state(images.device)
             found = self._network(batch)
             self.drew = random_state(images.device) != before
-        return check_rows(found, len(images))
+        if self.entry is None:
+            self.entry = answer_entry(found, len(images), self._classes)
+        return answer_rows(found, len(images), self.entry)
 
     def tried(self, images: Tensor) -> tuple[Tensor, str]:
         """Return the answer and "", or an empty tensor and the reason."""
         try:
             return self.answer(images), ""
+        except UnclearOutputError:
+            raise
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             return images.new_empty(0), first_line(error)
 

@@ -1,46 +1,32 @@
 """Recognises what a network returns on a few images, and turns it into logits."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_act.errors import InputError
+from robustbench_act.models import answer_entry, answer_rows
+from robustbench_act.records import Behaviour
+
+USUAL = Behaviour()
+"""What is known of a network before it was looked at."""
 
 _SUM = 4e-3  # by which probabilities, rounded to bfloat16 at worst, may miss a sum of 1
 _EQUAL = 1e-5  # by which sums of rows may differ, as a share: rounding in float32
 _TINY = 1e-30  # the least probability whose logarithm is taken
 
 
-def check_rows(answer: Any, images: int) -> Tensor:
-    """Return a network's answer as float32 (N, columns); an InputError if it is not a row for each image.
+def logits_of(network: nn.Module, inputs: Tensor, behaviour: Behaviour = USUAL) -> Tensor:
+    """Return float32 logits (N, classes) of a network that was looked at.
 
-    An axis of one image or of one column may be missing: networks end in `squeeze()`.
-    """
-    is_flat = isinstance(answer, Tensor) and answer.is_floating_point() and answer.ndim < 2
-    if is_flat and (images == 1 or answer.shape == (images,)):
-        answer = answer.reshape(images, -1)
-    if not isinstance(answer, Tensor):
-        got = type(answer).__name__
-    elif answer.is_complex():
-        got = "complex numbers"
-    elif answer.ndim != 2 or len(answer) != images:
-        got = str(tuple(answer.shape))
-    else:
-        return answer.float()
-    raise InputError(
-        f"expected logits ({images}, classes) from the network, got {got}: return them alone, a row of real "
-        "numbers for each image."
-    )
-
-
-def logits_of(network: nn.Module, inputs: Tensor, outputs: str = "logits") -> Tensor:
-    """Return float32 logits (N, classes); `outputs` is what the network returns, see `recognise`.
+    Networks may return more in training mode: there the answer is found again, as by the look.
 
     Raises InputError if it was recognised by numbers from 0 up, or to 1, and now returns others.
     """
-    raw = check_rows(network(inputs), len(inputs))
+    output, outputs = network(inputs), behaviour.outputs
+    entry = answer_entry(output, len(inputs)) if network.training else behaviour.entry
+    raw = answer_rows(output, len(inputs), entry)
     if outputs == "shares" and (raw < 0).any():
         raise InputError(
             f"expected numbers from 0 up, as on the few images before the run, got {raw.min():.3g}: return "

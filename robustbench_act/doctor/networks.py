@@ -218,6 +218,6 @@ def _predict(
     network = checkpoint.model.to(device)
     batches = (preprocessing(part.to(device)) for part in torch.split(images, _BATCH))
     with seeded(0, device):
-        parts = [logits_of(network, batch, behaviour.outputs).argmax(1).cpu() for batch in batches]
+        parts = [logits_of(network, batch, behaviour).argmax(1).cpu() for batch in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()
     return found

@@ -63,7 +63,7 @@ def measure(
         other: then all images of a version go through it at once, whatever the batch size.
     """
     if behaviour.batch_dependent:
-        answers = Answers(_logits_in_company(model, inputs, layout, behaviour.outputs), labels)
+        answers = Answers(_logits_in_company(model, inputs, layout, behaviour), labels)
         if not answers.are_finite():
             raise FloatingPointError("logits that are not finite")
         return Measured(count_cells(answers), [], {})
@@ -74,7 +74,7 @@ def measure(
     probe = Probe(model, metrics=metrics, versions=versions, axes=probe_axes(behaviour))
     step = max(batch_size // versions, 1)
     with probe if metrics else nullcontext():
-        parts = list(_logits(model, chain([first], portions), step, layout, behaviour.outputs))
+        parts = list(_logits(model, chain([first], portions), step, layout, behaviour))
     answers = Answers(torch.cat(parts, dim=1), labels)
     if not answers.are_finite():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
@@ -91,23 +91,23 @@ def _where(probe: Probe) -> str:
 
 
 def _logits(
-    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, outputs: str
+    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, behaviour: Behaviour
 ) -> Iterator[Tensor]:
     """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
     for inputs in portions:
         for part in torch.split(inputs, step, dim=1):
-            logits = logits_of(model, _own(part.flatten(0, 1), inputs, layout), outputs)
+            logits = logits_of(model, _own(part.flatten(0, 1), inputs, layout), behaviour)
             yield logits.view(len(inputs), -1, logits.shape[-1])
 
 
 def _logits_in_company(
-    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, outputs: str
+    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, behaviour: Behaviour
 ) -> Tensor:
     """Return float (k + 1, n, classes), taking all images of a version at once."""
     versions = len(next(iter(portions)))
     return torch.stack(
         [
-            logits_of(model, _own(torch.cat([part[version] for part in portions]), None, layout), outputs)
+            logits_of(model, _own(torch.cat([part[version] for part in portions]), None, layout), behaviour)
             for version in range(versions)
         ]
     )

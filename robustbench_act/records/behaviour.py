@@ -43,8 +43,11 @@ class Behaviour(JsonObject):
         Whether its answer to an image depends on the other images of the batch.
     random
         Whether it gives different answers to the same images.
+    entry
+        The entry of its output that is its answer, see `robustbench_act.models.answer_entry`; "" if it
+        returns a tensor.
     outputs
-        What it returns: a key of `OUTPUTS`.
+        What the answer is: a key of `OUTPUTS`.
     memory_format
         The memory format in which it computes, if that is not the run's.
     folded
@@ -60,6 +63,7 @@ class Behaviour(JsonObject):
     precision: str = ""
     batch_dependent: bool = False
     random: bool = False
+    entry: str = ""
     outputs: str = "logits"
     memory_format: str = ""
     folded: Mapping[str, list[int]] = field(default_factory=dict)
@@ -72,7 +76,8 @@ class Behaviour(JsonObject):
         >>> Behaviour(looked_at=True, random=True, unwatched="object at 0x7f").decisive()
         {'random': True, 'unwatched': True}
         """
-        found = {name: getattr(self, name) for name in ("batch_dependent", "random", "memory_format")}
+        names = ("batch_dependent", "random", "entry", "memory_format")
+        found = {name: getattr(self, name) for name in names}
         found |= {"outputs": self.outputs if self.outputs != "logits" else "", "folded": dict(self.folded)}
         found |= {"left_out": sorted(self.left_out), "unwatched": bool(self.unwatched)}
         return {name: value for name, value in found.items() if value}
@@ -92,6 +97,7 @@ class Behaviour(JsonObject):
             "in a batch cannot be told from rounding": bool(self.precision and not self.fails),
             BATCH_DEPENDENT: self.batch_dependent,
             "gives different answers to the same images; its random numbers were fixed by seeds": self.random,
+            f"returns more than a tensor; its entry {self.entry!r} is used": bool(self.entry),
             f"returns {OUTPUTS[self.outputs]}": self.outputs != "logits",
             f"fails in channels-last memory, so it runs in {self.memory_format} memory": bool(
                 self.memory_format

@@ -39,7 +39,7 @@ class Returns(nn.Module):
 )
 def test_each_kind(answer: Tensor, classes: int, kind: str) -> None:
     assert recognise(answer.float(), classes) == kind
-    found = logits_of(Returns(answer), torch.zeros(3, 1), kind)
+    found = logits_of(Returns(answer), torch.zeros(3, 1), Behaviour(outputs=kind))
     labels = torch.tensor([0, 1, 1])
     if classes == 2:
         expected = F.binary_cross_entropy_with_logits(ONE[:, 0], labels.float())
@@ -52,7 +52,7 @@ def test_each_kind(answer: Tensor, classes: int, kind: str) -> None:
 def test_probabilities_that_underflow_stay_finite() -> None:
     sure = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     assert recognise(sure, 2) == "probabilities"
-    assert logits_of(Returns(sure), torch.zeros(2, 1), "probabilities").isfinite().all()
+    assert logits_of(Returns(sure), torch.zeros(2, 1), Behaviour(outputs="probabilities")).isfinite().all()
 
 
 def test_probabilities_in_half_precision() -> None:
@@ -64,12 +64,12 @@ def test_probabilities_that_were_added_up() -> None:
     members = [LOGITS, LOGITS.roll(1, 0), -LOGITS]
     summed = torch.stack([one.softmax(1) for one in members]).sum(0)
     assert recognise(summed, 7) == "shares"
-    found = logits_of(Returns(summed), torch.zeros(3, 1), "shares")
+    found = logits_of(Returns(summed), torch.zeros(3, 1), Behaviour(outputs="shares"))
     assert torch.allclose(found.softmax(1), summed / 3, atol=1e-6)
     votes = torch.tensor([[4.0, 1.0, 0.0], [0.0, 5.0, 0.0], [2.0, 0.0, 3.0]])
     assert recognise(votes, 3) == "shares"
     with pytest.raises(InputError, match=r"expected numbers from 0 up, .* got -1: return the logits"):
-        logits_of(Returns(-votes[1:2] / 5), torch.zeros(1, 1), "shares")
+        logits_of(Returns(-votes[1:2] / 5), torch.zeros(1, 1), Behaviour(outputs="shares"))
 
 
 def test_sums_that_are_equal_because_rows_are_say_nothing() -> None:
@@ -99,7 +99,7 @@ def test_numbers_that_were_taken_for_probabilities_by_chance(kind: str) -> None:
     with pytest.raises(
         InputError, match=f"expected {kind}, as on the few images .* to 1.5: return the logits"
     ):
-        logits_of(Returns(torch.tensor([[1.5, 0.2]])), torch.zeros(1, 1), kind)
+        logits_of(Returns(torch.tensor([[1.5, 0.2]])), torch.zeros(1, 1), Behaviour(outputs=kind))
 
 
 def test_logits_that_are_kept_to_the_bit() -> None:
@@ -120,7 +120,8 @@ def test_sigmoids_that_were_rounded_to_0_are_doubted(answer: Tensor) -> None:
     kind = recognise(rounded.float(), max(answer.shape[1], 2))
     assert kind.startswith("perhaps ")
     assert "return the logit" in Behaviour(outputs=kind).notes()[0]
-    assert torch.equal(logits_of(Returns(rounded), torch.zeros(3, 1), kind)[:, -1], rounded[:, -1].float())
+    found = logits_of(Returns(rounded), torch.zeros(3, 1), Behaviour(outputs=kind))
+    assert torch.equal(found[:, -1], rounded[:, -1].float())
 
 
 @pytest.mark.parametrize(("columns", "classes"), [(512, 10), (1001, 1000), (2, 3), (1, 3)])
