@@ -3,15 +3,20 @@
 cifar:resnet8?width=8      CIFAR ResNets of this package (the source may be left out)
 torchvision:resnet18       any classifier of torchvision, with fresh weights
 timm:resnet18.a1_in1k      any classifier of timm (an extra), with fresh weights; options go to create_model
-package.module:factory     your own function: factory(classes=..., channels=..., **options) -> nn.Module
+package.module:factory     your own function or class: called with your options, and with those of classes,
+                           channels, input_size and side that it takes; returns an nn.Module
+
+Values of options are read as whole numbers, numbers, true or false, if they are written so, else as text.
 """
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 
 from torch import nn
 from torchvision import models as torchvision_models
@@ -22,11 +27,16 @@ from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
 from robustbench_act.user_code import call_factory, find_factory
 
+OptionValue: TypeAlias = int | float | bool | str
+"""A value that follows `?key=` in an architecture string."""
+
 _PROGRAMS = {  # modules of classes that hold a network as a program
     "torch.jit": ("a TorchScript program", "return the network that it was made from"),
     "torch.export": ("a program of torch.export", "return the network that it was made from"),
     "torch._dynamo": ("a compiled network", "return it as it is before torch.compile, and pass --compile"),
 }
+_WHOLE = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.?\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
 
 
@@ -36,11 +46,13 @@ class Architecture:
 
     >>> str(Architecture.parse("resnet8?width=8"))
     'cifar:resnet8?width=8'
+    >>> dict(Architecture.parse("mine.nets:cnn?act=gated&slope=0.1&bias=false&depth=3").options)
+    {'act': 'gated', 'slope': 0.1, 'bias': False, 'depth': 3}
     """
 
     source: str
     name: str
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
     @property
     def is_factory(self) -> bool:
@@ -54,16 +66,14 @@ class Architecture:
         source, colon, name = head.partition(":")
         if not colon:
             source, name = ("cifar" if source in _CIFAR else "torchvision"), source
-        options = {
-            key: _whole_number(text, key, value) for key, value in parse_qsl(query, keep_blank_values=True)
-        }
+        options = {key: _option(value) for key, value in parse_qsl(query, keep_blank_values=True)}
         ours = {"cifar": _CIFAR, "torchvision": _torchvision_names()}
         if not name or not source or name not in ours.get(source, [name]):
             raise _unknown(text)
         return cls(source, name, options)
 
     def __str__(self) -> str:
-        query = "&".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        query = urlencode({key: self.options[key] for key in sorted(self.options)}, safe=":/,()")
         return f"{self.source}:{self.name}" + (f"?{query}" if query else "")
 
 
@@ -75,13 +85,12 @@ def _unknown(text: str) -> InputError:
     return InputError(f"Unknown architecture {text!r}. {hint}")
 
 
-def _whole_number(text: str, key: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise InputError(
-            f"Architecture {text!r}: expected a whole number for {key!r}, got {value!r}."
-        ) from None
+def _option(text: str) -> OptionValue:
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _torchvision_names() -> list[str]:
@@ -135,9 +144,10 @@ def build_model(
         return _cifar(spec, partial(get_activation, name, **parameters), classes=classes, channels=channels)
     if spec.source == "torchvision":
         model = _torchvision(spec, classes=classes, channels=channels, side=side)
+    elif spec.source == "timm":
+        model = _timm(spec, classes=classes, channels=channels)
     else:
-        build = _timm if spec.source == "timm" else _from_factory
-        model = build(spec, classes=classes, channels=channels)
+        model = _from_factory(spec, {"classes": classes, "channels": channels, "side": side})
     return model if activation == NATIVE else replace_activations(model, activation, **parameters)
 
 
@@ -146,7 +156,7 @@ def _cifar(
 ) -> nn.Module:
     unknown = set(spec.options) - {"width"}
     width = spec.options.get("width", 16)
-    if unknown or width < 1:
+    if unknown or type(width) is not int or width < 1:
         raise InputError(f"Architecture {str(spec)!r}: the only option is width, a whole number from 1 up.")
     return CifarResNet(
         _CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
@@ -190,14 +200,43 @@ def import_timm() -> Any:
     return timm
 
 
-def _from_factory(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
+def _from_factory(spec: Architecture, facts: Mapping[str, Any]) -> nn.Module:
     what = f"Architecture {str(spec)!r}"
     factory = find_factory(f"{spec.source}:{spec.name}", what="Architecture")
-    made = call_factory(factory, {"classes": classes, "channels": channels, **spec.options}, what=what)
+    made = call_factory(factory, {**_taken(factory, facts), **spec.options}, what=what)
     if not isinstance(made, nn.Module):
         raise InputError(f"{what}: expected it to return a torch.nn.Module, got {type(made).__name__}.")
-    for kind in type(made).__mro__:
+    if (program := program_in(made)) is not None:
+        raise InputError(f"{what}: returned {program}.")
+    return made
+
+
+def _taken(factory: Callable[..., Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those facts of a network that its factory takes by name; `**options` take classes and channels.
+
+    >>> facts = {"classes": 10, "channels": 3, "side": 32}
+    >>> _taken(lambda classes, width=8: ..., facts), _taken(lambda **options: ..., facts)
+    ({'classes': 10}, {'classes': 10, 'channels': 3})
+    """
+    usual = {"classes", "channels"}
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # its signature is not known, as of some functions in C
+        names = usual
+    else:
+        names = {own.name for own in parameters if own.kind in (own.POSITIONAL_OR_KEYWORD, own.KEYWORD_ONLY)}
+        names |= usual if any(own.kind is own.VAR_KEYWORD for own in parameters) else set()
+    return {name: value for name, value in facts.items() if name in names and value is not None}
+
+
+def program_in(network: nn.Module) -> str | None:
+    """Name the kind of program, with advice, if a network is one: its layers cannot be watched. Else None.
+
+    >>> program_in(nn.ReLU()) is None
+    True
+    """
+    for kind in type(network).__mro__:
         for module, (name, advice) in _PROGRAMS.items():
             if f"{kind.__module__}.".startswith(f"{module}."):
-                raise InputError(f"{what}: returned {name}, whose layers cannot be watched; {advice}.")
-    return made
+                return f"{name}, whose layers cannot be watched; {advice}"
+    return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +87,54 @@ def test_factory_from_the_working_folder(module: Callable[[str, str], str]) -> N
         build_model("my_networks_for_a_test:wrong")
 
 
+FACTORIES = """
+from torch import nn
+
+def plain():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+
+class Net(nn.Module):
+    def __init__(self, act="relu", slope=0.5, *, bias=True, side):
+        super().__init__()
+        self.told = dict(act=act, slope=slope, bias=bias, side=side)
+
+class Open(nn.Module):
+    def __init__(self, classes, *rest, **options):
+        super().__init__()
+        self.told = dict(options, classes=classes)
+
+def lost(images): ...
+"""
+
+
+def test_a_factory_is_given_what_it_takes_and_options_of_any_kind(module: Callable[[str, str], str]) -> None:
+    name = module("factories_of_all_kinds", FACTORIES)
+
+    def told(options: str) -> Any:
+        return build_model(f"{name}:{options}", classes=7, channels=1, side=9).told
+
+    assert build_model(f"{name}:plain", classes=7)(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
+    assert told("Net") == {"act": "relu", "slope": 0.5, "bias": True, "side": 9}
+    written = "Net?act=gated&bias=False&slope=1e-2&side=12"
+    assert told(written) == {"act": "gated", "slope": 0.01, "bias": False, "side": 12}
+    assert told("Open?text=1_000&place=a/b") == {
+        "classes": 7,
+        "channels": 1,
+        "text": "1_000",
+        "place": "a/b",
+    }
+    with pytest.raises(InputError, match=r"lost': the call with \(\) raised TypeError: .* 'images'"):
+        told("lost")
+    with pytest.raises(InputError, match=r"\(side=9, colour='red'\) raised TypeError: .* 'colour'"):
+        told("Net?colour=red")
+
+
+@pytest.mark.parametrize("text", ["m:f?a=gated&b=0.1&c=True&d=3", "m:f?name=a%26b%3Dc+d", "m:f?s=1e-05&t="])
+def test_the_canonical_form_is_read_again(text: str) -> None:
+    assert str(Architecture.parse(text)) == text
+    assert Architecture.parse(str(Architecture.parse(text))) == Architecture.parse(text)
+
+
 def test_programs_that_a_factory_returns_are_refused(module: Callable[[str, str], str]) -> None:
     module(
         "programs_for_a_test",
@@ -125,7 +174,8 @@ def test_programs_that_a_factory_returns_are_refused(module: Callable[[str, str]
     [
         ("cifar:resnet21", "Unknown architecture 'cifar:resnet21'. Did you mean 'cifar:resnet"),
         ("torchvision:resnet19", "Did you mean 'torchvision:resnet1"),
-        ("resnet8?width=wide", "expected a whole number for 'width', got 'wide'"),
+        ("resnet8?width=wide", "'cifar:resnet8?width=wide': the only option is width, a whole number from"),
+        ("resnet8?width=true", "the only option is width, a whole number from 1 up"),
         ("resnet8?width=0", "a whole number from 1 up"),
         ("resnet8?depth=3", "the only option is width"),
         ("torchvision:resnet18?width=3", "takes 3 channels and no options"),
