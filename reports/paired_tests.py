@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from robustbench_act.metrics import PAIR, joint_pairs
+from robustbench_act.metrics import NO_OUTCOMES, PAIR, joint_pairs
 from robustbench_act.statistics import Comparison, Joint, compare_images, holm
-
-NO_OUTCOMES = "this run does not say which images were right"
 
 
 def significance(

@@ -96,6 +96,22 @@ def _split(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return lambda text: [item(part) for part in text.split(",")]
 
 
+def split_outside_brackets(text: str, mark: str = ",", most: int = -1) -> list[str]:
+    """Return the parts of a text between marks that are in no round brackets, at most `most` times split.
+
+    >>> split_outside_brackets("relu, mine(a=1, b=2)"), split_outside_brackets("mine(a=1)=A=B", "=", 1)
+    (['relu', 'mine(a=1, b=2)'], ['mine(a=1)', 'A=B'])
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")" and depth > 0)
+        if letter == mark and depth == 0 and len(parts) != most + 1:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
 def whole(least: int | None = None) -> Kind:
     """Return the kind of whole numbers, from `least` up."""
     if least is None:
@@ -141,6 +157,14 @@ TEXTS = Kind(
     {"type": "array", "items": {"type": "string"}, "minItems": 1},
     _list_of(_is_text),
     made=tuple,
+)
+NAMES = Kind(
+    "a list of names",
+    {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    _list_of(lambda item: _is_text(item) and bool(item)),
+    split_outside_brackets,
+    tuple,
+    "names with commas between them",
 )
 FLAG = Kind("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool))
 PATH = Kind("a path", {"type": "string"}, _is_text, path="any")

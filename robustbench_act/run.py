@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 
 from robustbench_act.comparison import RunComparison, compare_runs
-from robustbench_act.metrics import Reference, layer_correlations, leaderboard, summary
+from robustbench_act.metrics import Reference, compare_activations, layer_correlations, leaderboard, summary
 from robustbench_act.records import RunData, read_run
 from robustbench_act.records.behaviour import notes
 
@@ -36,6 +36,10 @@ class Run(RunData):
     def compare(self, other: RunData, *, force: bool = False) -> RunComparison:
         """Return what moved from this run to `other`: see `robustbench_act.comparison.compare_runs`."""
         return compare_runs(self, other, force=force)
+
+    def compare_activations(self, mine: str, *theirs: str) -> pd.DataFrame:
+        """Compare activations of this run: see `robustbench_act.metrics.compare_activations`."""
+        return compare_activations(self.cells, mine, *theirs)
 
     def layer_correlations(self, *, seed: int = 0) -> pd.DataFrame:
         """Return what goes with lost accuracy in each layer: see `robustbench_act.layer_correlations`."""

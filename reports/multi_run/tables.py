@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from reports.grid import Grid
 from reports.names import split_run
-from reports.paired_tests import NO_OUTCOMES, columns_of, image_means, images_test, untested, with_holm
-from robustbench_act.metrics import group_columns, image_accuracy_by_corruption
+from reports.paired_tests import columns_of, image_means, images_test, untested, with_holm
+from robustbench_act.metrics import NO_OUTCOMES, group_columns, image_accuracy_by_corruption
 from robustbench_act.statistics import ONE_SEED, Joint, compare_images, holm
 
 FEWEST = 10

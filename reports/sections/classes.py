@@ -7,7 +7,6 @@ from reports.layout import Section
 from reports.multi_run.sentences import moved
 from reports.multi_run.tables import FEWEST
 from reports.number_formats import percent
-from reports.paired_tests import NO_OUTCOMES
 from reports.sections.cells import change_cell
 from reports.style import heat_step
 from robustbench_act import metrics
@@ -16,7 +15,7 @@ from robustbench_act.english import upper_first
 MOST = 20
 """Classes that are shown, at most: those of the lowest accuracy."""
 
-NOT_RECORDED = f"{upper_first(NO_OUTCOMES)}: it was made before outcomes were recorded."
+NOT_RECORDED = f"{upper_first(metrics.NO_OUTCOMES)}: it was made before outcomes were recorded."
 NO_LABELS = "The images have no labels, so there are no classes to tell apart."
 
 

@@ -1,6 +1,6 @@
 """The sheet of activations: name, label, family, formula, source and line of each, without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -168,3 +168,20 @@ def activation_label(name: str) -> str:
     plain, bracket, parameters = name.partition("(")
     label = SHEET[plain].label if plain in SHEET else plain
     return f"{label} ({parameters}" if bracket else label
+
+
+def find_activation(text: str, names: Iterable[str]) -> str:
+    """Return the one of some activations, named as in tables, that a person means by its name or label.
+
+    If there is none, raises InputError, which suggests the nearest name.
+
+    >>> find_activation("LA-SiLU (alpha=0.1)", ["relu", "la_silu(alpha=0.1)"])
+    'la_silu(alpha=0.1)'
+    """
+    known = list(names)
+    if text in known:
+        return text
+    for name in known:
+        if text == activation_label(name):
+            return name
+    raise unknown_name("activation of this run", text, known)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.activations import activation_label
-from robustbench_act.cli.table_formats import Block
+from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.comparison import RunComparison
 from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError
@@ -51,7 +51,7 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
         digits = 1 if metric.scale == 100 else 3
         title = upper_first(words.images) if name == "mca" else metric.title
         shown[f"{title} {metric.unit}".strip()] = [
-            _number(metric.scale * value, digits) for value in means[name]
+            decimals(metric.scale * value, digits) for value in means[name]
         ]
     named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in means]
     relative = f"; {', '.join(named)} against {base.name}" if base and named else ""
@@ -86,7 +86,7 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
         )
         shown["seeds"] = rows["seeds"].map(str)
         for name in COLUMNS:
-            shown[name] = rows[name].map(_p_value if p_values else _accuracy)
+            shown[name] = rows[name].map(_paper_p_value if p_values else _accuracy)
         notes = "; ".join(note for note in rows["note"].unique() if note and p_values)
         tail = f" ({notes})" if notes else ""
         blocks.append((f"{dataset}, {architecture}. {title}{tail}", shown))
@@ -154,7 +154,7 @@ def _tests(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _joint(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     shown = _differences(table, keys)
-    shown["shown 4 in 5"] = table["detectable"].map(lambda share: _number(100 * share, 2))
+    shown["shown 4 in 5"] = table["detectable"].map(lambda share: decimals(100 * share, 2))
     shown["seeds"] = table["seeds"].map(str)
     shown["note"] = table["note"]
     return shown if table["note"].any() else shown.drop(columns="note")
@@ -165,11 +165,10 @@ def _differences(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     if "other" in shown and (shown["other"] == shown["checkpoint"]).all():
         shown = shown.drop(columns="other")
     for name in ("a", "b"):
-        shown[name.upper()] = table[name].map(lambda share: _number(100 * share, 2))
-    shown["B - A"] = table["difference"].map(lambda share: f"{100 * share:+.2f}")
-    ends = zip(table["low"], table["high"], strict=True)
-    shown["95%"] = ["–" if pd.isna(low) else f"{100 * low:+.2f} to {100 * high:+.2f}" for low, high in ends]
-    shown["p (Holm)"] = ["–" if np.isnan(p) else f"{p:.2g}" for p in table["adjusted"]]
+        shown[name.upper()] = table[name].map(lambda share: decimals(100 * share, 2))
+    shown["B − A"] = table["difference"].map(lambda share: signed(100 * share, 2))
+    shown["95%"] = [interval(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
+    shown["p (Holm)"] = table["adjusted"].map(p_value)
     return shown
 
 
@@ -195,18 +194,24 @@ def _reference(run: Run, text: str) -> Reference:
     return found if same else replace(found, image_errors=None)
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if np.isnan(value) else f"{value:.{digits}f}"
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """Return the ends of an interval of shares, in points; a dash if there is none."""
+    return "–" if np.isnan(low) else f"{signed(100 * low, digits)} to {signed(100 * high, digits)}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with two digits; a dash if there is none."""
+    return "–" if np.isnan(p) else f"{p:.2g}"
 
 
 def _accuracy(value: float) -> str:
-    return _number(value, 2)
+    return decimals(value, 2)
 
 
-def _p_value(p: float) -> str:
+def _paper_p_value(p: float) -> str:
     """Return a p-value as the paper writes it.
 
-    >>> _p_value(0.0004), _p_value(0.02), _p_value(0.3)
+    >>> _paper_p_value(0.0004), _paper_p_value(0.02), _paper_p_value(0.3)
     ('< 1e-3', '0.020', '> 0.05')
     """
     if np.isnan(p):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
@@ -118,3 +119,23 @@ def percent(share: Any) -> str:
     ('81.2', '–')
     """
     return "–" if pd.isna(share) else f"{100 * share:.1f}"
+
+
+def decimals(value: float, digits: int) -> str:
+    """Return a number with so many decimals, with a true minus sign; a dash for NaN.
+
+    >>> decimals(-1.25, 1), decimals(-0.01, 1), decimals(float("nan"), 1)
+    ('−1.2', '0.0', '–')
+    """
+    text = f"{value:.{digits}f}"
+    return "–" if np.isnan(value) else text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def signed(value: float, digits: int) -> str:
+    """Return the same with a plus sign, if it is above 0.
+
+    >>> signed(1.25, 1), signed(-1.25, 1), signed(0.01, 1)
+    ('+1.2', '−1.2', '0.0')
+    """
+    text = decimals(value, digits)
+    return f"+{text}" if text[0] not in "–−" and float(text) > 0 else text

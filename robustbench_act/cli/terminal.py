@@ -8,7 +8,7 @@ from typing import Any
 from robustbench_act.texts import encodable, printable
 
 _HANDLER = "actrobust.readable"
-_PLAIN = {"±": "+-", "µ": "u", "–": "-", "…": "..."}
+_PLAIN = {"±": "+-", "µ": "u", "–": "-", "−": "-", "…": "..."}
 _PLAIN |= dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", ".")
 """What our own texts have beyond ASCII, in ASCII."""
 

@@ -4,6 +4,7 @@ Every metric is declared once (`METRICS`: unit, direction, bounds, formula, sour
 gate read it there.
 """
 
+from robustbench_act.metrics.activation_pairs import ANSWER, LEVELS, SETTING, compare_activations
 from robustbench_act.metrics.classes import class_accuracy
 from robustbench_act.metrics.correlations import (
     LAYER_QUANTITIES,
@@ -12,7 +13,7 @@ from robustbench_act.metrics.correlations import (
     layer_correlations,
 )
 from robustbench_act.metrics.declared import METRICS, group_metric
-from robustbench_act.metrics.joint import PAIR, joint_analyses, joint_pairs
+from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joint_pairs
 from robustbench_act.metrics.leaderboard import LEADERBOARD, leaderboard
 from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
 from robustbench_act.metrics.scores import (
@@ -40,14 +41,18 @@ from robustbench_act.tally.metric import Metric
 
 __all__ = [
     "ALEXNET",
+    "ANSWER",
     "CELL_METRICS",
     "COHORT",
     "LAYER_METRICS",
     "LAYER_QUANTITIES",
     "LEADERBOARD",
     "LEAST_ACTIVATIONS",
+    "LEVELS",
     "METRICS",
+    "NO_OUTCOMES",
     "PAIR",
+    "SETTING",
     "HeadlineWords",
     "Metric",
     "Reference",
@@ -55,6 +60,7 @@ __all__ = [
     "calibration_error",
     "checkpoint_scores",
     "class_accuracy",
+    "compare_activations",
     "correlate_layers",
     "corrupted",
     "group_columns",

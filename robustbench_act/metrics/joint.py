@@ -11,6 +11,9 @@ from robustbench_act.statistics import Joint, holm
 PAIR = ("difference", "low", "high", "p", "adjusted", "superiority", "detectable", "seeds", "note")
 """Columns of a pair; see `joint_pairs`."""
 
+NO_OUTCOMES = "this run does not say which images were right"
+"""Why there is no joint analysis of an older run."""
+
 
 def joint_analyses(
     scores: pd.DataFrame, images: Mapping[str, NDArray[np.float64]] | None
