@@ -14,7 +14,7 @@ Names that need torch are loaded on first use; errors and facts do without it.
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .facts import GROUPS, CorruptionFacts, corruption_facts
+from .facts import GROUPS, CorruptionFacts, corruption_facts, list_suites
 
 if TYPE_CHECKING:
     from ._compile import kernel, use_compile
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .base import Corruption
     from .registry import get_corruption, list_corruptions, register
     from .severity import list_tables
-    from .suites import Cell, Suite, get_suite, list_suites
+    from .suites import Cell, Suite, get_suite
 
 __all__ = [
     "GROUPS",

@@ -8,7 +8,7 @@ from ._compile import kernel, use_compile
 from .base import Corruption
 from .registry import get_corruption, list_corruptions, register
 from .severity import list_tables
-from .suites import Cell, Suite, get_suite, list_suites
+from .suites import Cell, Suite, get_suite
 
 
 def corrupt(

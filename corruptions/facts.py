@@ -1,4 +1,4 @@
-"""The sheet of corruptions: name, label, group and domain of each, without torch."""
+"""The sheet of corruptions: name, label, group and domain of each; the suites by name. Without torch."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -71,3 +71,44 @@ def corruption_facts(name: str) -> CorruptionFacts:
     if name not in SHEET:
         raise unknown_name("corruption", name, SHEET)
     return SHEET[name]
+
+
+def _of_groups(*groups: str) -> tuple[str, ...]:
+    """Return the names of this package's corruptions in these groups, in the order of the sheet."""
+    return tuple(facts.name for facts in CORRUPTIONS if facts.group in groups)
+
+
+_MEMBERS: dict[str, tuple[str, ...]] = {
+    "c15": _of_groups("noise", "blur", "weather", "digital"),
+    "extra4": _of_groups("extra"),
+    "c19": _of_groups("noise", "blur", "weather", "digital", "extra"),
+    "noise": (*_of_groups("noise"), "speckle_noise"),
+    "light": ("brightness", "contrast"),
+    "shift": _of_groups("shift"),
+}
+"""Corruptions of the suites that choose their severity table by image size, in the published order."""
+
+SUITE_TABLES = {"cifar-c": "32", "tiny-imagenet-c": "64", "imagenet-c": "224", "inception-c": "299"}
+"""Severity tables of the published suites: of the 15 common corruptions, or of the part after a colon."""
+
+
+def list_suites() -> list[str]:
+    """Return the sorted names of the suites.
+
+    >>> list_suites()[:5]
+    ['c15', 'c19', 'cifar-c', 'cifar-c:c19', 'cifar-c:extra4']
+    """
+    parts = (f"{name}:{part}" for name in SUITE_TABLES for part in ("c19", "extra4"))
+    return sorted([*_MEMBERS, *SUITE_TABLES, *parts])
+
+
+def suite_corruptions(name: str) -> tuple[str, ...]:
+    """Return the corruptions of a suite; an unknown name raises InputError, which suggests the nearest one.
+
+    >>> suite_corruptions("light")
+    ('brightness', 'contrast')
+    """
+    if name not in list_suites():
+        raise unknown_name("suite", name, list_suites())
+    base, _, part = name.partition(":")
+    return _MEMBERS[(part or "c15") if base in SUITE_TABLES else name]

@@ -8,8 +8,8 @@ from typing import Self
 
 from torch import Tensor
 
-from .errors import InputError, unknown_name
-from .facts import CORRUPTIONS, Domain
+from .errors import InputError
+from .facts import SUITE_TABLES, Domain, suite_corruptions
 from .random import STREAM_VERSION
 from .registry import get_corruption
 from .severity import (
@@ -182,35 +182,6 @@ def _cell_facts(cell: Cell) -> dict[str, object]:
     return {**asdict(cell), "version": kind.version, "constants": constants}
 
 
-def _of_groups(*groups: str) -> tuple[str, ...]:
-    """Return the names of this package's corruptions in these groups, in the order of the sheet."""
-    return tuple(facts.name for facts in CORRUPTIONS if facts.group in groups)
-
-
-_MEMBERS: dict[str, tuple[str, ...]] = {
-    "c15": _of_groups("noise", "blur", "weather", "digital"),
-    "extra4": _of_groups("extra"),
-    "c19": _of_groups("noise", "blur", "weather", "digital", "extra"),
-    "noise": (*_of_groups("noise"), "speckle_noise"),
-    "light": ("brightness", "contrast"),
-    "shift": _of_groups("shift"),
-}
-"""Corruptions of the suites that choose their severity table by image size, in the published order."""
-
-_PUBLISHED = {"cifar-c": "32", "tiny-imagenet-c": "64", "imagenet-c": "224", "inception-c": "299"}
-"""Severity tables of the published suites: of the 15 common corruptions, or of the part after a colon."""
-
-
-def list_suites() -> list[str]:
-    """Return the sorted names of the suites.
-
-    >>> list_suites()[:5]
-    ['c15', 'c19', 'cifar-c', 'cifar-c:c19', 'cifar-c:extra4']
-    """
-    parts = (f"{name}:{part}" for name in _PUBLISHED for part in ("c19", "extra4"))
-    return sorted([*_MEMBERS, *_PUBLISHED, *parts])
-
-
 def get_suite(name: str) -> Suite:
     """Return a suite at severities 1 to 5; an unknown name raises InputError, which suggests the nearest one.
 
@@ -223,9 +194,4 @@ def get_suite(name: str) -> Suite:
     >>> get_suite("cifar-c:extra4").corruptions, get_suite("cifar-c").table
     (('speckle_noise', 'gaussian_blur', 'spatter', 'saturate'), '32')
     """
-    if name not in list_suites():
-        raise unknown_name("suite", name, list_suites())
-    base, _, part = name.partition(":")
-    if base in _PUBLISHED:
-        return Suite.build(name, _MEMBERS[part or "c15"], table=_PUBLISHED[base])
-    return Suite.build(name, _MEMBERS[name])
+    return Suite.build(name, suite_corruptions(name), table=SUITE_TABLES.get(name.partition(":")[0]))

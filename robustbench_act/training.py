@@ -32,7 +32,7 @@ from robustbench_act.probes import Probe, find_image_axes, gradient_variance
 
 AUGMENTATIONS = ("none", "crop", "crop-flip")
 TRACK_IMAGES = 256
-"""Training images, balanced, on which the layers are tracked."""
+"""Training images, stratified by class, on which the layers are tracked."""
 
 _TWICE = 0.1  # share of test images that may be training images: published sets have some images twice
 _PAD = 4  # pixels on each side before the random crop, as in both papers

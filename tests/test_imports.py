@@ -64,3 +64,16 @@ def test_help_is_light(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "Usage: " in done.stdout
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_list_is_light() -> None:
+    """`actrobust list` answers at once: what takes seconds to load is not loaded."""
+    heavy = {"torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "timm"}
+    code = f"""if True:
+        import atexit, sys
+        from robustbench_act.cli import main
+        atexit.register(lambda: print("loaded:", *sys.modules.keys() & {heavy!r}))
+        main(["list"])"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "la_silu" in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded:"

@@ -211,7 +211,7 @@ class Dataset:
             yield self[start : start + size]
 
     def subset(self, count: int) -> "Dataset":
-        """Return `count` images with the class shares of the whole, evenly spaced within each class.
+        """Return `count` images, stratified: classes in the proportions of the whole, evenly spaced in each.
 
         Evenly spaced because published sets are often sorted (the first half of the MNIST test set is easier
         than the second). Shares are rounded by largest remainder. Order and ids are kept.

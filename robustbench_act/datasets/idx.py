@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
+from robustbench_act.datasets.catalogue import CORRUPTED
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.normalisations import USUAL
@@ -24,8 +25,6 @@ from robustbench_act.file_kinds import GZIP, why_unreadable
 from robustbench_act.zip_guard import gunzip
 
 DIGITS = tuple("0123456789")
-MNIST_C = "mnist_c"
-"""The folder that the archive of MNIST-C unpacks to."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def load_mnist_c_clean(request: Request) -> Dataset:
     """Load the clean images of MNIST-C, ROOT/mnist_c/identity: its copy of the MNIST test set."""
     if request.train:
         raise InputError("Dataset 'mnist-c' is for tests; train on mnist.")
-    folder = request.existing_folder("mnist-c") / MNIST_C / IDENTITY
+    folder = request.existing_folder("mnist-c") / CORRUPTED["mnist-c"] / IDENTITY
     images = as_images(open_npy(folder / "test_images.npy"), where=f"{folder}/test_images.npy")
     where = f"{folder}/test_labels.npy"
     labels = as_labels(open_npy(folder / "test_labels.npy"), count=len(images), where=where)

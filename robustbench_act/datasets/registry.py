@@ -1,9 +1,11 @@
 """The data sets that have names on the command line."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from robustbench_act.datasets import cifar, embedded, folders, idx, user_data
+from robustbench_act.datasets import user_data
+from robustbench_act.datasets.catalogue import CORRUPTED, LOADERS, list_datasets
 from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
@@ -79,18 +81,24 @@ def load_dataset(
 def _load(spec: str, request: Request) -> Dataset:
     """Load a data set in its own order and view, with the corrupted versions that belong to it."""
     name = spec.partition(":")[0]
-    if name in _LOADERS:
-        return _LOADERS[name](request)
-    if name in _STORED:
+    if name in CORRUPTED:
         if request.train or request.download:
             raise InputError(
                 f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
             )
-        load, folder = _STORED[name]
-        return pair_corrupted(load(request), request.folder / folder)
+        return pair_corrupted(_loader(name)(request), request.folder / CORRUPTED[name])
+    if name in LOADERS:
+        return _loader(name)(request)
     if is_factory(spec):
         return user_data.load_factory(spec, train=request.train, names=list_datasets())
     raise _unknown(spec)
+
+
+def _loader(name: str) -> Callable[[Request], Dataset]:
+    """Return the function that loads the clean images of a set."""
+    module, function = LOADERS[name]
+    found: Callable[[Request], Dataset] = getattr(import_module(f"{__package__}.{module}"), function)
+    return found
 
 
 def _unknown(spec: str) -> InputError:
@@ -105,36 +113,3 @@ def _unknown(spec: str) -> InputError:
         )
     name = spec.partition(":")[0]
     return unknown_name("dataset", name, [*list_datasets(), "package.module:function"])
-
-
-def list_datasets() -> list[str]:
-    """Return the names that `load_dataset` knows.
-
-    >>> list_datasets()[:4], len(list_datasets())
-    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 17)
-    """
-    return sorted([*_LOADERS, *_STORED])
-
-
-_LOADERS: dict[str, Callable[[Request], Dataset]] = {
-    "cifar-10": cifar.load_cifar_10,
-    "cifar-100": cifar.load_cifar_100,
-    "digits": embedded.load_digits_set,
-    "fashion-mnist": idx.load_fashion_mnist,
-    "folder": folders.load_folder,
-    "imagenet": folders.load_imagenet,
-    "kmnist": idx.load_kmnist,
-    "mnist": idx.load_mnist,
-    "mnist-1k": embedded.load_mnist_1k,
-    "npy": user_data.load_npy,
-    "npz": user_data.load_npz,
-    "tiny-imagenet": folders.load_tiny_imagenet,
-}
-_STORED: dict[str, tuple[Callable[[Request], Dataset], str]] = {
-    "cifar-10-c": (cifar.load_cifar_10, "CIFAR-10-C"),
-    "cifar-100-c": (cifar.load_cifar_100, "CIFAR-100-C"),
-    "imagenet-c": (folders.load_imagenet, "ImageNet-C"),
-    "mnist-c": (idx.load_mnist_c_clean, idx.MNIST_C),
-    "tiny-imagenet-c": (folders.load_tiny_imagenet, "Tiny-ImageNet-C"),
-}
-"""For each set with corrupted images: the loader of the clean ones, the folder of the corrupted ones."""

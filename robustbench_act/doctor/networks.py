@@ -59,7 +59,7 @@ def examine_networks(
 def examine(
     checkpoint: Checkpoint, data: Dataset, device: torch.device, behaviour: Behaviour = _USUAL
 ) -> list[Finding]:
-    """Check one network on a balanced sample of clean images.
+    """Check one network on a stratified sample of clean images.
 
     Return what is known of its behaviour, how the file was read, then its accuracy against the one in its
     spec, then the problems: a different normalisation or the reversed order of colours, if it is clearly

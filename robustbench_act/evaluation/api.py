@@ -60,7 +60,7 @@ def evaluate(
     class_order
         The order of the classes, see `load_dataset`.
     limit
-        Evaluate on a balanced subset of this many images.
+        Evaluate on this many images, classes in the proportions of the whole (stratified).
     skip_unreadable
         Leave out pictures that cannot be read (run.json names them) instead of refusing the set.
     seed

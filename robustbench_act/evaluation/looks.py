@@ -137,7 +137,7 @@ def few_images(data: Dataset) -> Tensor:
     """Return IMAGES images at half contrast, one of noise, then CROWD images as they are, or all if fewer.
 
     uint8 (images, C, H, W). Each value of the noise is beyond all of those at half contrast, so it also
-    changes what depends on the extremes of a batch. The images are the first of balanced subsets.
+    changes what depends on the extremes of a batch. The images are the first of stratified subsets.
     """
     pixels = data.subset(min(IMAGES, len(data))).images
     images = pixels[torch.arange(IMAGES) % len(pixels)] // 2 + 64

@@ -126,7 +126,7 @@ class Plan:
 
     @cached_property
     def ordered(self) -> Dataset:
-        """The images in the order of the chunks: the probe sample first, CHUNK images, balanced.
+        """The images in the order of the chunks: the probe sample first, CHUNK images, stratified.
 
         Pixels are keyed by image id, so the order changes no pixel.
         """
@@ -239,7 +239,7 @@ def plan_key(info: RunInfo) -> str:
 
 
 def probe_sample_first(dataset: Dataset) -> Dataset:
-    """Return the same images, a balanced subset of CHUNK of them in front."""
+    """Return the same images, a stratified subset of CHUNK of them in front."""
     sample = dataset.subset(CHUNK)
     rest = torch.isin(dataset.ids, sample.ids, invert=True)
     rows = torch.arange(len(dataset))

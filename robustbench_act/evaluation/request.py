@@ -59,7 +59,7 @@ class DataRequest:
     skip_unreadable
         Whether pictures that cannot be read are left out.
     limit
-        Images of a balanced subset, or None for all.
+        Images of a stratified subset, or None for all.
     """
 
     dataset: str | Dataset = "mnist-1k"

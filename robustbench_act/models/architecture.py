@@ -24,7 +24,8 @@ from torchvision import models as torchvision_models
 from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.models.cifar_resnet import DEPTHS, CifarResNet
+from robustbench_act.models.cifar_names import CIFAR
+from robustbench_act.models.cifar_resnet import CifarResNet
 from robustbench_act.user_code import call_factory, find_factory
 
 OptionValue: TypeAlias = int | float | bool | str
@@ -37,7 +38,6 @@ _PROGRAMS = {  # modules of classes that hold a network as a program
 }
 _WHOLE = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.?\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_CIFAR = {f"resnet{depth}": depth for depth in DEPTHS}
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Architecture:
         head, _, query = text.partition("?")
         source, colon, name = head.partition(":")
         if not colon:
-            source, name = ("cifar" if source in _CIFAR else "torchvision"), source
+            source, name = ("cifar" if source in CIFAR else "torchvision"), source
         options = {key: _option(value) for key, value in parse_qsl(query, keep_blank_values=True)}
-        ours = {"cifar": _CIFAR, "torchvision": _torchvision_names()}
+        ours = {"cifar": CIFAR, "torchvision": _torchvision_names()}
         if not name or not source or name not in ours.get(source, [name]):
             raise _unknown(text)
         return cls(source, name, options)
@@ -79,7 +79,7 @@ class Architecture:
 
 def _unknown(text: str) -> InputError:
     """Return the error for an unknown architecture, with the nearest one or the possible forms."""
-    nearest = get_close_matches(text, [*list_architectures(), *_CIFAR, *_torchvision_names()], n=1)
+    nearest = get_close_matches(text, [*list_architectures(), *CIFAR, *_torchvision_names()], n=1)
     forms = "cifar:resnet20, torchvision:NAME, timm:NAME or your own function, package.module:factory"
     hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Expected {forms}."
     return InputError(f"Unknown architecture {text!r}. {hint}")
@@ -104,7 +104,7 @@ def list_architectures() -> list[str]:
     True
     """
     return sorted(
-        [f"cifar:{name}" for name in _CIFAR] + [f"torchvision:{name}" for name in _torchvision_names()]
+        [f"cifar:{name}" for name in CIFAR] + [f"torchvision:{name}" for name in _torchvision_names()]
     )
 
 
@@ -159,7 +159,7 @@ def _cifar(
     if unknown or type(width) is not int or width < 1:
         raise InputError(f"Architecture {str(spec)!r}: the only option is width, a whole number from 1 up.")
     return CifarResNet(
-        _CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
+        CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
     )
 
 

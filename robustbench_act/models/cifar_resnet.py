@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-DEPTHS = (8, 20, 32, 44, 56)
-
 
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions with a shortcut; (N, C, H, W) -> (N, C', H / stride, W / stride)."""

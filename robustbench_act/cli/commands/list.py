@@ -8,10 +8,10 @@ from robustbench_act.cli.terminal import say
 @click.command("list")
 def command() -> None:
     """List activations, corruptions, suites, data sets and architectures."""
-    from corruptions import GROUPS, get_corruption, get_suite, list_corruptions, list_suites
+    from corruptions.facts import GROUPS, SHEET, list_suites, suite_corruptions
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets
-    from robustbench_act.models import list_architectures
+    from robustbench_act.models import CIFAR
 
     say("Activations")
     for name in list_activations():
@@ -19,14 +19,14 @@ def command() -> None:
         say(f"  {name:<12} {facts.formula}  ({facts.source})")
     say("Corruptions")
     for group in GROUPS:
-        names = [name for name in list_corruptions() if get_corruption(name).group == group]
+        names = sorted(name for name, own in SHEET.items() if own.group == group)
         if names:
             say(f"  {group:<12} {', '.join(names)}")
     say("Suites")
     for name in list_suites():
-        say(f"  {name:<12} {', '.join(get_suite(name).corruptions)}")
+        say(f"  {name:<12} {', '.join(suite_corruptions(name))}")
     say("Data sets")
     say(f"  {', '.join(list_datasets())}, package.module:function")
-    ours = [name for name in list_architectures() if name.startswith("cifar:")]
+    ours = [f"cifar:{name}" for name in CIFAR]
     say("Architectures")
     say(f"  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")

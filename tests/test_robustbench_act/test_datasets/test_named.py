@@ -45,7 +45,7 @@ def test_embedded_excerpt_is_from_the_test_set(shared: Callable[[str], Path]) ->
     assert excerpt.digest == load_dataset(f"mnist:{raw.parents[1]}").subset(1000).digest
 
 
-def test_subset_is_balanced_and_spread() -> None:
+def test_subset_is_stratified_and_spread() -> None:
     data = load_dataset("mnist-1k")
     part = data.subset(100)
     assert len(part) == 100

@@ -245,7 +245,7 @@ def test_outcomes_of_chunks_are_joined_in_the_order_of_the_images(checkpoints: P
     assert found.sum(1).tolist() == run.cells["correct"].tolist()
 
 
-def test_probe_sample_is_a_balanced_subset_in_front(checkpoints: Path) -> None:
+def test_probe_sample_is_a_stratified_subset_in_front(checkpoints: Path) -> None:
     data = many_images(700)
     plan = Plan([load_checkpoint(checkpoints / "relu_1.safetensors")], data, ("noise",), (1.0,))
     front = plan.ordered[:CHUNK]

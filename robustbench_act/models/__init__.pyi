@@ -1,0 +1,13 @@
+from .answers import (
+    UnclearOutputError as UnclearOutputError,
+    answer_entry as answer_entry,
+    answer_rows as answer_rows,
+)
+from .architecture import (
+    Architecture as Architecture,
+    build_model as build_model,
+    list_architectures as list_architectures,
+)
+from .cifar_names import CIFAR as CIFAR
+from .cifar_resnet import CifarResNet as CifarResNet
+from .library_settings import Native as Native, fixed_side as fixed_side, native as native
