@@ -201,6 +201,31 @@ SIZE = Kind(
     tuple,
     "three whole numbers with commas between them",
 )
+LABELS = ("activation", "architecture", "group")
+"""What tables may call a network's parts by names of one's own."""
+NAMES = Kind(
+    f"a table of texts with the keys {', '.join(LABELS)}",
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: {"type": "string", "minLength": 1} for name in LABELS},
+    },
+    lambda value: (
+        isinstance(value, dict)
+        and value.keys() <= set(LABELS)
+        and all(_is_text(text) and text.strip() for text in value.values())
+    ),
+)
+SEEDS = Kind(
+    "a whole number from 0 up, or a list of them",
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        ]
+    },
+    lambda value: whole(0).fits(value) or _list_of(whole(0).fits)(value),
+)
 PARAMETERS = Kind(
     "a table of numbers",
     {"type": "object", "additionalProperties": {"type": "number"}},

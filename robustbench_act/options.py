@@ -19,6 +19,7 @@ from robustbench_act.option_kinds import (
     PARAMETERS,
     PATH,
     POINTS,
+    SEEDS,
     SHARE,
     SIZE,
     TEXT,
@@ -127,8 +128,11 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--weights KEY", TEXT, _STUDY,
                "Key of the weights, or what their names begin with, in a file that has several: "
                "state_dict_ema, model.", at="spec"),
-        Option("training_seed", whole(0), "", "Number that tells training runs of one recipe apart.",
-               at="spec"),
+        Option("training_seed", SEEDS, "", "Number that tells training runs of one recipe apart; for a "
+               "folder or pattern a list, one for each file in the order of their names.",
+               otherwise="the file's, or N if its name ends in _N", at="spec"),
+        Option("labels", NAMES, "", "What tables call the network: any of { activation = \"GatedCube\", "
+               "architecture = \"cnn\", group = \"mine\" }; it stays as it is built.", at="spec"),
         Option("dataset", TEXT, "", "Name of the training data, for the record.", at="spec"),
         Option("clean_accuracy", SHARE, "",
                "Accuracy on clean test images, for `actrobust doctor` to compare with.", at="spec"),

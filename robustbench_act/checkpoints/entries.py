@@ -23,7 +23,8 @@ class Entry:
     name
         Name for tables, of a single file; by default the file's.
     spec
-        Keywords of `load_checkpoint`: model, weights, mean, std, ...
+        Keywords of `load_checkpoint`: model, weights, mean, std, labels, ...; training_seed may be a list,
+        with a number for each file.
     """
 
     path: str | Path
@@ -42,7 +43,16 @@ def find_entries(entries: Iterable[Entry]) -> list[Entry]:
         files = find_checkpoints([entry.path])
         if entry.name is not None and len(files) > 1:
             raise InputError(f"{entry.path}: {len(files)} files cannot all be called {entry.name!r}.")
-        found |= {(path, entry.name): replace(entry, path=path) for path in files}
+        seeds = entry.spec.get("training_seed")
+        own = seeds if isinstance(seeds, list | tuple) else [seeds] * len(files)
+        if len(own) != len(files):
+            raise InputError(
+                f"{entry.path}: expected a training_seed for each of {len(files)} files, got {len(own)}."
+            )
+        found |= {
+            (path, entry.name): replace(entry, path=path, spec={**entry.spec, "training_seed": seed})
+            for path, seed in zip(files, own, strict=True)
+        }
     return list(found.values())
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from robustbench_act.activations import activation_name, list_activations
 from robustbench_act.datasets.normalisations import USUAL
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.option_kinds import LABELS
 from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.view import View
 
@@ -34,6 +35,7 @@ _KINDS: dict[str, Any] = {
     "clean_accuracy": int | float | None,
     "resize": int | None,
     "interpolation": str,
+    "labels": Mapping,
 }
 _FAR = 10.0  # no mean or std on the [0, 1] scale is this large
 
@@ -63,6 +65,9 @@ class Spec:
     resize, interpolation
         Applied to pictures before their centre of `input_size` is cut out, see `robustbench_act.view.View`;
         None unless it was trained on pictures of several sizes.
+    labels
+        What tables and reports call the activation, architecture and group, any of `LABELS`, in place of what
+        built the network: networks are compared and averaged by these.
     """
 
     architecture: str
@@ -78,6 +83,7 @@ class Spec:
     clean_accuracy: float | None = None
     resize: int | None = None
     interpolation: str = "bilinear"
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sizes: Sequence[object] = self.input_size
@@ -98,6 +104,7 @@ class Spec:
                 f"Expected mean and std on the [0, 1] scale (divide those of 0 to 255 by 255), "
                 f"got {_listed(self.mean)} and {_listed(self.std)}."
             )
+        _check_labels(self.labels)
 
     @property
     def view(self) -> View | None:
@@ -133,12 +140,18 @@ class Spec:
 
     @property
     def activation_name(self) -> str:
-        """The activation as tables name it: with those parameters that differ from the defaults.
+        """The activation as tables name it: its label, else with the parameters that are not the defaults.
 
         >>> Spec("resnet20", "la_silu", 10, (1, 8, 8), (0.1,), (0.3,), {"alpha": 0.1}).activation_name
         'la_silu(alpha=0.1)'
         """
-        return activation_name(self.activation, self.activation_parameters)
+        label = self.labels.get("activation")
+        return label or activation_name(self.activation, self.activation_parameters)
+
+    @property
+    def architecture_name(self) -> str:
+        """The architecture as tables name it: its label, or what built the network."""
+        return self.labels.get("architecture", self.architecture)
 
     def to_json(self) -> str:
         """Return the spec as one JSON object with sorted keys."""
@@ -175,9 +188,16 @@ class Spec:
         return spec
 
     def override(self, **values: object) -> "Spec":
-        """Return the spec with those of `values` that are not None."""
-        given = {key: value for key, value in values.items() if value is not None}
-        return replace(self, **given)  # type: ignore[arg-type]
+        """Return the spec with those of `values` that are not None; labels are added to its own.
+
+        >>> spec = Spec("mine:net", "native", 10, (1, 8, 8), (0.1,), (0.3,), labels={"group": "mine"})
+        >>> spec.override(labels={"activation": "GatedCube"}, classes=None).labels
+        {'group': 'mine', 'activation': 'GatedCube'}
+        """
+        given: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
+        if "labels" in given:
+            given["labels"] = {**self.labels, **given["labels"]}
+        return replace(self, **given)
 
 
 def published_spec(path: Path) -> Spec | None:
@@ -209,6 +229,14 @@ def published_spec(path: Path) -> Spec | None:
         std=std,
         dataset=dataset,
     )
+
+
+def _check_labels(labels: Mapping[str, object]) -> None:
+    for name, text in labels.items():
+        if name not in LABELS:
+            raise unknown_name("label", name, LABELS)
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"Expected a text as the label {name!r}, got {text!r:.60}.")
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -1,5 +1,6 @@
 """Settings that a checkpoint's file lacks: from flags, the network's library, or the data, in that order."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Native, fixed_side, native
 from robustbench_act.view import View
+
+_NUMBERED = re.compile(r".*_(\d{1,9})(\.[a-z]+)+")  # NAME_3.pth.tar
 
 _NEEDED = {
     "architecture": "--model",
@@ -27,25 +30,26 @@ def complete_spec(
     """Return the whole spec of a checkpoint, and the source of its fields.
 
     `spec` is the file's own, or the one that the published layout spells out; `data` the images that the
-    network will be shown; `given` the fields of `Spec` that the user set, None if not set. If something is
-    missing, an InputError names the flags that supply it.
+    network will be shown; `given` the fields of `Spec` that the user set, None if not set. Without a spec, N
+    is the training seed of a file NAME_N. If something is missing, an InputError names the flags that supply
+    it.
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
         return spec.override(**given), _grouped(dict.fromkeys(given, "as given"))
     sources: dict[str, str] = dict.fromkeys(given, "as given")
+    if (numbered := _NUMBERED.fullmatch(path.name)) and "training_seed" not in given:
+        given["training_seed"] = int(numbered[1])
+        sources["training_seed"] = "as the file's name ends"
     classes = given.get("classes", None if data is None else data.class_count)
     known = _library(given.get("architecture"), path, classes)
     fields: dict[str, Any] = {"activation": NATIVE}
     if classes is not None:
         fields["classes"] = classes
     if known is not None:
-        own: dict[str, Any] = {"classes": known.classes, "mean": known.mean, "std": known.std}
-        if known.view is not None:
-            own |= {"resize": known.view.resize, "interpolation": known.view.interpolation}
+        fields |= _settings(known)
         if data is None:
-            own["input_size"] = known.input_size
-        fields |= own
+            fields["input_size"] = known.input_size
         sources = dict.fromkeys(("mean", "std"), f"as {known.source} has them") | sources
     fields |= given
     if data is not None:
@@ -57,6 +61,13 @@ def complete_spec(
             f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)."
         )
     return Spec(**fields), _grouped(sources)
+
+
+def _settings(known: Native) -> dict[str, Any]:
+    """Return what a library's configuration says of how its network is fed."""
+    view = known.view
+    shown = {} if view is None else {"resize": view.resize, "interpolation": view.interpolation}
+    return {"classes": known.classes, "mean": known.mean, "std": known.std, **shown}
 
 
 def _inputs_for(shape: tuple[int, int, int], fields: Mapping[str, Any]) -> tuple[int, int, int]:

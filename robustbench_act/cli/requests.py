@@ -43,7 +43,19 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
     flags = {key: options[key] for key in manifest_keys("spec") if options.get(key) is not None}
     flags.pop("dataset", None)  # the flag of this name is about the images
     entries = tuple(map(Entry, checkpoints)) or manifest.entries
-    named = [replace(entry, spec={**manifest.spec, **entry.spec, **flags}) for entry in entries]
+    labels = manifest.spec.get("labels", {})
+    named = [
+        replace(
+            entry,
+            spec={
+                **manifest.spec,
+                **entry.spec,
+                **flags,
+                "labels": {**labels, **entry.spec.get("labels", {})},
+            },
+        )
+        for entry in entries
+    ]
     suites = options.get("suites") or None
     return pick(PlanRequest, {**options, "checkpoints": named or None, "suites": suites})
 

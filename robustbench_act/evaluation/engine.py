@@ -127,7 +127,7 @@ def _identity(plan: Plan) -> pd.DataFrame:
     rows: Iterator[dict[str, Any]] = (
         {
             "checkpoint": encodable(checkpoint.name),  # as it is in the parts
-            "architecture": checkpoint.spec.architecture,
+            "architecture": checkpoint.spec.architecture_name,
             "activation": checkpoint.spec.activation_name,
             "training_seed": checkpoint.spec.training_seed,
             "dataset": encodable(plan.dataset.name),

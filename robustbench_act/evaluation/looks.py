@@ -47,7 +47,7 @@ def with_behaviours(
     found = {
         (one.name, one.digest): one.behaviour
         for one in known
-        if one.behaviour.looked_at and not _is_users(one.architecture)
+        if one.behaviour.looked_at and not _is_users(one.model or one.architecture)
     }
     few = few_images(plan.dataset)
     behaviours: dict[str, Behaviour] = {}

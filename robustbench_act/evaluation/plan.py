@@ -290,7 +290,12 @@ def adaptations(checkpoints: Iterable[Checkpoint], data: Dataset) -> list[str]:
 
 
 def _describe(checkpoint: Checkpoint, behaviour: Behaviour, data: Dataset) -> CheckpointInfo:
-    spec = {**asdict(checkpoint.spec), "activation": checkpoint.spec.activation_name}
+    spec = asdict(checkpoint.spec)
+    spec |= {
+        "activation": checkpoint.spec.activation_name,
+        "architecture": checkpoint.spec.architecture_name,
+        "model": checkpoint.spec.architecture,
+    }
     return CheckpointInfo(
         name=checkpoint.name,
         digest=checkpoint.digest,

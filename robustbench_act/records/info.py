@@ -66,7 +66,15 @@ class SuiteInfo(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo(JsonObject):
-    """A checkpoint: its file, its `robustbench_act.checkpoints.Spec`, how it was read, how it behaves."""
+    """A checkpoint: its file, its `robustbench_act.checkpoints.Spec`, how it was read, how it behaves.
+
+    Attributes
+    ----------
+    architecture, activation
+        As tables name them.
+    model
+        What built the network; "" in older runs, where it is the architecture.
+    """
 
     name: str
     digest: str = ""
@@ -85,6 +93,8 @@ class CheckpointInfo(JsonObject):
     clean_accuracy: int | float | None = None
     resize: int | None = None
     interpolation: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
     read: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
     behaviour: Behaviour = field(default_factory=Behaviour)

@@ -14,6 +14,7 @@ from click.testing import Result
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import OPTIONS, SPEC, manifest_schema, read_manifest
+from robustbench_act.models import build_model
 from robustbench_act.run import load_run
 
 MANIFEST = """
@@ -72,6 +73,98 @@ def test_a_manifest_is_the_whole_command(actrobust: Callable[..., Result], study
     assert rows["a"].std == (0.3762,)
     assert rows["mine"].clean_accuracy == 0.25
     assert "architecture, classes" not in str(rows["a"].read)
+
+
+LABELLED = """
+dataset = "digits"
+suite = ["light"]
+severity = [3]
+limit = 20
+device = "cpu"
+probes = false
+report = "none"
+out = "out"
+
+[spec]
+mean = [0.3053]
+std = [0.3762]
+labels = { architecture = "cnn", group = "mine" }
+
+[[checkpoint]]
+path = "nets/gated_*.pt"
+model = "labelled_factories:gated"
+training_seed = [4, 7]
+labels = { activation = "GatedCube" }
+
+[[checkpoint]]
+path = "nets/plain_3.pt"
+model = "labelled_factories:plain"
+labels = { activation = "relu", group = "theirs" }
+"""
+FACTORIES = """
+from torch import nn
+
+class Gated(nn.Module):
+    def forward(self, x):
+        return x * x.sigmoid()
+
+def gated(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), Gated(), nn.Linear(8, 10))
+def plain(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+"""
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, actrobust: Callable[..., Result], module: Callable[[str, str], str]) -> Path:
+    """Return a study of two factories that build one architecture with different activations."""
+    module("labelled_factories", FACTORIES)
+    (tmp_path / "nets").mkdir()
+    for seed, (name, kind) in enumerate([("gated_1", "gated"), ("gated_2", "gated"), ("plain_3", "plain")]):
+        torch.manual_seed(seed)
+        torch.save(build_model(f"labelled_factories:{kind}").state_dict(), tmp_path / f"nets/{name}.pt")
+    (tmp_path / "study.toml").write_text(LABELLED)
+    return tmp_path / "study.toml"
+
+
+def test_labels_make_factories_one_architecture(actrobust: Callable[..., Result], labelled: Path) -> None:
+    result = actrobust("evaluate", "--manifest", labelled)
+    assert result.exit_code == 0, result.output
+    run = load_run(labelled.parent / "out")
+    clean = run.cells[run.cells["severity"] == 0].set_index("checkpoint")
+    assert clean["architecture"].unique().tolist() == ["cnn"]
+    assert clean["activation"].to_dict() == {
+        "gated_1": "GatedCube",
+        "gated_2": "GatedCube",
+        "plain_3": "relu",
+    }
+    assert clean["training_seed"].to_dict() == {"gated_1": 4, "gated_2": 7, "plain_3": 3}
+    recorded = {entry.name: entry for entry in run.info.checkpoints}
+    assert recorded["gated_1"].labels == {"architecture": "cnn", "group": "mine", "activation": "GatedCube"}
+    assert recorded["plain_3"].labels["group"] == "theirs"
+    assert recorded["plain_3"].model == "labelled_factories:plain"
+    assert "training_seed as the file's name ends" in recorded["plain_3"].read
+    assert len(run.leaderboard()) == 2
+    again = actrobust("evaluate", "--manifest", labelled)
+    assert again.exit_code == 0
+    labelled.write_text(LABELLED.replace('"GatedCube"', '"Cube"'))
+    refused = actrobust("evaluate", "--manifest", labelled)
+    assert "a different plan (checkpoints[0].activation (GatedCube there, Cube here)" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[4, 7]", "[4]", "gated_*.pt: expected a training_seed for each of 2 files, got 1."),
+        ("[4, 7]", '["a"]', "checkpoint 1: training_seed: expected a whole number from 0 up, or a list of"),
+        ('group = "theirs"', "team = 1", "checkpoint 2: labels: expected a table of texts with the keys"),
+    ],
+)
+def test_a_wrong_seed_or_label_is_named(
+    old: str, new: str, message: str, actrobust: Callable[..., Result], labelled: Path
+) -> None:
+    labelled.write_text(LABELLED.replace(old, new))
+    result = actrobust("evaluate", "--manifest", labelled)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
 
 
 def test_flags_come_first(actrobust: Callable[..., Result], study: Path) -> None:

@@ -351,6 +351,30 @@ def test_missing_file(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "gone.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("net_3.pt", 3), ("net_12.pth.tar", 12), ("net3.pt", 0), ("net_1.5.pt", 0), ("vgg-16_bn.pth", 0)],
+)
+def test_the_seed_is_at_the_end_of_a_name_unless_it_is_given(name: str, seed: int, tmp_path: Path) -> None:
+    facts: dict[str, Any] = {"classes": 10, "input_size": (1, 8, 8), "mean": (0.3,), "std": (0.3,)}
+    torch.save(build_model("resnet8?width=2", channels=1).state_dict(), tmp_path / name)
+    assert load_checkpoint(tmp_path / name, "resnet8?width=2", **facts).spec.training_seed == seed
+    given = load_checkpoint(tmp_path / name, "resnet8?width=2", **facts, training_seed=5)
+    assert given.spec.training_seed == 5
+
+
+def test_labels_change_names_alone(checkpoints: Path) -> None:
+    path = checkpoints / "relu_1.safetensors"
+    plain, named = load_checkpoint(path), load_checkpoint(path, labels={"activation": "Mine", "group": "b"})
+    assert named.spec.activation_name == "Mine"
+    assert named.spec.architecture_name == plain.spec.architecture_name == plain.spec.architecture
+    assert named.digest == plain.digest
+    assert type(named.model.act1) is type(plain.model.act1) is torch.nn.ReLU
+    for labels in ({"activatoin": "Mine"}, {"group": " "}, {"group": 3}):
+        with pytest.raises(InputError, match=r"Unknown label|as the label 'group'"):
+            load_checkpoint(path, labels=labels)
+
+
 def test_a_network_that_was_put_down_is_read_again(checkpoints: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     shutil.copy(checkpoints / "relu_1.safetensors", path)
