@@ -220,7 +220,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Training": (
         Option("--arch ARCH", TEXT, "train", "Architecture.", "cifar:resnet8?width=8"),
-        Option("--activation NAME,...", TEXT, "train", "Activations, or all.", "relu"),
+        Option("--activation NAME,...", TEXT, "train", "Activations, or all of `actrobust list`.", "relu"),
         Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
         Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
         Option("--batch-size N", whole(2), "train", "Images per training step.", 128),

@@ -185,7 +185,9 @@ def train_checkpoint(
         if epoch in track:
             tracked.append(probe_epoch(model, sample, epoch, device))
 
-    _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(job.seed)  # of layers that draw in training: dropout, RReLU
+        _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
     model.eval()
     run = {"steps": step_count(train, recipe), "images": len(train), "data": train.digest}
     said = {"held_out": held_out, "class_order": train.class_order}

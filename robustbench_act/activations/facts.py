@@ -93,7 +93,7 @@ ACTIVATIONS = (
         colour="#8a4f7d", dash=(5, 1.5, 1, 1.5),
     ),
     ActivationFacts(
-        "silu", "SiLU", "smooth", "x / (1 + exp(-x)), also called Swish", "arXiv 1702.03118",
+        "silu", "SiLU", "smooth", "x / (1 + exp(-x)), Swish with beta 1", "arXiv 1702.03118",
         colour="#009e73",
     ),
     ActivationFacts(
@@ -115,6 +115,54 @@ ACTIVATIONS = (
     ActivationFacts(
         "nswish", "NSwish", "ANAct", "(lambda + b(a)) (SiLU(x) - mu), lambda and mu running averages", _ANACT,
         parameters=_ANACT_DEFAULTS, stateful=True, colour="#0072b2", width=2.0, dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "selu", "SELU", "smooth", "1.0507 x if x > 0 else 1.0507 * 1.6733 (exp(x) - 1)", "arXiv 1706.02515",
+        colour="#cc79a7", dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "celu", "CELU", "smooth", "max(x, 0) + min(0, alpha (exp(x / alpha) - 1))", "arXiv 1704.07483",
+        parameters={"alpha": 1.0}, colour="#cc79a7", dash=(6, 2),
+    ),
+    ActivationFacts(
+        "softplus", "Softplus", "smooth", "log(1 + exp(beta x)) / beta", "Dugas et al. 2001",
+        parameters={"beta": 1.0}, colour="#8a4f7d",
+    ),
+    ActivationFacts(
+        "tanh", "Tanh", "smooth", "tanh(x)", "LeCun et al. 1998", colour="#8a4f7d", dash=(1, 1.5),
+    ),
+    ActivationFacts(
+        "gelu_tanh", "GELU-tanh", "smooth", "x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))",
+        "arXiv 1606.08415", colour="#cc79a7", dash=(2, 1),
+    ),
+    ActivationFacts(
+        "rrelu", "RReLU", "rectifier",
+        "max(x, 0) + w min(x, 0), w uniform from lower to upper in training, their mean in evaluation",
+        "arXiv 1505.00853", parameters={"lower": 1 / 8, "upper": 1 / 3}, colour="#8c959f", dash=(3, 1.5),
+    ),
+    ActivationFacts(
+        "swish", "Swish", "smooth", "x sigmoid(beta x), beta learnt", "arXiv 1710.05941",
+        parameters={"beta": 1.0}, stateful=True, colour="#009e73", dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "smu", "SMU", "smooth", "((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x)) / 2, mu learnt",
+        "arXiv 2111.04682", parameters={"alpha": 0.25, "mu": 1e6}, stateful=True,
+        colour="#4d8f3c", dash=(1, 1.5),
+    ),
+    ActivationFacts(
+        "serf", "Serf", "smooth", "x erf(log(1 + exp(x)))", "arXiv 2108.09598",
+        colour="#8a4f7d", dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "tanhexp", "TanhExp", "smooth", "x tanh(exp(x))", "arXiv 2003.09855", colour="#8a4f7d", dash=(6, 2),
+    ),
+    ActivationFacts(
+        "logish", "Logish", "smooth", "x log(1 + sigmoid(x))", "doi 10.1016/j.neucom.2021.06.067",
+        colour="#009e73", dash=(6, 2),
+    ),
+    ActivationFacts(
+        "snake", "Snake", "smooth", "x + sin(a x)^2 / a, a learnt", "arXiv 2006.08195",
+        parameters={"a": 0.5}, stateful=True, colour="#6a7f10",
     ),
     ActivationFacts(
         NATIVE, "Native", "other", "what the network was written with",

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations._slopes import Function, function_slope
+from robustbench_act.activations.adaptive import SMU, PerChannel, Snake, Swish
 from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
+from robustbench_act.activations.literature import Logish, Serf, TanhExp
 from robustbench_act.activations.own import own_role
 from robustbench_act.errors import InputError
 
@@ -36,6 +38,13 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     nn.Threshold,
     LayerAct,
     NormalizedActivation,
+    Serf,
+    TanhExp,
+    Logish,
+    Swish,
+    SMU,
+    Snake,
+    PerChannel,
 )
 
 # The modules whose slope `function_slope` knows.

@@ -1,12 +1,15 @@
 """The registry of activations: the module class behind each name. `facts` holds the rest, without torch."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
+from robustbench_act.activations.adaptive import SMU, Snake, Swish
 from robustbench_act.activations.anact import NReLU, NSwish
 from robustbench_act.activations.facts import activation_facts
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
+from robustbench_act.activations.literature import Logish, Serf, TanhExp
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.option_kinds import is_number
 
@@ -24,6 +27,18 @@ FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "la_hardsilu": LAHardSiLU,
     "nrelu": NReLU,
     "nswish": NSwish,
+    "selu": nn.SELU,
+    "celu": nn.CELU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+    "rrelu": nn.RReLU,
+    "swish": Swish,
+    "smu": SMU,
+    "serf": Serf,
+    "tanhexp": TanhExp,
+    "logish": Logish,
+    "snake": Snake,
 }
 """Register an activation here and in `facts.ACTIVATIONS`."""
 

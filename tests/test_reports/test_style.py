@@ -5,9 +5,9 @@ import sys
 
 from reports.names import label, short_labels
 from reports.style import activation_line, contrast, drawing_order, heat_colours
+from robustbench_act.activations.facts import SHEET
 
-KNOWN = ["relu", "relu6", "leakyrelu", "prelu", "elu", "gelu", "mish", "silu", "hardsilu"]
-KNOWN += ["nrelu", "nswish", "la_silu", "la_hardsilu"]
+KNOWN = list(SHEET)
 
 
 def test_known_lines_differ_and_families_are_told_apart() -> None:

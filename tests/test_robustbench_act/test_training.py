@@ -57,12 +57,14 @@ def train(
     )
 
 
-def test_same_job_same_weights_whatever_came_before(digits: Dataset, tmp_path: Path) -> None:
-    train(tmp_path / "a.safetensors", digits)
+@pytest.mark.parametrize("activation", ["relu", "rrelu"])
+def test_same_job_same_weights_whatever_came_before(activation: str, digits: Dataset, tmp_path: Path) -> None:
+    """RReLU draws random numbers in training."""
+    train(tmp_path / "a.safetensors", digits, activation=activation)
     torch.rand(17)
     train(tmp_path / "other.safetensors", digits, activation="prelu")
-    train(tmp_path / "b.safetensors", digits)
-    train(tmp_path / "c.safetensors", digits, seed=2)
+    train(tmp_path / "b.safetensors", digits, activation=activation)
+    train(tmp_path / "c.safetensors", digits, activation=activation, seed=2)
     digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "abc"]
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]

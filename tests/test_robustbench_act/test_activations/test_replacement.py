@@ -14,6 +14,7 @@ from robustbench_act.activations import (
     NormalizedActivation,
     NReLU,
     PerCall,
+    activation_facts,
     activation_layers,
     list_activations,
     replace_activations,
@@ -122,7 +123,7 @@ def test_any_activation_after_any_other(name: str) -> None:
         out = network(torch.randn(3, 4))
         assert out.shape == (3, 4)
     hooks = [hook for module in network.modules() for hook in module._forward_pre_hooks.values()]
-    assert len(hooks) == (2 if name in STATEFUL else 0)
+    assert len(hooks) == (2 if activation_facts(name).stateful else 0)
     assert not any(getattr(module, "inplace", False) for module in network.modules())
 
 
