@@ -14,7 +14,7 @@ from reports.multi_run import tables as run_tables
 from reports.multi_run.join import Joined
 from reports.names import plain_name
 from reports.paired_tests import significance
-from reports.style import Line, activation_line, drawing_order
+from reports.style import Line, distinct_lines, drawing_order
 from robustbench_act import metrics
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.run import Run
@@ -37,6 +37,8 @@ class Analysis:
     ----------
     run
         One, or several that are joined.
+    colours
+        Colours of one's own, by activation.
 
     Attributes
     ----------
@@ -44,10 +46,13 @@ class Analysis:
         Of several runs each by its name; of one none.
     unlike
         The settings in which several runs differ, run by run.
+    lines
+        The line of each activation.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, colours: Mapping[str, str] | None = None) -> None:
         self.run = run
+        self.lines = distinct_lines(run.cells["activation"].unique(), colours)
         self.members: Mapping[str, Run] = run.members if isinstance(run, Joined) else {}
         self.unlike = run.unlike if isinstance(run, Joined) else {}
         self.measure = "accuracy" if run.labelled else "agreement"
@@ -113,7 +118,7 @@ class Analysis:
     @property
     def legend(self) -> list[tuple[str, Line]]:
         """Each activation with its line."""
-        return [(name, activation_line(name)) for name in self.activations]
+        return [(name, self.lines[name]) for name in self.activations]
 
     @property
     def columns(self) -> list[dict[str, Any]]:
@@ -125,7 +130,7 @@ class Analysis:
         return [
             {
                 "activation": name,
-                "line": activation_line(name),
+                "line": self.lines[name],
                 "architecture": architecture if several else "",
                 "seed": "",
             }

@@ -1,7 +1,7 @@
 """A report of one or several runs: as a page, on paper, and figure by figure."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,8 +14,11 @@ from reports.files import slug, write
 from reports.html import html_page
 from reports.layout import Section
 from reports.multi_run.join import join
+from reports.names import split_run
 from reports.pdf import pdf_document
 from reports.sections import SECTIONS
+from reports.style import drawn_together
+from robustbench_act.activations.facts import labelled, named_activations
 from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.paths import expand
@@ -36,6 +39,9 @@ class Report:
     on_problem
         Called with the error of each section, figure or file that cannot be made; all others are made, and
         the page says which section is missing. By default the error is raised.
+    labels, colours
+        Labels and colours ("#d55e00") of one's own, by activation. An InputError if the run has no such
+        activation.
 
     Attributes
     ----------
@@ -48,10 +54,15 @@ class Report:
         run: Run,
         on_part: Callable[[str], None] = lambda _: None,
         on_problem: Callable[[Exception], None] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        colours: Mapping[str, str] | None = None,
     ) -> None:
         self._on_part = on_part
         self._on_problem = on_problem
-        self.analysis = Analysis(run)
+        names = [split_run(name)[0] for name in run.cells["activation"].unique()]
+        self._labels = named_activations(labels or {}, names)
+        self.analysis = Analysis(run, named_activations(colours or {}, names))
         runs = [re.sub(r"\W+", "-", name) for name in self.analysis.members]
         self.name = "-".join(["report", *runs])[:80]
 
@@ -66,7 +77,7 @@ class Report:
         name = make.__name__
         self._on_part(f"section {name}")
         try:
-            with _laying_out(f"section {name!r}"):
+            with self._laying_out(f"section {name!r}"):
                 section = make(self.analysis)
                 for drawing in section.drawings:
                     _ = drawing.svg
@@ -77,6 +88,17 @@ class Report:
             )
         return section
 
+    @contextmanager
+    def _laying_out(self, what: str) -> Iterator[None]:
+        """Write and draw activations as in this report; name the part in errors of our own."""
+        try:
+            with labelled(self._labels), drawn_together(self.analysis.lines):
+                yield
+        except (InputError, SectionError):
+            raise
+        except Exception as error:
+            raise SectionError(f"the {what} cannot be made: {first_line(error)}") from error
+
     def _problem(self, error: Exception) -> None:
         if self._on_problem is None:
             raise error
@@ -84,13 +106,13 @@ class Report:
 
     def html(self) -> str:
         """Return one HTML page: see `reports.html.html_page`."""
-        with _laying_out("page"):
+        with self._laying_out("page"):
             return html_page(self.analysis, self.sections)
 
     def pdf(self, *, engine: str = "plutoprint") -> bytes:
         """Return a PDF: see `reports.pdf.pdf_document`."""
         self._on_part("PDF")
-        with _laying_out("PDF"):
+        with self._laying_out("PDF"):
             return pdf_document(self.analysis, self.sections, engine=engine)
 
     def write(self, folder: str | Path, formats: Sequence[str] = ("html",)) -> list[Path]:
@@ -136,7 +158,7 @@ class Report:
         def put(name: str, table: pd.DataFrame, draw: Callable[[str], bytes] | None = None) -> None:
             self._on_part(f"figure {name}")
             try:
-                with _laying_out(f"figure {name!r}"):
+                with self._laying_out(f"figure {name!r}"):
                     files = {kind: draw(kind) for kind in ("svg", "png")} if draw else {}
                 files["csv"] = table.to_csv(index=False).encode()
                 paths.extend(write(folder / f"{name}.{kind}", data) for kind, data in files.items())
@@ -156,21 +178,12 @@ class Report:
         return paths
 
 
-@contextmanager
-def _laying_out(what: str) -> Iterator[None]:
-    """Name the part in errors of our own."""
-    try:
-        yield
-    except (InputError, SectionError):
-        raise
-    except Exception as error:
-        raise SectionError(f"the {what} cannot be made: {first_line(error)}") from error
-
-
 def make_report(
     *runs: str | Path,
     on_part: Callable[[str], None] = lambda _: None,
     on_problem: Callable[[Exception], None] | None = None,
+    labels: Mapping[str, str] | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> Report:
     """Return the report of a run directory, or of several side by side.
 
@@ -178,7 +191,7 @@ def make_report(
     ----------
     runs
         Directories.
-    on_part, on_problem
+    on_part, on_problem, labels, colours
         As for `Report`.
 
     Raises
@@ -187,7 +200,8 @@ def make_report(
         If one cannot be read (see `robustbench_act.load_run`), or they are not alike (see `reports.join`).
     """
     on_part("reading")
-    return Report(join([load_run(run) for run in runs]), on_part, on_problem)
+    made = join([load_run(run) for run in runs])
+    return Report(made, on_part, on_problem, labels=labels, colours=colours)
 
 
 def render_html(run: Run) -> str:

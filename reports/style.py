@@ -1,15 +1,20 @@
 """Colours and lines: of activations (from their sheet), of heat maps, and how matplotlib draws.
 
-An activation keeps its line in every figure of every report.
+An activation keeps its line in every figure of every report, unless two of one report would share it.
 """
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import count
+from typing import Any, TypeAlias
 from zlib import crc32
 
 from reports.names import split_run
-from robustbench_act.activations.facts import FAMILIES, SHEET
+from robustbench_act.activations.facts import ACTIVATIONS, FAMILIES, SHEET
+from robustbench_act.option_kinds import is_colour
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -41,13 +46,16 @@ RC_PARAMS: dict[str, Any] = {
 }
 
 
+Dash: TypeAlias = tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Line:
     """How one activation is drawn; width and dash (on, off, ...; empty is solid) are in points."""
 
     colour: str
     width: float
-    dash: tuple[float, ...]
+    dash: Dash
     family: str
 
     @property
@@ -56,45 +64,127 @@ class Line:
         return self.width > 1.5
 
 
-_VARIANTS: tuple[tuple[float, ...], ...] = ((5, 1, 1, 1, 1, 1), (8, 2), (3, 1, 1, 1), (5, 1), (1, 2), (1, 1))
+_VARIANTS: tuple[Dash, ...] = ((5, 1, 1, 1, 1, 1), (8, 2), (3, 1, 1, 1), (5, 1), (1, 2), (1, 1))
 """Dashes of an activation's later runs, and of unusual parameters."""
 
 _OTHER_COLOURS = ("#7a6a2f", "#4b6a8a", "#8f3b3b", "#3f7d6e", "#6b4fa0")
-_OTHER_DASHES: tuple[tuple[float, ...], ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
+_OTHER_DASHES: tuple[Dash, ...] = ((), (2, 1), (6, 2), (6, 1.5, 1, 1.5))
+_OTHER_WIDTH = 1.4
+_OURS = {facts.name for facts in ACTIVATIONS}
+
+_TOGETHER: ContextVar[Mapping[str, Line] | None] = ContextVar("lines that are drawn together", default=None)
 
 
 def activation_line(name: str) -> Line:
-    """Return the line of an activation; an unknown name keeps its line from report to report.
-
-    Unusual parameters, "la_silu(alpha=0.1)", change the dash, and so does each run after the first if
-    several are compared.
+    """Return the line of an activation: its own, or inside `drawn_together` the one that it has there.
 
     >>> activation_line("la_silu").family, activation_line("my_act").family
     ('LayerAct', 'other')
-    >>> len({activation_line(f"relu ⟨{place}⟩ a").dash for place in range(1, 8)})
-    7
     """
-    whole, place, _ = split_run(name)
-    plain, _, parameters = whole.partition("(")
-    facts = SHEET.get(plain)
-    if facts is not None and facts.colour:
-        dash = _VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)] if parameters else facts.dash
-        line = Line(facts.colour, facts.width, dash, facts.family)
-    else:
-        number = crc32(whole.encode())  # hash() differs from process to process
-        colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
-        dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
-        line = Line(colour, 1.4, dash, "other" if facts is None else facts.family)
-    return replace(line, dash=_VARIANTS[(place - 2) % len(_VARIANTS)]) if place > 1 else line
+    return (_TOGETHER.get() or {}).get(name) or _own_line(name, {})
 
 
-def drawing_order(name: str) -> tuple[int, str]:
+@contextmanager
+def drawn_together(lines: Mapping[str, Line]) -> Iterator[None]:
+    """Let `activation_line` return these lines, such as those of `distinct_lines`."""
+    token = _TOGETHER.set(lines)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(token)
+
+
+def distinct_lines(names: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, Line]:
+    """Return the lines of all activations of a report: no two have the same colour and dash.
+
+    Each has its own line, which depends on its name alone, unless one before it has that already; then it
+    gets a free dash, or, if nobody chose its colour, a free colour and dash. First come ours, then others by
+    name, then those with unusual parameters, then later runs, which keep the colour of the first.
+
+    Parameters
+    ----------
+    names
+        As in tables; of several runs with their run.
+    colours
+        Colours of one's own, "#d55e00", by name, with or without parameters.
+
+    Examples
+    --------
+    >>> lines = distinct_lines(["mine", "la_silu"], {"mine": "#d55e00"})
+    >>> [(line.colour, line.dash) for line in lines.values()]
+    [('#d55e00', ()), ('#d55e00', (5, 1, 1, 1, 1, 1))]
+    """
+    found: dict[str, Line] = {}
+    taken = set[tuple[str, Dash]]()
+    for name in sorted(set(names), key=_precedence):
+        whole, place, _ = split_run(name)
+        own, chosen = _own_line(name, colours or {}), _chosen_colour(name, colours or {})
+        earlier = next((line for other, line in found.items() if split_run(other)[0] == whole), None)
+        if place > 1 and earlier is not None:
+            own, chosen = replace(own, colour=earlier.colour), earlier.colour
+        found[name] = next(line for line in _variants(own, chosen) if _look(line) not in taken)
+        taken.add(_look(found[name]))
+    return found
+
+
+def drawing_order(name: str) -> tuple[int, str, str]:
     """Return the sort key that puts activations family by family (legends, tables).
 
     >>> sorted(["relu", "nrelu", "la_silu"], key=drawing_order)
     ['la_silu', 'nrelu', 'relu']
     """
-    return FAMILIES.index(activation_line(name).family), name
+    family = activation_line(name).family
+    known = family in FAMILIES
+    return FAMILIES.index(family) if known else len(FAMILIES), "" if known else family, name
+
+
+def _look(line: Line) -> tuple[str, Dash]:
+    return line.colour.lower(), line.dash
+
+
+def _precedence(name: str) -> tuple[int, bool, bool, str]:
+    whole, place, _ = split_run(name)
+    plain, _, parameters = whole.partition("(")
+    return place, bool(parameters), plain not in _OURS, name
+
+
+def _chosen_colour(name: str, colours: Mapping[str, str]) -> str:
+    """Return the colour that somebody chose for an activation; "" if nobody did, or it is not a colour."""
+    whole = split_run(name)[0]
+    plain = whole.partition("(")[0]
+    on_sheet = SHEET[plain].colour if plain in SHEET else ""
+    chosen = colours.get(whole) or colours.get(plain) or on_sheet
+    return chosen if is_colour(chosen) else ""
+
+
+def _own_line(name: str, colours: Mapping[str, str]) -> Line:
+    """Return the line that an activation has if no other one has it."""
+    whole, place, _ = split_run(name)
+    plain, _, parameters = whole.partition("(")
+    facts, colour = SHEET.get(plain), _chosen_colour(name, colours)
+    family = "other" if facts is None else facts.family
+    if colour:
+        dash = facts.dash if facts is not None else ()
+        dash = _VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)] if parameters else dash
+        width = facts.width if facts is not None and facts.colour else _OTHER_WIDTH
+    else:
+        number = crc32(whole.encode())  # hash() differs from process to process
+        colour = _OTHER_COLOURS[number % len(_OTHER_COLOURS)]
+        dash = _OTHER_DASHES[number // len(_OTHER_COLOURS) % len(_OTHER_DASHES)]
+        width = _OTHER_WIDTH
+    return Line(colour, width, _VARIANTS[(place - 2) % len(_VARIANTS)] if place > 1 else dash, family)
+
+
+def _variants(line: Line, chosen: str) -> Iterator[Line]:
+    """Yield a line, then lines that may stand for it, without end: other colours only if none is chosen."""
+    yield line
+    colours = (chosen,) if chosen else _OTHER_COLOURS
+    dashes = (*_VARIANTS, *_OTHER_DASHES) if chosen else (*_OTHER_DASHES, *_VARIANTS)
+    yield from (replace(line, colour=colour, dash=dash) for dash in dashes for colour in colours)
+    for number in count(2):  # Morse code: no end of patterns, the simple ones first
+        marks = [4 if bit == "1" else 1 for bit in f"{number:b}"[1:]]
+        dash = (*[part for mark in marks for part in (mark, 1.5)][:-1], 3.0)
+        yield from (replace(line, colour=colour, dash=dash) for colour in colours)
 
 
 # Lightness falls evenly from cream to dark blue, so order survives grey print and colour blindness.

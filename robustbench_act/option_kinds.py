@@ -1,6 +1,7 @@
 """Kinds of values: how an option is written on a command line and in TOML, and what the code gets."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -88,6 +89,15 @@ def use_plain_numbers(settings: Any) -> None:
             object.__setattr__(settings, item.name, plain(value))
 
 
+def is_colour(value: Any) -> bool:
+    """Whether a value is a colour as figures take it.
+
+    >>> is_colour("#d55e00"), is_colour("red")
+    (True, False)
+    """
+    return _is_text(value) and re.fullmatch("#[0-9a-fA-F]{6}", value) is not None
+
+
 def _list_of(item: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and bool(value) and all(map(item, value))
 
@@ -158,7 +168,7 @@ TEXTS = Kind(
     _list_of(_is_text),
     made=tuple,
 )
-NAMES = Kind(
+NAME_LIST = Kind(
     "a list of names",
     {"type": "array", "items": {"type": "string"}, "minItems": 1},
     _list_of(lambda item: _is_text(item) and bool(item)),

@@ -1,6 +1,8 @@
 """The sheet of activations: name, label, family, formula, source and line of each, without torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -171,6 +173,8 @@ ACTIVATIONS = (
 )  # fmt: skip
 """The activations of this package, and the entry for networks that keep their own."""
 
+_OWN_LABELS: ContextVar[Mapping[str, str]] = ContextVar("labels of one's own", default=MappingProxyType({}))
+
 SHEET = {facts.name: facts for facts in ACTIVATIONS}
 """The facts by name."""
 
@@ -213,9 +217,27 @@ def activation_label(name: str) -> str:
     >>> activation_label("la_silu"), activation_label("la_silu(alpha=0.1)"), activation_label("mine")
     ('LA-SiLU', 'LA-SiLU (alpha=0.1)', 'mine')
     """
+    own = _OWN_LABELS.get()
+    if name in own:
+        return own[name]
     plain, bracket, parameters = name.partition("(")
-    label = SHEET[plain].label if plain in SHEET else plain
+    label = own.get(plain) or (SHEET[plain].label if plain in SHEET else plain)
     return f"{label} ({parameters}" if bracket else label
+
+
+@contextmanager
+def labelled(labels: Mapping[str, str]) -> Iterator[None]:
+    """Let `activation_label` return labels of one's own: by name, with or without parameters.
+
+    >>> with labelled({"la_silu": "Ours"}):
+    ...     activation_label("la_silu"), activation_label("la_silu(alpha=0.1)")
+    ('Ours', 'Ours (alpha=0.1)')
+    """
+    token = _OWN_LABELS.set(labels)
+    try:
+        yield
+    finally:
+        _OWN_LABELS.reset(token)
 
 
 def find_activation(text: str, names: Iterable[str]) -> str:
@@ -226,10 +248,23 @@ def find_activation(text: str, names: Iterable[str]) -> str:
     >>> find_activation("LA-SiLU (alpha=0.1)", ["relu", "la_silu(alpha=0.1)"])
     'la_silu(alpha=0.1)'
     """
-    known = list(names)
+    known = list(dict.fromkeys(names))
     if text in known:
         return text
     for name in known:
         if text == activation_label(name):
             return name
     raise unknown_name("activation of this run", text, known)
+
+
+def named_activations(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return labels or colours by the names of some activations, with or without parameters.
+
+    Raises InputError for a name that is none of them, see `find_activation`.
+
+    >>> named_activations({"LA-SiLU": "Ours"}, ["relu", "la_silu(alpha=0.1)"])
+    {'la_silu': 'Ours'}
+    """
+    known = [*names]
+    known += [name.partition("(")[0] for name in known]
+    return {find_activation(name, known): value for name, value in values.items()}

@@ -2,9 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
 
-from reports.names import label, short_labels
-from reports.style import activation_line, contrast, drawing_order, heat_colours
+import numpy as np
+import pytest
+
+from reports.names import label, plain_name, short_labels
+from reports.style import Line, activation_line, contrast, distinct_lines, drawing_order, heat_colours
 from robustbench_act.activations.facts import SHEET
 
 KNOWN = list(SHEET)
@@ -49,3 +54,53 @@ def test_an_unknown_activation_keeps_its_colour_from_run_to_run() -> None:
     lines = [activation_line(name) for name in ("mine", "mine ⟨1⟩ old", "mine ⟨2⟩ new")]
     assert len({line.colour for line in lines}) == 1
     assert lines[0] == lines[1] != lines[2]
+
+
+def names_of(random: np.random.Generator, size: int) -> list[str]:
+    """Return names of all kinds: ours and unknown, with parameters, of several runs."""
+    words = [*KNOWN, *(f"act{number}" for number in range(40)), "ä ö", "$x$", "mine⟨", ""]
+    names = []
+    for word in random.choice(words, size):
+        parameters = random.choice(["", "(alpha=0.1)", "(a=1, b=2)", f"(alpha={random.integers(99)})"])
+        names.append(f"{word}{parameters}{random.choice(['', ' ⟨1⟩ old', ' ⟨2⟩ new', ' ⟨3⟩ third'])}")
+    return names
+
+
+def look(line: Line) -> tuple[str, tuple[float, ...]]:
+    return line.colour.lower(), line.dash
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_two_activations_of_a_report_share_colour_and_dash(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    names = names_of(random, int(random.choice([3, 10, 60, 300])))
+    chosen = [{}, {"relu": "#009e73", "act3": "#009E73", "silu": "#24292f"}][seed % 2]
+    lines = distinct_lines(names, chosen)
+    assert lines.keys() == set(names)
+    assert len(set(map(look, lines.values()))) == len(lines)
+    assert all(line.dash == () or min(line.dash) > 0 for line in lines.values())
+    assert distinct_lines(random.permutation(names).tolist(), chosen) == lines
+    for name, line in lines.items():
+        assert line.colour == chosen.get(plain_name(name), line.colour)
+        if name in KNOWN and not chosen:
+            assert line == activation_line(name)  # ours never give way to names of others
+
+
+def test_a_name_keeps_its_line_unless_an_earlier_one_has_it() -> None:
+    """Of 400 names, those whose own line is unlike all others' have it beside any of them."""
+    names = [f"net{number}" for number in range(400)]
+    own = {name: look(activation_line(name)) for name in names}
+    for name, other in pairwise(names):
+        lines = distinct_lines([name, other])
+        first, second = sorted([name, other])
+        assert look(lines[first]) == own[first]
+        assert (look(lines[second]) == own[second]) == (own[first] != own[second])
+
+
+def test_families_of_others_come_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, family in (("b1", "gated"), ("a1", "wavelets"), ("a2", "gated")):
+        monkeypatch.setitem(SHEET, name, replace(SHEET["relu"], name=name, colour="nonsense"))
+        object.__setattr__(SHEET[name], "family", family)
+    names = sorted(["a1", "a2", "b1", "relu", "mine", "la_silu"], key=drawing_order)
+    assert names == ["la_silu", "relu", "mine", "a2", "b1", "a1"]
+    assert contrast(activation_line("a1").colour, "#ffffff") > 4.5  # what is not a colour is not one
