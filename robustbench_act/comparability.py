@@ -9,7 +9,16 @@ import pandas as pd
 from robustbench_act.english import count, numbers, some
 from robustbench_act.records import CELL, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 
-_PREPROCESSING = ("architecture", "activation", "classes", "input_size", "mean", "std", "adapted")
+_PREPROCESSING = (
+    "architecture",
+    "activation",
+    "normalization",
+    "classes",
+    "input_size",
+    "mean",
+    "std",
+    "adapted",
+)
 
 
 class Measured(Protocol):
@@ -163,6 +172,7 @@ def _probed(info: RunInfo) -> str:
 
 def _networks(a: CheckpointInfo, b: CheckpointInfo) -> list[str]:
     pairs = [(key, getattr(a, key), getattr(b, key)) for key in _PREPROCESSING]
+    pairs = [pair for pair in pairs if pair[0] != "normalization" or all(pair[1:])]  # older runs: unknown
     return [f"{a.name}: {key} {_shown(x)} against {_shown(y)}" for key, x, y in pairs if x != y]
 
 

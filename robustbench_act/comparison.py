@@ -10,7 +10,7 @@ import pandas as pd
 
 from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
-from robustbench_act.metrics import COHORT, PAIR, image_accuracy, image_scores, joint_pairs
+from robustbench_act.metrics import AXES, COHORT, PAIR, image_accuracy, image_scores, joint_pairs
 from robustbench_act.records import CELL, RunData, corrupted, outcomes, succeeded
 from robustbench_act.statistics import Comparison, Joint, compare_images, compare_outcomes, holm
 
@@ -25,14 +25,15 @@ class RunComparison:
     Attributes
     ----------
     checkpoints
-        A row for each pair of checkpoints: checkpoint (A's name), other (B's), architecture, activation, a
-        and b (accuracy over those cells of `records.headline` that both have), then the paired test over
-        images: difference, low, high, p, adjusted (Holm over the rows), effect, effect_name, test, pairs,
-        note.
+        A row for each pair of checkpoints: checkpoint (A's name), other (B's), architecture, activation,
+        normalization, a and b (accuracy over those cells of `records.headline` that both have), then the
+        paired test over images: difference, low, high, p, adjusted (Holm over the rows), effect, effect_name,
+        test, pairs, note.
     activations
-        A row for each activation that both runs have, if one has several networks of it: architecture,
-        activation, a, b (means over all its networks), then the joint analysis over trainings and images,
-        `robustbench_act.metrics.PAIR`. Networks need not have the same name or training seed in both.
+        A row for each activation with its normalisation that both runs have, if one has several networks of
+        it: architecture, activation, normalization, a, b (means over all its networks), then the joint
+        analysis over trainings and images, `robustbench_act.metrics.PAIR`. Networks need not have the same
+        name or training seed in both.
     cells
         A row for each pair and cell, the clean one too: checkpoint, other, table, corruption, group,
         severity, a, b, then McNemar's test, as above, Holm over all rows; ranked: the surest first, of equals
@@ -106,7 +107,7 @@ class _Pair:
 
     def overall(self) -> dict[str, Any]:
         """Return the row over the cells of `records.headline`."""
-        facts = {name: self.a[name].iloc[0] for name in ("architecture", "activation")}
+        facts = {name: self.a[name].iloc[0] for name in (*COHORT, *AXES) if name in self.a}
         bad = (self.a["severity"] > 0).to_numpy()
         x, y = image_accuracy(self.a[bad]), image_accuracy(self.b[bad])
         return {**self.names, **facts, "a": x.mean(), "b": y.mean(), **_columns(compare_images(y, x))}
@@ -131,17 +132,16 @@ def _by_activation(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Compare each activation that is in both runs, and in one several times, over all its networks."""
     cells = {name: _common(*both) for name, both in (("a", (a, b)), ("b", (b, a)))}
     images = {name: image_scores(own) for name, own in cells.items()}
-    cohorts = {
-        name: dict(list(own.drop_duplicates("checkpoint").groupby(COHORT, sort=False)))
-        for name, own in cells.items()
-    }
+    firsts = {name: own.drop_duplicates("checkpoint") for name, own in cells.items()}
+    keys = [*COHORT, *(axis for axis in AXES if all(_records(own, axis) for own in firsts.values()))]
+    cohorts = {name: dict(list(own.groupby(keys, sort=False))) for name, own in firsts.items()}
     both = [
         key
         for key, own in cohorts["a"].items()
         if key in cohorts["b"] and max(len(own), len(cohorts["b"][key])) > 1
     ]
     if not both or not all(images.values()):  # no outcomes, or no corrupted cell that both have
-        return pd.DataFrame(columns=[*COHORT, "a", "b", *PAIR])
+        return pd.DataFrame(columns=[*COHORT, *AXES, "a", "b", *PAIR])
     values, seeds = {}, {}
     for name, known in images.items():
         for place, key in enumerate(both):
@@ -152,7 +152,13 @@ def _by_activation(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     found = joint_pairs([(joint, f"b{place}", f"a{place}") for place in range(len(both))])
     means = dict(zip(joint.names, joint.means.tolist(), strict=True))
     shown = {"a": found["b"].map(means), "b": found["a"].map(means)}
-    return pd.DataFrame(both, columns=COHORT).assign(**shown).join(found[list(PAIR)])
+    facts = pd.DataFrame(both, columns=keys).reindex(columns=[*COHORT, *AXES], fill_value="")
+    return facts.assign(**shown).join(found[list(PAIR)])
+
+
+def _records(checkpoints: pd.DataFrame, axis: str) -> bool:
+    """Tell whether a run records an axis of all its checkpoints; older ones do not."""
+    return axis in checkpoints and bool((checkpoints[axis] != "").all())
 
 
 def _common(cells: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

@@ -49,6 +49,7 @@ class Builder:
     correct: Mapping[Any, Any] = field(default_factory=lambda: dict(CORRECT))
     architecture: str = "net"
     activation: str = "relu"
+    normalization: str | Mapping[str, str] = "batch"  # of all, or of each checkpoint by its name
     info: dict[str, Any] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     probes: bool = True
@@ -62,6 +63,8 @@ class Builder:
             activation, seed = key if isinstance(key, tuple) else (self.activation, place)
             name = f"{activation}-{seed}" if isinstance(key, tuple) else key
             facts = {"checkpoint": name, "architecture": self.architecture, "activation": activation}
+            norm = self.normalization if isinstance(self.normalization, str) else self.normalization[name]
+            facts["normalization"] = norm
             right = np.asarray(own)
             outcomes = right if right.dtype == bool else right[:, None] > ORDER
             yield {**facts, "training_seed": seed, "dataset": "toy"}, outcomes

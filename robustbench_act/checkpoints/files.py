@@ -21,7 +21,8 @@ from robustbench_act.checkpoints.spec_sources import complete_spec
 from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.models import Architecture, build_model, native
+from robustbench_act.models import NATIVE, Architecture, build_model, native
+from robustbench_act.normalizations import normalization_of
 from robustbench_act.paths import expand, listed
 from robustbench_act.preprocessing import Preprocessing
 
@@ -53,6 +54,8 @@ class Checkpoint:
         Why it cannot be evaluated (weights that are not finite, named), or None.
     notes
         How the file was read: where its weights were, prefixes removed, the source of each setting.
+    normalization
+        Which the network has, as `normalization_of` names it; the spec's, if that is not "native".
     """
 
     name: str
@@ -63,6 +66,7 @@ class Checkpoint:
     size: int
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    normalization: str = ""
 
     def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
         """Return how images (C, H, W) become the network's inputs; an InputError if they cannot."""
@@ -217,6 +221,7 @@ def load_checkpoint(
         sum(tensor.numel() * tensor.element_size() for tensor in fitted.values()),
         not_finite(fitted),
         (*read.notes, *renamed, *sources),
+        normalization_of(network) if spec.normalization == NATIVE else spec.normalization,
     )
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
     _CACHE.take(checkpoint)
@@ -229,6 +234,7 @@ def _built(spec: Spec, weights: Weights, path: Path) -> tuple[nn.Module, dict[st
         spec.architecture,
         activation=spec.activation,
         activation_parameters=spec.activation_parameters,
+        normalization=spec.normalization,
         classes=spec.classes,
         channels=spec.input_size[0],
         side=spec.input_size[-1],

@@ -29,6 +29,7 @@ _KINDS: dict[str, Any] = {
     "architecture": str,
     "activation": str,
     "activation_parameters": Mapping,
+    "normalization": str,
     "training_seed": int,
     "dataset": str,
     "recipe": Mapping,
@@ -46,7 +47,7 @@ class Spec:
 
     Attributes
     ----------
-    architecture, activation, activation_parameters
+    architecture, activation, activation_parameters, normalization
         As `build_model` takes them.
     training_seed
         The seed (or the published trial number) that tells training runs of one recipe apart.
@@ -77,6 +78,7 @@ class Spec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     activation_parameters: Mapping[str, float] = field(default_factory=dict)
+    normalization: str = "native"
     training_seed: int = 0
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)

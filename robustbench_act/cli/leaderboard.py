@@ -9,7 +9,7 @@ from rich.table import Table
 from robustbench_act.activations import activation_label
 from robustbench_act.cli.table_formats import grid, percent, width
 from robustbench_act.cli.terminal import console, say
-from robustbench_act.metrics import HeadlineWords, group_columns, group_label, headline_words
+from robustbench_act.metrics import AXES, METRICS, HeadlineWords, group_columns, group_label, headline_words
 from robustbench_act.records import SHIFT
 
 
@@ -35,7 +35,7 @@ def print_leaderboard(board: pd.DataFrame, *, labelled: bool = True) -> None:
 
 def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
     several = len(board["architecture"].unique()) > 1
-    words = _words(board)
+    words, axes = _words(board), axis_columns(board)
     named = group_columns(board) if groups else []
     titled = {group_label(name.removeprefix("group_")): board[name].map(percent) for name in named}
     shifts = titled.pop(group_label(SHIFT), None)
@@ -45,6 +45,7 @@ def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
     texts: dict[str, Iterable[str]] = {
         "#": board["rank"].map(str),
         "activation": board["activation"].map(activation_label),
+        **axes,
         **({"architecture": board["architecture"]} if several else {}),
         "seeds": board["seeds"].map(str),
         "clean": board["clean"].map(percent),
@@ -56,8 +57,18 @@ def _leaderboard_table(board: pd.DataFrame, *, groups: bool) -> Table:
         **titled,
         **apart,
     }
-    left = ("activation", "architecture")
+    left = ("activation", *axes, "architecture")
     return grid(texts, left=left, bold=int((board["rank"] == 1).sum()))
+
+
+def axis_columns(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return a column for each of `metrics.AXES` that has several values in a table, under its title.
+
+    >>> axis_columns(pd.DataFrame({"normalization": ["layer", "batch"]}))
+    {'normalisation': ['layer', 'batch']}
+    """
+    several = [axis for axis in AXES if axis in table and len(set(table[axis])) > 1]
+    return {METRICS[axis].title.lower(): [value or "–" for value in table[axis]] for axis in several}
 
 
 def _ranks(board: pd.DataFrame) -> list[str]:

@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.activations import activation_label
+from robustbench_act.cli.leaderboard import axis_columns
 from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.comparison import RunComparison
 from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
+    AXES,
     CELL_METRICS,
+    COHORT,
     METRICS,
     Reference,
     alexnet,
@@ -37,14 +40,16 @@ def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]
     _refuse_empty(run)
     base = _reference(run, reference) if reference else None
     frame = summary(run.cells, labels=run.labels, reference=base)
-    groups = frame.groupby(["architecture", "activation"], sort=False)
+    groups = frame.groupby([*COHORT, *AXES], sort=False)
     means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
     means = means.assign(seeds=groups.size()).sort_values("mca", ascending=False, kind="stable")
     several = len(frame["architecture"].unique()) > 1
     words = headline_words(run.cells["group"])
-    shown = pd.DataFrame({"activation": [activation_label(name) for _, name in means.index]})
+    facts = means.index.to_frame()
+    shown = pd.DataFrame({"activation": facts["activation"].map(activation_label), **axis_columns(facts)})
     if several:
-        shown["architecture"] = [name for name, _ in means.index]
+        shown["architecture"] = facts["architecture"]
+    shown = shown.reset_index(drop=True)
     shown["seeds"] = means["seeds"].map(str).to_list()
     for name in [name for name in SHOWN if name in means]:
         metric = METRICS[name]
@@ -103,7 +108,9 @@ def comparison(found: RunComparison, most: int | None) -> list[Block]:
         if "activation" in table:
             table = table.assign(activation=table["activation"].map(activation_label))
         if len(table):
-            shown = _joint(table, keys) if name == "activations" else _tests(table, keys)
+            axes = axis_columns(table) if name == "activations" else {}
+            show = _joint if name == "activations" else _tests
+            shown = show(table.assign(**axes), [*keys, *axes])
             blocks.append((_TITLES[name].format(words.images), shown))
     shifts = groups == SHIFT
     blocks.append(_moved("Cells", found.cells[~shifts], found.moved(), most))

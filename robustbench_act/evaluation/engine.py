@@ -129,6 +129,7 @@ def _identity(plan: Plan) -> pd.DataFrame:
             "checkpoint": encodable(checkpoint.name),  # as it is in the parts
             "architecture": checkpoint.spec.architecture_name,
             "activation": checkpoint.spec.activation_name,
+            "normalization": checkpoint.normalization,
             "training_seed": checkpoint.spec.training_seed,
             "dataset": encodable(plan.dataset.name),
         }

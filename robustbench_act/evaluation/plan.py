@@ -295,6 +295,7 @@ def _describe(checkpoint: Checkpoint, behaviour: Behaviour, data: Dataset) -> Ch
         "activation": checkpoint.spec.activation_name,
         "architecture": checkpoint.spec.architecture_name,
         "model": checkpoint.spec.architecture,
+        "normalization": checkpoint.normalization,
     }
     return CheckpointInfo(
         name=checkpoint.name,

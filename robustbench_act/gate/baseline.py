@@ -19,8 +19,8 @@ from robustbench_act.gate.proposals import settled
 from robustbench_act.gate.rules import Rules, Unit, parse_rules
 from robustbench_act.gate.units import usual_unit
 from robustbench_act.paths import expand
-from robustbench_act.records import RunData, RunInfo
-from robustbench_act.tally.columns import CELL_COLUMNS, PICTURE_COLUMNS
+from robustbench_act.records import RunData, RunInfo, with_identity
+from robustbench_act.tally.columns import CELL_COLUMNS, LATER_IDENTITY, PICTURE_COLUMNS
 
 FORMAT = 3
 _FACTS, _DIGEST = b"actrobust-baseline", b"sha256"
@@ -31,6 +31,7 @@ _CHECKPOINT = (
     "digest",
     "architecture",
     "activation",
+    "normalization",
     "classes",
     "input_size",
     "mean",
@@ -139,13 +140,14 @@ def read_baseline(path: str | Path) -> Baseline:
     if not whole:
         raise InputError(f"{path}: is damaged; make it again.")
     found = json.loads(facts)
-    if found["format"] != FORMAT or list(cells) != _COLUMNS:
+    expected = [name for name in _COLUMNS if name in cells or name not in LATER_IDENTITY]
+    if found["format"] != FORMAT or list(cells) != expected:
         raise InputError(
             f"{path}: is of another version ({found['info']['version']}, format {found['format']}; expected "
             f"format {FORMAT}). Renew it from an accepted run: actrobust baseline RUN -o {path}"
         )
     info = RunInfo.from_json(found["info"], where=str(path))
-    return Baseline(info, cells, parse_rules(found["rules"]), found["unit"])
+    return Baseline(info, with_identity(cells, info), parse_rules(found["rules"]), found["unit"])
 
 
 def _digest(facts: bytes, cells: pd.DataFrame) -> bytes:

@@ -4,22 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
+import pandas as pd
+
 from robustbench_act.comparability import Measured, compare_setups, one_sided
 from robustbench_act.gate.rules import Unit
+from robustbench_act.metrics import AXES, COHORT, named
 from robustbench_act.records import RunInfo
 
 
 def members(info: RunInfo, unit: Unit) -> dict[str, list[str]]:
     """Return the checkpoints that each line is about: one of the same name, or an activation's.
 
-    An activation is named with its architecture if there are several.
+    An activation is named with its normalisation and its architecture if there are several.
     """
     if unit == "weights":
         return {entry.name: [entry.name] for entry in info.checkpoints}
+    columns = [*COHORT, *AXES]
+    rows = [[getattr(entry, name) for name in columns] for entry in info.checkpoints]
+    cohorts = named(pd.DataFrame(rows, columns=columns))["activation"]
     several = len({entry.architecture for entry in info.checkpoints}) > 1
     found: dict[str, list[str]] = {}
-    for entry in info.checkpoints:
-        name = f"{entry.activation} ({entry.architecture})" if several else entry.activation
+    for entry, cohort in zip(info.checkpoints, cohorts, strict=True):
+        name = f"{cohort} ({entry.architecture})" if several else cohort
         found.setdefault(name, []).append(entry.name)
     return found
 

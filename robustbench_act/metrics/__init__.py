@@ -6,6 +6,7 @@ gate read it there.
 
 from robustbench_act.metrics.activation_pairs import ANSWER, LEVELS, SETTING, compare_activations
 from robustbench_act.metrics.classes import class_accuracy
+from robustbench_act.metrics.cohorts import AXES, COHORT, named, split_cohort
 from robustbench_act.metrics.correlations import (
     LAYER_QUANTITIES,
     LEAST_ACTIVATIONS,
@@ -17,7 +18,6 @@ from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joi
 from robustbench_act.metrics.leaderboard import LEADERBOARD, leaderboard
 from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
 from robustbench_act.metrics.scores import (
-    COHORT,
     checkpoint_scores,
     group_columns,
     image_accuracy,
@@ -42,6 +42,7 @@ from robustbench_act.tally.metric import Metric
 __all__ = [
     "ALEXNET",
     "ANSWER",
+    "AXES",
     "CELL_METRICS",
     "COHORT",
     "LAYER_METRICS",
@@ -76,8 +77,10 @@ __all__ = [
     "labelled",
     "layer_correlations",
     "leaderboard",
+    "named",
     "ordered_groups",
     "run_reference",
+    "split_cohort",
     "succeeded",
     "summary",
 ]

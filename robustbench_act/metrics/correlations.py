@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from robustbench_act.errors import InputError
+from robustbench_act.metrics.cohorts import named
 from robustbench_act.records import RunData, headline_groups, scored
 from robustbench_act.statistics import holm, with_ties
 
@@ -70,7 +71,7 @@ def correlate_layers(cells: pd.DataFrame, layers: pd.DataFrame, *, seed: int = 0
     lost = cells["checkpoint"].map(clean) - cells["accuracy"]
     drop = cells.assign(drop=with_ties(lost, size=1.0)).drop_duplicates(keys)
     counted = layers["group"].isin(headline_groups(layers["group"]))
-    bad = layers[counted & (layers["severity"] > 0)].drop_duplicates([*keys, "layer", "index"])
+    bad = named(layers)[counted & (layers["severity"] > 0)].drop_duplicates([*keys, "layer", "index"])
     joined = bad.merge(drop[[*keys, "drop"]], on=keys)
     rows = []
     for (architecture, index, layer), own in joined.groupby(["architecture", "index", "layer"]):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from robustbench_act.metrics.cohorts import named
 from robustbench_act.statistics import Joint, holm
 
 PAIR = ("difference", "low", "high", "p", "adjusted", "superiority", "detectable", "seeds", "note")
@@ -18,7 +19,7 @@ NO_OUTCOMES = "this run does not say which images were right"
 def joint_analyses(
     scores: pd.DataFrame, images: Mapping[str, NDArray[np.float64]] | None
 ) -> dict[str, Joint]:
-    """Return the joint analysis of the activations of each architecture; none without outcomes of images.
+    """Return the joint analysis of the cohorts of each architecture, by their names; none without outcomes.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def joint_analyses(
     if images is None:
         return {}
     found = {}
-    for architecture, own in scores.groupby("architecture"):
+    for architecture, own in named(scores).groupby("architecture"):
         cohorts = {str(name): rows for name, rows in own.groupby("activation")}
         values = {
             name: np.array([images[one] for one in rows["checkpoint"]]) for name, rows in cohorts.items()

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from robustbench_act.metrics.cohorts import AXES, COHORT, named
 from robustbench_act.metrics.joint import joint_analyses
-from robustbench_act.metrics.scores import COHORT, checkpoint_scores, group_columns, image_scores
+from robustbench_act.metrics.scores import checkpoint_scores, group_columns, image_scores
 from robustbench_act.statistics import Joint, with_ties
 
 LEADERBOARD = (
     "rank",
     "activation",
+    "normalization",
     "architecture",
     "mca",
     "joint_low",
@@ -27,7 +31,7 @@ LEADERBOARD = (
 
 
 def leaderboard(cells: pd.DataFrame, joint: Mapping[str, Joint] | None = None) -> pd.DataFrame:
-    """Return one row per activation and architecture of `Run.cells`, the most robust first.
+    """Return one row per activation, normalisation and architecture of `Run.cells`, the most robust first.
 
     Raises InputError if a checkpoint without an error has a missing accuracy or no clean cell.
 
@@ -56,7 +60,7 @@ def leaderboard(cells: pd.DataFrame, joint: Mapping[str, Joint] | None = None) -
     """
     scores = checkpoint_scores(cells)
     measures = ["clean", "mca", *group_columns(scores)]
-    cohorts = scores.groupby(COHORT)
+    cohorts = named(scores).groupby(COHORT)
     board = cohorts[measures].mean()
     board["seeds"] = cohorts.size()
     board["spread"] = cohorts["mca"].std(ddof=1)
@@ -68,7 +72,15 @@ def leaderboard(cells: pd.DataFrame, joint: Mapping[str, Joint] | None = None) -
     board["rank"] = ranks.astype("int64")
     order = ["mca", *COHORT]
     board = board.sort_values(order, ascending=[False, True, True], ignore_index=True)
+    board[["activation", *AXES]] = _parts_of(board, scores)
     return board[[*LEADERBOARD, *group_columns(board)]]
+
+
+def _parts_of(board: pd.DataFrame, scores: pd.DataFrame) -> NDArray[np.object_]:
+    """Return activation and AXES of each cohort, as the table of scores has them."""
+    firsts = named(scores).drop_duplicates(COHORT).set_index(COHORT)["checkpoint"]
+    parts = scores.set_index("checkpoint").reindex(columns=["activation", *AXES], fill_value="")
+    return parts.loc[firsts.loc[list(board[COHORT].itertuples(index=False, name=None))]].to_numpy()
 
 
 def _over_both(joint: Mapping[str, Joint]) -> pd.DataFrame:

@@ -1,16 +1,12 @@
-"""Scores of checkpoints: one number each, or one of each image.
-
-A *cohort* is the checkpoints of one activation in one architecture; they differ in their training seed.
-"""
+"""Scores of checkpoints: one number each, or one of each image."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from robustbench_act.errors import InputError
+from robustbench_act.metrics.cohorts import AXES, COHORT
 from robustbench_act.records import corrupted, headline, ordered_groups, outcomes, succeeded
-
-COHORT = ["architecture", "activation"]
 
 
 def group_columns(table: pd.DataFrame) -> list[str]:
@@ -21,7 +17,7 @@ def group_columns(table: pd.DataFrame) -> list[str]:
 def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row per checkpoint: its keys, `clean`, `mca` and `group_<name>` (shares)."""
     whole = succeeded(cells)
-    keys = [*COHORT, "checkpoint"]
+    keys = [*COHORT, *(axis for axis in AXES if axis in whole), "checkpoint"]
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").set_index(keys)["accuracy"]
     by_corruption, counted = (
         rows.groupby([*keys, "group", "corruption"])["accuracy"].mean()
@@ -37,7 +33,7 @@ def checkpoint_scores(cells: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index()
     if "training_seed" in whole:
         seeds = whole.drop_duplicates("checkpoint").set_index("checkpoint")["training_seed"]
-        table.insert(3, "training_seed", table["checkpoint"].map(seeds))
+        table.insert(len(keys), "training_seed", table["checkpoint"].map(seeds))
     return table
 
 

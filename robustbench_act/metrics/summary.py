@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.classes import class_accuracy
+from robustbench_act.metrics.cohorts import AXES, COHORT
 from robustbench_act.metrics.reference import Reference
 from robustbench_act.metrics.scores import checkpoint_scores, image_accuracy, image_accuracy_by_corruption
 from robustbench_act.records import headline, succeeded
@@ -33,17 +34,19 @@ def summary(
     Returns
     -------
     DataFrame
-        architecture, activation, checkpoint, training_seed, clean, mca, error, retained, group_<name>,
-        CELL_METRICS over the cells of `records.headline`, severity_area, worst_class, worst_class_n,
-        worst_class_shrunk, mce, relative_mce, effective; the ends of the intervals over images, 95 %:
-        retained_low, retained_high, mce_low, mce_high. Checkpoints with an error are left out. NaN where
-        `Reference.refusals` has a reason.
+        architecture, activation, normalization, checkpoint, training_seed, clean, mca, error, retained,
+        group_<name>, CELL_METRICS over the cells of `records.headline`, severity_area, worst_class,
+        worst_class_n, worst_class_shrunk, mce, relative_mce, effective; the ends of the intervals over
+        images, 95 %: retained_low, retained_high, mce_low, mce_high. Checkpoints with an error are left out.
+        NaN where `Reference.refusals` has a reason.
     """
     table = checkpoint_scores(cells).set_index("checkpoint")
     whole = succeeded(cells)
     bad = headline(whole)
-    table.insert(5, "error", 1 - table["mca"])
-    table.insert(6, "retained", table["mca"] / table["clean"].where(table["clean"] > 0))
+    place = table.columns.get_loc("mca")
+    assert isinstance(place, int)
+    table.insert(place + 1, "error", 1 - table["mca"])
+    table.insert(place + 2, "retained", table["mca"] / table["clean"].where(table["clean"] > 0))
     bad = bad.reindex(columns=[*bad, *(name for name in CELL_METRICS if name not in bad)])  # older runs
     means = bad.groupby(["checkpoint", "corruption"])[list(CELL_METRICS)].mean()
     table = table.join(means.groupby("checkpoint").mean())
@@ -58,7 +61,8 @@ def summary(
     if reference is not None:
         _relate(table, bad, reference)
     _add_intervals(table, whole, reference)
-    return table.reset_index()[["architecture", "activation", "checkpoint", *table.columns[2:]]]
+    keys = [name for name in (*COHORT, *AXES) if name in table]
+    return table.reset_index()[[*keys, "checkpoint", *table.columns[len(keys) :]]]
 
 
 def _severity_area(bad: pd.DataFrame, clean: "pd.Series[float]") -> "pd.Series[float]":

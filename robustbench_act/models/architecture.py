@@ -26,6 +26,7 @@ from robustbench_act.activations.facts import NATIVE
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_names import CIFAR
 from robustbench_act.models.cifar_resnet import CifarResNet
+from robustbench_act.normalizations import replace_normalization
 from robustbench_act.user_code import call_factory, find_factory
 
 OptionValue: TypeAlias = int | float | bool | str
@@ -113,6 +114,7 @@ def build_model(
     *,
     activation: str = NATIVE,
     activation_parameters: Mapping[str, float] | None = None,
+    normalization: str | Callable[[int], nn.Module] = NATIVE,
     classes: int = 10,
     channels: int = 3,
     side: int | None = None,
@@ -126,6 +128,8 @@ def build_model(
     activation, activation_parameters
         A registered activation and its parameters. "native" keeps the network's own activations (ReLU in the
         CIFAR ResNets).
+    normalization
+        As `replace_normalization` takes it. "native" keeps the network's own (batch in the CIFAR ResNets).
     classes, channels
         Number of logits and of input channels.
     side
@@ -141,14 +145,20 @@ def build_model(
     parameters = dict(activation_parameters or {})
     if spec.source == "cifar":
         name = "relu" if activation == NATIVE else activation
-        return _cifar(spec, partial(get_activation, name, **parameters), classes=classes, channels=channels)
+        made = partial(get_activation, name, **parameters)
+        return _normalised(_cifar(spec, made, classes=classes, channels=channels), normalization)
     if spec.source == "torchvision":
         model = _torchvision(spec, classes=classes, channels=channels, side=side)
     elif spec.source == "timm":
         model = _timm(spec, classes=classes, channels=channels)
     else:
         model = _from_factory(spec, {"classes": classes, "channels": channels, "side": side})
+    model = _normalised(model, normalization)
     return model if activation == NATIVE else replace_activations(model, activation, **parameters)
+
+
+def _normalised(model: nn.Module, normalization: str | Callable[[int], nn.Module]) -> nn.Module:
+    return model if normalization == NATIVE else replace_normalization(model, normalization)
 
 
 def _cifar(

@@ -27,7 +27,7 @@ from robustbench_act.records.info import (
     SuiteInfo,
 )
 from robustbench_act.records.parts import DamagedPartError, Part, pack
-from robustbench_act.records.reader import read_run, recorded_checkpoints
+from robustbench_act.records.reader import read_run, recorded_checkpoints, with_identity
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY, KEYS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, LAYER_KEYS
 from robustbench_act.tally.outcomes import outcomes, pack_outcomes
@@ -67,4 +67,5 @@ __all__ = [
     "recorded_checkpoints",
     "scored",
     "succeeded",
+    "with_identity",
 ]

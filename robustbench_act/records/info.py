@@ -82,6 +82,7 @@ class CheckpointInfo(JsonObject):
     error: str | None = None
     architecture: str = ""
     activation: str = ""
+    normalization: str = ""
     classes: int | None = None
     input_size: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()

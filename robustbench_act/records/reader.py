@@ -29,6 +29,8 @@ from robustbench_act.records.parts import read_parquet
 from robustbench_act.tally.columns import (
     CELL_COLUMNS,
     FORMER_CELL_COLUMNS,
+    IDENTITY,
+    LATER_IDENTITY,
     REQUIRED_CELL_COLUMNS,
     TEXT_COLUMNS,
 )
@@ -101,10 +103,20 @@ def _read_tables(
     files = sorted(known | set(listed(run / kind, "*.parquet")))
     if not files:
         return pd.DataFrame(columns=list(columns))
-    table = _read_files(run, files, info, required)
+    table = with_identity(_read_files(run, files, info, required), info)
     numbers = [name for name in columns if name in table and name not in TEXT_COLUMNS]
     empty = [name for name in numbers if table[name].dtype == object]
     return table.astype(dict.fromkeys(empty, "float64"))  # a column of nulls has lost its type
+
+
+def with_identity(table: pd.DataFrame, info: RunInfo) -> pd.DataFrame:
+    """Return the table of an older run with the columns LATER_IDENTITY, from run.json."""
+    for name in LATER_IDENTITY:
+        if name not in table:
+            known = {entry.name: getattr(entry, name) for entry in info.checkpoints}
+            values = [known.get(checkpoint, "") for checkpoint in table["checkpoint"]]
+            table.insert(IDENTITY.index(name), name, values)
+    return table
 
 
 def _read_images(run: Path, info: RunInfo) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 from robustbench_act.tally.quantity_kinds import COLUMN_ORDER, Digest, OfFirstChunk, Row
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
-IDENTITY = ["checkpoint", "architecture", "activation", "training_seed", "dataset"]
+IDENTITY = ["checkpoint", "architecture", "activation", "normalization", "training_seed", "dataset"]
 
 QUANTITIES_BY_KIND = sorted(CELL_QUANTITIES, key=lambda quantity: COLUMN_ORDER.index(type(quantity)))
 """The declared quantities in the order of the columns."""
@@ -20,7 +20,20 @@ CELL_COLUMNS = [
 FORMER_CELL_COLUMNS = {"flips": "severity_flips"}
 """What columns with the same content were called in older runs and baselines."""
 
-REQUIRED_CELL_COLUMNS = [*IDENTITY, *KEYS[1:], "n", "correct", "accuracy", "loss", "agreement", "error"]
+LATER_IDENTITY = ("normalization",)
+"""What older runs lack; the reader takes it from run.json."""
+
+REQUIRED_IDENTITY = [name for name in IDENTITY if name not in LATER_IDENTITY]
+REQUIRED_CELL_COLUMNS = [
+    *REQUIRED_IDENTITY,
+    *KEYS[1:],
+    "n",
+    "correct",
+    "accuracy",
+    "loss",
+    "agreement",
+    "error",
+]
 """What older runs have too."""
 
 TEXT_COLUMNS = {

@@ -6,7 +6,7 @@ Loads without torch.
 import math
 from collections.abc import Mapping
 
-from robustbench_act.tally.columns import IDENTITY, KEYS
+from robustbench_act.tally.columns import IDENTITY, KEYS, REQUIRED_IDENTITY
 from robustbench_act.tally.mergeable_stats import QUANTILES, quantile_name
 from robustbench_act.tally.metric import Metric
 
@@ -112,7 +112,7 @@ LAYER_COLUMNS = [
 ]
 
 REQUIRED_LAYER_COLUMNS = [
-    *IDENTITY,
+    *REQUIRED_IDENTITY,
     *LAYER_KEYS[1:],
     *(f"{side}_fluctuation_{moment}" for side in ("input", "output") for moment in ("mean", "var")),
     "activation_mean",

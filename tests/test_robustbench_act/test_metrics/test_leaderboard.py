@@ -37,6 +37,7 @@ def test_leaderboard_equals_a_hand_computation(cells: pd.DataFrame, place: int, 
     expected = {
         "rank": place + 1,
         "activation": activation,
+        "normalization": "batch",
         "architecture": "net",
         "mca": fmean(scores),
         "joint_low": low[place_of],

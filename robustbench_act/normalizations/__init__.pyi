@@ -1,0 +1,3 @@
+from .facts import NORMALIZATIONS as NORMALIZATIONS, normalization_label as normalization_label
+from .layers import normalization_of as normalization_of
+from .replacement import replace_normalization as replace_normalization
