@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from robustbench_act.activations.facts import NATIVE
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.fitting import fit, not_finite
 from robustbench_act.checkpoints.reading import INDEX_SUFFIX, Weights, read_weights, stored_spec, whole
@@ -21,7 +22,7 @@ from robustbench_act.checkpoints.spec_sources import complete_spec
 from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError, first_line
-from robustbench_act.models import NATIVE, Architecture, build_model, native
+from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
 from robustbench_act.paths import expand, listed
 from robustbench_act.preprocessing import Preprocessing

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from robustbench_act.activations.facts import find_activation
 from robustbench_act.errors import InputError
+from robustbench_act.metrics.cohorts import AXES, with_axes
 from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joint_pairs
-from robustbench_act.metrics.scores import COHORT, image_scores
+from robustbench_act.metrics.scores import image_scores
 from robustbench_act.records import (
     SHIFT,
     corrupted,
@@ -23,7 +24,7 @@ from robustbench_act.records import (
 LEVELS = ("mean", "group", "corruption", "shifts", "shift")
 """Families of tests: the mean over corruptions; each group; each corruption; input shifts: the mean, each."""
 
-SETTING = [name for name in COHORT if name != "activation"]
+SETTING = ["architecture", *AXES]
 """What activations must share to be compared."""
 
 ANSWER = (*SETTING, "level", "name", "a", "b", "a_accuracy", "b_accuracy", *PAIR)
@@ -61,7 +62,7 @@ def compare_activations(cells: pd.DataFrame, mine: str, *theirs: str) -> pd.Data
     >>> found[["level", "name", "a", "b", "difference"]].round(2).to_dict("records")[0]
     {'level': 'mean', 'name': 'corruptions', 'a': 'silu', 'b': 'relu', 'difference': 0.1}
     """
-    whole = succeeded(cells)
+    whole = with_axes(succeeded(cells))
     networks = whole.drop_duplicates("checkpoint")
     a, *others = _names(cells, networks, [mine, *theirs])
     kinds = {kind: set(own["activation"]) for kind, own in networks.groupby(SETTING)}

@@ -74,6 +74,11 @@ def _name(activation: str, rest: list[str]) -> str:
     return activation if known else f"{activation} ‹{' · '.join(rest)}›"
 
 
+def with_axes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that has all columns of AXES: "" for those that it lacks."""
+    return table.assign(**{axis: "" for axis in AXES if axis not in table})
+
+
 def split_cohort(name: str) -> tuple[str, str]:
     """Return the activation of a cohort, and the rest of its name.
 
