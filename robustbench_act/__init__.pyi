@@ -1,6 +1,7 @@
 from .activations import (
     get_activation as get_activation,
     list_activations as list_activations,
+    register_activation as register_activation,
     replace_activations as replace_activations,
 )
 from .checkpoints import (

@@ -80,6 +80,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_parameter(value: Any) -> bool:
+    """Whether a value can be an activation's parameter: a number, a text, True, False, a list of numbers."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return isinstance(value, str | bool) or all(map(is_number, parts))
+
+
 def use_plain_numbers(settings: Any) -> None:
     """Turn the numbers of a new frozen dataclass, such as NumPy's, into Python's, which JSON can hold."""
     for item in fields(settings):
@@ -236,8 +242,12 @@ SEEDS = Kind(
     },
     lambda value: whole(0).fits(value) or _list_of(whole(0).fits)(value),
 )
+_PARAMETER: Mapping[str, Any] = {
+    "type": ["number", "string", "boolean", "array"],
+    "items": {"type": "number"},
+}
 PARAMETERS = Kind(
-    "a table of numbers",
-    {"type": "object", "additionalProperties": {"type": "number"}},
-    lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+    "a table of numbers, texts, true, false, or lists of numbers",
+    {"type": "object", "additionalProperties": _PARAMETER},
+    lambda value: isinstance(value, dict) and all(map(is_parameter, value.values())),
 )

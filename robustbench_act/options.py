@@ -120,7 +120,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                otherwise="the file's or the library's", at="spec"),
         Option("--std S,...", NUMBERS, _STUDY, "Standard deviation per channel on the [0, 1] scale.",
                otherwise="the file's or the library's", at="spec"),
-        Option("--activation NAME", TEXT, _STUDY, "Activation to put into the network.",
+        Option("--activation NAME", TEXT, _STUDY, "Activation to put into the network: a name of `actrobust "
+               "list` or package.module:Class, also with parameters, as 'la_silu(alpha=0.1)'.",
                otherwise="the network's own", at="spec"),
         Option("activation_parameters", PARAMETERS, "", "Its parameters, as { alpha = 0.1 }.", at="spec"),
         Option("--classes N", whole(2), _STUDY, "Number of classes.", otherwise="the data set's", at="spec"),
@@ -137,6 +138,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("dataset", TEXT, "", "Name of the training data, for the record.", at="spec"),
         Option("clean_accuracy", SHARE, "",
                "Accuracy on clean test images, for `actrobust doctor` to compare with.", at="spec"),
+        Option("--import MODULE", TEXTS, f"{_STUDY} train list", "Module of yours to import first, as "
+               "mine.acts: it registers activations, and checkpoints may name what it defines; repeatable.",
+               at="top", keyword="imports"),
         Option("--manifest FILE", FILE, _STUDY, "TOML file with checkpoints, data and options; flags take "
                "precedence. See `actrobust manifest`."),
     ),
@@ -221,7 +225,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Training": (
         Option("--arch ARCH", TEXT, "train", "Architecture.", "cifar:resnet8?width=8"),
-        Option("--activation NAME,...", TEXT, "train", "Activations, or all of `actrobust list`.", "relu"),
+        Option("--activation NAME,...", TEXT, "train", "Activations, or all: names of `actrobust list`, or "
+               "package.module:Class, also with parameters, as 'la_silu(alpha=0.1)'; native: the network's "
+               "own.", "relu"),
         Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
         Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
         Option("--batch-size N", whole(2), "train", "Images per training step.", 128),

@@ -6,8 +6,9 @@ flips with `augment`.
 """
 
 import io
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,10 @@ from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
 from corruptions.random import check_seed
-from robustbench_act.activations import get_activation
+from robustbench_act.activations import activation_facts, activation_name, get_activation
+from robustbench_act.activations.contract import check_own_layers
+from robustbench_act.activations.facts import NATIVE
+from robustbench_act.activations.registry import resolve, sizes_of
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.behaviour import IMAGES
 from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
@@ -74,11 +78,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: an activation with a training seed, and where it goes."""
+    """One network to train: an activation with its parameters, a training seed, and where it goes."""
 
     activation: str
     seed: int
     path: Path
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def track(self) -> Path:
@@ -89,14 +94,34 @@ class Job:
 def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> list[Job]:
     """Return the jobs of the grid: `out/<activation>_<seed>.safetensors`, activation by activation.
 
-    >>> [job.path.name for job in plan_grid(["relu", "silu"], [1, 2], Path("out"))]
-    ['relu_1.safetensors', 'relu_2.safetensors', 'silu_1.safetensors', 'silu_2.safetensors']
+    An activation is what `resolve` takes, or "native": the network's own. Parameters go into file names as in
+    published ones: la_silu_alpha0.1_1.
+
+    >>> [job.path.name for job in plan_grid(["relu", "la_silu(alpha=0.1)"], [1, 2], Path("out"))]
+    ['relu_1.safetensors', 'relu_2.safetensors',
+     'la_silu_alpha0.1_1.safetensors', 'la_silu_alpha0.1_2.safetensors']
     """
-    names = list(dict.fromkeys(activations))
-    for name in names:
-        get_activation(name)  # an unknown name is an error before anything is trained
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for activation in activations:
+        name, parameters = resolve(activation)  # an unknown name is an error before anything is trained
+        if name != NATIVE and not sizes_of(name, parameters):
+            get_activation(name, **parameters)
+        stem = "_".join([name, *(f"{key}{_plain(value)}" for key, value in parameters.items())])
+        if found.setdefault(stem, (name, parameters)) != (name, parameters):
+            raise InputError(
+                f"{activation_name(name, parameters)}: two activations would be written to {stem}."
+            )
     chosen = [check_seed(seed) for seed in seeds]
-    return [Job(name, seed, out / f"{name}_{seed}.safetensors") for name in names for seed in chosen]
+    return [
+        Job(name, seed, out / f"{stem}_{seed}.safetensors", parameters)
+        for stem, (name, parameters) in found.items()
+        for seed in chosen
+    ]
+
+
+def _plain(value: object) -> str:
+    """Return a parameter's value for a file name."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", str(value)).strip("-")
 
 
 class Parts(NamedTuple):
@@ -179,6 +204,9 @@ def train_checkpoint(
     model = _fresh_model(architecture, job, classes, train.shape).to(device)
     check_storable(model)  # before the work, not after it
     sample = train.subset(TRACK_IMAGES)
+    few = normalise(sample.images[:IMAGES].to(device), train.mean, train.std)
+    model.eval()  # a user's own may return nothing
+    check_own_layers(model, few)
     tracked: list[pd.DataFrame] = []
 
     def on_epoch(epoch: int) -> None:
@@ -194,6 +222,8 @@ def train_checkpoint(
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
+        activation_parameters=job.parameters,
+        activation_facts=activation_facts(job.activation).to_record(),
         training_seed=job.seed,
         classes=classes,
         input_size=train.shape,
@@ -257,15 +287,22 @@ def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
 
 
 def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, tracked: bool = False) -> bool:
-    """Tell whether the job's file exists; an InputError if its recipe, architecture or data differ.
+    """Tell whether the job's file exists; an InputError if its recipe, architecture, data or code differ.
 
     With `tracked`, its table has to exist too.
     """
     if not job.path.exists() or (tracked and not job.track.exists()):
         return False
     spec = read_spec(job.path)
-    wanted = {**asdict(recipe), "data": train.digest, "architecture": str(Architecture.parse(architecture))}
-    found = {**spec.recipe, "architecture": spec.architecture}
+    code = activation_facts(job.activation).digest
+    wanted = {
+        **asdict(recipe),
+        "data": train.digest,
+        "architecture": str(Architecture.parse(architecture)),
+        "code of its activation": code,
+    }
+    own_code = spec.activation_facts.get("digest", "")
+    found = {**spec.recipe, "architecture": spec.architecture, "code of its activation": own_code}
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
@@ -283,7 +320,13 @@ def step_count(train: Dataset, recipe: Recipe) -> int:
 def _fresh_model(architecture: str, job: Job, classes: int, shape: tuple[int, int, int]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
         torch.manual_seed(job.seed)
-        model = build_model(architecture, activation=job.activation, classes=classes, channels=shape[0])
+        model = build_model(
+            architecture,
+            activation=job.activation,
+            activation_parameters=job.parameters,
+            classes=classes,
+            input_size=shape,
+        )
         if any(is_lazy(parameter) for parameter in model.parameters()):
             model.eval()
             with torch.no_grad():

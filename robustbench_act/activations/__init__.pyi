@@ -1,10 +1,12 @@
 from .anact import NormalizedActivation as NormalizedActivation, NReLU as NReLU, NSwish as NSwish
+from .contract import check_own_layers as check_own_layers
 from .facts import (
     ActivationFacts as ActivationFacts,
     activation_facts as activation_facts,
     activation_label as activation_label,
     activation_name as activation_name,
     list_activations as list_activations,
+    split_activations as split_activations,
 )
 from .layeract import LAHardSiLU as LAHardSiLU, LASiLU as LASiLU
 from .layers import (
@@ -12,5 +14,5 @@ from .layers import (
     activation_layers as activation_layers,
     activation_slope as activation_slope,
 )
-from .registry import get_activation as get_activation
+from .registry import get_activation as get_activation, register_activation as register_activation
 from .replacement import replace_activations as replace_activations

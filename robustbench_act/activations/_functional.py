@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations._source import Code, reachable, resolve, self_attribute
-from robustbench_act.activations.layers import ACTIVATION_TYPES, parts, role_of
+from robustbench_act.activations.layers import is_activation_class, parts, role_of
 from robustbench_act.errors import InputError
 
 _PLAIN_NAMES = (
@@ -98,7 +98,7 @@ def _functional(module: nn.Module) -> Iterator[tuple[Code, ast.expr]]:
 
 def _makes_module(node: ast.Call, code: Code) -> bool:
     target = resolve(node.func, code)
-    return isinstance(target, type) and issubclass(target, ACTIVATION_TYPES)
+    return isinstance(target, type) and is_activation_class(target)
 
 
 def _is_tensor_method(node: ast.Call) -> bool:

@@ -1,16 +1,21 @@
 """The sheet of activations: name, label, family, formula, source and line of each, without torch."""
 
+import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Any
 
-from robustbench_act.errors import unknown_name
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.option_kinds import is_parameter
+from robustbench_act.user_code import package_of, plugins
 
 FAMILIES = ("LayerAct", "ANAct", "smooth", "rectifier", "other")
-"""The families of activations, in the order of legends."""
+"""The families of this package's activations, in the order of legends; others come after them."""
 
 NATIVE = "native"
 """Stands for an activation: the network keeps the ones it was written with."""
@@ -27,19 +32,21 @@ class ActivationFacts:
     label : str
         As its paper writes it, "LA-SiLU".
     family : str
-        One of `FAMILIES`.
+        One of `FAMILIES`, or one of the user's.
     formula, source : str
         The function in one line, and where it was published.
     parameters : mapping
         The accepted parameters and their defaults.
-    stateful : bool
-        Whether the module learns or averages something, so that two layers must not share it.
     colour : str
         Colour of its line in every figure, "#d55e00"; "" lets the report choose one by the name.
     width : float
         Width of the line in points; figures bring lines above 1.5 to the front.
     dash : tuple of float
         Lengths on, off, ... in points; empty for a solid line.
+    origin : str
+        Where a user's own is defined, "mine.acts:GatedCube"; "" for those of this package.
+    digest : str
+        SHA-256 of the source of a user's own.
     """
 
     name: str
@@ -49,16 +56,35 @@ class ActivationFacts:
     source: str = ""
     _: KW_ONLY
     parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    stateful: bool = False
     colour: str = ""
     width: float = 1.1
     dash: tuple[float, ...] = ()
+    origin: str = ""
+    digest: str = ""
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            families = ", ".join(FAMILIES)
-            raise ValueError(f"Activation {self.name!r} has family {self.family!r}, not one of {families}.")
+        if not re.fullmatch(_COLOUR, self.colour):
+            raise InputError(
+                f"Activation {self.name!r}: expected a colour such as #d55e00, got {self.colour!r}."
+            )
 
+    def to_record(self) -> dict[str, Any]:
+        """Return what specs and run.json keep of a user's own activation: {} for those of this package."""
+        if not self.origin:
+            return {}
+        return {name: getattr(self, name) for name in _RECORDED}
+
+    @classmethod
+    def from_record(cls, name: str, record: Mapping[str, Any]) -> "ActivationFacts":
+        """Return the facts that `to_record` wrote; what is missing or of another type gets its default."""
+        texts = {key: record[key] for key in _RECORDED if isinstance(record.get(key), str)}
+        if not re.fullmatch(_COLOUR, texts.get("colour", "")):
+            texts["colour"] = ""
+        return cls(**{"label": name, "family": "other", "formula": "", **texts, "name": name})
+
+
+_COLOUR = r"(#[0-9a-f]{6})?"
+_RECORDED = ("label", "family", "formula", "source", "colour", "origin", "digest")
 
 _LAYERACT, _ANACT = "arXiv 2306.04940", "arXiv 2208.13315"
 _GATE = "n = y normalised over all of the sample's elements"
@@ -79,7 +105,7 @@ ACTIVATIONS = (
     ),
     ActivationFacts(
         "prelu", "PReLU", "rectifier", "max(x, 0) + w min(x, 0), w learnt, init at the start",
-        "arXiv 1502.01852", parameters={"num_parameters": 1, "init": 0.25}, stateful=True,
+        "arXiv 1502.01852", parameters={"num_parameters": 1, "init": 0.25},
         colour="#6e7781", dash=(1, 1.5),
     ),
     ActivationFacts(
@@ -112,11 +138,11 @@ ACTIVATIONS = (
     ),
     ActivationFacts(
         "nrelu", "NReLU", "ANAct", "(lambda + b(a)) (ReLU(x) - mu), lambda and mu running averages", _ANACT,
-        parameters=_ANACT_DEFAULTS, stateful=True, colour="#56b4e9", width=2.0, dash=(4, 1.5),
+        parameters=_ANACT_DEFAULTS, colour="#56b4e9", width=2.0, dash=(4, 1.5),
     ),
     ActivationFacts(
         "nswish", "NSwish", "ANAct", "(lambda + b(a)) (SiLU(x) - mu), lambda and mu running averages", _ANACT,
-        parameters=_ANACT_DEFAULTS, stateful=True, colour="#0072b2", width=2.0, dash=(4, 1.5),
+        parameters=_ANACT_DEFAULTS, colour="#0072b2", width=2.0, dash=(4, 1.5),
     ),
     ActivationFacts(
         "selu", "SELU", "smooth", "1.0507 x if x > 0 else 1.0507 * 1.6733 (exp(x) - 1)", "arXiv 1706.02515",
@@ -144,11 +170,11 @@ ACTIVATIONS = (
     ),
     ActivationFacts(
         "swish", "Swish", "smooth", "x sigmoid(beta x), beta learnt", "arXiv 1710.05941",
-        parameters={"beta": 1.0}, stateful=True, colour="#009e73", dash=(4, 1.5),
+        parameters={"beta": 1.0}, colour="#009e73", dash=(4, 1.5),
     ),
     ActivationFacts(
         "smu", "SMU", "smooth", "((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x)) / 2, mu learnt",
-        "arXiv 2111.04682", parameters={"alpha": 0.25, "mu": 1e6}, stateful=True,
+        "arXiv 2111.04682", parameters={"alpha": 0.25, "mu": 1e6},
         colour="#4d8f3c", dash=(1, 1.5),
     ),
     ActivationFacts(
@@ -164,7 +190,7 @@ ACTIVATIONS = (
     ),
     ActivationFacts(
         "snake", "Snake", "smooth", "x + sin(a x)^2 / a, a learnt", "arXiv 2006.08195",
-        parameters={"a": 0.5}, stateful=True, colour="#6a7f10",
+        parameters={"a": 0.5}, colour="#6a7f10",
     ),
     ActivationFacts(
         NATIVE, "Native", "other", "what the network was written with",
@@ -176,16 +202,41 @@ ACTIVATIONS = (
 _OWN_LABELS: ContextVar[Mapping[str, str]] = ContextVar("labels of one's own", default=MappingProxyType({}))
 
 SHEET = {facts.name: facts for facts in ACTIVATIONS}
-"""The facts by name."""
+"""The facts by name: those of this package, then what the user registers (`register_activation`)."""
+
+_SEEN: dict[str, ActivationFacts] = {}
+"""Facts that specs and runs record of activations whose code this process has not loaded."""
+
+
+def remember(records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Keep what specs and runs record of users' activations, by name: labels and lines come from there.
+
+    >>> remember([("gated_cube", {"label": "Gated cube", "origin": "mine.acts:GatedCube"})])
+    >>> activation_label("gated_cube(alpha=0.1)")
+    'Gated cube (alpha=0.1)'
+    """
+    for name, record in records:
+        if record:
+            plain = name.partition("(")[0]
+            _SEEN[plain] = ActivationFacts.from_record(plain, record)
+
+
+def known_facts(name: str) -> ActivationFacts | None:
+    """Return the facts of an activation that is registered or that a record tells of, else None."""
+    return SHEET.get(name) or _SEEN.get(name)
 
 
 def list_activations(pattern: str = "*") -> list[str]:
     """Return the names of the activations that match a wildcard pattern, sorted.
 
+    They are those of this package, of installed plugins (entry points `actrobust.activations`, not loaded
+    here), and what was registered.
+
     >>> list_activations("la_*")
     ['la_hardsilu', 'la_silu']
     """
-    return sorted(name for name in SHEET if name != NATIVE and fnmatchcase(name, pattern))
+    names = {*SHEET, *plugins("activations")} - {NATIVE}
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
 def activation_facts(name: str) -> ActivationFacts:
@@ -195,20 +246,72 @@ def activation_facts(name: str) -> ActivationFacts:
     >>> facts.label, facts.family, dict(facts.parameters)
     ('LA-SiLU', 'LayerAct', {'alpha': 1e-05})
     """
-    if name not in SHEET:
+    if name in SHEET:
+        return SHEET[name]
+    point = plugins("activations").get(name)
+    if point is None:
         raise unknown_name("activation", name, list_activations())
-    return SHEET[name]
+    return ActivationFacts(name, name, "other", "", package_of(point), origin=point.value)
 
 
-def activation_name(name: str, parameters: Mapping[str, float]) -> str:
+def activation_name(name: str, parameters: Mapping[str, object]) -> str:
     """Return an activation as tables name it: with those parameters that differ from the defaults.
 
     >>> activation_name("la_silu", {"alpha": 0.1}), activation_name("la_silu", {"alpha": 1e-5})
     ('la_silu(alpha=0.1)', 'la_silu')
     """
-    usual = activation_facts(name).parameters
-    unusual = [f"{key}={value:g}" for key, value in parameters.items() if usual.get(key) != value]
+    usual = SHEET[name].parameters if name in SHEET else {}
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    unusual = [f"{key}={_written(value)}" for key, value in given.items() if usual.get(key) != value]
     return name + (f"({', '.join(unusual)})" if unusual else "")
+
+
+def _written(value: object) -> str:
+    short = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    return short if short and float(short) == value else repr(value)
+
+
+_NAMED = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL)
+
+
+def parse_activation(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the parameters of an activation as tables and command lines write it.
+
+    The values are Python literals; nothing is executed. An InputError quotes what is none.
+
+    >>> parse_activation("LA-SiLU (alpha=0.1)"), parse_activation("mine.acts:GatedCube(mode='soft')")
+    (('la_silu', {'alpha': 0.1}), ('mine.acts:GatedCube', {'mode': 'soft'}))
+    """
+    match = _NAMED.fullmatch(text.strip())
+    if match is None:
+        raise _no_activation(text)
+    name = _by_label().get(match["name"], match["name"])
+    try:
+        call = ast.parse(f"f({match['arguments'] or ''})", mode="eval").body
+        words = {str(word.arg): ast.literal_eval(word.value) for word in getattr(call, "keywords", ())}
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise _no_activation(text) from error
+    if not isinstance(call, ast.Call) or call.args or not all(map(is_parameter, words.values())):
+        raise _no_activation(text)
+    return name, words
+
+
+def _no_activation(text: str) -> InputError:
+    values = "values are numbers, texts, True, False, or lists of numbers"
+    return InputError(f"Activation {text!r}: expected NAME or NAME(parameter=value, ...); {values}.")
+
+
+def _by_label() -> dict[str, str]:
+    return {facts.label: name for name, facts in SHEET.items()}
+
+
+def split_activations(text: str) -> list[str]:
+    """Return the activations in a list with commas; commas within brackets separate parameters.
+
+    >>> split_activations("relu, nrelu(momentum=0.5, bound=0.1),silu")
+    ['relu', 'nrelu(momentum=0.5, bound=0.1)', 'silu']
+    """
+    return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
 
 
 def activation_label(name: str) -> str:
@@ -221,7 +324,8 @@ def activation_label(name: str) -> str:
     if name in own:
         return own[name]
     plain, bracket, parameters = name.partition("(")
-    label = own.get(plain) or (SHEET[plain].label if plain in SHEET else plain)
+    facts = known_facts(plain)
+    label = own.get(plain) or (facts.label if facts is not None else plain)
     return f"{label} ({parameters}" if bracket else label
 
 

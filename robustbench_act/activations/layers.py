@@ -47,6 +47,25 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     PerChannel,
 )
 
+_declared: set[type[nn.Module]] = set()
+
+
+def declare_activation(kind: type[nn.Module]) -> None:
+    """Let the modules of a user's own class be activation layers, whatever they do."""
+    if not issubclass(kind, ACTIVATION_TYPES) and not kind.__module__.startswith("torch.nn."):
+        _declared.add(kind)
+
+
+def is_declared(kind: type) -> bool:
+    """Tell whether a class is an activation because a user says so."""
+    return issubclass(kind, tuple(_declared))
+
+
+def is_activation_class(kind: type) -> bool:
+    """Tell whether the modules of a class are activation layers: by their type, not by what they do."""
+    return issubclass(kind, (*ACTIVATION_TYPES, *_declared))
+
+
 # The modules whose slope `function_slope` knows.
 _FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
 
@@ -64,7 +83,7 @@ def role_of(module: nn.Module, *, whole: bool = False) -> Role:
     >>> role_of(nn.ReLU()), role_of(nn.Sigmoid()), role_of(nn.Sequential(nn.ReLU()))
     ('activation', 'other', 'other')
     """
-    if isinstance(module, ACTIVATION_TYPES):
+    if is_activation_class(type(module)):
         return "activation"
     own = None if whole else own_role(module)
     return own or ("script" if isinstance(module, torch.jit.ScriptModule) else "other")
@@ -102,8 +121,8 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (path, module) of each activation layer of a network, in module order, each module once.
 
-    Activation layers are the hidden nonlinearities of torch.nn and of this package, and modules of a
-    network's own that act like one (`own_role`). Gates and normalisers
+    Activation layers are the hidden nonlinearities of torch.nn and of this package, those of registered
+    classes, and modules of a network's own that act like one (`own_role`). Gates and normalisers
     (Sigmoid, Hardsigmoid, Softmax, LogSoftmax, GLU, ...) do not count, so in a squeeze-and-excitation block
     the inner ReLU or SiLU counts and its sigmoid does not; nor does the function inside a
     `NormalizedActivation` or inside a gate of the network's own. The modules of a `PerCall` count one by one,

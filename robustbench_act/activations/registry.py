@@ -1,19 +1,42 @@
 """The registry of activations: the module class behind each name. `facts` holds the rest, without torch."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
 
 from torch import nn
 
 from robustbench_act.activations.adaptive import SMU, Snake, Swish
 from robustbench_act.activations.anact import NReLU, NSwish
-from robustbench_act.activations.facts import activation_facts
+from robustbench_act.activations.facts import (
+    NATIVE,
+    SHEET,
+    ActivationFacts,
+    list_activations,
+    parse_activation,
+)
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
+from robustbench_act.activations.layers import declare_activation
 from robustbench_act.activations.literature import Logish, Serf, TanhExp
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.option_kinds import is_number
+from robustbench_act.option_kinds import is_number, is_parameter
+from robustbench_act.user_code import (
+    call_factory,
+    find_factory,
+    is_factory,
+    is_named,
+    load_plugin,
+    origin,
+    plugins,
+    source_digest,
+)
 
-FACTORIES: dict[str, Callable[..., nn.Module]] = {
+Factory: TypeAlias = Callable[..., nn.Module]
+"""A module class, or a function that returns a fresh module."""
+
+FACTORIES: dict[str, Factory] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leakyrelu": nn.LeakyReLU,
@@ -40,16 +63,225 @@ FACTORIES: dict[str, Callable[..., nn.Module]] = {
     "logish": Logish,
     "snake": Snake,
 }
-"""Register an activation here and in `facts.ACTIVATIONS`."""
+"""This package's are here and in `facts.ACTIVATIONS`; those of users come by `register_activation`."""
+
+SIZES = ("channels", "num_parameters", "elements", "shape")
+"""Names of constructor arguments that get the layer's sizes, see `register_activation`."""
+
+F = TypeVar("F", bound=Factory)
 
 
-def get_activation(name: str, **parameters: object) -> nn.Module:
-    """Return a fresh activation module by its registered name.
+def register_activation(
+    factory: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    label: str | None = None,
+    formula: str = "",
+    family: str = "other",
+    source: str = "",
+    colour: str = "",
+) -> Any:
+    """Class decorator: make an activation known under a name; also for functions that return a module.
+
+    Everything then treats it as one of this package's: `get_activation`, `replace_activations`, training,
+    probes, tables and reports. Files record the facts below and where the code is, never the code.
+
+    A constructor argument called `channels` or `num_parameters` gets the number of channels of the layer
+    (axis 1 of its input), `elements` the number of values of one image in it, `shape` their shape (without
+    the batch), unless the user sets it.
 
     Parameters
     ----------
-    name : str
-        One of `list_activations()`.
+    factory
+        An nn.Module class, or a function that returns a fresh module of one.
+    name
+        For command lines, tables and files; by default that of the class.
+    label
+        As people write it; by default the name.
+    formula
+        In one line; by default the first line of the docstring.
+    family
+        One of `facts.FAMILIES`, or one of your own: legends keep families together.
+    source
+        Where it was published.
+    colour
+        Colour of its line in figures, "#d55e00"; by default the report chooses one.
+
+    Raises
+    ------
+    InputError
+        If the name belongs to another activation, or cannot be one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> @register_activation(name="gated_cube", label="Gated cube", formula="x^3 sigmoid(x)")
+    ... class GatedCube(nn.Module):
+    ...     def forward(self, x: torch.Tensor) -> torch.Tensor:
+    ...         return x**3 * torch.sigmoid(x)
+    >>> get_activation("gated_cube")
+    GatedCube()
+    >>> del FACTORIES["gated_cube"], SHEET["gated_cube"]
+    """
+
+    def register(made: F) -> F:
+        own_name = name or made.__name__
+        facts = ActivationFacts(
+            own_name,
+            label or own_name,
+            family,
+            formula or (inspect.getdoc(made) or "").partition("\n")[0],
+            source,
+            parameters=_defaults(made),
+            colour=colour,
+            origin=origin(made),
+            digest=source_digest(made),
+        )
+        _add(made, facts)
+        return made
+
+    return register if factory is None else register(factory)
+
+
+def _add(factory: Factory, facts: ActivationFacts) -> None:
+    if not facts.name.isidentifier():
+        raise InputError(
+            f"Activation {facts.name!r} ({facts.origin}): expected a name of letters, digits and _; "
+            "register it with name=..."
+        )
+    known = SHEET.get(facts.name)
+    if known is not None and known.origin != facts.origin:  # the same place: it was loaded again
+        whose = f"{known.origin}" if known.origin else "one of this package"
+        raise InputError(
+            f"Activation {facts.name!r} ({facts.origin}): the name is that of {whose}; register it under "
+            "another, with name=..."
+        )
+    if isinstance(factory, type):
+        declare_activation(factory)
+    FACTORIES[facts.name] = factory
+    SHEET[facts.name] = facts
+
+
+def _defaults(factory: Factory) -> Mapping[str, Any]:
+    """Return the parameters of a factory that have a plain default, without sizes."""
+    return MappingProxyType(
+        {
+            name: parameter.default
+            for name, parameter in _signature(factory).items()
+            if name not in SIZES and is_parameter(parameter.default)
+        }
+    )
+
+
+def _signature(factory: Factory) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # a class written in C
+        return {}
+
+
+def resolve(activation: str | Factory) -> tuple[str, dict[str, Any]]:
+    """Return the registered name, and the parameters, of an activation as people give it.
+
+    Parameters
+    ----------
+    activation
+        A name, package.module:Class, both also with parameters, as "la_silu(alpha=0.1)"; a class or a
+        function. What is not registered yet is registered under its own name.
+
+    Raises
+    ------
+    InputError
+        On an unknown name, or a module or class that cannot be loaded.
+
+    >>> resolve("la_silu(alpha=0.1)"), resolve(nn.SiLU)
+    (('la_silu', {'alpha': 0.1}), ('silu', {}))
+    """
+    if not isinstance(activation, str):
+        return _name_of(activation), {}
+    name, parameters = parse_activation(activation)
+    if is_factory(name):
+        return _name_of(find_factory(name, what="Activation")), parameters
+    if name != NATIVE:
+        _factory(name)
+    elif parameters:
+        raise InputError(f"Activation {activation!r}: {NATIVE} takes no parameters.")
+    return name, parameters
+
+
+def _name_of(factory: Factory) -> str:
+    for name, known in FACTORIES.items():
+        if known is factory:
+            return name
+    register_activation(factory)
+    return factory.__name__
+
+
+def _factory(name: str) -> Factory:
+    """Return the class or function behind a name; a plugin's is loaded now."""
+    if name not in FACTORIES and name in plugins("activations"):
+        found = load_plugin(plugins("activations")[name], what=f"Activation {name!r}")
+        if name not in FACTORIES:  # it has not registered itself
+            register_activation(found, name=name)
+    if name not in FACTORIES:
+        raise unknown_name("activation", name, list_activations())
+    return FACTORIES[name]
+
+
+def require(name: str, record: Mapping[str, Any], *, where: str, trusted: bool = False) -> tuple[str, ...]:
+    """Make sure that the activation of a spec is registered; return how its code differs from the recorded.
+
+    The code is loaded only if the user named its module (`import_modules`) or installed a plugin; `trusted`
+    is for processes that this one starts. An InputError, which begins with `where`, says what to pass.
+    """
+    if name == NATIVE:
+        return ()
+    recorded = ActivationFacts.from_record(name, record)
+    module, _, function = recorded.origin.partition(":")
+    if module and name not in SHEET and name not in plugins("activations"):
+        if not (trusted or is_named(module)):
+            raise InputError(
+                f"{where}: its activation {name} is code of yours, {recorded.origin}; pass --import {module} "
+                f"(imports=[{module!r}] in Python) if you trust that module."
+            )
+        if module == "__main__":
+            raise InputError(
+                f"{where}: its activation {name} is defined in a script or a notebook, where other processes "
+                "cannot find it; put it into a module."
+            )
+        found = find_factory(recorded.origin, what=f"{where}: activation")
+        if name not in SHEET:
+            if found.__module__ != module:
+                raise InputError(f"{where}: its activation {name}: {module} does not define {function}.")
+            kept = ("name", "label", "formula", "family", "source", "colour")
+            register_activation(found, **{key: getattr(recorded, key) for key in kept})
+    _factory(name)
+    now = SHEET[name]
+    if recorded.origin and recorded.digest and now.digest != recorded.digest:
+        moved = "" if now.origin == recorded.origin else f", and is {now.origin}, not {recorded.origin}"
+        return (f"the code of its activation {name} has changed since it was trained{moved}",)
+    return ()
+
+
+def sizes_of(activation: str | Factory, parameters: Mapping[str, object]) -> tuple[str, ...]:
+    """Return those of `SIZES` that the constructor takes and the user has not set.
+
+    >>> sizes_of("prelu", {}), sizes_of("prelu", {"num_parameters": 3})
+    ((), ())
+    """
+    factory, facts, written = _known(activation)
+    set_otherwise = {*(facts.parameters if facts else ()), *written, *parameters}
+    return tuple(name for name in SIZES if name in _signature(factory) and name not in set_otherwise)
+
+
+def get_activation(activation: str | Factory, /, **parameters: object) -> nn.Module:
+    """Return a fresh activation module.
+
+    Parameters
+    ----------
+    activation : str or callable
+        One of `list_activations()`; package.module:Class; a class or a function that returns a module.
     **parameters
         Instead of the defaults that `activation_facts(name).parameters` lists.
 
@@ -60,28 +292,56 @@ def get_activation(name: str, **parameters: object) -> nn.Module:
 
     Examples
     --------
-    >>> get_activation("la_silu", alpha=0.1)
-    LASiLU(alpha=0.1)
+    >>> get_activation("la_silu", alpha=0.1), get_activation("la_silu(alpha=0.1)"), get_activation(nn.Tanh)
+    (LASiLU(alpha=0.1), LASiLU(alpha=0.1), Tanh())
     """
-    if name not in FACTORIES:
-        raise unknown_name("activation", name, FACTORIES)
-    usual = activation_facts(name).parameters
-    for parameter, value in parameters.items():
-        if parameter not in usual:
-            accepted = ", ".join(usual) or "none"
-            raise InputError(f"Activation {name!r} takes no parameter {parameter!r}. It accepts: {accepted}.")
-        _check_kind(f"Activation {name!r}, parameter {parameter!r}", value, usual[parameter])
-    return FACTORIES[name](**parameters)
+    factory, facts, written = _known(activation)
+    given = {**written, **parameters}
+    what = f"Activation {facts.name if facts else getattr(factory, '__name__', factory)!r}"
+    takes = _signature(factory)
+    if facts is not None and not facts.origin:
+        usual = {**facts.parameters, **{size: 1 for size in SIZES if size in takes}}
+        for parameter, value in given.items():
+            if parameter not in usual:
+                accepted = ", ".join(usual) or "none"
+                raise InputError(f"{what} takes no parameter {parameter!r}. It accepts: {accepted}.")
+            _check_kind(f"{what}, parameter {parameter!r}", value, usual[parameter])
+    for size in sizes_of(activation, given):
+        if takes[size].default is inspect.Parameter.empty:
+            raise InputError(
+                f"{what} takes {size} of its layer: pass {size}=..., or let replace_activations find it."
+            )
+    made = call_factory(factory, given, what=what)
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{what}: expected it to return a torch.nn.Module, got {type(made).__name__}.")
+    if isinstance(made, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        kind = type(made).__name__
+        raise InputError(f"{what}: returned a {kind}, whose parts would count one by one; write a class.")
+    declare_activation(type(made))
+    return made
+
+
+def _known(activation: str | Factory) -> tuple[Factory, ActivationFacts | None, dict[str, Any]]:
+    """Return the class or function, its facts if it has a name, and the parameters in its name."""
+    if not isinstance(activation, str):
+        name = next((name for name, known in FACTORIES.items() if known is activation), None)
+        return activation, SHEET[name] if name else None, {}
+    name, written = resolve(activation)
+    if name == NATIVE:
+        raise unknown_name("activation", name, list_activations())
+    return FACTORIES[name], SHEET[name], written
 
 
 def _check_kind(where: str, value: object, default: object) -> None:
-    """Raise unless `value` is a pair of numbers, a positive integer or a number, as `default` is."""
+    """Raise unless `value` is a pair of numbers, a positive integer, a text or a number, as `default` is."""
     if isinstance(default, tuple):
         wanted = "two finite numbers"
         fits = isinstance(value, tuple | list) and len(value) == 2 and all(is_number(part) for part in value)
     elif isinstance(default, int):
         wanted = "a positive integer"
         fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    elif isinstance(default, str):
+        wanted, fits = "a text", isinstance(value, str)
     else:
         wanted = "a finite number"
         fits = is_number(value)

@@ -1,5 +1,6 @@
 """Replace the activation layers of any network."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -8,10 +9,10 @@ from torch import Tensor, nn
 
 from robustbench_act.activations._counting import count_calls
 from robustbench_act.activations._functional import check_modules_only
+from robustbench_act.activations._sizes import input_shapes
 from robustbench_act.activations._source import code_of
-from robustbench_act.activations.facts import activation_facts
-from robustbench_act.activations.layers import ACTIVATION_TYPES, PerCall, RestartCalls, role_of
-from robustbench_act.activations.registry import get_activation
+from robustbench_act.activations.layers import PerCall, RestartCalls, is_activation_class, role_of
+from robustbench_act.activations.registry import Factory, get_activation, sizes_of
 from robustbench_act.errors import InputError
 
 
@@ -33,7 +34,14 @@ class _Place:
         return self.parent.get_submodule(self.name)
 
 
-def replace_activations(model: nn.Module, name: str, /, **parameters: object) -> nn.Module:
+def replace_activations(
+    model: nn.Module,
+    activation: str | Factory,
+    /,
+    *,
+    input_size: tuple[int, int, int] | None = None,
+    **parameters: object,
+) -> nn.Module:
     """Replace every activation layer of a network with a fresh one, and return the network.
 
     Activation layers are those that `activation_layers` lists, with those of your own classes; gates and
@@ -51,8 +59,12 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     ----------
     model : nn.Module
         Any network whose activations are modules.
-    name : str
-        One of `list_activations()`.
+    activation : str or callable
+        As `get_activation` takes it: a name, a class of your own, a function that returns a module.
+    input_size : tuple of int, optional
+        (C, H, W) of the images. Needed only if the constructor takes sizes of its layer (see
+        `register_activation`) and the network does not begin with a Conv2d: they are found by a pass of an
+        image of zeros through a copy. `elements` and `shape` always need it.
     **parameters
         Parameters of the activation that replace its defaults.
 
@@ -61,7 +73,7 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
     InputError
         On an unknown name or parameter; if the network has no activation layer or uses activations as
         functions (the class, file and line are named); if the new activation needs the calls of a shared
-        module counted and they cannot be.
+        module counted and they cannot be, or sizes that cannot be found.
 
     Examples
     --------
@@ -72,26 +84,70 @@ def replace_activations(model: nn.Module, name: str, /, **parameters: object) ->
       (1): LASiLU(alpha=0.1)
       (2): Sigmoid()
     )
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    >>> replace_activations(network, nn.PReLU, num_parameters=8)[1].weight.shape
+    torch.Size([8])
     """
-    fresh = get_activation(name, **parameters)
+    sizes = sizes_of(activation, parameters)
+    fresh = None if sizes else get_activation(activation, **parameters)
     check_modules_only(model)
-    if isinstance(model, ACTIVATION_TYPES):
-        return _like(fresh, model, [model])
+    if is_activation_class(type(model)):
+        return _like(fresh or get_activation(activation, **parameters), model, [model])
     places = list(_places(model))
     if not places:
         raise InputError(f"Expected a network with activation layers, but {type(model).__name__} has none.")
-    stateful = activation_facts(name).stateful
+    calls = _sizes_at(model, places, sizes, input_size)
+    stateful = bool((fresh or get_activation(activation, **parameters, **calls[0][0])).state_dict())
     counts = [_modules_needed(place) if stateful else None for place in places]
+    made = [
+        [get_activation(activation, **parameters, **own) for own in _each(place, found, count)]
+        for place, found, count in zip(places, calls, counts, strict=True)
+    ]
     _drop_restarts(model)
-    for place, count in zip(places, counts, strict=True):
+    for place, count, modules in zip(places, counts, made, strict=True):
         around = [place.module, place.parent, place.owner, model]
-        made = [_like(get_activation(name, **parameters), place.module, around) for _ in range(count or 1)]
-        new = made[0] if count is None else PerCall(made).train(place.module.training)
+        like = [_like(one, place.module, around) for one in modules]
+        new = like[0] if count is None else PerCall(like).train(place.module.training)
         place.parent.add_module(place.name, new)
         if isinstance(place.parent, nn.TransformerEncoderLayer):
             place.parent.activation_relu_or_gelu = 0  # its fused evaluation path would skip the new module
     _add_restarts(model, [place for place, count in zip(places, counts, strict=True) if count is not None])
     return model
+
+
+def _sizes_at(
+    model: nn.Module, places: list[_Place], sizes: tuple[str, ...], input_size: tuple[int, int, int] | None
+) -> list[list[dict[str, object]]]:
+    """Return the constructor arguments of each call of each place: sizes of its input."""
+    if not sizes:
+        return [[{}] for _ in places]
+    exact = not {"elements", "shape"}.isdisjoint(sizes)
+    found = input_shapes(model, [place.path for place in places], input_size, exact=exact)
+    return [[_as_arguments(sizes, shape, place.path) for shape in found[place.path]] for place in places]
+
+
+def _as_arguments(sizes: tuple[str, ...], shape: tuple[int, ...], path: str) -> dict[str, object]:
+    if len(shape) < 2:
+        raise InputError(f"{path}: expected an input with channels (N, C, ...), got one of shape {shape}.")
+    known = {
+        "channels": shape[1],
+        "num_parameters": shape[1],
+        "elements": math.prod(shape[1:]),
+        "shape": tuple(shape[1:]),
+    }
+    return {name: known[name] for name in sizes}
+
+
+def _each(place: _Place, found: list[dict[str, object]], count: int | None) -> list[dict[str, object]]:
+    """Return the arguments of each module at a place: one for all its calls, or one for each."""
+    if count is not None and count == len(found):
+        return found
+    if any(own != found[0] for own in found):
+        raise InputError(
+            f"{place.path}: is called with inputs of several sizes, {found[0]} and others; give each call a "
+            "module of its own."
+        )
+    return [found[0]] * (count or 1)
 
 
 def _places(model: nn.Module) -> Iterator[_Place]:

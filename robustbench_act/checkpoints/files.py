@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from glob import has_magic
 from pathlib import Path
@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from robustbench_act.activations import activation_facts
 from robustbench_act.activations.facts import NATIVE
+from robustbench_act.activations.registry import require, resolve
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.fitting import fit, not_finite
 from robustbench_act.checkpoints.reading import INDEX_SUFFIX, Weights, read_weights, stored_spec, whole
@@ -26,6 +28,7 @@ from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
 from robustbench_act.paths import expand, listed
 from robustbench_act.preprocessing import Preprocessing
+from robustbench_act.user_code import import_modules, is_named
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
@@ -57,6 +60,8 @@ class Checkpoint:
         How the file was read: where its weights were, prefixes removed, the source of each setting.
     normalization
         Which the network has, as `normalization_of` names it; the spec's, if that is not "native".
+    warnings
+        Those of the notes that everyone must see.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Checkpoint:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     normalization: str = ""
+    warnings: tuple[str, ...] = ()
 
     def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
         """Return how images (C, H, W) become the network's inputs; an InputError if they cannot."""
@@ -172,6 +178,7 @@ def load_checkpoint(
     name: str | None = None,
     data: Dataset | None = None,
     weights: str | None = None,
+    imports: Iterable[str] = (),
     **overrides: object,
 ) -> Checkpoint:
     """Load one checkpoint; nothing in the file is executed.
@@ -191,6 +198,9 @@ def load_checkpoint(
     weights
         The key that holds the weights, or what their names begin with, if the file has several: e.g.
         "state_dict_ema" or "model.".
+    imports
+        Modules of yours to import first, as "mine.acts": the file may name activations and networks that
+        they define.
     overrides
         Fields of `Spec` that replace the file's: activation, mean, std, classes, ...
 
@@ -202,14 +212,19 @@ def load_checkpoint(
     path = expand(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
+    import_modules(imports)
     read = read_weights(path, weights)
     stored = read.spec
-    if stored is not None and model is None and Architecture.parse(stored.architecture).is_factory:
-        raise InputError(  # a spec is data, and must run nothing
-            f"{path}: its spec names the function {stored.architecture}, which would be run; pass --model "
-            f"{stored.architecture} yourself if you trust it."
-        )
+    if stored is not None and model is None:
+        _check_named(stored.architecture, path)
+    chosen = overrides.get("activation")
+    if chosen is not None:
+        activation, written = resolve(str(chosen))
+        parameters: Any = overrides.get("activation_parameters") or {}
+        overrides |= {"activation": activation, "activation_parameters": {**written, **parameters}}
     spec, sources = complete_spec(stored or published_spec(path), path, data, architecture=model, **overrides)
+    changed = require(spec.activation, spec.activation_facts if chosen is None else {}, where=str(path))
+    spec = replace(spec, activation_facts=activation_facts(spec.activation).to_record())
     with torch.inference_mode(False):
         network, fitted, renamed = _built(spec, read, path)
     digest = weights_digest(fitted)
@@ -221,24 +236,35 @@ def load_checkpoint(
         digest,
         sum(tensor.numel() * tensor.element_size() for tensor in fitted.values()),
         not_finite(fitted),
-        (*read.notes, *renamed, *sources),
+        (*read.notes, *renamed, *sources, *changed),
         normalization_of(network) if spec.normalization == NATIVE else spec.normalization,
+        changed,
     )
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
     _CACHE.take(checkpoint)
     return checkpoint
 
 
+def _check_named(architecture: str, path: Path) -> None:
+    """Raise unless the user has named the module of a function that a spec names: a spec is data."""
+    parsed = Architecture.parse(architecture)
+    if parsed.is_factory and not is_named(parsed.source):
+        raise InputError(
+            f"{path}: its network is built by code of yours, {architecture}; pass --import {parsed.source} "
+            f"(imports=[{parsed.source!r}] in Python) if you trust that module."
+        )
+
+
 def _built(spec: Spec, weights: Weights, path: Path) -> tuple[nn.Module, dict[str, Tensor], list[str]]:
     """Return a spec's network with these weights, the weights by its names, and how they were fitted."""
+    require(spec.activation, spec.activation_facts, where=str(path), trusted=True)  # in another process
     network = build_model(
         spec.architecture,
         activation=spec.activation,
         activation_parameters=spec.activation_parameters,
         normalization=spec.normalization,
         classes=spec.classes,
-        channels=spec.input_size[0],
-        side=spec.input_size[-1],
+        input_size=spec.input_size,
     )
     fitted, notes = fit(network, weights, path)
     _set_evaluation_mode(network, path)

@@ -10,7 +10,7 @@ from typing import Any
 from robustbench_act.activations import activation_name, list_activations
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.option_kinds import LABELS
+from robustbench_act.option_kinds import LABELS, is_parameter
 from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.view import View
 
@@ -30,6 +30,7 @@ _KINDS: dict[str, Any] = {
     "activation": str,
     "activation_parameters": Mapping,
     "normalization": str,
+    "activation_facts": Mapping,
     "training_seed": int,
     "dataset": str,
     "recipe": Mapping,
@@ -69,6 +70,9 @@ class Spec:
     labels
         What tables and reports call the activation, architecture and group, any of `LABELS`, in place of what
         built the network: networks are compared and averaged by these.
+    activation_facts
+        What `ActivationFacts.to_record` tells of a user's own activation: label, formula, where its code is,
+        and the code's digest; empty for those of this package.
     """
 
     architecture: str
@@ -77,7 +81,7 @@ class Spec:
     input_size: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    activation_parameters: Mapping[str, float] = field(default_factory=dict)
+    activation_parameters: Mapping[str, Any] = field(default_factory=dict)
     normalization: str = "native"
     training_seed: int = 0
     dataset: str = ""
@@ -86,6 +90,7 @@ class Spec:
     resize: int | None = None
     interpolation: str = "bilinear"
     labels: Mapping[str, str] = field(default_factory=dict)
+    activation_facts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sizes: Sequence[object] = self.input_size
@@ -179,9 +184,7 @@ class Spec:
             for name, kind in _KINDS.items():
                 if name in known and not isinstance(known[name], kind):
                     raise InputError(f"{name} is {known[name]!r:.60}")
-            if not all(
-                isinstance(value, int | float) for value in known.get("activation_parameters", {}).values()
-            ):
+            if not all(map(is_parameter, known.get("activation_parameters", {}).values())):
                 raise InputError(f"activation_parameters is {known['activation_parameters']!r:.60}")
             spec = cls(**known)
             _ = spec.view

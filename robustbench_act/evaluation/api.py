@@ -30,6 +30,7 @@ def evaluate(
     seed: int = 0,
     probes: bool = True,
     allow_random: bool = False,
+    imports: Sequence[str] | None = None,
     batch_size: int = 128,
     device: str = "auto",
     precision: str = "fp32",
@@ -69,6 +70,9 @@ def evaluate(
         Whether to measure the activation layers.
     allow_random
         Evaluate networks that give different answers to the same images too; seeds fix their random numbers.
+    imports
+        Modules of yours to import first, as "mine.acts": they register activations, and files that were
+        trained with what these modules define can be loaded.
     batch_size
         Images per forward pass; changes no pixel, and a row only of networks that are random.
     device
@@ -107,6 +111,7 @@ def evaluate(
         seed=seed,
         probes=probes,
         allow_random=allow_random,
+        imports=imports,
     )
     execution = Execution.of(
         device=device,

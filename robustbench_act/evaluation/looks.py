@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from robustbench_act.activations.contract import check_own_layers
 from robustbench_act.behaviour import CROWD, IMAGES, look_at
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
@@ -82,6 +83,8 @@ def behaviour_of(
     if max(spec.input_size) <= SMALL:
         torch.set_num_threads(1)
     try:
+        with computing("fp32", device):
+            check_own_layers(network, shown[:IMAGES], allow_random=allow_random)
         for precision in ("fp32", *{execution.precision} & {"bf16", "fp16"}):  # these round coarsely
             with computing(precision, device):
                 found = look_at(

@@ -273,13 +273,18 @@ def _describe_data(data: Dataset) -> DatasetInfo:
 
 
 def adaptations(checkpoints: Iterable[Checkpoint], data: Dataset) -> list[str]:
-    """Return what is done to images and labels so that they fit the networks, a sentence for each."""
+    """Return what is done to images and labels so that they fit the networks, a sentence for each.
+
+    Before that come the checkpoints' warnings.
+    """
+    checkpoints = list(checkpoints)
     found: dict[str, list[str]] = {}
     for checkpoint in checkpoints:
         if steps := checkpoint.adapted(data.shape):
             found.setdefault(joined(steps), []).append(checkpoint.name)
     size = " x ".join(map(str, data.shape))
-    notes = [
+    notes = [f"{one.name}: {text}." for one in checkpoints for text in one.warnings]
+    notes += [
         f"{some(names)}: images of {size} are {steps}, after corruptions." for steps, names in found.items()
     ]
     if data.labels_from is not None:

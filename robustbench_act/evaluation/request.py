@@ -21,6 +21,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.options import DEFAULT_SUITES
+from robustbench_act.user_code import import_modules
 from robustbench_act.view import View
 
 Named: TypeAlias = str | Path | Checkpoint | Entry
@@ -60,6 +61,8 @@ class DataRequest:
         Whether pictures that cannot be read are left out.
     limit
         Images of a stratified subset, or None for all.
+    imports
+        Modules of the user's to import first: they register activations, and files may name what they define.
     """
 
     dataset: str | Dataset = "mnist-1k"
@@ -75,9 +78,11 @@ class DataRequest:
     resize_corrupted: bool = False
     skip_unreadable: bool = False
     limit: int | None = None
+    imports: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         use_plain_numbers(self)
+        import_modules(self.imports or ())
 
     def open(self, wanted: Callable[[Dataset], View | None] = lambda data: None) -> Dataset:
         """Return all images, shown as the request says, else as `wanted`, else in the data set's own way."""

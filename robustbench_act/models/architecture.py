@@ -23,6 +23,7 @@ from torchvision import models as torchvision_models
 
 from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.activations.facts import NATIVE
+from robustbench_act.activations.registry import Factory, sizes_of
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_names import CIFAR
 from robustbench_act.models.cifar_resnet import CifarResNet
@@ -112,12 +113,12 @@ def list_architectures() -> list[str]:
 def build_model(
     architecture: str | Architecture,
     *,
-    activation: str = NATIVE,
-    activation_parameters: Mapping[str, float] | None = None,
+    activation: str | Factory = NATIVE,
+    activation_parameters: Mapping[str, Any] | None = None,
     normalization: str | Callable[[int], nn.Module] = NATIVE,
     classes: int = 10,
     channels: int = 3,
-    side: int | None = None,
+    input_size: tuple[int, int, int] | None = None,
 ) -> nn.Module:
     """Build a network with fresh weights.
 
@@ -126,14 +127,15 @@ def build_model(
     architecture
         An architecture string; the head of this module lists the forms.
     activation, activation_parameters
-        A registered activation and its parameters. "native" keeps the network's own activations (ReLU in the
-        CIFAR ResNets).
+        An activation as `get_activation` takes it, and its parameters. "native" keeps the network's own
+        activations (ReLU in the CIFAR ResNets).
     normalization
         As `replace_normalization` takes it. "native" keeps the network's own (batch in the CIFAR ResNets).
     classes, channels
         Number of logits and of input channels.
-    side
-        Side of the images in pixels, for networks that are built for one size (torchvision's ViT).
+    input_size
+        (C, H, W) of the images, for networks that are built for one size (torchvision's ViT) and activations
+        that take sizes of their layers; C replaces `channels`.
 
     Examples
     --------
@@ -143,22 +145,27 @@ def build_model(
     """
     spec = Architecture.parse(architecture) if isinstance(architecture, str) else architecture
     parameters = dict(activation_parameters or {})
+    side = None
+    if input_size is not None:
+        channels, _, side = input_size
     if spec.source == "cifar":
-        name = "relu" if activation == NATIVE else activation
-        made = partial(get_activation, name, **parameters)
-        return _normalised(_cifar(spec, made, classes=classes, channels=channels), normalization)
-    if spec.source == "torchvision":
+        chosen, given = ("relu", {}) if activation == NATIVE else (activation, parameters)
+        at_once = not sizes_of(chosen, given)
+        fresh = partial(get_activation, chosen, **given) if at_once else nn.ReLU
+        model = _cifar(spec, fresh, classes=classes, channels=channels)
+        activation = NATIVE if at_once else activation
+    elif spec.source == "torchvision":
         model = _torchvision(spec, classes=classes, channels=channels, side=side)
     elif spec.source == "timm":
         model = _timm(spec, classes=classes, channels=channels)
     else:
-        model = _from_factory(spec, {"classes": classes, "channels": channels, "side": side})
-    model = _normalised(model, normalization)
-    return model if activation == NATIVE else replace_activations(model, activation, **parameters)
-
-
-def _normalised(model: nn.Module, normalization: str | Callable[[int], nn.Module]) -> nn.Module:
-    return model if normalization == NATIVE else replace_normalization(model, normalization)
+        facts = {"classes": classes, "channels": channels, "side": side, "input_size": input_size}
+        model = _from_factory(spec, facts)
+    if normalization != NATIVE:
+        model = replace_normalization(model, normalization)
+    if activation == NATIVE:
+        return model
+    return replace_activations(model, activation, input_size=input_size, **parameters)
 
 
 def _cifar(

@@ -87,7 +87,8 @@ class CheckpointInfo(JsonObject):
     input_size: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    activation_parameters: Mapping[str, float] = field(default_factory=dict)
+    activation_parameters: Mapping[str, Any] = field(default_factory=dict)
+    activation_facts: Mapping[str, str] = field(default_factory=dict)
     training_seed: int | None = None
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)

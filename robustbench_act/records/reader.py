@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from robustbench_act.activations.facts import remember
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import PARQUET, why_unreadable
 from robustbench_act.paths import expand, listed
@@ -50,6 +51,7 @@ def read_run(path: str | Path) -> RunData:
     path = expand(path)
     content = _encodable(read_json(path))
     info = RunInfo.from_json(content, where=str(path / "run.json"))
+    remember((one.activation, one.activation_facts) for one in info.checkpoints)
     if info.status not in ("complete", ""):
         raise InputError(f"{path}: the run is not finished; run the same command again to continue it.")
     cells = _read_tables(path, "cells", info, REQUIRED_CELL_COLUMNS, CELL_COLUMNS)

@@ -271,7 +271,7 @@ WRONG: list[tuple[str, str]] = [
         "[[checkpoint]]\npath = 'x'\nactivaton = 'relu'",
         "checkpoint 1: Unknown key 'activaton'. Did you mean 'activation'",
     ),
-    ("[[checkpoint]]\npath = 'x'\nactivation_parameters = {alpha = 'x'}", "expected a table of numbers"),
+    ("[[checkpoint]]\npath = 'x'\nactivation_parameters = {alpha = {x = 1}}", "expected a table of numbers"),
     (
         "[[checkpoint]]\npath = 'x'\nclean_accuracy = 95",
         "clean_accuracy: expected a number from 0 to 1, got 95",

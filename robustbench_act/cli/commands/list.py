@@ -1,22 +1,28 @@
 """`actrobust list`."""
 
+from typing import Any
+
 import click
 
+from robustbench_act.cli.options import command_options
 from robustbench_act.cli.terminal import say
 
 
 @click.command("list")
-def command() -> None:
+@command_options("list")
+def command(*, imports: tuple[str, ...]) -> None:
     """List activations, corruptions, suites, data sets and architectures."""
     from corruptions.facts import GROUPS, SHEET, list_suites, suite_corruptions
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets
     from robustbench_act.models import CIFAR
+    from robustbench_act.user_code import import_modules
 
+    import_modules(imports)
     say("Activations")
     for name in list_activations():
         facts = activation_facts(name)
-        say(f"  {name:<12} {facts.formula}  ({facts.source})")
+        say("  ".join(filter(None, [f"  {name:<12} {facts.formula}".rstrip(), _whence(facts)])))
     say("Corruptions")
     for group in GROUPS:
         names = sorted(name for name, own in SHEET.items() if own.group == group)
@@ -30,3 +36,9 @@ def command() -> None:
     ours = [f"cifar:{name}" for name in CIFAR]
     say("Architectures")
     say(f"  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")
+
+
+def _whence(facts: Any) -> str:
+    """Return where an activation was published and whose code it is, in brackets."""
+    known = ", ".join(filter(None, [facts.source, facts.origin]))
+    return f"({known})" if known else ""

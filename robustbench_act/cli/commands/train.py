@@ -25,9 +25,10 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
     recipe = pick(training.Recipe, options)
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
     out = out or Path("runs") / f"train-{options['dataset'].partition(':')[0]}"
+    request = pick(DataRequest, options)  # with the modules that register activations
     jobs = training.plan_grid(_activations(options["activation"]), range(1, seeds + 1), out)
     where = choose_device(device)
-    parts = training.open_parts(pick(DataRequest, options))
+    parts = training.open_parts(request)
     if parts.held_out:
         what = f"clean accuracy is that of {parts.held_out}, which no network is trained on"
         what = what if parts.test is not None else "there is no clean accuracy, each class has a single image"
@@ -50,9 +51,9 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
 
 
 def _activations(text: str) -> list[str]:
-    from robustbench_act.activations import list_activations
+    from robustbench_act.activations import list_activations, split_activations
 
-    return list_activations() if text == "all" else [name.strip() for name in text.split(",")]
+    return list_activations() if text == "all" else split_activations(text)
 
 
 def _train_all(jobs: Sequence[Any], *, train: Any, recipe: Any, **settings: Any) -> None:

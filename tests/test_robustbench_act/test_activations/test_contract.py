@@ -56,7 +56,6 @@ def test_facts(name: str) -> None:
     assert (facts.family == "LayerAct") == name.startswith("la_")
     assert facts.family in FAMILIES
     assert "\n" not in facts.formula
-    assert facts.stateful == bool(get_activation(name).state_dict())
     assert repr(get_activation(name, **facts.parameters)) == repr(get_activation(name))
 
 
@@ -210,8 +209,8 @@ def test_bad_input(name: str, parameters: dict[str, object], message: str) -> No
 
 def test_sheet_and_factories_have_the_same_names() -> None:
     assert set(SHEET) == {*FACTORIES, NATIVE}
-    with pytest.raises(ValueError, match="'mine' has family 'smoth', not one of LayerAct, "):
-        ActivationFacts("mine", "Mine", "smoth", "x")
+    with pytest.raises(InputError, match="'mine': expected a colour such as #d55e00, got 'red'"):
+        ActivationFacts("mine", "Mine", "smooth", "x", colour="red")
 
 
 def test_native_has_a_label_but_no_module() -> None:

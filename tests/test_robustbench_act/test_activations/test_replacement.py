@@ -2,6 +2,7 @@
 
 import copy
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from robustbench_act.activations import (
     NormalizedActivation,
     NReLU,
     PerCall,
-    activation_facts,
     activation_layers,
+    get_activation,
     list_activations,
     replace_activations,
 )
@@ -123,7 +124,7 @@ def test_any_activation_after_any_other(name: str) -> None:
         out = network(torch.randn(3, 4))
         assert out.shape == (3, 4)
     hooks = [hook for module in network.modules() for hook in module._forward_pre_hooks.values()]
-    assert len(hooks) == (2 if activation_facts(name).stateful else 0)
+    assert len(hooks) == (2 if get_activation(name).state_dict() else 0)
     assert not any(getattr(module, "inplace", False) for module in network.modules())
 
 
@@ -161,7 +162,7 @@ def test_one_module_at_two_places_becomes_two_where_it_has_state() -> None:
         ("elu", {"beta": 1}, "takes no parameter 'beta'"),
     ],
 )
-def test_bad_names_change_nothing(name: str, parameters: dict[str, object], message: str) -> None:
+def test_bad_names_change_nothing(name: str, parameters: dict[str, Any], message: str) -> None:
     network = Shared()
     with pytest.raises(InputError, match=message.replace("?", r"\?")):
         replace_activations(network, name, **parameters)

@@ -111,7 +111,7 @@ def test_a_factory_is_given_what_it_takes_and_options_of_any_kind(module: Callab
     name = module("factories_of_all_kinds", FACTORIES)
 
     def told(options: str) -> Any:
-        return build_model(f"{name}:{options}", classes=7, channels=1, side=9).told
+        return build_model(f"{name}:{options}", classes=7, input_size=(1, 9, 9)).told
 
     assert build_model(f"{name}:plain", classes=7)(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
     assert told("Net") == {"act": "relu", "slope": 0.5, "bias": True, "side": 9}

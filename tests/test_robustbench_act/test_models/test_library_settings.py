@@ -161,7 +161,7 @@ def test_published_inceptions_transform_their_input(name: str, file: str, tmp_pa
 
 
 def test_a_vit_is_built_for_the_size_of_its_images() -> None:
-    model = build_model("torchvision:vit_b_16", classes=3, side=64)
+    model = build_model("torchvision:vit_b_16", classes=3, input_size=(3, 64, 64))
     assert model.get_parameter("encoder.pos_embedding").shape == (1, 17, 768)
 
 
