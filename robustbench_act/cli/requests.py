@@ -51,7 +51,7 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
                 **manifest.spec,
                 **entry.spec,
                 **flags,
-                "labels": {**labels, **entry.spec.get("labels", {})},
+                "labels": {**labels, **entry.spec.get("labels", {})} or None,
             },
         )
         for entry in entries
