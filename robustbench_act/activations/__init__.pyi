@@ -12,7 +12,7 @@ from .layeract import LAHardSiLU as LAHardSiLU, LASiLU as LASiLU
 from .layers import (
     PerCall as PerCall,
     activation_layers as activation_layers,
-    activation_slope as activation_slope,
 )
 from .registry import get_activation as get_activation, register_activation as register_activation
 from .replacement import replace_activations as replace_activations
+from .slopes import activation_slope as activation_slope

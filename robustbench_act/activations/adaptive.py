@@ -185,6 +185,7 @@ class MetaAcon(PerChannel):
     @torch.no_grad()
     def derivative(self, x: Tensor) -> Tensor:
         """Return d a_i / d x_i of every element, beta's part included."""
+        x = x.to(self.p1.dtype)
         p1, p2, beta = self.along(x, self.p1), self.along(x, self.p2), self._beta(x)
         own = (self.excite.weight * self.squeeze.weight.T).sum(1)  # d (W2 W1 m)_c / d m_c
         share = self.channels / x[0].numel()  # d m_c / d x_i
@@ -221,10 +222,13 @@ class FReLU(PerChannel):
     @torch.no_grad()
     def derivative(self, x: Tensor) -> Tensor:
         """Return d a_i / d x_i of every element in evaluation mode: 1, or the window's middle weight."""
-        assert self.norm.running_var is not None
-        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
-        middle = self.along(x, scale * self.window.weight[:, 0, 1, 1])
-        return torch.where(x >= self.norm(self.window(x)), torch.ones_like(x), middle.to(x.dtype))
+        norm, x = self.norm, x.to(self.window.weight.dtype)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias - scale * norm.running_mean
+        condition = self.along(x, scale) * self.window(x) + self.along(x, shift)
+        return torch.where(x >= condition, 1.0, self.along(x, scale * self.window.weight[:, 0, 1, 1]))
 
 
 class DyT(PerChannel):

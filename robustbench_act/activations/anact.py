@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robustbench_act.activations._slopes import Function, function_slope
+from robustbench_act.activations.slopes import Function, activation_slope, function_slope
 from robustbench_act.errors import InputError
 
 
@@ -119,10 +119,10 @@ class NormalizedActivation(nn.Module):
         """Return lambda of the running rho and rho', a scalar."""
         return torch.sqrt((self.rho + self.rho_prime) / (2 * self.rho * self.rho_prime))
 
-    def slope(self, x: Tensor) -> Tensor:
+    def derivative(self, x: Tensor) -> Tensor:
         """Return d out / d x, element by element, in evaluation mode: (lambda + b(a)) * f'(x)."""
         gain = self.gain() + self.bound * torch.tanh(self.scale)
-        return gain.detach().to(x.dtype) * function_slope(self.f, x)
+        return gain.detach().to(x.dtype) * activation_slope(self.f, x)
 
     @torch.no_grad()
     def _update(self, x: Tensor, y: Tensor) -> None:

@@ -149,7 +149,7 @@ class LayerAct(nn.Module):
         return self._gated(y.permute(there)).permute(back)
 
     @torch.no_grad()
-    def slope(self, y: Tensor) -> Tensor:
+    def derivative(self, y: Tensor) -> Tensor:
         """Return d a_i / d y_i of every element, the diagonal of a sample's Jacobian, in float32 at least.
 
         s(n_i) + y_i s'(n_i) ((D - 1) / D - n_i^2 / (D - 1)) / sqrt(var(y) + alpha)

@@ -5,9 +5,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from robustbench_act.activations._slopes import Function, function_slope
 from robustbench_act.activations.adaptive import SMU, PerChannel, Snake, Swish
 from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
@@ -66,10 +64,6 @@ def is_activation_class(kind: type) -> bool:
     return issubclass(kind, (*ACTIVATION_TYPES, *_declared))
 
 
-# The modules whose slope `function_slope` knows.
-_FUNCTIONS: dict[type, Function] = {nn.ReLU: F.relu, nn.SiLU: F.silu}
-
-
 Role = Literal["activation", "gate", "script", "other"]
 
 
@@ -87,35 +81,6 @@ def role_of(module: nn.Module, *, whole: bool = False) -> Role:
         return "activation"
     own = None if whole else own_role(module)
     return own or ("script" if isinstance(module, torch.jit.ScriptModule) else "other")
-
-
-def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
-    """Return d a_i / d x_i of every element in evaluation mode: in the shape of x, float32 at least.
-
-    A LayerAct output depends on all inputs of its sample; its slope is the diagonal of the Jacobian.
-
-    Parameters
-    ----------
-    activation
-        An activation layer (see `activation_layers`), or an element-wise function.
-    x
-        Its input (N, ...).
-
-    Examples
-    --------
-    >>> import torch
-    >>> activation_slope(nn.LeakyReLU(0.1), torch.tensor([[-3.0, 2.0]]))
-    tensor([[0.1000, 1.0000]])
-    """
-    learns = isinstance(activation, nn.Module) and any(True for _ in activation.parameters())
-    wide = x if learns or x.dtype not in (torch.float16, torch.bfloat16) else x.float()
-    if isinstance(activation, LayerAct | NormalizedActivation):
-        slope = activation.slope(wide)
-    elif type(activation) in _FUNCTIONS:
-        slope = function_slope(_FUNCTIONS[type(activation)], wide)
-    else:
-        slope = function_slope(activation.forward if isinstance(activation, nn.Module) else activation, wide)
-    return slope.to(torch.promote_types(slope.dtype, torch.float32))
 
 
 def activation_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -45,7 +45,7 @@ class Logish(nn.Module):
     Source: Zhu, Zeng, Liu & Zhang, Neurocomputing 458 (2021), doi 10.1016/j.neucom.2021.06.067.
 
     >>> Logish()(torch.tensor([-1.0, 0.0, 1.0]))
-    tensor([-0.2383,  0.0000,  0.5489])
+    tensor([-0.2382,  0.0000,  0.5487])
     """
 
     def forward(self, x: Tensor) -> Tensor:

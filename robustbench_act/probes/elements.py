@@ -52,6 +52,10 @@ class ElementStatistics:
         self._counts["slope"] += slope.shape[1]
         self._saturated = saturated if self._saturated is None else self._saturated + saturated
 
+    def drop_slopes(self) -> None:
+        """Forget the slopes: they could not be measured on all samples."""
+        self._saturated = None
+
     def columns(self) -> dict[str, Tensor]:
         """Return MEAN_COLUMNS and SLOPE_COLUMNS, as far as they were measured, each float64 (versions,).
 

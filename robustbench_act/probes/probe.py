@@ -1,5 +1,6 @@
 """`Probe`: what happens inside every activation layer of a network, reduced while it runs."""
 
+import math
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from robustbench_act.probes.image_axes import SEVERAL, ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
 from robustbench_act.probes.per_sample import Movement, SampleStatistics, movement
 from robustbench_act.probes.signals import SignalStatistics
-from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
+from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES, SLOPE_COLUMNS
 from robustbench_act.tally.mergeable_stats import Moments, moment_columns, quantile_columns
 
 METRICS = ("fluctuation", "means", "slopes", "signal", "gradients")
@@ -76,7 +77,8 @@ class Probe:
     axes
         Where the images are in layers that do not have them along the first axis, as `find_image_axes`
         returns it; a reason instead of an axis leaves a layer out. If given, a layer that turns out not to be
-        measurable is left out too (`left_out` says why) instead of an error.
+        measurable is left out too (`left_out` says why) instead of an error. If only its slopes are not,
+        `left_out` has "slopes of LAYER", and their columns are NaN.
 
     Raises
     ------
@@ -235,15 +237,29 @@ class Probe:
         self._moved = movement(stacked) if "fluctuation" in self.metrics else None
         if "means" in self.metrics:
             layer.element.add("activation_input", stacked)
-        if "slopes" in self.metrics:
-            slope = stacking.of(activation_slope(call.activation, x))
-            layer.element.add_slope(slope)
-        elif "signal" in self.metrics:
-            clean = len(x) // self.versions if stacking.axis.is_plain else len(x)
-            slope = activation_slope(call.activation, x[:clean])
-            slope = slope[None] if stacking.axis.is_plain else stacking.of(slope)
         if "signal" in self.metrics:
-            layer.signal.add_input(call.activation, stacked[0], slope[0])
+            layer.signal.add_input(stacked[0])
+        if self.metrics & {"slopes", "signal"} and _slopes_of(call.layer) not in self.left_out:
+            self._take_slopes(layer, call, x, stacking)
+
+    def _take_slopes(self, layer: Layer, call: Call, x: Tensor, stacking: Stacking) -> None:
+        """Measure the slopes; if that fails in a network that was looked at before, leave them alone out."""
+        of_all = "slopes" in self.metrics or not stacking.axis.is_plain
+        taken = x if of_all else x[: len(x) // self.versions]
+        try:
+            slope = activation_slope(call.activation, taken)
+            slope = stacking.of(slope) if of_all else slope[None]
+            if "signal" in self.metrics:
+                layer.signal.add_slope(call.activation, stacking.of(x)[0], slope[0])
+        except Exception as error:  # the activation may be the user's, and its derivative too
+            if self._axes is None or is_out_of_memory(error):
+                raise
+            self.left_out[_slopes_of(call.layer)] = first_line(error)
+            layer.element.drop_slopes()
+            layer.signal.drop_slopes()
+            return
+        if "slopes" in self.metrics:
+            layer.element.add_slope(slope)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each version and layer.
@@ -278,6 +294,8 @@ class Probe:
         }
         if layer.samples is not None:
             columns |= sample_columns(layer.samples, layer.elements)
+        if "slopes" in self.metrics:
+            columns |= dict.fromkeys(SLOPE_COLUMNS, math.nan)  # if they are left out
         if self.metrics & {"means", "slopes"}:
             columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
         frame = pd.DataFrame(columns)
@@ -293,6 +311,11 @@ class Probe:
         if "gradients" in self.metrics:
             columns |= layer.signal.gradient_columns()
         return {name: value.item() for name, value in columns.items()}
+
+
+def _slopes_of(layer: str) -> str:
+    """Return the name in `left_out` of a layer's slopes, if they alone are left out."""
+    return f"slopes of {layer}"
 
 
 def sample_columns(samples: SampleStatistics, elements: int) -> dict[str, Any]:

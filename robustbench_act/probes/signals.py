@@ -15,8 +15,7 @@ is the diagonal of the Jacobian. Variances are of the population (divisor: the n
 import torch
 from torch import Tensor
 
-from robustbench_act.activations import NormalizedActivation
-from robustbench_act.activations._slopes import function_slope
+from robustbench_act.activations import NormalizedActivation, activation_slope
 from robustbench_act.probes._blocks import Blocks
 from robustbench_act.tally.layer_columns import SIGNAL_COLUMNS
 from robustbench_act.tally.mergeable_stats import Moments
@@ -60,17 +59,25 @@ class SignalStatistics:
         """Add a batch of "input", "output", "slope", "plain", "plain_slope" or "gradient"."""
         self._values.setdefault(name, _Values()).add(values)
 
-    def add_input(self, activation: object, x: Tensor, slope: Tensor) -> None:
-        """Add a batch of inputs and the slopes there."""
+    def add_input(self, x: Tensor) -> None:
+        """Add a batch of inputs."""
         self.add("input", x)
+
+    def add_slope(self, activation: object, x: Tensor, slope: Tensor) -> None:
+        """Add the slopes of a batch of inputs."""
         self.add("slope", slope)
         if isinstance(activation, NormalizedActivation):
             wide = x.to(torch.promote_types(x.dtype, torch.float32))
             self.add("plain", activation.f(wide.clone()))
-            self.add("plain_slope", function_slope(activation.f, wide))
+            self.add("plain_slope", activation_slope(activation.f, wide))
+
+    def drop_slopes(self) -> None:
+        """Forget the slopes: they could not be measured on all samples."""
+        for name in ("slope", "plain", "plain_slope"):
+            self._values.pop(name, None)
 
     def columns(self) -> dict[str, Tensor]:
-        """Return SIGNAL_COLUMNS, each a float64 scalar."""
+        """Return SIGNAL_COLUMNS, each a float64 scalar; NaN where slopes were left out."""
         normalizes = "plain" in self._values
         x = self._variance("input")
         output, slope = self._square("output") / x, self._square("slope")
@@ -93,6 +100,8 @@ class SignalStatistics:
         return variance
 
     def _square(self, name: str) -> Tensor:
-        """Return E[v^2]."""
+        """Return E[v^2]; NaN if there are none."""
+        if name not in self._values:
+            return torch.tensor(torch.nan, dtype=torch.float64)
         mean: Tensor = self._values[name].moments().mean
         return self._variance(name) + mean.square()
