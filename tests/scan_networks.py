@@ -18,10 +18,10 @@ from torchvision.models import get_model, list_models
 
 from robustbench_act.activations import activation_layers
 from robustbench_act.behaviour import look_at
-from robustbench_act.behaviour.random_state import seeded
 from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.models import answer_rows
+from robustbench_act.models.random_state import seeded
 
 CLASSES = 1000
 LARGEST = 700_000_000

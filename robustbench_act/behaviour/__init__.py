@@ -2,6 +2,6 @@
 
 from robustbench_act.behaviour.look import CROWD, IMAGES, look_at, probe_axes
 from robustbench_act.behaviour.outputs import logits_of
-from robustbench_act.behaviour.random_state import seeded
+from robustbench_act.models.random_state import seeded
 
 __all__ = ["CROWD", "IMAGES", "logits_of", "look_at", "probe_axes", "seeded"]

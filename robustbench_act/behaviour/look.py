@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.behaviour.outputs import recognise
-from robustbench_act.behaviour.random_state import random_state, seeded
 from robustbench_act.devices import MEMORY_FORMATS
 from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.models import UnclearOutputError, answer_entry, answer_rows
+from robustbench_act.models.random_state import random_state, seeded
 from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Probe, RowPrints, image_axis
 from robustbench_act.records import Behaviour
 

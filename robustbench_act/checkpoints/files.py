@@ -18,6 +18,14 @@ from robustbench_act.activations.facts import NATIVE
 from robustbench_act.activations.registry import require, resolve
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.fitting import fit, not_finite
+from robustbench_act.checkpoints.memory import (
+    activation_in,
+    describe,
+    own_copy,
+    structure,
+    tensors_of,
+    unwrapped,
+)
 from robustbench_act.checkpoints.reading import INDEX_SUFFIX, Weights, read_weights, stored_spec, whole
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.checkpoints.spec_sources import complete_spec
@@ -62,6 +70,8 @@ class Checkpoint:
         Which the network has, as `normalization_of` names it; the spec's, if that is not "native".
     warnings
         Those of the notes that everyone must see.
+    in_memory
+        Whether it was in memory from the beginning: then `path` is its name, and no file can give it back.
     """
 
     name: str
@@ -74,6 +84,78 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     normalization: str = ""
     warnings: tuple[str, ...] = ()
+    in_memory: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        *,
+        name: str | None = None,
+        mean: float | Iterable[float] | None = None,
+        std: float | Iterable[float] | None = None,
+        activation: str | None = None,
+        architecture: str | None = None,
+        group: str | None = None,
+        data: Dataset | None = None,
+        **facts: Any,
+    ) -> "Checkpoint":
+        """Return a network in memory as a checkpoint: a copy, so that the module itself is never touched.
+
+        Its mode, device, hooks, parameters and gradients stay as they are, and what is done to it later does
+        not show. Hooks and functions that it holds come along, and run. The digest is that of the weights
+        and buffers, and of the classes and plain settings of all its parts.
+
+        Parameters
+        ----------
+        name
+            Name for tables; by default the class's.
+        mean, std
+            On the [0, 1] scale: a number, or one for each channel. Needed.
+        activation, architecture, group
+            What tables call it. By default the activation is that of its layers, if they have one, and the
+            architecture its class's name.
+        data
+            The images it will be shown: supplies classes and input size if nothing else does.
+        facts
+            Other fields of `Spec`: training_seed, classes, input_size, dataset, ...
+
+        Raises
+        ------
+        InputError
+            The module cannot be copied, something is missing (the error says what to pass), or its copy
+            still calls the module itself.
+
+        Examples
+        --------
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU())
+        >>> found = Checkpoint.of(net, name="mine", mean=0.3, std=0.4, input_size=(1, 8, 8))
+        >>> found.spec.classes, found.spec.activation_name, found.spec.architecture_name, net.training
+        (10, 'relu', 'Sequential', True)
+        """
+        original = unwrapped(module)
+        name = name or type(original).__name__
+        network = own_copy(original, name)
+        assert isinstance(original, nn.Module)
+        _set_evaluation_mode(network, Path(name))
+        network.requires_grad_(False)
+        tensors = tensors_of(network)
+        told = {"activation": activation or activation_in(network), "group": group}
+        told["architecture"] = architecture or type(original).__name__
+        labels = {key: text for key, text in told.items() if text is not None and text != NATIVE}
+        digest = hashlib.sha256(f"{weights_digest(tensors)}\n{structure(network)}".encode())
+        return cls(
+            name,
+            Path(name),
+            describe(original, network, name, data=data, mean=mean, std=std, labels=labels, **facts),
+            partial(_kept, network),
+            digest.hexdigest(),
+            sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()),
+            not_finite(tensors),
+            ("from memory",),
+            normalization_of(network),
+            in_memory=True,
+        )
 
     def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
         """Return how images (C, H, W) become the network's inputs; an InputError if they cannot."""
@@ -95,7 +177,8 @@ class Checkpoint:
         """
         network = self._network
         network.eval()  # a user's own may return nothing
-        _CACHE.take(self)
+        if not self.in_memory:
+            _CACHE.take(self)
         return network
 
     @cached_property
@@ -282,6 +365,10 @@ def _set_evaluation_mode(network: nn.Module, path: Path) -> None:
         ) from error
     if network.training:
         raise InputError(f"{path}: its network is still in training mode after eval(); let it call super().")
+
+
+def _kept(network: nn.Module) -> nn.Module:
+    return network
 
 
 def _read_again(path: Path, weights: str | None, spec: Spec, digest: str) -> nn.Module:

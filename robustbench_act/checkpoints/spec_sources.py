@@ -1,7 +1,7 @@
 """Settings that a checkpoint's file lacks: from flags, the network's library, or the data, in that order."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Native, fixed_side, native
+from robustbench_act.option_kinds import is_number
 from robustbench_act.view import View
 
 _NUMBERED = re.compile(r".*_(\d{1,9})(\.[a-z]+)+")  # NAME_3.pth.tar
@@ -36,7 +37,8 @@ def complete_spec(
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
-        return spec.override(**given), _grouped(dict.fromkeys(given, "as given"))
+        own = spec.override(**per_channel(given, given.get("input_size", spec.input_size)))
+        return own, _grouped(dict.fromkeys(given, "as given"))
     sources: dict[str, str] = dict.fromkeys(given, "as given")
     if (numbered := _NUMBERED.fullmatch(path.name)) and "training_seed" not in given:
         given["training_seed"] = int(numbered[1])
@@ -53,14 +55,28 @@ def complete_spec(
         sources = dict.fromkeys(("mean", "std"), f"as {known.source} has them") | sources
     fields |= given
     if data is not None:
-        fields.setdefault("input_size", _inputs_for(data.shape, fields))
+        fields.setdefault("input_size", inputs_for(data.shape, fields))
     missing = [flag for key, flag in _NEEDED.items() if key not in fields]
     if missing:
         flags = ", ".join(missing)
         raise InputError(
             f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)."
         )
-    return Spec(**fields), _grouped(sources)
+    return Spec(**per_channel(fields, fields["input_size"])), _grouped(sources)
+
+
+def per_channel(fields: Mapping[str, Any], size: Sequence[int]) -> dict[str, Any]:
+    """Return fields of a spec with a mean and std for each channel of inputs (C, H, W), given as one number.
+
+    >>> per_channel({"mean": 0.5, "std": [0.1, 0.2, 0.3], "classes": 10}, (3, 8, 8))
+    {'mean': (0.5, 0.5, 0.5), 'std': (0.1, 0.2, 0.3), 'classes': 10}
+    """
+    given = {key: fields[key] for key in ("mean", "std") if key in fields}
+    found = {
+        key: (float(own),) * size[0] if is_number(own) else tuple(map(float, own))
+        for key, own in given.items()
+    }
+    return {**fields, **found}
 
 
 def _settings(known: Native) -> dict[str, Any]:
@@ -70,13 +86,14 @@ def _settings(known: Native) -> dict[str, Any]:
     return {"classes": known.classes, "mean": known.mean, "std": known.std, **shown}
 
 
-def _inputs_for(shape: tuple[int, int, int], fields: Mapping[str, Any]) -> tuple[int, int, int]:
+def inputs_for(shape: tuple[int, int, int], fields: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return the input size of a network that is to be shown images (C, H, W), by what is known of it.
 
     It has the channels of its mean. It is as large as the images, unless it is built for a larger size.
     """
     side = fixed_side(fields.get("architecture", ""))
-    channels = len(fields.get("mean", ())) or shape[0]
+    mean = fields.get("mean", ())
+    channels = shape[0] if is_number(mean) else len(mean) or shape[0]
     height, width = (side, side) if side is not None and side > max(shape[1:]) else shape[1:]
     return channels, height, width
 

@@ -1,6 +1,6 @@
 """`robustbench_act.evaluate`: the Python twin of `actrobust evaluate`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any, Literal
 from robustbench_act.datasets import Dataset
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
+from robustbench_act.evaluation.given import Given
 from robustbench_act.evaluation.looks import with_behaviours
 from robustbench_act.evaluation.plan import Plan, adaptations
-from robustbench_act.evaluation.request import Look, Named, PlanRequest, leave_out
+from robustbench_act.evaluation.request import Look, PlanRequest, leave_out
 from robustbench_act.paths import expand
 from robustbench_act.records import recorded_checkpoints
 from robustbench_act.records.behaviour import notes
@@ -19,8 +20,11 @@ from robustbench_act.run import Run
 
 
 def evaluate(
-    checkpoints: Sequence[Named] | None = None,
+    checkpoints: Given | None = None,
     *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    labels: Mapping[str, str] | None = None,
     dataset: str | Dataset = "mnist-1k",
     suites: Sequence[str] | None = None,
     severities: Sequence[float] | None = None,
@@ -50,7 +54,15 @@ def evaluate(
     Parameters
     ----------
     checkpoints
-        Files, folders, globs or loaded `Checkpoint` objects; by default the embedded ones.
+        Files, folders, globs, modules (`torch.nn.Module`) or `Checkpoint` objects, one or a list; or a
+        dictionary of modules by their activations, ``{"GatedCube": [m1, m2, m3], "la_silu": [...]}``; by
+        default the embedded networks. Modules are copied, see `Checkpoint.of`: they stay as they are.
+    mean, std
+        On the [0, 1] scale, a number or one for each channel, for all but `Checkpoint` objects. Modules need
+        them.
+    labels
+        What tables call the "architecture", "group" or "activation" of all but `Checkpoint` objects: networks
+        are compared within one architecture.
     dataset
         A `Dataset`, or what `load_dataset` takes.
     suites
@@ -100,8 +112,10 @@ def evaluate(
         Before anything is written; later for pictures that cannot be read when their turn comes, and for an
         image that does not fit into memory. Finished units are kept.
     """
+    given = {"mean": mean, "std": std, "labels": labels}
     request = PlanRequest(
         checkpoints=checkpoints,
+        spec={name: value for name, value in given.items() if value is not None},
         dataset=dataset,
         suites=suites,
         severities=severities,
@@ -174,7 +188,7 @@ def _new_directory() -> Path:
             return path
 
 
-def make_plan(checkpoints: Sequence[Named] | None = None, **options: Any) -> Plan:
+def make_plan(checkpoints: Given | None = None, **options: Any) -> Plan:
     """Return what `evaluate` would do, checked and loaded; nothing is written.
 
     Options are those of `PlanRequest`.

@@ -1,10 +1,10 @@
 """From names to a plan: the one path that the command line and Python share."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from corruptions.random import check_seed
 from corruptions.severity import SEVERITIES
@@ -18,14 +18,12 @@ from robustbench_act.checkpoints import (
 )
 from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted, with_class_order
 from robustbench_act.errors import InputError
+from robustbench_act.evaluation.given import Given, InMemory, check_apart, listed
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.options import DEFAULT_SUITES
 from robustbench_act.user_code import import_modules
 from robustbench_act.view import View
-
-Named: TypeAlias = str | Path | Checkpoint | Entry
-"""A checkpoint, or what names one or several."""
 
 Look: TypeAlias = Callable[[Dataset, bool], Dataset]
 """Looks at pictures before anything else happens; returns those to use. True: leave out unreadable ones."""
@@ -128,7 +126,10 @@ class PlanRequest(DataRequest):
     Attributes
     ----------
     checkpoints
-        Files, folders, patterns, entries of a manifest or loaded checkpoints; None for the embedded ones.
+        Files, folders, patterns, entries of a manifest, loaded checkpoints or modules, one or several; or
+        modules by their activations; None for the embedded ones.
+    spec
+        What holds for all but loaded checkpoints: mean, std, labels.
     suites
         Names of suites; None for `DEFAULT_SUITES`, or, if the data set has corrupted versions in files, for
         these alone.
@@ -147,7 +148,8 @@ class PlanRequest(DataRequest):
     39
     """
 
-    checkpoints: Sequence[Named] | None = None
+    checkpoints: Given | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
     suites: Sequence[str] | None = None
     severities: Sequence[float] | None = None
     seed: int = 0
@@ -156,14 +158,23 @@ class PlanRequest(DataRequest):
 
     def load(self, look: Look = leave_out) -> tuple[Dataset, list[Checkpoint]]:
         """Return the images and the checkpoints."""
-        named = _embedded() if self.checkpoints is None else self.checkpoints
+        named = listed(_embedded() if self.checkpoints is None else self.checkpoints)
         loaded = [one for one in named if isinstance(one, Checkpoint)]
-        entries = find_entries(_entry(one) for one in named if not isinstance(one, Checkpoint))
+        ready = [one for one in named if isinstance(one, Checkpoint | InMemory)]
+        entries = find_entries(
+            _entry(one, self.spec) for one in named if not isinstance(one, Checkpoint | InMemory)
+        )
+
+        def load(data: Dataset) -> list[Checkpoint]:
+            made = [one if isinstance(one, Checkpoint) else one.checkpoint(data, self.spec) for one in ready]
+            check_apart(own for own, one in zip(made, ready, strict=True) if isinstance(one, InMemory))
+            return made + load_entries(entries, data)
+
         whole = self.open(lambda data: _wanted(data, loaded, entries))
         data, found = self.choose(whole, look), list[Checkpoint]()
         if whole.counts_from_one:
-            data, found = _counted(data, lambda data: loaded + load_entries(entries, data))
-        found = found or loaded + load_entries(entries, data)
+            data, found = _counted(data, load)
+        found = found or load(data)
         names = [checkpoint.name for checkpoint in found]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -210,8 +221,10 @@ def _embedded() -> list[Path]:
         return find_checkpoints([folder])
 
 
-def _entry(named: str | Path | Entry) -> Entry:
-    return named if isinstance(named, Entry) else Entry(named)
+def _entry(named: str | Path | Entry, spec: Mapping[str, Any]) -> Entry:
+    entry = named if isinstance(named, Entry) else Entry(named)
+    labels = {**entry.spec.get("labels", {}), **spec.get("labels", {})}
+    return replace(entry, spec={**entry.spec, **spec, "labels": labels})
 
 
 def _wanted(data: Dataset, loaded: Iterable[Checkpoint], entries: Iterable[Entry]) -> View | None:

@@ -167,10 +167,19 @@ def _pickled(job: Job) -> bytes:
     try:
         return pickle.dumps(job)
     except Exception as error:  # a user's object may raise anything
+        whose = next((one.path for one in job.checkpoints if not _can_be_sent(one)), "A network")
         raise InputError(
-            f"A network cannot be sent to a worker process ({first_line(error)}); give checkpoint files, or "
-            "use one process."
+            f"{whose}: cannot be sent to a worker process ({first_line(error)}); define its parts at the top "
+            "of a module, give a file of its weights, or use one process."
         ) from error
+
+
+def _can_be_sent(thing: object) -> bool:
+    try:
+        pickle.dumps(thing)
+    except Exception:  # as above
+        return False
+    return True
 
 
 def settle() -> None:
