@@ -1,6 +1,7 @@
 """Modules from memory: evaluated like files of their weights, and left exactly as they were."""
 
 import gc
+import pickle
 import weakref
 from copy import deepcopy
 from functools import partial
@@ -18,6 +19,8 @@ from robustbench_act.checkpoints.files import _CACHE
 from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate, make_plan
+from robustbench_act.evaluation.executors import run_in_processes
+from robustbench_act.evaluation.work import Job
 from robustbench_act.models import build_model
 
 GRID: dict[str, Any] = {
@@ -251,7 +254,7 @@ class Wrapped(Net):
 
 
 ELSEWHERE = [
-    pytest.param({"processes": 2}, id="processes"),
+    pytest.param({"processes": 2}, id="processes", marks=pytest.mark.slow),
     pytest.param({"executor": "ray", "processes": 2}, id="ray", marks=pytest.mark.slow),
 ]
 
@@ -267,17 +270,27 @@ def test_other_processes_give_the_same_numbers(where: dict[str, Any], tmp_path: 
     assert here.network_notes == ["relu and Gated: returns more than a tensor; its entry 'logits' is used."]
 
 
-def test_what_cannot_be_sent_is_named_before_anything_is_done(tmp_path: Path) -> None:
+def test_what_travels_is_the_same_network() -> None:
+    kept = Checkpoint.of(Wrapped(Gated()), mean=0.3, std=0.4, input_size=(1, 8, 8))
+    _ = kept.model
+    there, x = pickle.loads(pickle.dumps(kept)), torch.rand(5, 1, 8, 8)
+    assert there.digest == kept.digest
+    assert torch.equal(there.model(x)["logits"], kept.model(x)["logits"])
+
+
+def test_what_cannot_be_sent_is_named_before_anything_is_done() -> None:
     class Local(Net):
         pass
 
+    plan = make_plan([Net(seed=1), Local()], spec={"mean": 0.3, "std": 0.4}, dataset="digits")
+    job = Job(tuple(plan.checkpoints), 0, True, torch.device("cpu"), 128)
     with pytest.raises(
         InputError, match=r"Local: cannot be sent to a worker process .*; define its parts at"
     ):
-        evaluate([Net(seed=1), Local()], **GRID, processes=2, out=tmp_path / "run")
-    assert not list((tmp_path / "run").glob("parts/*"))
+        next(run_in_processes(job, iter([]), processes=1))
 
 
+@pytest.mark.slow
 def test_compiled_networks_of_any_output(tmp_path: Path) -> None:
     run = evaluate({"a": Wrapped()}, **GRID, compiled=True, probes=False, out=tmp_path / "run")
     assert run.cells["error"].isna().all()
