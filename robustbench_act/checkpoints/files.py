@@ -104,7 +104,7 @@ class Checkpoint:
 
         Its mode, device, hooks, parameters and gradients stay as they are, and what is done to it later does
         not show. Hooks and functions that it holds come along, and run. The digest is that of the weights
-        and buffers, and of the classes and plain settings of all its parts.
+        and buffers, and of the classes, their code, and the plain settings of all parts.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robustbench_act.activations import activation_layers, activation_name
-from robustbench_act.activations.facts import NATIVE
+from robustbench_act.activations.facts import NATIVE, known_facts
 from robustbench_act.activations.registry import FACTORIES
 from robustbench_act.checkpoints.spec import Spec
 from robustbench_act.checkpoints.spec_sources import inputs_for, per_channel
@@ -20,6 +20,7 @@ from robustbench_act.models import answer_entry, answer_rows
 from robustbench_act.models.architecture import program_in
 from robustbench_act.models.random_state import seeded
 from robustbench_act.option_kinds import is_number
+from robustbench_act.user_code import origin, source_digest
 
 _SIZES = (2, 16, 1)  # images in the batches that a network is tried on
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -62,16 +63,21 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def structure(network: nn.Module) -> str:
-    """Return what a network is but for its tensors: the class and plain settings of each of its modules.
+    """Return what a network is but for its tensors: class and plain settings of its modules, and their code.
 
     >>> print(structure(nn.Sequential(nn.LeakyReLU(0.1))))
-     torch.nn.modules.container.Sequential {}
-    0 torch.nn.modules.activation.LeakyReLU {'inplace': False, 'negative_slope': 0.1}
+     torch.nn.modules.container:Sequential {}
+    0 torch.nn.modules.activation:LeakyReLU {'inplace': False, 'negative_slope': 0.1}
     """
-    return "\n".join(
-        f"{path} {type(part).__module__}.{type(part).__qualname__} {_settings(part)}"
-        for path, part in network.named_modules()
-    )
+    parts = [f"{path} {origin(type(part))} {_settings(part)}" for path, part in network.named_modules()]
+    kinds = {type(part) for part in network.modules()}
+    code = [f"{origin(kind)} {source_digest(kind)}" for kind in kinds if not _is_recorded(kind)]
+    return "\n".join([*parts, *sorted(code)])
+
+
+def _is_recorded(kind: type) -> bool:
+    """Tell whether a class is torch's: a run records the library's version."""
+    return kind.__module__.partition(".")[0] in ("torch", "torchvision")
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:
@@ -138,12 +144,14 @@ def describe(
     if count is None and data is not None and not data.open_ended:
         count = data.class_count
     classes = _count_classes(network, apart_from=module, name=name, size=tuple(size), known=count)
+    facts = known_facts(labels.get("activation", "").partition("(")[0])
     own: dict[str, Any] = {
-        "architecture": f"{type(module).__module__}:{type(module).__qualname__}",
+        "architecture": origin(type(module)),
         "activation": NATIVE,
         "classes": classes,
         "input_size": tuple(map(int, size)),
         "labels": labels,
+        "activation_facts": {} if facts is None else facts.to_record(),
     }
     return Spec(**own, **per_channel({"mean": mean, "std": std}, size), **given)
 

@@ -223,8 +223,8 @@ def _embedded() -> list[Path]:
 
 def _entry(named: str | Path | Entry, spec: Mapping[str, Any]) -> Entry:
     entry = named if isinstance(named, Entry) else Entry(named)
-    labels = {**entry.spec.get("labels", {}), **spec.get("labels", {})}
-    return replace(entry, spec={**entry.spec, **spec, "labels": labels})
+    labels = {**(entry.spec.get("labels") or {}), **spec.get("labels", {})}
+    return replace(entry, spec={**entry.spec, **spec, "labels": labels or None})
 
 
 def _wanted(data: Dataset, loaded: Iterable[Checkpoint], entries: Iterable[Entry]) -> View | None:
