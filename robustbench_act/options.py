@@ -138,6 +138,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("dataset", TEXT, "", "Name of the training data, for the record.", at="spec"),
         Option("clean_accuracy", SHARE, "",
                "Accuracy on clean test images, for `actrobust doctor` to compare with.", at="spec"),
+        Option("--layers PATTERN,...", NAME_LIST, _STUDY, "More modules to measure as activation layers, by "
+               "class (colleague.Swish2) or name in the network (*.act*).", at="spec"),
         Option("--import MODULE", TEXTS, f"{_STUDY} train list", "Module of yours to import first, as "
                "mine.acts: it registers activations, and checkpoints may name what it defines; repeatable.",
                at="top", keyword="imports"),

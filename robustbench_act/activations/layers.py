@@ -1,6 +1,8 @@
 """Activation layers, and one activation for each call of a shared one."""
 
+import weakref
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any, Literal, cast
 
 import torch
@@ -11,6 +13,7 @@ from robustbench_act.activations.anact import NormalizedActivation
 from robustbench_act.activations.layeract import LayerAct
 from robustbench_act.activations.literature import Logish, Serf, TanhExp
 from robustbench_act.activations.own import own_role
+from robustbench_act.english import some
 from robustbench_act.errors import InputError
 
 # Hidden nonlinearities. Gates and normalisers (Sigmoid, Hardsigmoid, LogSigmoid, Softmax, GLU) do not count.
@@ -54,6 +57,46 @@ def declare_activation(kind: type[nn.Module]) -> None:
         _declared.add(kind)
 
 
+_watched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+
+def watch_layers(model: nn.Module, patterns: Iterable[str]) -> None:
+    """Let more modules of a network be activation layers: by their class or their name in the network.
+
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Sequential(nn.Sigmoid()))
+    >>> watch_layers(network, ["torch.nn.*.Sigmoid"])
+    >>> [path for path, _ in activation_layers(network)]
+    ['1', '2.0']
+
+    Parameters
+    ----------
+    patterns
+        Wildcard patterns of classes, "colleague.Swish2", or of names, "*.act*". An InputError if there are
+        some, but none matches.
+    """
+    wanted = list(patterns)
+    named = list(model.named_modules())[1:]
+    found = [
+        module
+        for path, module in named
+        if any(fnmatchcase(path, one) or fnmatchcase(class_name(module), one) for one in wanted)
+    ]
+    if wanted and not found:
+        leaves = sorted(
+            {class_name(module) for _, module in named if not any(True for _ in module.children())}
+        )
+        raise InputError(
+            f"--layers: expected classes or names of modules of {type(model).__name__}, got "
+            f"{', '.join(wanted)}; it has the classes {some(leaves)}."
+        )
+    _watched.update(found)
+
+
+def class_name(module: nn.Module) -> str:
+    """Return the name of a module's class with that of its Python module."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
 def is_declared(kind: type) -> bool:
     """Tell whether a class is an activation because a user says so."""
     return issubclass(kind, tuple(_declared))
@@ -77,7 +120,7 @@ def role_of(module: nn.Module, *, whole: bool = False) -> Role:
     >>> role_of(nn.ReLU()), role_of(nn.Sigmoid()), role_of(nn.Sequential(nn.ReLU()))
     ('activation', 'other', 'other')
     """
-    if is_activation_class(type(module)):
+    if module in _watched or is_activation_class(type(module)):
         return "activation"
     own = None if whole else own_role(module)
     return own or ("script" if isinstance(module, torch.jit.ScriptModule) else "other")

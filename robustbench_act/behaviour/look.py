@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.behaviour.outputs import recognise
+from robustbench_act.behaviour.unlisted import unlisted_activations
 from robustbench_act.devices import MEMORY_FORMATS
 from robustbench_act.english import some
 from robustbench_act.errors import InputError, first_line
@@ -42,6 +43,11 @@ _FAR = 100  # by which inputs are multiplied, so that logits do not stay between
 _SEED = 0
 
 _COMPANY = "its answer to an image depends on the other images of the batch"
+
+_NONE = (
+    "it calls no activation layer that can be watched; one that is written out in a forward pass, such as "
+    "x * torch.sigmoid(x), must be a module of its own to be seen"
+)
 
 Prints = dict[str, list[Tensor]]
 
@@ -137,15 +143,16 @@ def look_at(
         return replace(found, batch_dependent=True, unwatched=_COMPANY if probes else "")
     if not probes:
         return found
+    unlisted = unlisted_activations(network, shown[:IMAGES])
     if not before:
         reason = unwatched or unwatched_again
-        return replace(found, unwatched=reason or "it calls no activation layer that can be watched")
+        return replace(found, unwatched=reason or _NONE, unlisted=unlisted)
     axes = {
         name: image_axis(own, after.get(name, []), images=size, changed=_CHANGED)
         for name, own in before.items()
     }
     half = max(size // 2, 1)
-    return passes.probed(torch.cat([shown[:half], changed[:half]]), axes, found)
+    return passes.probed(torch.cat([shown[:half], changed[:half]]), axes, replace(found, unlisted=unlisted))
 
 
 def probe_axes(behaviour: Behaviour) -> Mapping[str, ImageAxis | str]:

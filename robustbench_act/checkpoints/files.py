@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_facts
 from robustbench_act.activations.facts import NATIVE
+from robustbench_act.activations.layers import watch_layers
 from robustbench_act.activations.registry import require, resolve
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.fitting import fit, not_finite
@@ -184,7 +185,9 @@ class Checkpoint:
     @cached_property
     def _network(self) -> nn.Module:
         with torch.inference_mode(False):  # its weights outlive the caller's inference-mode block
-            return self.load()
+            network = self.load()
+            watch_layers(network, self.spec.layers)
+            return network
 
     @property
     def is_held(self) -> bool:
@@ -310,6 +313,7 @@ def load_checkpoint(
     spec = replace(spec, activation_facts=activation_facts(spec.activation).to_record())
     with torch.inference_mode(False):
         network, fitted, renamed = _built(spec, read, path)
+    watch_layers(network, spec.layers)
     digest = weights_digest(fitted)
     checkpoint = Checkpoint(
         name or _stem(path),

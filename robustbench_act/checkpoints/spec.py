@@ -73,6 +73,8 @@ class Spec:
     activation_facts
         What `ActivationFacts.to_record` tells of a user's own activation: label, formula, where its code is,
         and the code's digest; empty for those of this package.
+    layers
+        More modules that are measured as activation layers, as `watch_layers` takes them.
     """
 
     architecture: str
@@ -91,6 +93,7 @@ class Spec:
     interpolation: str = "bilinear"
     labels: Mapping[str, str] = field(default_factory=dict)
     activation_facts: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes: Sequence[object] = self.input_size
@@ -181,6 +184,8 @@ class Spec:
                 "std": tuple(float(value) for value in data["std"]),
                 "classes": int(data["classes"]),
             }
+            if "layers" in known:
+                known["layers"] = tuple(str(pattern) for pattern in data["layers"])
             for name, kind in _KINDS.items():
                 if name in known and not isinstance(known[name], kind):
                     raise InputError(f"{name} is {known[name]!r:.60}")

@@ -56,6 +56,8 @@ class Behaviour(JsonObject):
         Layers that are not measured, with the reason.
     unwatched
         Why no layer is measured; "" if layers are.
+    unlisted
+        Classes of modules that may be activations, but are not known to be.
     """
 
     looked_at: bool = False
@@ -69,6 +71,7 @@ class Behaviour(JsonObject):
     folded: Mapping[str, list[int]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     unwatched: str = ""
+    unlisted: tuple[str, ...] = ()
 
     def decisive(self) -> dict[str, Any]:
         """Return what numbers depend on, as JSON, without what is usual and without reasons in words.
@@ -104,6 +107,10 @@ class Behaviour(JsonObject):
             ),
             f"its layers are not measured: {unwatched}": bool(unwatched),
         }
+        for name in self.unlisted:
+            found[
+                f"{name} may be an activation, and is not measured as one: add --layers {name} if it is"
+            ] = True
         layers: dict[str, list[str]] = {}
         for layer, reason in self.left_out.items():
             layers.setdefault(reason, []).append(layer)

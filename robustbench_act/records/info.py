@@ -96,6 +96,7 @@ class CheckpointInfo(JsonObject):
     resize: int | None = None
     interpolation: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
     model: str = ""
     read: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
