@@ -6,8 +6,10 @@ Matplotlib is imported only when something is drawn, used through its object int
 
 import io
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
@@ -22,7 +24,13 @@ DPI = 300
 SHEET = 8.5
 """Approximate width of a sheet of figures, in inches."""
 
-_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_PAD = 0.04  # inches, no more than matplotlib's own between axes and edge
+
+_NO_METADATA: Mapping[str, dict[str, None]] = {  # what differs from run to run
+    "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+    "pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
+    "png": {"Software": None},
+}
 
 
 def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: str, title: str) -> Markup:
@@ -39,7 +47,11 @@ def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: s
     title : str
         What the figure shows, for readers who cannot see it.
     """
-    svg = to_file(draw, size=size, kind="svg").decode()
+    with _our_style(), io.BytesIO() as file:
+        figure = drawn(lambda figure: draw(figure.add_subplot()), size=size, kind="svg")
+        # savefig would lay out and draw everything twice
+        figure.canvas.print_svg(file, metadata=_NO_METADATA["svg"])  # type: ignore[attr-defined]
+        svg = file.getvalue().decode()
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], count=1, flags=re.S)
     body = re.sub(r' id="activation:([^"]*)"', r' data-activation="\1"', body)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
@@ -56,25 +68,25 @@ def to_svg(draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], name: s
 def to_file(
     draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], kind: str, title: str = ""
 ) -> bytes:
-    """Return the drawing as an SVG or PNG file (300 dots an inch); the same bytes every time.
+    """Return the drawing as a file; the same bytes every time.
+
+    Its title is set above it; if it has lines, a legend is set beside it. What does not fit into the size
+    makes the file larger: nothing is cut off.
 
     Parameters
     ----------
     draw, size
         As in `to_svg`.
     kind : str
-        "svg" or "png".
-    title : str
-        Set above a drawing that stands alone; if it has lines, a legend is set beside it.
+        "svg", "pdf" or "png" (300 dots an inch).
     """
 
     def draw_alone(figure: "Figure") -> None:
         ax = draw(figure.add_subplot())
-        if title:
-            ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
-            _legend(figure, ax)
+        ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
+        _legend(figure, ax)
 
-    return _drawn(draw_alone, size=size, kind=kind)
+    return _saved(draw_alone, size=size, kind=kind)
 
 
 def to_sheet(
@@ -84,7 +96,7 @@ def to_sheet(
     kind: str,
     title: str = "",
 ) -> bytes:
-    """Return several drawings of one size as one SVG or PNG file, with one legend for all.
+    """Return several drawings of one size as one file, with one legend for all.
 
     Parameters
     ----------
@@ -103,28 +115,56 @@ def to_sheet(
             ax.set_title(heading, loc="left", fontsize=7.5, parse_math=False)
         _legend(figure, figure.axes[0])
 
-    return _drawn(draw, size=(size[0] * columns, size[1] * rows + 0.3), kind=kind)
+    return _saved(draw, size=(size[0] * columns, size[1] * rows + 0.3), kind=kind)
 
 
-def _drawn(draw: "Callable[[Figure], None]", *, size: tuple[float, float], kind: str) -> bytes:
+@contextmanager
+def _our_style() -> Iterator[None]:
     import_matplotlib()
     from matplotlib import style  # noqa: PLC0415
+
+    with style.context(["default", RC_PARAMS]):
+        yield
+
+
+def _saved(draw: "Callable[[Figure], Any]", *, size: tuple[float, float], kind: str) -> bytes:
+    """Return what is drawn as a file, larger than its size if something would be cut off."""
+    with _our_style(), io.BytesIO() as file:
+        figure = drawn(draw, size=size, kind=kind)
+        with warnings.catch_warnings():  # labels wider than the figure: it grows
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
+            figure.draw_without_rendering()  # lays out
+        figure.set_layout_engine("none")
+        figure.savefig(
+            file,
+            format=kind,
+            dpi=figure.dpi,
+            facecolor="white" if kind == "png" else "none",
+            bbox_inches=everything(figure),
+            metadata=_NO_METADATA[kind],
+        )
+        return file.getvalue()
+
+
+def drawn(draw: "Callable[[Figure], Any]", *, size: tuple[float, float], kind: str) -> "Figure":
+    """Return a figure for a file of a kind, with what `draw` puts into it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # noqa: PLC0415
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    with style.context(["default", RC_PARAMS]), io.BytesIO() as file:
-        figure = Figure(figsize=size, layout="constrained")
-        if kind == "png":
-            FigureCanvasAgg(figure)
-            draw(figure)
-            figure.savefig(file, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-            return file.getvalue()
-        canvas = FigureCanvasSVG(figure)
-        draw(figure)
-        # savefig would lay out and draw everything twice
-        canvas.print_svg(file, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
-        return file.getvalue()
+    canvas = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind]
+    figure = Figure(figsize=size, dpi=DPI if kind == "png" else 72, layout="constrained")
+    canvas(figure)
+    draw(figure)
+    return figure
+
+
+def everything(figure: "Figure") -> Any:
+    """Return a matplotlib `Bbox` in inches: the figure that is laid out, and what sticks out of it."""
+    from matplotlib.transforms import Bbox  # noqa: PLC0415
+
+    return Bbox.union([figure.bbox_inches, figure.get_tightbbox().padded(_PAD)])
 
 
 def _legend(figure: "Figure", ax: "Axes") -> None:
@@ -132,15 +172,14 @@ def _legend(figure: "Figure", ax: "Axes") -> None:
     handles, names = ax.get_legend_handles_labels()
     if handles:
         width, height = figure.get_size_inches()
-        columns = -(-len(names) // max(1, int((height - 0.2) / 0.135)))
-        figure.set_size_inches(width + columns * (0.5 + 0.055 * max(map(len, names))), height)
         legend = figure.legend(
             handles[::-1],  # last drawn, first named
             names[::-1],
             loc="outside right upper",
-            ncols=columns,
+            ncols=-(-len(names) // max(1, int((height - 0.2) / 0.135))),
             frameon=False,
             fontsize=6,
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
+        figure.set_size_inches(width + legend.get_window_extent().width / figure.dpi + 0.1, height)

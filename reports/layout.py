@@ -74,7 +74,7 @@ class Drawing:
         return to_svg(self.draw, size=self.size, name=self.name, title=self.finding)
 
     def file(self, kind: str) -> bytes:
-        """Return it as an SVG or PNG file that can stand alone, with title and legend."""
+        """Return it as an SVG, PDF or PNG file that can stand alone, with title and legend."""
         return to_file(self.draw, size=self.size, kind=kind, title=self.heading)
 
 
@@ -91,7 +91,7 @@ class Panel:
     note: str = ""
 
     def file(self, kind: str, title: str) -> bytes:
-        """Return all figures as one SVG or PNG file, with one legend."""
+        """Return all figures as one SVG, PDF or PNG file, with one legend."""
         drawn = [(drawing.heading, drawing.draw) for drawing in self.drawings]
         return to_sheet(drawn, size=self.drawings[0].size, kind=kind, title=title)
 

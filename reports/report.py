@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -20,11 +22,29 @@ from reports.sections import SECTIONS
 from reports.style import drawn_together
 from robustbench_act.activations.facts import labelled, named_activations
 from robustbench_act.english import upper_first
-from robustbench_act.errors import InputError, first_line
+from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.paths import expand
 from robustbench_act.run import Run, load_run
 
 FORMATS = ("html", "pdf")
+FIGURE_FORMATS = ("svg", "pdf", "png")
+
+
+@dataclass(frozen=True, eq=False)
+class FigureFile:
+    """A figure, or a table without one, under the name of its files.
+
+    Attributes
+    ----------
+    numbers
+        Every number in it.
+    draw
+        Returns the file of one of FIGURE_FORMATS; None for a table.
+    """
+
+    name: str
+    numbers: pd.DataFrame
+    draw: Callable[[str], bytes] | None = None
 
 
 class Report:
@@ -142,11 +162,42 @@ class Report:
                 self._problem(error)
         return paths
 
-    def write_figures(self, folder: str | Path) -> list[Path]:
-        """Write every figure as SVG and PNG with its numbers as CSV; tables as CSV alone.
+    def figures(self, names: Sequence[str] | None = None) -> list["FigureFile"]:
+        """Return the figures and tables that are files, in the order of the report.
 
-        Figures of one panel, such as those of a group of corruptions, are also written together:
-        ``curves-0-noise.svg``.
+        Figures of one panel, such as those of a group of corruptions, are also one file together:
+        ``curves-0-noise``.
+
+        Parameters
+        ----------
+        names
+            Only these; ``curve-*`` stands for all that begin so. An InputError lists the names if one is
+            unknown.
+        """
+        found = list[FigureFile]()
+        for section in self.sections:
+            found += [FigureFile(name, table) for name, table in section.numbers.items()]
+            drawings = (*section.exports, *section.drawings)
+            found += [FigureFile(one.name, one.data, one.file) for one in drawings]
+            for place, panel in enumerate(section.panels):
+                if len(panel.drawings) > 1:
+                    name = "-".join(filter(None, [section.name, str(place), slug(panel.heading)]))
+                    draw = partial(panel.file, title=panel.heading or section.title)
+                    found.append(FigureFile(name, panel.data, draw))
+        for name in names or ():
+            if not any(fnmatchcase(one.name, name) for one in found):
+                raise unknown_name("figure", name, [one.name for one in found])
+        return [one for one in found if names is None or any(fnmatchcase(one.name, own) for own in names)]
+
+    def write_figures(self, folder: str | Path, figures: Sequence["FigureFile"] | None = None) -> list[Path]:
+        """Write figures as SVG, PDF and PNG with their numbers as CSV; tables as CSV alone.
+
+        Parameters
+        ----------
+        folder
+            Where to.
+        figures
+            Some of `figures`; by default all.
 
         Returns
         -------
@@ -154,27 +205,15 @@ class Report:
             Paths of the files that were written, in the order of the report.
         """
         folder, paths = expand(folder), list[Path]()
-
-        def put(name: str, table: pd.DataFrame, draw: Callable[[str], bytes] | None = None) -> None:
-            self._on_part(f"figure {name}")
+        for figure in self.figures() if figures is None else figures:
+            self._on_part(f"figure {figure.name}")
             try:
-                with self._laying_out(f"figure {name!r}"):
-                    files = {kind: draw(kind) for kind in ("svg", "png")} if draw else {}
-                files["csv"] = table.to_csv(index=False).encode()
-                paths.extend(write(folder / f"{name}.{kind}", data) for kind, data in files.items())
+                with self._laying_out(f"figure {figure.name!r}"):
+                    files = {kind: figure.draw(kind) for kind in FIGURE_FORMATS} if figure.draw else {}
+                files["csv"] = figure.numbers.to_csv(index=False).encode()
+                paths.extend(write(folder / f"{figure.name}.{kind}", data) for kind, data in files.items())
             except (InputError, SectionError) as error:
                 self._problem(error)
-
-        for section in self.sections:
-            for name, table in section.numbers.items():
-                put(name, table)
-            for drawing in (*section.exports, *section.drawings):
-                put(drawing.name, drawing.data, drawing.file)
-            for place, panel in enumerate(section.panels):
-                if len(panel.drawings) > 1:
-                    name = "-".join(filter(None, [section.name, str(place), slug(panel.heading)]))
-                    title = panel.heading or section.title
-                    put(name, panel.data, partial(panel.file, title=title))
         return paths
 
 

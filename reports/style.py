@@ -24,6 +24,7 @@ RULE = "#d1d9e0"
 RC_PARAMS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "actrobust",
+    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
     "font.family": "sans-serif",
     "font.size": 7.5,
     "text.color": INK,

@@ -128,6 +128,20 @@ def split_outside_brackets(text: str, mark: str = ",", most: int = -1) -> list[s
     return [part.strip() for part in parts]
 
 
+def _by_name(text: str) -> dict[str, str]:
+    """Return texts by name; a part without a name belongs to the text before it."""
+    found: dict[str, str] = {}
+    for part in split_outside_brackets(text):
+        name, *value = split_outside_brackets(part, "=", 1)
+        if value:
+            found[name] = value[0]
+        elif found:
+            found[[*found][-1]] += f", {name}"
+        else:
+            raise ValueError(part)
+    return found
+
+
 def whole(least: int | None = None) -> Kind:
     """Return the kind of whole numbers, from `least` up."""
     if least is None:
@@ -181,6 +195,20 @@ NAME_LIST = Kind(
     split_outside_brackets,
     tuple,
     "names with commas between them",
+)
+TEXT_BY_NAME = Kind(
+    "a table of texts",
+    {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+    lambda value: isinstance(value, dict) and all(map(_is_text, value.values())) and all(value.values()),
+    _by_name,
+    typed="NAME=LABEL with commas between them",
+)
+COLOUR_BY_NAME = Kind(
+    "a table of colours such as #d55e00",
+    {"type": "object", "additionalProperties": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"}},
+    lambda value: isinstance(value, dict) and all(map(is_colour, value.values())),
+    _by_name,
+    typed="NAME=#d55e00 with commas between them",
 )
 FLAG = Kind("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool))
 PATH = Kind("a path", {"type": "string"}, _is_text, path="any")

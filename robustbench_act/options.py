@@ -10,6 +10,7 @@ from typing import Any, Literal
 from corruptions.severity import SEVERITIES
 from robustbench_act.option_kinds import (
     CLASS_ORDER,
+    COLOUR_BY_NAME,
     FILE,
     FLAG,
     FOLDER,
@@ -24,6 +25,7 @@ from robustbench_act.option_kinds import (
     SHARE,
     SIZE,
     TEXT,
+    TEXT_BY_NAME,
     TEXTS,
     Kind,
     choice,
@@ -259,7 +261,11 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--format FORMATS", formats("html, pdf or html,pdf", none=False), "report",
                "Formats of the report: html, pdf or html,pdf.", "html", keyword="formats"),
         Option("--figures DIR", FOLDER, "report", "Also write each figure, heat map and matrix into this "
-               "folder: SVG, PNG, and its numbers as CSV."),
+               "folder: SVG, PDF, PNG, and its numbers as CSV."),
+        Option("--only NAME,...", NAME_LIST, "report",
+               "Of --figures only these, by the names of their files; curve-* is all that begin so."),
+        Option("--labels NAME=LABEL,...", TEXT_BY_NAME, "report", "What to call activations."),
+        Option("--colours NAME=#RRGGBB,...", COLOUR_BY_NAME, "report", "Colours of activations."),
         Option("--open", FLAG, "report", "Open the report.", keyword="show"),
         Option("--units", FLAG, "plan", "Print each unit of work on its own line."),
         Option("--layout NAME", choice("npy", "folders"), "generate",
@@ -276,7 +282,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                otherwise="several numbers, a column for each"),
         Option("--activations K", whole(2), "power", "Activations that are compared, each with each.",
                otherwise="those of RUN; 13 without RUN"),
-        Option("--figure FILE", FILE, "power", "Draw the table as curves into a PNG or SVG file."),
+        Option("--figure FILE", FILE, "power", "Draw the table as curves into a PNG, SVG or PDF file."),
     ),
     "Tables and the gate": (
         Option("--style NAME", choice("metrics", "layeract"), "table",

@@ -74,6 +74,7 @@ def write_name(ax: "Axes", name: str, text: str, place: tuple[float, float], **m
         fontsize=6.5,
         color=readable(activation_line(name).colour),
         parse_math=False,  # a dollar in a name is a dollar
+        annotation_clip=False,  # outside the axes it would be left out
         **more,
     )
     written.set_gid(gid(name))

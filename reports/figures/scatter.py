@@ -96,18 +96,27 @@ def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
 
 
 def _name_points(ax: "Axes", places: list[tuple[float, float, str]], texts: Mapping[str, str]) -> None:
-    """Write names beside the points, from the top down, each below those that it would hide."""
+    """Write names beside the points, from the top down, each below those that it would hide.
+
+    Names that would be below the axes go up again, and with them those that they would hide.
+    """
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     ax.autoscale(False)
     width, line = (right - left) * 0.1, (high - low) * 0.05
-    written: list[tuple[float, float]] = []
-    for x, y, name in sorted(places, key=lambda place: -place[1]):
-        near = [above for beside, above in written if abs(beside - x) < width]
-        place = y
-        while any(abs(above - place) < line for above in near):
-            place -= line / 4
-        written.append((x, place))
-        write_name(ax, name, texts[name], (x, place), bbox=HALO)
-        if place != y:
-            (leader,) = ax.plot([x, x + width / 40], [y, place], color=REFERENCE, linewidth=0.4)
+    places = sorted(places, key=lambda place: -place[1])
+    heights = [y for _, y, _ in places]
+
+    def near(own: int, others: range) -> list[float]:
+        return [heights[other] for other in others if abs(places[other][0] - places[own][0]) < width]
+
+    for own in range(len(places)):
+        while any(abs(above - heights[own]) < line for above in near(own, range(own))):
+            heights[own] -= line / 4
+    for own in reversed(range(len(places))):
+        below = [height + line for height in near(own, range(own + 1, len(places)))]
+        heights[own] = max(heights[own], low + line / 2, *below)
+    for (x, y, name), height in zip(places, heights, strict=True):
+        write_name(ax, name, texts[name], (x, height), bbox=HALO)
+        if height != y:
+            (leader,) = ax.plot([x, x + width / 40], [y, height], color=REFERENCE, linewidth=0.4)
             leader.set_gid(gid(name))

@@ -144,7 +144,7 @@ class PowerAnswer:
 
 
 def draw(answer: PowerAnswer, path: Path) -> None:
-    """Write the table as curves into a PNG or SVG file."""
+    """Write the table as curves into a PNG, SVG or PDF file."""
     from reports.canvas import to_file
     from reports.figures.power import POWER_SIZE, power_curves
     from robustbench_act.atomic_files import write_atomically

@@ -1,25 +1,33 @@
 """The figures draw the numbers that they get, and leave nothing behind."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
+from PIL import Image
+from pypdf import PdfReader
 
 from reports import Report, tables
-from reports.canvas import _legend, to_file, to_svg
+from reports.canvas import _legend, drawn, everything, to_file, to_svg
 from reports.figures.depth import correlations, depth_lines, mean_boxes
 from reports.figures.scatter import disturbance_and_loss, trade_off
 from reports.figures.severity import CURVE_SIZE, severity_curves
+from reports.style import RC_PARAMS
 from robustbench_act.run import Run
 
 from .pieces import section_of
@@ -142,6 +150,19 @@ def test_names_beside_points_do_not_cover_each_other(report: Report) -> None:
     assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
 
 
+@pytest.mark.parametrize("size", [6, 18])
+def test_names_of_points_at_the_bottom_stay_in_the_axes(report: Report, size: int) -> None:
+    (drawing,) = section_of(report.analysis, "tradeoff").drawings
+    low = drawing.data[drawing.data["activation"] == "relu"]
+    alike = pd.concat([drawing.data, *(low.assign(activation=f"act{place}") for place in range(size))])
+    ax = trade_off(alike, Figure(figsize=drawing.size).add_subplot())
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == size + 2
+    assert min(box.y0 for box in boxes) >= ax.get_window_extent().y0
+    assert max(box.y1 for box in boxes) <= ax.get_window_extent().y1
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
+
+
 def test_boxes_draw_the_quantiles(run: Run) -> None:
     data = tables.mean_quantiles(run.layers)
     own = data[data["activation"] == "relu"]
@@ -168,11 +189,86 @@ def test_lines_carry_their_activation_for_the_filter(run: Run) -> None:
     assert svg(run).count('data-activation="relu"') == svg(run).count('data-activation="la_silu"') == 3
 
 
+LONG = {"relu": "A name of an activation far too long, " + 20 * "W", "la_silu": "Ünsere — " + 30 * "m"}
+
+
+@pytest.fixture(scope="module")
+def wide(run: Run) -> Report:
+    """Return a report of some sections, with labels that fit nowhere."""
+    report = Report(run, labels=LONG)
+    with report._laying_out("sections"):
+        names = ("heat", "curves", "tradeoff", "significance", "loss")
+        report.sections = [section_of(report.analysis, name) for name in names]
+    return report
+
+
+def assert_inside(figure: Figure, whole: Any) -> int:
+    """All texts of a figure lie inside its file; return how many they are."""
+    hidden = set[Text]()  # labels of ticks beyond the ends
+    for axis in [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]:
+        low, high = sorted(axis.get_view_interval())
+        beyond = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+        hidden.update(label for tick in beyond for label in (tick.label1, tick.label2))
+    texts: Any = figure.findobj(Text)
+    texts = [text for text in texts if text.get_visible() and text.get_text() and text not in hidden]
+    for text in texts:
+        box = text.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+        assert whole.x0 <= box.x0 <= box.x1 <= whole.x1, text
+        assert whole.y0 <= box.y0 <= box.y1 <= whole.y1, text
+    return len(texts)
+
+
+def test_no_text_is_cut_off(wide: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all figures, alone and together."""
+    texts: list[int] = []
+
+    def checked(figure: Figure) -> Any:
+        texts.append(assert_inside(figure, everything(figure)))
+        return everything(figure)
+
+    monkeypatch.setattr("reports.canvas.everything", checked)
+    figures = [figure for figure in wide.figures() if figure.draw]
+    chosen = [figures[0], *(figure for figure in figures if figure.name.endswith(("noise", "-0")))]
+    for figure in chosen:
+        with wide._laying_out(figure.name):
+            assert figure.draw is not None
+            assert figure.draw("svg")
+    assert len(texts) == len(chosen) >= 6
+    assert min(texts) > 5
+
+
+def test_nothing_touches_the_edge_of_a_picture(wide: Report) -> None:
+    for name in ("curves-0-noise", "tradeoff-0", "heat-map"):
+        (figure,) = wide.figures([name])
+        with wide._laying_out(name):
+            assert figure.draw is not None
+            pixels = np.asarray(Image.open(io.BytesIO(figure.draw("png"))).convert("L"))
+        edges = [pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]]
+        assert all((edge == 255).all() for edge in edges), name
+
+
+def test_long_labels_stay_inside_the_figures_of_the_page(wide: Report) -> None:
+    for drawing in [drawing for section in wide.sections for drawing in section.drawings]:
+        with wide._laying_out(drawing.name), style.context(["default", RC_PARAMS]):
+            figure = drawn(partial(alone, drawing.draw), size=drawing.size, kind="svg")
+            figure.draw_without_rendering()
+            assert assert_inside(figure, figure.bbox_inches) > 5
+
+
+def alone(draw: Callable[[Axes], Axes], figure: Figure) -> Axes:
+    return draw(figure.add_subplot())
+
+
 def test_files_are_whole(run: Run) -> None:
     data = tables.curves(run.cells)
     draw = partial(severity_curves, data[data["corruption"] == "fog"])
     assert to_file(draw, size=CURVE_SIZE, kind="png").startswith(b"\x89PNG")
     ElementTree.fromstring(to_file(draw, size=CURVE_SIZE, kind="svg"))
+    file = to_file(draw, size=CURVE_SIZE, kind="pdf", title="fog")
+    assert {"fog", "ReLU", "LA-SiLU", "severity"} <= set(
+        PdfReader(io.BytesIO(file)).pages[0].extract_text().split()
+    )
+    assert b"/Type3" not in file
 
 
 def layers_of(values: dict[str, list[float]]) -> pd.DataFrame:

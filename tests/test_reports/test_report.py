@@ -22,7 +22,7 @@ from robustbench_act.metrics import leaderboard
 from robustbench_act.run import Run
 from tests.build_run import CORRECT, CORRUPTIONS, Builder, score
 
-from .pieces import page_of
+from .pieces import page_of, section_of
 
 
 def two(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
@@ -208,7 +208,9 @@ class Figures(NamedTuple):
 def figures(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Figures:
     parts: list[str] = []
     report, folder = Report(run, parts.append), tmp_path_factory.mktemp("figures")
-    return Figures(report, folder, report.write_figures(folder), parts)
+    with pytest.MonkeyPatch.context() as patch:  # a PDF takes three times as long as the others
+        patch.setattr("reports.report.FIGURE_FORMATS", ("svg", "png"))
+        return Figures(report, folder, report.write_figures(folder), parts)
 
 
 def test_figures_are_files_with_their_numbers(run: Run, figures: Figures) -> None:
@@ -278,8 +280,50 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
 
 
 def test_figures_are_the_same_every_time(run: Run, figures: Figures, tmp_path: Path) -> None:
-    again = Report(run).write_figures(tmp_path)
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in figures.paths]
+    """As SVG, PNG and CSV the same as those drawn before."""
+    written: list[list[Path]] = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        report = Report(run)
+        report.sections = [section_of(report.analysis, name) for name in ("heat", "curves", "tradeoff")]
+        written.append(report.write_figures(folder, report.figures(["heat-map", "curves-*", "tradeoff-0"])))
+    assert len(written[0]) == len(written[1]) == 3 * 4
+    for one, other in zip(*written, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one
+        earlier = figures.folder / one.name
+        assert one.suffix == ".pdf" or one.read_bytes() == earlier.read_bytes()
+
+
+def test_figures_are_chosen_by_name(small: Path, tmp_path: Path) -> None:
+    """What is drawn has the labels and colours that were asked for; nothing is written for a wrong name."""
+    command = ["report", str(small), "--out", str(tmp_path / "out"), "--figures", str(tmp_path / "figures")]
+    wrong = CliRunner().invoke(main, [*command, "--only", "curve-*,tradeof-0"])
+    assert wrong.exit_code == 2
+    assert "Unknown figure 'tradeof-0'. Did you mean 'tradeoff-0'?" in " ".join(wrong.stderr.split())
+    for option, message in (
+        (["--labels", "rellu=ReLU"], "Unknown activation of this run 'rellu'. Did you mean 'relu'?"),
+        (["--colours", "relu=red"], "expected NAME=#d55e00 with commas between them, got 'relu=red'"),
+        (["--labels", "relu"], "expected NAME=LABEL with commas between them, got 'relu'"),
+    ):
+        found = CliRunner().invoke(main, [*command, *option])
+        assert (found.exit_code, message in " ".join(found.stderr.split())) == (2, True), found.stderr
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "figures").exists()
+    options = ["--labels", "relu=Ours, with a comma", "--colours", "relu=#123456"]
+    options += ["--only", "curve-*,scores-0"]
+    found = CliRunner().invoke(main, [*command, *options])
+    assert found.exit_code == 0, found.output
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {
+        f"{name}.{kind}"
+        for name in ("curve-0-00-gaussian-noise", "scores-0")
+        for kind in ("svg", "pdf", "png", "csv")
+    }
+    assert "Ours, with a comma" in texts_of(tmp_path / "figures" / "scores-0.svg")
+    assert "#123456" in (tmp_path / "figures" / "scores-0.svg").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Ours, with a comma" in page
+    assert "#123456" in page
+    assert "ReLU" not in page
 
 
 @pytest.fixture
@@ -363,7 +407,7 @@ def test_dollars_and_underscores_are_letters(tmp_path: Path) -> None:
     report = make_report(builder.write(tmp_path / "run"))
     drawn = "".join(drawing.svg for section in report.sections for drawing in section.drawings)
     assert "a$\\bad$" in drawn
-    assert report.write_figures(tmp_path / "figures")
+    assert report.write_figures(tmp_path / "figures", report.figures(["heat-map", "curve-*", "tradeoff-0"]))
 
 
 def test_what_cannot_be_laid_out_is_said_in_a_line(run: Run) -> None:

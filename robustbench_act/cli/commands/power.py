@@ -9,7 +9,7 @@ import click
 from robustbench_act.cli.options import HomePath, command_options
 from robustbench_act.cli.terminal import say
 
-_KINDS = (".png", ".svg")
+_KINDS = (".png", ".svg", ".pdf")
 
 
 @click.command("power")
@@ -37,7 +37,7 @@ def command(
     from robustbench_act.metrics.power import EMBEDDED, IMAGES, SEEDS
 
     if figure is not None and figure.suffix.lower() not in _KINDS:
-        raise InputError(f"--figure: expected a file that ends in .png or .svg, got {figure.name!r}.")
+        raise InputError(f"--figure: expected a file that ends in .png, .svg or .pdf, got {figure.name!r}.")
     answer = power_answer.PowerAnswer(
         EMBEDDED if run is None else _spreads_of(run),
         activations,

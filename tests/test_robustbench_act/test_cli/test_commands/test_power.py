@@ -88,7 +88,7 @@ def test_the_figure(kind: str, tmp_path: Path, actrobust: Command) -> None:
         (["--seeds", "1"], "expected a whole number from 2 up, got '1'"),
         (["--images", "1"], "expected a whole number from 2 up, got '1'"),
         (["--activations", "1"], "expected a whole number from 2 up, got '1'"),
-        (["--figure", "power.pdf"], "expected a file that ends in .png or .svg, got 'power.pdf'"),
+        (["--figure", "power.jpg"], "expected a file that ends in .png, .svg or .pdf, got 'power.jpg'"),
         (["no-run"], "no-run: does not exist"),
     ],
 )

@@ -30,13 +30,14 @@ def test_report_writes_what_is_asked_for(actrobust: Callable[..., Result], check
         made = ("--suite", "light", "--no-probes", "--out", name, "--seed", seed, "--report", "none")
         assert actrobust("evaluate", checkpoints, *QUICK, *made).exit_code == 0
     assert not list(Path("a").glob("report.*"))
-    both = actrobust("report", "a", "--format", "html,pdf", "--figures", "figures")
+    chosen = ("--figures", "figures", "--only", "heat*,curve*")
+    both = actrobust("report", "a", "--format", "html,pdf", *chosen)
     assert both.exit_code == 0, both.output
     assert both.stdout.splitlines()[:2] == ["a/report.html", "a/report.pdf"]
     assert Path("a/report.pdf").read_bytes().startswith(b"%PDF")
     files = list(Path("figures").iterdir())
     assert f"figures  ({len(files)} files)" in both.stdout
-    assert {path.suffix for path in files} == {".svg", ".png", ".csv"}
+    assert {path.suffix for path in files} == {".svg", ".pdf", ".png", ".csv"}
     beside = actrobust("report", "a", "b", "--out", "beside")
     assert beside.exit_code == 0, beside.output
     assert "LA-SiLU · a" in Path("beside/report-a-b.html").read_text()
