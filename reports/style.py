@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from reports.names import split_run
-from robustbench_act.activations.facts import ACTIVATIONS, FAMILIES, SHEET
+from robustbench_act.activations.facts import ACTIVATIONS, FAMILIES, known_facts
 from robustbench_act.option_kinds import is_colour
 
 INK = "#1b1f24"
@@ -153,8 +153,8 @@ def _chosen_colour(name: str, colours: Mapping[str, str]) -> str:
     """Return the colour that somebody chose for an activation; "" if nobody did, or it is not a colour."""
     whole = split_run(name)[0]
     plain = whole.partition("(")[0]
-    on_sheet = SHEET[plain].colour if plain in SHEET else ""
-    chosen = colours.get(whole) or colours.get(plain) or on_sheet
+    facts = known_facts(plain)
+    chosen = colours.get(whole) or colours.get(plain) or (facts.colour if facts is not None else "")
     return chosen if is_colour(chosen) else ""
 
 
@@ -162,7 +162,7 @@ def _own_line(name: str, colours: Mapping[str, str]) -> Line:
     """Return the line that an activation has if no other one has it."""
     whole, place, _ = split_run(name)
     plain, _, parameters = whole.partition("(")
-    facts, colour = SHEET.get(plain), _chosen_colour(name, colours)
+    facts, colour = known_facts(plain), _chosen_colour(name, colours)
     family = "other" if facts is None else facts.family
     if colour:
         dash = facts.dash if facts is not None else ()

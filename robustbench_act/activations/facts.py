@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.option_kinds import is_parameter
+from robustbench_act.option_kinds import is_parameter, split_outside_brackets
 from robustbench_act.user_code import package_of, plugins
 
 FAMILIES = ("LayerAct", "ANAct", "smooth", "rectifier", "other")
@@ -311,7 +311,7 @@ def split_activations(text: str) -> list[str]:
     >>> split_activations("relu, nrelu(momentum=0.5, bound=0.1),silu")
     ['relu', 'nrelu(momentum=0.5, bound=0.1)', 'silu']
     """
-    return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
+    return [part for part in split_outside_brackets(text) if part]
 
 
 def activation_label(name: str) -> str:
