@@ -1,9 +1,10 @@
 """Activations of the literature that learn their shape: one number per layer, or one per channel.
 
-Those with parameters per channel take `channels` first; `replace_activations` finds the number. Channels are
-along axis 1, as in torch: (N, channels) or (N, channels, ...). If axis 1 has a different length, they are
-along the last axis: (N, tokens, channels) in transformers, (N, height, width, channels). Where both have that
-length, axis 1 is meant. Any other input is an InputError.
+Those with parameters per channel take `channels` first. Channels are along axis 1, as in torch: (N, channels)
+or (N, channels, ...). If axis 1 has a different length, they are along the last axis: (N, tokens, channels)
+in transformers, (N, height, width, channels). If both have that length, axis 1 is meant. Any other input is
+an InputError. `replace_activations` finds the length of axis 1 of each layer. In transformers that is the
+number of tokens: give the number of channels there, as in `replace_activations(vit, "dyt", channels=3072)`.
 
 Narrow dtypes are widened to float32 where their range would not do.
 """

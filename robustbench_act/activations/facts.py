@@ -193,6 +193,24 @@ ACTIVATIONS = (
         parameters={"a": 0.5}, colour="#6a7f10",
     ),
     ActivationFacts(
+        "acon_c", "ACON-C", "smooth",
+        "(p1 - p2) x sigmoid(beta (p1 - p2) x) + p2 x, p1, p2 and beta learnt per channel",
+        "arXiv 2009.04759", colour="#4d8f3c",
+    ),
+    ActivationFacts(
+        "meta_acon", "Meta-ACON", "smooth", "ACON-C with beta = sigmoid(W2 W1 m), m the channels' means",
+        "arXiv 2009.04759", parameters={"reduction": 16}, colour="#4d8f3c", dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "frelu", "FReLU", "rectifier",
+        "max(x, T(x)), T a depthwise 3 x 3 convolution with batch normalisation",
+        "arXiv 2007.11824", colour="#24292f", dash=(4, 1.5),
+    ),
+    ActivationFacts(
+        "dyt", "DyT", "smooth", "weight tanh(alpha x) + bias, alpha learnt, weight and bias per channel",
+        "arXiv 2503.10622", parameters={"alpha": 0.5}, colour="#6a7f10", dash=(4, 1.5),
+    ),
+    ActivationFacts(
         NATIVE, "Native", "other", "what the network was written with",
         colour="#7a6a2f", width=1.4, dash=(6, 1.5, 1, 1.5),
     ),

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from torch import nn
 
-from robustbench_act.activations.adaptive import SMU, Snake, Swish
+from robustbench_act.activations.adaptive import SMU, AconC, DyT, FReLU, MetaAcon, Snake, Swish
 from robustbench_act.activations.anact import NReLU, NSwish
 from robustbench_act.activations.facts import (
     NATIVE,
@@ -62,6 +62,10 @@ FACTORIES: dict[str, Factory] = {
     "tanhexp": TanhExp,
     "logish": Logish,
     "snake": Snake,
+    "acon_c": AconC,
+    "meta_acon": MetaAcon,
+    "frelu": FReLU,
+    "dyt": DyT,
 }
 """This package's are here and in `facts.ACTIVATIONS`; those of users come by `register_activation`."""
 

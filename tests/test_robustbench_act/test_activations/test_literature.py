@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustbench_act.activations import list_activations
+from robustbench_act.activations import activation_layers, list_activations
 from robustbench_act.activations.adaptive import AconC, DyT, FReLU, MetaAcon, Snake
 from robustbench_act.activations.registry import get_activation
 from robustbench_act.errors import InputError
+from robustbench_act.models import build_model
 from tests.references import literature as reference
 from tests.references.literature import exact, gradients, rounded
+from tests.test_robustbench_act.test_activations.test_contract import made
 
 ALLOWED = 4e-15
 """Largest deviation of a value or of the input's gradient; relative to it above 1."""
@@ -144,8 +146,8 @@ def test_rrelu_draws_in_training_and_takes_the_middle_in_evaluation() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("name", list_activations())
 def test_far_inputs_give_numbers(name: str, dtype: torch.dtype) -> None:
-    act = get_activation(name).to(dtype).train(name != "rrelu")
-    x = torch.tensor([-1e4, -90, -20, -1, 0, 1, 20, 90, 1e4], dtype=dtype).repeat(3, 1).requires_grad_()
+    act = made(name).to(dtype)
+    x = torch.tensor([-1e4, -90, -20, -1, 0, 1, 20, 90, 1e4], dtype=dtype).repeat(2, 3, 2, 1).requires_grad_()
     out = act(x)
     (gradient,) = torch.autograd.grad(out.sum(), x)
     assert out.isfinite().all()
@@ -155,3 +157,12 @@ def test_far_inputs_give_numbers(name: str, dtype: torch.dtype) -> None:
 def test_snake_has_no_period_of_nothing() -> None:
     with pytest.raises(InputError, match="Snake expects a finite a other than 0, got 0"):
         Snake(0)
+
+
+@pytest.mark.parametrize("name", ["acon_c", "meta_acon", "frelu", "dyt"])
+def test_networks_give_each_layer_its_channels(name: str) -> None:
+    network = build_model("cifar:resnet8?width=2", activation=name, classes=3, channels=1)
+    network(torch.rand(4, 1, 8, 8)).square().sum().backward()
+    layers = [layer for _, layer in activation_layers(network)]
+    assert {layer.channels for layer in layers} == {2, 4, 8}
+    assert all(own.grad is not None and own.grad.isfinite().all() for own in network.parameters())

@@ -13,14 +13,13 @@ from torch.nn import functional as F
 from robustbench_act.activations import (
     LASiLU,
     activation_layers,
-    get_activation,
 )
 from robustbench_act.errors import InputError
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
 from robustbench_act.tally.layer_columns import HISTOGRAMS
 from tests.references.probes import expected_rows, recorded
 from tests.test_corruptions.test_device import fake_cuda
-from tests.test_robustbench_act.test_activations.test_contract import OURS
+from tests.test_robustbench_act.test_activations.test_contract import OURS, made
 from tests.test_robustbench_act.test_probes.test_probe import VERSIONS, assert_equal, batch, make_network
 
 
@@ -225,7 +224,7 @@ def test_runs_on_fake_cuda_without_synchronising(activation: str) -> None:
     by_formula = ("relu", "silu", "la_silu", "la_hardsilu", "nrelu", "nswish")
     metrics = DEFAULT_METRICS if activation in by_formula else ("fluctuation", "means")
     with torch.device("cuda"), fake_cuda(), torch.no_grad():
-        model = nn.Sequential(nn.Conv2d(3, 4, 3), get_activation(activation), nn.Flatten(), nn.ReLU()).eval()
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), made(activation, 4), nn.Flatten(), nn.ReLU()).eval()
         stacked = torch.empty(6, 3, 8, 8)
         with Probe(model, versions=3, metrics=metrics, injection=Injection("1", "laplace:0.2")) as probe:
             model(stacked)
