@@ -126,6 +126,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "list` or package.module:Class, also with parameters, as 'la_silu(alpha=0.1)'.",
                otherwise="the network's own", at="spec"),
         Option("activation_parameters", PARAMETERS, "", "Its parameters, as { alpha = 0.1 }.", at="spec"),
+        Option("--norm, --normalization NAME", TEXT, _STUDY, "Normalisation to put into the network: batch, "
+               "layer, group, instance, none or package.module:Class.", otherwise="the network's own",
+               at="spec"),
         Option("--classes N", whole(2), _STUDY, "Number of classes.", otherwise="the data set's", at="spec"),
         Option("--input-size C,H,W", SIZE, _STUDY, "Channels, height and width of the images.",
                otherwise="the data set's", at="spec"),
@@ -232,6 +235,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--activation NAME,...", TEXT, "train", "Activations, or all: names of `actrobust list`, or "
                "package.module:Class, also with parameters, as 'la_silu(alpha=0.1)'; native: the network's "
                "own.", "relu"),
+        Option("--norm, --normalization NAME,...", TEXT, "train", "Normalisations: native (the network's "
+               "own), batch, layer, group, instance, none, package.module:Class.", "native"),
         Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
         Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
         Option("--batch-size N", whole(2), "train", "Images per training step.", 128),

@@ -1,4 +1,4 @@
-"""Train a grid of activations x training seeds with the papers' recipe, scaled.
+"""Train a grid of activations x normalisations x training seeds with the papers' recipe, scaled.
 
 The recipe of LayerAct (arXiv 2306.04940) for CIFAR: SGD with momentum 0.9, weight decay 1e-4, learning rate
 0.1, divided by 10 after 1/2 and 3/4 of the iterations, batches of 128, He initialisation; random crops and
@@ -30,6 +30,7 @@ from robustbench_act.datasets import Dataset, hold_out, shared_images
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.models import Architecture, build_model
+from robustbench_act.normalizations import check_normalization
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import Probe, find_image_axes, gradient_variance
@@ -78,12 +79,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: an activation with its parameters, a training seed, and where it goes."""
+    """One network: an activation with its parameters, a normalisation, a training seed, and where it goes."""
 
     activation: str
     seed: int
     path: Path
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    normalization: str = NATIVE
 
     @property
     def track(self) -> Path:
@@ -91,15 +93,22 @@ class Job:
         return self.path.with_suffix(".track.parquet")
 
 
-def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> list[Job]:
+def plan_grid(
+    activations: Iterable[str],
+    seeds: Iterable[int],
+    out: Path,
+    normalizations: Iterable[str] = (NATIVE,),
+) -> list[Job]:
     """Return the jobs of the grid: `out/<activation>_<seed>.safetensors`, activation by activation.
 
     An activation is what `resolve` takes, or "native": the network's own. Parameters go into file names as in
-    published ones: la_silu_alpha0.1_1.
+    published ones, and so does a normalisation: la_silu_alpha0.1_layer_1.
 
     >>> [job.path.name for job in plan_grid(["relu", "la_silu(alpha=0.1)"], [1, 2], Path("out"))]
     ['relu_1.safetensors', 'relu_2.safetensors',
      'la_silu_alpha0.1_1.safetensors', 'la_silu_alpha0.1_2.safetensors']
+    >>> [job.path.name for job in plan_grid(["relu"], [1], Path("out"), ["native", "layer"])]
+    ['relu_1.safetensors', 'relu_layer_1.safetensors']
     """
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for activation in activations:
@@ -112,9 +121,13 @@ def plan_grid(activations: Iterable[str], seeds: Iterable[int], out: Path) -> li
                 f"{activation_name(name, parameters)}: two activations would be written to {stem}."
             )
     chosen = [check_seed(seed) for seed in seeds]
+    norms = {norm: "" if norm == NATIVE else f"_{norm.rpartition(':')[2]}" for norm in normalizations}
+    for norm in norms:
+        check_normalization(norm)
     return [
-        Job(name, seed, out / f"{stem}_{seed}.safetensors", parameters)
+        Job(name, seed, out / f"{stem}{part}_{seed}.safetensors", parameters, norm)
         for stem, (name, parameters) in found.items()
+        for norm, part in norms.items()
         for seed in chosen
     ]
 
@@ -224,6 +237,7 @@ def train_checkpoint(
         activation=job.activation,
         activation_parameters=job.parameters,
         activation_facts=activation_facts(job.activation).to_record(),
+        normalization=job.normalization,
         training_seed=job.seed,
         classes=classes,
         input_size=train.shape,
@@ -300,9 +314,15 @@ def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, t
         "data": train.digest,
         "architecture": str(Architecture.parse(architecture)),
         "code of its activation": code,
+        "normalization": job.normalization,
     }
     own_code = spec.activation_facts.get("digest", "")
-    found = {**spec.recipe, "architecture": spec.architecture, "code of its activation": own_code}
+    found = {
+        **spec.recipe,
+        "architecture": spec.architecture,
+        "code of its activation": own_code,
+        "normalization": spec.normalization,
+    }
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
@@ -324,6 +344,7 @@ def _fresh_model(architecture: str, job: Job, classes: int, shape: tuple[int, in
             architecture,
             activation=job.activation,
             activation_parameters=job.parameters,
+            normalization=job.normalization,
             classes=classes,
             input_size=shape,
         )

@@ -37,7 +37,7 @@ from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
 from robustbench_act.paths import expand, listed
 from robustbench_act.preprocessing import Preprocessing
-from robustbench_act.user_code import import_modules, is_named
+from robustbench_act.user_code import import_modules, is_factory, is_named
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
@@ -303,6 +303,8 @@ def load_checkpoint(
     stored = read.spec
     if stored is not None and model is None:
         _check_named(stored.architecture, path)
+    if stored is not None and overrides.get("normalization") is None:
+        _check_normalization_named(stored.normalization, path)
     chosen = overrides.get("activation")
     if chosen is not None:
         activation, written = resolve(str(chosen))
@@ -339,6 +341,15 @@ def _check_named(architecture: str, path: Path) -> None:
         raise InputError(
             f"{path}: its network is built by code of yours, {architecture}; pass --import {parsed.source} "
             f"(imports=[{parsed.source!r}] in Python) if you trust that module."
+        )
+
+
+def _check_normalization_named(normalization: str, path: Path) -> None:
+    module = normalization.partition(":")[0]
+    if is_factory(normalization) and not is_named(module):
+        raise InputError(
+            f"{path}: its normalisation is code of yours, {normalization}; pass --import {module} "
+            f"(imports=[{module!r}] in Python) if you trust that module."
         )
 
 

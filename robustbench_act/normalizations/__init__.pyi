@@ -1,3 +1,6 @@
 from .facts import NORMALIZATIONS as NORMALIZATIONS, normalization_label as normalization_label
 from .layers import normalization_of as normalization_of
-from .replacement import replace_normalization as replace_normalization
+from .replacement import (
+    check_normalization as check_normalization,
+    replace_normalization as replace_normalization,
+)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
+from robustbench_act.activations.facts import NATIVE
 from robustbench_act.activations.layers import role_of
 from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.normalizations.facts import NORMALIZATIONS
@@ -93,6 +94,12 @@ def _check_modules_only(model: nn.Module) -> None:
             f"Expected normalisations that are modules, but {where} uses {ast.unparse(node)} as a function: "
             f"{code.file}, line {node.lineno}. Make it a module, for example self.norm = nn.BatchNorm2d(8)."
         )
+
+
+def check_normalization(to: str) -> None:
+    """Raise InputError if a text is neither "native" nor what `replace_normalization` takes."""
+    if to != NATIVE:
+        _wanted(to)
 
 
 def groups_for(channels: int) -> int:

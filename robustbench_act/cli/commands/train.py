@@ -15,7 +15,7 @@ from robustbench_act.cli.terminal import say
 @click.command("train")
 @command_options("train")
 def command(*, track: str | None, seeds: int, device: str, out: Path | None, **options: Any) -> None:
-    """Train a grid of activations x seeds; finished checkpoints are kept and skipped next time."""
+    """Train a grid of activations x norms x seeds; finished checkpoints are kept and skipped next time."""
     from robustbench_act import training
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
@@ -26,7 +26,8 @@ def command(*, track: str | None, seeds: int, device: str, out: Path | None, **o
     epochs = training.parse_epochs(track, recipe.epochs) if track is not None else ()
     out = out or Path("runs") / f"train-{options['dataset'].partition(':')[0]}"
     request = pick(DataRequest, options)  # with the modules that register activations
-    jobs = training.plan_grid(_activations(options["activation"]), range(1, seeds + 1), out)
+    norms = [name.strip() for name in options["normalization"].split(",")]
+    jobs = training.plan_grid(_activations(options["activation"]), range(1, seeds + 1), out, norms)
     where = choose_device(device)
     parts = training.open_parts(request)
     if parts.held_out:
