@@ -12,7 +12,7 @@ from reports import tables
 from reports.grid import Grid, make_grid
 from reports.multi_run import tables as run_tables
 from reports.multi_run.join import Joined
-from reports.names import plain_name
+from reports.names import named_run, plain_name
 from reports.paired_tests import significance
 from reports.style import Line, distinct_lines, drawing_order
 from robustbench_act import metrics
@@ -36,7 +36,7 @@ class Analysis:
     Parameters
     ----------
     run
-        One, or several that are joined.
+        One, or several that are joined; its cohorts get their names.
     colours
         Colours of one's own, by activation.
 
@@ -51,8 +51,8 @@ class Analysis:
     """
 
     def __init__(self, run: Run, colours: Mapping[str, str] | None = None) -> None:
-        self.run = run
-        self.lines = distinct_lines(run.cells["activation"].unique(), colours)
+        self.run = named_run(run)
+        self.lines = distinct_lines(self.run.cells["activation"].unique(), colours)
         self.members: Mapping[str, Run] = run.members if isinstance(run, Joined) else {}
         self.unlike = run.unlike if isinstance(run, Joined) else {}
         self.measure = "accuracy" if run.labelled else "agreement"

@@ -16,13 +16,14 @@ from reports.files import slug, write
 from reports.html import html_page
 from reports.layout import Section
 from reports.multi_run.join import join
-from reports.names import split_run
+from reports.names import activation_of
 from reports.pdf import pdf_document
 from reports.sections import SECTIONS
 from reports.style import drawn_together
 from robustbench_act.activations.facts import labelled, named_activations
 from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError, first_line, unknown_name
+from robustbench_act.metrics import told_apart
 from robustbench_act.paths import expand
 from robustbench_act.run import Run, load_run
 
@@ -80,7 +81,7 @@ class Report:
     ) -> None:
         self._on_part = on_part
         self._on_problem = on_problem
-        names = [split_run(name)[0] for name in run.cells["activation"].unique()]
+        names = list(dict.fromkeys(map(activation_of, run.cells["activation"])))
         self._labels = named_activations(labels or {}, names)
         self.analysis = Analysis(run, named_activations(colours or {}, names))
         runs = [re.sub(r"\W+", "-", name) for name in self.analysis.members]
@@ -210,7 +211,8 @@ class Report:
             try:
                 with self._laying_out(f"figure {figure.name!r}"):
                     files = {kind: figure.draw(kind) for kind in FIGURE_FORMATS} if figure.draw else {}
-                files["csv"] = figure.numbers.to_csv(index=False).encode()
+                numbers = told_apart(figure.numbers, self.analysis.run.cells)
+                files["csv"] = numbers.to_csv(index=False).encode()
                 paths.extend(write(folder / f"{figure.name}.{kind}", data) for kind, data in files.items())
             except (InputError, SectionError) as error:
                 self._problem(error)

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from reports.names import split_run
+from reports.names import activation_of, plain_name, split_run
 from robustbench_act.activations.facts import ACTIVATIONS, FAMILIES, known_facts
 from robustbench_act.option_kinds import is_colour
 
@@ -144,15 +144,24 @@ def _look(line: Line) -> tuple[str, Dash]:
 
 
 def _precedence(name: str) -> tuple[int, bool, bool, str]:
-    whole, place, _ = split_run(name)
-    plain, _, parameters = whole.partition("(")
-    return place, bool(parameters), plain not in _OURS, name
+    _, place, _ = split_run(name)
+    plain, rest = _parts(name)
+    return place, bool(rest), plain not in _OURS, name
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return an activation, and what tells a cohort from others of it: parameters, normalisation.
+
+    >>> _parts("la_silu(alpha=0.1) ‹layer norm› ⟨2⟩ new")
+    ('la_silu', '(alpha=0.1) ‹layer norm›')
+    """
+    plain = plain_name(name)
+    return plain, split_run(name)[0].removeprefix(plain)
 
 
 def _chosen_colour(name: str, colours: Mapping[str, str]) -> str:
     """Return the colour that somebody chose for an activation; "" if nobody did, or it is not a colour."""
-    whole = split_run(name)[0]
-    plain = whole.partition("(")[0]
+    whole, plain = activation_of(name), plain_name(name)
     facts = known_facts(plain)
     chosen = colours.get(whole) or colours.get(plain) or (facts.colour if facts is not None else "")
     return chosen if is_colour(chosen) else ""
@@ -161,12 +170,12 @@ def _chosen_colour(name: str, colours: Mapping[str, str]) -> str:
 def _own_line(name: str, colours: Mapping[str, str]) -> Line:
     """Return the line that an activation has if no other one has it."""
     whole, place, _ = split_run(name)
-    plain, _, parameters = whole.partition("(")
+    plain, rest = _parts(name)
     facts, colour = known_facts(plain), _chosen_colour(name, colours)
     family = "other" if facts is None else facts.family
     if colour:
         dash = facts.dash if facts is not None else ()
-        dash = _VARIANTS[crc32(parameters.encode()) % len(_VARIANTS)] if parameters else dash
+        dash = _VARIANTS[crc32(rest.encode()) % len(_VARIANTS)] if rest else dash
         width = facts.width if facts is not None and facts.colour else _OTHER_WIDTH
     else:
         number = crc32(whole.encode())  # hash() differs from process to process

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import of_run
+from reports.names import named_run, of_run
 from robustbench_act.comparability import compare_setups
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import COHORT
@@ -75,6 +75,8 @@ def join(runs: Sequence[Run]) -> Run:
     first, *others = runs
     if not others:
         return first
+    among = pd.concat([run.cells for run in runs])
+    first, *others = runs = [named_run(run, among=among) for run in runs]
     for other in others:
         if refusal := compare_setups(first, other, pairs=()).refusal(f"{first.path} and {other.path}"):
             raise InputError(refusal)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.analysis import Analysis
 from reports.layout import Section, Table
-from reports.names import label
+from reports.names import bare_name, label
 from reports.number_formats import percent, plain, probability
 from reports.style import activation_line
 from robustbench_act import metrics
@@ -35,7 +35,8 @@ def leaderboard(analysis: Analysis) -> Section:
 def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     """Return headings and rows: text, the value to sort by, and the interval's drawing."""
     scores, groups = analysis.scores, metrics.group_columns(board)
-    shared = {"architecture"} if len(set(board["architecture"])) == 1 else set()  # said in the page's header
+    facts = ("architecture", *metrics.AXES)
+    shared = {name for name in facts if len(set(board[name])) == 1}  # the header says it
     described = {name: metrics.METRICS[name] for name in metrics.LEADERBOARD if name not in shared}
     described |= {name: metrics.group_metric(name.removeprefix("group_")) for name in groups}
     described["mca"] = replace(described["mca"], title=upper_first(analysis.words.images))
@@ -45,6 +46,7 @@ def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
         {
             "cells": {name: (_text(row[name], column), row[name]) for name, column in described.items()},
             "activation": row["activation"],
+            "shown": bare_name(row["activation"]),
             "line": activation_line(row["activation"]),
             "dot": _place(row["mca"], ruler),
             "interval": None
@@ -55,7 +57,8 @@ def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
         }
         for _, row in board.iterrows()
     ]
-    return {"columns": described, "groups": groups, "rows": rows, "ruler": ruler}
+    texts = [name for name in ("activation", *facts) if name in described]
+    return {"columns": described, "texts": texts, "groups": groups, "rows": rows, "ruler": ruler}
 
 
 def _text(value: Any, column: metrics.Metric) -> str:
@@ -63,7 +66,7 @@ def _text(value: Any, column: metrics.Metric) -> str:
         return "–" if pd.isna(value) else probability(value)
     if column.unit:
         return percent(value)
-    return label(value) if column.title == "Activation" else str(value)
+    return label(bare_name(value)) if column.title == "Activation" else str(value) or "–"
 
 
 def _ruler(board: pd.DataFrame, scores: pd.DataFrame) -> tuple[int, int]:
@@ -91,7 +94,8 @@ def _every_checkpoint(analysis: Analysis) -> Table:
     groups = metrics.group_columns(scores)
     values = ["clean", "mca", *groups]
     several = len(set(scores["architecture"])) > 1
-    keys = ["checkpoint", *(["architecture"] if several else []), "training_seed"]
+    axes = [axis for axis in metrics.AXES if axis in scores and len(set(scores[axis])) > 1]
+    keys = ["checkpoint", *axes, *(["architecture"] if several else []), "training_seed"]
     heads = [*(name.replace("_", " ") for name in keys), "clean", analysis.words.images]
     heads += [metrics.group_metric(name.removeprefix("group_")).title for name in groups]
     return Table(

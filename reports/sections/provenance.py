@@ -17,7 +17,15 @@ from robustbench_act.texts import encodable
 _KNOWN = ("created", "product", "version", "schema_version", "seed", "severities", "device")
 _APART = ("command", "suites", "sources", "checkpoints")  # have a place of their own
 _LOCAL = ("status", "tables", "writer")
-_CHECKPOINT = ("architecture", "activation", "training_seed", "clean_accuracy", "status", "error")
+_CHECKPOINT = (
+    "architecture",
+    "activation",
+    "normalization",
+    "training_seed",
+    "clean_accuracy",
+    "status",
+    "error",
+)
 _NOTHING = "–"
 _SUITE = ("name", "table", "hash", "corruptions")
 _SOURCE = ("created", "version", "device")

@@ -8,7 +8,7 @@ import pandas as pd
 from reports.analysis import Analysis, anchor_of
 from reports.figures.scatter import TRADEOFF_SIZE, trade_off
 from reports.layout import Drawing, Panel, Section
-from reports.names import label
+from reports.names import label, noun
 from reports.number_formats import percent
 from robustbench_act.english import count
 
@@ -54,5 +54,5 @@ def tradeoff_finding(scores: pd.DataFrame, anchor: str | None, *, images: str = 
         return text
     others = means.drop(index=anchor)
     above = int((others["mca"] > others["expected"]).sum())
-    compared = count(len(others), "other activation")
+    compared = count(len(others), f"other {noun(means.index)}")
     return f"{text}; {above} of {compared} keep a larger share than {label(anchor)}"

@@ -15,7 +15,7 @@ from reports.analysis import MOST_COMPARED, Analysis
 from reports.grid import Grid
 from reports.layout import Section
 from reports.multi_run import sentences
-from reports.names import label, split_run
+from reports.names import label, noun, split_run
 from reports.number_formats import p_text, percent, points, probability
 from robustbench_act.comparison import LEVEL
 from robustbench_act.english import count, joined
@@ -81,9 +81,9 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     names = bad.drop_duplicates(["group", "corruption"]) if analysis.nothing else analysis.grid.corruptions
     first, *others = counted_kinds(names["group"])
     severities = joined([f"{value:g}" for value in sorted(bad["severity"].unique())])
-    activations = {split_run(name)[0] for name in analysis.activations}
+    cohorts = {split_run(name)[0] for name in analysis.activations}
     runs = len(analysis.members)
-    compared = count(len(activations), "activation") + (f" in {runs} runs" if runs else " compared")
+    compared = count(len(cohorts), noun(cohorts)) + (f" in {runs} runs" if runs else " compared")
     name = analysis.run.info.dataset.name
     facts = [
         (count(cells["checkpoint"].nunique(), "checkpoint"), compared),
@@ -117,7 +117,8 @@ def _lead(board: pd.DataFrame, labelled: bool, images: str, *, where: str) -> st
         else f"agreement on {images} images with its own predictions on the clean ones"
     )
     best = label(first["activation"])
-    rows = "rows" if any(split_run(name)[2] for name in board["activation"]) else "activations"
+    several = any(split_run(name)[2] for name in board["activation"])
+    rows = "rows" if several else f"{noun(board['activation'])}s"
     if len(board) == 1:
         return f"{best} has {kept}{where}. There is no other activation to compare it with."
     second = board.iloc[1]

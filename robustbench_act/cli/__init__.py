@@ -28,7 +28,7 @@ COMMANDS = {
     "doctor": "Look for mistakes before hours of compute: normalisation, classes, accuracy, time, space.",
     "plan": "Estimate what `evaluate` would take with the same arguments: time, memory, disk space.",
     "probe": "Show what a shift does inside every activation layer of each checkpoint.",
-    "train": "Train a grid of activations x norms x seeds; finished checkpoints are kept and skipped next time.",
+    "train": "Train a grid of activations x norms x seeds; finished checkpoints are kept, and skipped later.",
     "generate": "Write a corrupted copy of DATASET, in the layout of CIFAR-C (npy) or ImageNet-C (folders).",
     "manifest": "Write a manifest that names the checkpoints in FOLDER, for editing.",
     "list": "List activations, corruptions, suites, data sets and architectures.",

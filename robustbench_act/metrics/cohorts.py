@@ -18,6 +18,9 @@ COHORT = ["architecture", "activation"]
 AXES: Mapping[str, Callable[[str], str]] = {"normalization": normalization_label}
 """The columns next to `activation` that make a cohort, and how people write their values."""
 
+_NOT_RECORDED = {"normalization": ""}
+"""What older runs have: it tells nothing apart from the one value that others have."""
+
 _NAME = re.compile(r"(?P<activation>.*?) ‹(?P<rest>.*?)›", re.DOTALL)
 
 
@@ -47,7 +50,7 @@ def named(table: pd.DataFrame, *, among: pd.DataFrame | None = None) -> pd.DataF
         return table
     parts = whole[["architecture", *axes]].drop_duplicates()
     differ = {
-        architecture: [axis for axis in axes if len(set(own[axis])) > 1]
+        architecture: [axis for axis in axes if len({*own[axis]} - {_NOT_RECORDED.get(axis)}) > 1]
         for architecture, own in parts.groupby("architecture")
     }
     if not any(differ.values()):
@@ -72,6 +75,39 @@ def named(table: pd.DataFrame, *, among: pd.DataFrame | None = None) -> pd.DataF
 def _name(activation: str, rest: list[str]) -> str:
     known = not rest or _NAME.match(activation)
     return activation if known else f"{activation} ‹{' · '.join(rest)}›"
+
+
+def told_apart(table: pd.DataFrame, cohorts: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that leaves for a reader: the activation, and each of AXES in a column of its own.
+
+    Parameters
+    ----------
+    table
+        With names of cohorts in the column `activation`; without that column nothing changes.
+    cohorts
+        Cells of the run, with the same names and AXES.
+
+    Examples
+    --------
+    >>> norms = ["batch", "layer"]
+    >>> cells = pd.DataFrame({"architecture": "net", "activation": "relu", "normalization": norms})
+    >>> told_apart(named(cells)[["activation"]].assign(share=0.5), named(cells)).to_dict("records")[1]
+    {'activation': 'relu', 'normalization': 'layer', 'share': 0.5}
+    """
+    if "activation" not in table:
+        return table
+    keys = [name for name in COHORT if name in table]
+    found = table.drop(columns=[axis for axis in AXES if axis in table])
+    rows = list(found[keys].itertuples(index=False, name=None))
+    place = found.columns.get_loc("activation")
+    assert isinstance(place, int)
+    known = with_axes(cohorts)[[*COHORT, *AXES]].drop_duplicates()
+    for number, axis in enumerate(AXES, start=place + 1):
+        values = {key: own[axis].unique() for key, own in known.groupby(keys)}
+        mine = [values.get(row, [""]) for row in rows]
+        found.insert(number, axis, [own[0] if len(own) == 1 else "" for own in mine])
+    plain = [_NAME.sub(r"\g<activation>", str(name)) for name in found["activation"]]
+    return found.assign(activation=plain)
 
 
 def with_axes(table: pd.DataFrame) -> pd.DataFrame:

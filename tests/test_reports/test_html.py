@@ -278,7 +278,7 @@ def test_a_failed_checkpoint_is_listed_and_in_no_average(tmp_path: Path) -> None
     failed = {"la_silu-22": "NaN in the weights: conv1.weight"}
     report = reports.make_report(Builder(failed=failed).write(tmp_path))
     markup = page_of(report, "verdict", "leaderboard", "failed")
-    assert "la_silu-22 net la_silu 22 7 NaN in the weights: conv1.weight" in section(markup, "failed")
+    assert "la_silu-22 net LA-SiLU 22 7 NaN in the weights: conv1.weight" in section(markup, "failed")
     assert "1 failed" in section(markup, "verdict")
     assert "la_silu-22" not in section(markup, "leaderboard")
     assert "75.7" in section(markup, "leaderboard")  # la_silu-11 alone: 908 of 1,200

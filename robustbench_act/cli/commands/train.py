@@ -15,7 +15,7 @@ from robustbench_act.cli.terminal import say
 @click.command("train")
 @command_options("train")
 def command(*, track: str | None, seeds: int, device: str, out: Path | None, **options: Any) -> None:
-    """Train a grid of activations x norms x seeds; finished checkpoints are kept and skipped next time."""
+    """Train a grid of activations x norms x seeds; finished checkpoints are kept, and skipped later."""
     from robustbench_act import training
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
