@@ -13,6 +13,7 @@ _PREPROCESSING = (
     "architecture",
     "activation",
     "normalization",
+    "network_group",
     "classes",
     "input_size",
     "mean",

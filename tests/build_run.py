@@ -64,7 +64,7 @@ class Builder:
             name = f"{activation}-{seed}" if isinstance(key, tuple) else key
             facts = {"checkpoint": name, "architecture": self.architecture, "activation": activation}
             norm = self.normalization if isinstance(self.normalization, str) else self.normalization[name]
-            facts["normalization"] = norm
+            facts |= {"normalization": norm, "network_group": ""}
             right = np.asarray(own)
             outcomes = right if right.dtype == bool else right[:, None] > ORDER
             yield {**facts, "training_seed": seed, "dataset": "toy"}, outcomes

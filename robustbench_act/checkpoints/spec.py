@@ -163,6 +163,11 @@ class Spec:
         """The architecture as tables name it: its label, or what built the network."""
         return self.labels.get("architecture", self.architecture)
 
+    @property
+    def group(self) -> str:
+        """The group that its label names; "" if it has none."""
+        return self.labels.get("group", "")
+
     def to_json(self) -> str:
         """Return the spec as one JSON object with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -127,9 +127,10 @@ def _identity(plan: Plan) -> pd.DataFrame:
     rows: Iterator[dict[str, Any]] = (
         {
             "checkpoint": encodable(checkpoint.name),  # as it is in the parts
-            "architecture": checkpoint.spec.architecture_name,
-            "activation": checkpoint.spec.activation_name,
+            "architecture": encodable(checkpoint.spec.architecture_name),
+            "activation": encodable(checkpoint.spec.activation_name),
             "normalization": checkpoint.normalization,
+            "network_group": encodable(checkpoint.spec.group),
             "training_seed": checkpoint.spec.training_seed,
             "dataset": encodable(plan.dataset.name),
         }

@@ -32,6 +32,7 @@ _CHECKPOINT = (
     "architecture",
     "activation",
     "normalization",
+    "labels",
     "classes",
     "input_size",
     "mean",

@@ -15,7 +15,10 @@ from robustbench_act.normalizations.facts import normalization_label
 COHORT = ["architecture", "activation"]
 """The columns that tell cohorts apart, where `activation` is the cohort's name."""
 
-AXES: Mapping[str, Callable[[str], str]] = {"normalization": normalization_label}
+AXES: Mapping[str, Callable[[str], str]] = {
+    "normalization": normalization_label,
+    "network_group": lambda name: name or "no group",
+}
 """The columns next to `activation` that make a cohort, and how people write their values."""
 
 _NOT_RECORDED = {"normalization": ""}

@@ -66,6 +66,7 @@ METRICS: Mapping[str, Metric] = {
     "rank": Metric("Rank", "", None, "Place by mca among the activations of an architecture."),
     "activation": Metric("Activation", "", None, "Activation function of the networks."),
     "normalization": Metric("Normalisation", "", None, "Normalisation layers of the networks."),
+    "network_group": Metric("Network group", "", None, "Group of the networks, as their labels have it."),
     "architecture": Metric("Architecture", "", None, "Network; unlike ones are not ranked together."),
     "seeds": Metric("Seeds", "", None, "Number of checkpoints (training seeds) averaged."),
     "joint_low": Metric(

@@ -15,6 +15,7 @@ LEADERBOARD = (
     "rank",
     "activation",
     "normalization",
+    "network_group",
     "architecture",
     "mca",
     "joint_low",

@@ -34,7 +34,7 @@ def summary(
     Returns
     -------
     DataFrame
-        architecture, activation, normalization, checkpoint, training_seed, clean, mca, error, retained,
+        architecture, activation, AXES, checkpoint, training_seed, clean, mca, error, retained,
         group_<name>, CELL_METRICS over the cells of `records.headline`, severity_area, worst_class,
         worst_class_n, worst_class_shrunk, mce, relative_mce, effective; the ends of the intervals over
         images, 95 %: retained_low, retained_high, mce_low, mce_high. Checkpoints with an error are left out.

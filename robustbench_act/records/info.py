@@ -102,6 +102,11 @@ class CheckpointInfo(JsonObject):
     adapted: tuple[str, ...] = ()
     behaviour: Behaviour = field(default_factory=Behaviour)
 
+    @property
+    def network_group(self) -> str:
+        """The group that its label names; "" if it has none."""
+        return self.labels.get("group", "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceInfo(JsonObject):

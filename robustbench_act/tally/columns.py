@@ -4,7 +4,10 @@ from robustbench_act.tally.cell_quantities import CELL_QUANTITIES
 from robustbench_act.tally.quantity_kinds import COLUMN_ORDER, Digest, OfFirstChunk, Row
 
 KEYS = ["checkpoint", "suite", "table", "corruption", "group", "severity"]
-IDENTITY = ["checkpoint", "architecture", "activation", "normalization", "training_seed", "dataset"]
+IDENTITY = [
+    *("checkpoint", "architecture", "activation", "normalization", "network_group"),
+    *("training_seed", "dataset"),
+]
 
 QUANTITIES_BY_KIND = sorted(CELL_QUANTITIES, key=lambda quantity: COLUMN_ORDER.index(type(quantity)))
 """The declared quantities in the order of the columns."""
@@ -20,7 +23,7 @@ CELL_COLUMNS = [
 FORMER_CELL_COLUMNS = {"flips": "severity_flips"}
 """What columns with the same content were called in older runs and baselines."""
 
-LATER_IDENTITY = ("normalization",)
+LATER_IDENTITY = ("normalization", "network_group")
 """What older runs lack; the reader takes it from run.json."""
 
 REQUIRED_IDENTITY = [name for name in IDENTITY if name not in LATER_IDENTITY]

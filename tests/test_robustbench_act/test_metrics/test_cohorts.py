@@ -30,7 +30,7 @@ def run() -> Run:
 def test_normalizations_are_ranked_side_by_side(run: Run) -> None:
     board = leaderboard(run.cells)
     scores = checkpoint_scores(run.cells).set_index(["activation", "normalization"])["mca"]
-    assert list(board.columns[:4]) == ["rank", "activation", "normalization", "architecture"]
+    assert list(board.columns[:3]) == ["rank", "activation", "normalization"]
     assert board["rank"].to_list() == [1, 2, 3, 4]
     assert {
         row: own["mca"] for row, own in by(board, "activation", "normalization").items()
@@ -48,6 +48,19 @@ def test_one_normalization_changes_no_name(run: Run) -> None:
     assert named(alike) is alike
     bare = alike.drop(columns="normalization")
     pd.testing.assert_frame_equal(leaderboard(bare).assign(normalization="batch"), leaderboard(alike))
+
+
+def test_groups_are_never_averaged_together() -> None:
+    cells = Builder().run().cells
+    mine = cells["checkpoint"].isin(["relu-11"])
+    board = leaderboard(cells.assign(network_group=mine.map({True: "mine", False: ""})))
+    assert board[["activation", "network_group", "seeds"]].to_numpy().tolist() == [
+        ["la_silu", "", 2],
+        ["relu", "mine", 1],
+        ["relu", "", 1],
+    ]
+    names = set(named(cells.assign(network_group=mine.map({True: "mine", False: ""})))["activation"])
+    assert names == {"relu ‹mine›", "relu ‹no group›", "la_silu ‹no group›"}
 
 
 def test_names_are_made_once_and_in_one_architecture_alone(run: Run) -> None:
