@@ -1,4 +1,6 @@
 from .activations import (
+    LayerAct as LayerAct,
+    NormalizedActivation as NormalizedActivation,
     get_activation as get_activation,
     list_activations as list_activations,
     register_activation as register_activation,

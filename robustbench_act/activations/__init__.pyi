@@ -8,7 +8,7 @@ from .facts import (
     list_activations as list_activations,
     split_activations as split_activations,
 )
-from .layeract import LAHardSiLU as LAHardSiLU, LASiLU as LASiLU
+from .layeract import LAHardSiLU as LAHardSiLU, LASiLU as LASiLU, LayerAct as LayerAct
 from .layers import (
     PerCall as PerCall,
     activation_layers as activation_layers,

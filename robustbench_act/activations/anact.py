@@ -39,7 +39,9 @@ class NormalizedActivation(nn.Module):
     Parameters
     ----------
     f : callable or nn.Module
-        Element-wise and differentiable. f' is known for ReLU and SiLU; autograd computes any other.
+        Element-wise or with parameters per channel, differentiable, not in place. f' is known for ReLU and
+        SiLU; autograd computes any other. What a module learns or keeps becomes part of the layer. For a
+        LayerAct f' is the diagonal of the Jacobian.
     momentum : float
         Weight of the old value in an average, in [0, 1).
     bound : float
@@ -61,7 +63,7 @@ class NormalizedActivation(nn.Module):
     Notes
     -----
     Input of any shape and floating dtype; output of the same. Statistics are computed in float32 at least.
-    A parameter outside its range raises InputError.
+    A parameter outside its range, and in training an f that writes into its input, raise InputError.
 
     Examples
     --------
@@ -109,8 +111,11 @@ class NormalizedActivation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (lambda + b(a)) * (f(x) - mu), of the shape and dtype of x."""
+        version = _version(x)
         y = self.f(x)
         if self.training:
+            if _version(x) != version:
+                raise InputError(f"{type(self).__name__} expects an f that leaves its input as it is.")
             self._update(x, y)
         gain = self.gain() + self.bound * torch.tanh(self.scale)
         return gain.to(y.dtype) * (y - self.mu.to(y.dtype))
@@ -153,6 +158,11 @@ class NormalizedActivation(nn.Module):
         """Return the parameters as `repr` shows them."""
         name = "" if isinstance(self.f, nn.Module) else f"f={getattr(self.f, '__name__', self.f)}, "
         return f"{name}momentum={self.momentum:g}, bound={self.bound:g}, clip={self.clip}, eps={self.eps:g}"
+
+
+def _version(x: Tensor) -> int:
+    """Return a number that grows when a tensor is written to; 0 if torch does not count."""
+    return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
 
 
 class NReLU(NormalizedActivation):

@@ -1,4 +1,4 @@
-"""LayerAct: gates that see the input normalised over its layer; only the input is saved for backward.
+"""LayerAct: gates that see the input normalised over its layer.
 
 For one sample with input y of D elements and a gate s,
 
@@ -11,11 +11,13 @@ Source: Yoon & Lim, AAAI 2025, arXiv 2306.04940.
 """
 
 import math
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from robustbench_act.activations._jacobian import depends_on_others
+from robustbench_act.activations.slopes import Function, activation_slope, evaluation_twin
 from robustbench_act.errors import InputError
 
 _aten = torch.ops.aten
@@ -54,6 +56,12 @@ class _HardSigmoidGate:
         return cast(Tensor, _aten.hardtanh_backward(upstream, s, 0, 1))
 
 
+class _PlainGate:
+    """n itself, for the statistics of other gates."""
+
+    scale, shift = 1.0, 0.0
+
+
 _Gate = type[_SigmoidGate] | type[_HardSigmoidGate]
 
 
@@ -62,7 +70,9 @@ def _widened(y: Tensor) -> Tensor:
     return y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
 
 
-def _normalize(y: Tensor, alpha: float, gate: _Gate) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _normalize(
+    y: Tensor, alpha: float, gate: _Gate | type[_PlainGate]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return m = scale * n + shift for rows of y (N, D), their means, reciprocal deviations and the weight.
 
     The weight (D,) holds scale * sqrt(c), so that the kernel writes m in one pass.
@@ -123,16 +133,55 @@ def _memory_order(y: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     return None
 
 
+_FUSED: dict[object, _Gate] = {
+    torch.sigmoid: _SigmoidGate,
+    nn.functional.sigmoid: _SigmoidGate,
+    nn.Sigmoid: _SigmoidGate,
+    nn.functional.hardsigmoid: _HardSigmoidGate,
+    nn.Hardsigmoid: _HardSigmoidGate,
+}
+
+
 class LayerAct(nn.Module):
-    """y * s(n), with the checks and the memory formats; subclasses name the gate."""
+    """LayerAct with any gate s: y * s(n), n the input normalised over all dimensions but the batch.
 
-    _gate: ClassVar[_Gate]
+    n = (y - mean(y)) / sqrt(var(y) + alpha), with the unbiased variance of the sample's D elements.
+    Derivatives of any order are exact. The two gates of the paper (torch.sigmoid and hardsigmoid, as
+    functions or modules) run in one fused operation that saves its input alone.
 
-    def __init__(self, alpha: float = 1e-5) -> None:
+    Parameters
+    ----------
+    gate : callable or nn.Module
+        Element-wise, or with parameters per channel: it takes n in the shape and dtype of y. What a module
+        learns or keeps becomes part of the layer.
+    alpha : float
+        Positive and finite; 1e-5 in the paper for CIFAR, 0.1 for ImageNet.
+
+    Notes
+    -----
+    Input (N, ...) of any floating dtype and memory format; output of the same. Any other alpha, an input of
+    fewer than 2 elements per sample, and a gate of another shape raise InputError. Statistics of narrow
+    dtypes are computed in float32.
+
+    Examples
+    --------
+    >>> y = torch.tensor([[-1.0, 0.0, 1.0], [9.0, 10.0, 11.0]])  # normalised, both rows are -1, 0, 1
+    >>> LayerAct(torch.tanh)(y)
+    tensor([[ 0.7616,  0.0000,  0.7616],
+            [-6.8543,  0.0000,  8.3775]])
+    >>> LayerAct(torch.sigmoid)(y).equal(LASiLU()(y))
+    True
+    """
+
+    def __init__(self, gate: Function, alpha: float = 1e-5) -> None:
         super().__init__()
+        if not callable(gate):
+            raise InputError(f"{type(self).__name__} expects a callable gate, got {gate!r}.")
         if not 0 < alpha < math.inf:
             raise InputError(f"{type(self).__name__} expects a positive finite alpha, got {alpha!r}.")
+        self.gate = gate
         self.alpha = float(alpha)
+        self._fused = _FUSED.get(type(gate) if isinstance(gate, nn.Module) else gate)
 
     def forward(self, y: Tensor) -> Tensor:
         """Return y * s(n) in the shape, dtype and memory format of y (N, ...)."""
@@ -141,38 +190,81 @@ class LayerAct(nn.Module):
                 f"{type(self).__name__} expects floats (N, ...) with at least 2 elements per sample "
                 f"(one has no unbiased variance), got {y.dtype} of shape {tuple(y.shape)}."
             )
-        # Mean and variance do not depend on the order of the elements, so channels_last needs no copy.
-        order = _memory_order(y)
-        if order is None:
-            return self._gated(y.contiguous())
-        there, back = order
-        return self._gated(y.permute(there)).permute(back)
+        if self._fused is None:
+            return y * self._gated(self.gate, self._in_order(y, self._normalized).to(y.dtype)).to(y.dtype)
+        return self._in_order(y, self._fused_product)
 
     @torch.no_grad()
     def derivative(self, y: Tensor) -> Tensor:
         """Return d a_i / d y_i of every element, the diagonal of a sample's Jacobian, in float32 at least.
 
         s(n_i) + y_i s'(n_i) ((D - 1) / D - n_i^2 / (D - 1)) / sqrt(var(y) + alpha)
+
+        An InputError if the gate depends on other elements.
         """
         rows = _widened(y.flatten(1))
         d = rows.shape[1]
-        m, _, rstd, _ = _normalize(rows, self.alpha, self._gate)
-        n = (m - self._gate.shift) / self._gate.scale
+        gate = self._fused or _PlainGate
+        m, _, rstd, _ = _normalize(rows, self.alpha, gate)
+        n = (m - gate.shift) / gate.scale
         reciprocal = rstd.view(-1, 1) * math.sqrt((d - 1) / d)  # of the root above; rstd divides by D
-        s = self._gate.squash_(m)
-        gate_slope = self._gate.chain(torch.full_like(s, self._gate.scale), s)
         own = ((d - 1) / d - n.square() / (d - 1)) * reciprocal
-        return (s + rows * gate_slope * own).view(y.shape)
+        s, slope = self._gate_and_slope(m if self._fused else n.view(y.shape))
+        return (s.flatten(1) + rows * slope.flatten(1) * own).view(y.shape)
 
-    def _gated(self, y: Tensor) -> Tensor:
-        return cast(Tensor, _Gated.apply(y.flatten(1), self.alpha, self._gate)).view(y.shape)
+    def _gate_and_slope(self, n: Tensor) -> tuple[Tensor, Tensor]:
+        """Return s and s' at n (the fused gates take m)."""
+        if self._fused is not None:
+            s = self._fused.squash_(n)
+            return s, self._fused.chain(torch.full_like(s, self._fused.scale), s)
+        gate = evaluation_twin(self.gate, n.dtype).forward if isinstance(self.gate, nn.Module) else self.gate
+        if depends_on_others(gate, n):
+            raise InputError(f"the gate of {type(self).__name__} depends on other elements")
+        return self._gated(gate, n), activation_slope(self.gate, n)
+
+    def _gated(self, gate: Function, n: Tensor) -> Tensor:
+        s = gate(n)
+        if s.shape != n.shape:
+            raise InputError(
+                f"{type(self).__name__} expects a gate that returns the shape that it takes, "
+                f"{tuple(n.shape)}, got {tuple(s.shape)}."
+            )
+        return s
+
+    def _in_order(self, y: Tensor, function: Function) -> Tensor:
+        """Return a function of y in the order of its memory: statistics do not depend on the order."""
+        order = _memory_order(y)
+        if order is None:
+            return function(y.contiguous())
+        there, back = order
+        return function(y.permute(there)).permute(back)
+
+    def _normalized(self, y: Tensor) -> Tensor:
+        rows = _widened(y.flatten(1))
+        d = rows.shape[1]
+        c = (d - 1) / d
+        return (math.sqrt(c) * nn.functional.layer_norm(rows, (d,), eps=self.alpha * c)).view(y.shape)
+
+    def _fused_product(self, y: Tensor) -> Tensor:
+        return cast(Tensor, _Gated.apply(y.flatten(1), self.alpha, self._fused)).view(y.shape)
+
+    def extra_repr(self) -> str:
+        """Return the parameters as `repr` shows them."""
+        name = (
+            "" if isinstance(self.gate, nn.Module) else f"gate={getattr(self.gate, '__name__', self.gate)}, "
+        )
+        return f"{name}alpha={self.alpha:g}"
+
+
+class _PaperAct(LayerAct):
+    """LayerAct with a gate that the name of the class tells."""
 
     def extra_repr(self) -> str:
         """Return the parameter as `repr` shows it."""
         return f"alpha={self.alpha:g}"
 
 
-class LASiLU(LayerAct):
+class LASiLU(_PaperAct):
     """LA-SiLU: y * sigmoid(n), n the input normalised over all dimensions but the batch.
 
     n = (y - mean(y)) / sqrt(var(y) + alpha), with the unbiased variance of the sample's D elements. The
@@ -198,10 +290,11 @@ class LASiLU(LayerAct):
             [ 2.4205,  5.0000,  8.0416]])
     """
 
-    _gate = _SigmoidGate
+    def __init__(self, alpha: float = 1e-5) -> None:
+        super().__init__(torch.sigmoid, alpha)
 
 
-class LAHardSiLU(LayerAct):
+class LAHardSiLU(_PaperAct):
     """LA-HardSiLU: y * clip(n / 6 + 1 / 2, 0, 1), n the input normalised over all dimensions but the batch.
 
     As `LASiLU`, with the piecewise linear gate; its derivative at n = -3 and n = 3 is taken as 0. (The
@@ -212,4 +305,5 @@ class LAHardSiLU(LayerAct):
             [ 3.0000,  5.0000,  7.3333]])
     """
 
-    _gate = _HardSigmoidGate
+    def __init__(self, alpha: float = 1e-5) -> None:
+        super().__init__(nn.functional.hardsigmoid, alpha)

@@ -68,14 +68,14 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
         return function_slope(activation, x)
     if _is_ours(activation) and _declares(activation):
         return cast(Tensor, activation.derivative(x)).to(wide)  # type: ignore[operator]
-    twin = _twin(activation, wide)
+    twin = evaluation_twin(activation, wide)
     forward = _checked(twin.forward)
     if _declares(activation):
         slope = _declared_slope(twin, x)
     elif _is_ours(activation) or _is_torchs(activation) or not depends_on_others(forward, x):
         slope = _slope_by_autograd(forward, x)
     else:
-        slope = jacobian_diagonal(_twin(activation, torch.float64).forward, x)
+        slope = jacobian_diagonal(evaluation_twin(activation, torch.float64).forward, x)
     return slope.to(wide)
 
 
@@ -90,7 +90,8 @@ def function_slope(f: Function, x: Tensor) -> Tensor:
     if isinstance(f, nn.Module):
         if _is_ours(f) and _declares(f):
             return cast(Tensor, f.derivative(x))  # type: ignore[operator]
-        f = copy.deepcopy(f).forward
+        keeps = any(True for _ in f.buffers())
+        f = (copy.deepcopy(f) if keeps else f).forward
     return _slope_by_autograd(_checked(f), x)
 
 
@@ -123,7 +124,7 @@ def _declares(activation: nn.Module) -> bool:
     return callable(getattr(activation, "derivative", None))
 
 
-def _twin(activation: nn.Module, dtype: torch.dtype) -> nn.Module:
+def evaluation_twin(activation: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a copy in evaluation mode and in a dtype; the module itself if it cannot be copied."""
     with torch.inference_mode(False):
         try:
@@ -172,7 +173,7 @@ def _check_declared(name: str, activation: nn.Module, x: Tensor, i: int, declare
     tolerance = 1e-3 * (1 + abs(by_autograd))
     if abs(declared - by_autograd) <= tolerance:
         return
-    exact = _twin(activation, torch.float64)
+    exact = evaluation_twin(activation, torch.float64)
     step = torch.zeros_like(x, dtype=torch.float64)
     step.view(-1)[i] = _STEP
     with torch.no_grad():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustbench_act.activations import NormalizedActivation, NReLU, NSwish
+from robustbench_act.activations.adaptive import AconC
 from robustbench_act.errors import InputError
 from tests.references.activations import Anact
 
@@ -190,3 +191,45 @@ def test_bad_parameters(parameters: dict[str, float], message: str) -> None:
 def test_f_must_be_callable() -> None:
     with pytest.raises(InputError, match="NormalizedActivation expects a callable f, got 'relu'"):
         NormalizedActivation("relu")  # type: ignore[arg-type]
+
+
+class Counting(nn.Module):
+    """Per channel, with state: it counts its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acon = AconC(3)
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.batches.add_(1)  # type: ignore[operator]
+        return self.acon(x)  # type: ignore[no-any-return]
+
+
+def test_any_module_inside() -> None:
+    """Parameters per channel, state of its own, statistics by hand; derivatives of first and second order."""
+    f = Counting().double()
+    act, x = NormalizedActivation(f).double(), batch(4)[:2, :, :3, :2].clone().requires_grad_()
+    out = act(x)
+    assert f.batches == 1
+    jacobian = torch.func.jacrev(f.acon)(x.detach()).reshape(x.numel(), x.numel())
+    y = f.acon(x)
+    torch.testing.assert_close(act.mu, y.mean().detach())
+    torch.testing.assert_close(act.rho, (y.square().mean() / x.var(correction=0)).detach())
+    torch.testing.assert_close(act.rho_prime, jacobian.diagonal().square().mean())
+    gain = ((act.rho + act.rho_prime) / (2 * act.rho * act.rho_prime)).sqrt()
+    inputs = (x, *f.parameters())
+    for one, other in ((out, gain * (y - act.mu)), (act.eval()(x), gain * (y - act.mu))):
+        torch.testing.assert_close(one, other)
+        pair = [torch.autograd.grad(z.square().sum(), inputs, create_graph=True) for z in (one, other)]
+        torch.testing.assert_close(*pair)
+        torch.testing.assert_close(
+            *(torch.autograd.grad(z[0].square().sum(), inputs, retain_graph=True) for z in pair)
+        )
+
+
+@pytest.mark.parametrize("f", [nn.ReLU(inplace=True), torch.tanh_])
+def test_an_f_that_works_in_place_is_refused(f: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(InputError, match="NormalizedActivation expects an f that leaves its input as it is"):
+        NormalizedActivation(f)(batch(4))

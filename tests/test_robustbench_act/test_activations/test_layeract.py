@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from robustbench_act.activations import LAHardSiLU, LASiLU, get_activation
+from robustbench_act.activations import LAHardSiLU, LASiLU, LayerAct, activation_slope, get_activation
 from robustbench_act.errors import InputError
 from tests.references import activations as reference
 
@@ -148,3 +149,77 @@ def test_too_few_elements(shape: tuple[int, ...]) -> None:
 def test_integers_are_refused() -> None:
     with pytest.raises(InputError, match=r"LASiLU expects floats .* got torch\.int64"):
         LASiLU()(torch.ones(2, 3, dtype=torch.long))
+
+
+# Any gate.
+
+
+class ChannelGate(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.steepness = nn.Parameter(torch.tensor([0.5, 1.0, 2.0]))
+
+    def forward(self, n: Tensor) -> Tensor:
+        return torch.sigmoid(self.steepness.view(-1, 1, 1) * n)
+
+
+def samples(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64) + 0.3
+
+
+@pytest.mark.parametrize("alpha", [1e-5, 0.1])
+def test_any_gate_against_the_definition(alpha: float) -> None:
+    y, gate = samples(3, 3, 5, 4), ChannelGate().double()
+    steepness = np.array([0.5, 1.0, 2.0])[:, None, None]
+    for act, s in (
+        (LayerAct(torch.tanh, alpha), np.tanh),
+        (LayerAct(gate=gate, alpha=alpha), lambda n: 1 / (1 + np.exp(-steepness * n))),
+    ):
+        expected = [one * s(reference._normalized(one, alpha)[0]) for one in y.numpy()]
+        np.testing.assert_allclose(act(y).detach().numpy(), np.stack(expected), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("gate", [torch.tanh, ChannelGate(), F.softplus])
+def test_derivatives_of_any_gate_are_exact(gate: Callable[[Tensor], Tensor]) -> None:
+    act = LayerAct(gate).double()
+    y = samples(2, 3, 2, 2).requires_grad_()
+    inputs = (y, *act.parameters())
+    assert torch.autograd.gradcheck(lambda y, *_: act(y), inputs)
+    assert torch.autograd.gradgradcheck(lambda y, *_: act(y), inputs)
+    jacobian = torch.func.jacrev(act)(y.detach()).reshape(24, 24)
+    torch.testing.assert_close(activation_slope(act, y), jacobian.diagonal().view(y.shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "gates"),
+    [
+        (LASiLU, [torch.sigmoid, F.sigmoid, nn.Sigmoid()]),
+        (LAHardSiLU, [F.hardsigmoid, nn.Hardsigmoid()]),
+    ],
+)
+def test_the_papers_gates_are_the_papers_activations_to_the_bit(
+    kind: type[LASiLU] | type[LAHardSiLU], gates: list[Callable[[Tensor], Tensor]]
+) -> None:
+    y = samples(4, 3, 5, 4).float().requires_grad_()
+    expected = kind()(y)
+    (gradient,) = torch.autograd.grad(expected.sum(), y)
+    for gate in gates:
+        out = LayerAct(gate)(y)
+        assert out.equal(expected)
+        assert torch.autograd.grad(out.sum(), y)[0].equal(gradient)
+    plain = LayerAct(lambda n: gates[0](n) + 0)  # without the fused operation
+    torch.testing.assert_close(plain(y), expected)
+    moved = y.detach().clone(memory_format=torch.channels_last)
+    assert plain(moved).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(plain(moved), expected)
+
+
+def test_wrong_gates() -> None:
+    y = samples(2, 3)
+    with pytest.raises(InputError, match="LayerAct expects a callable gate, got 'sigmoid'"):
+        LayerAct("sigmoid")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"gate that returns the shape that it takes, \(2, 3\), got \(2,\)"):
+        LayerAct(lambda n: n.sum(1))(y)
+    with pytest.raises(InputError, match="the gate of LayerAct depends on other elements"):
+        activation_slope(LayerAct(lambda n: n.softmax(1)), y)
+    assert repr(LayerAct(torch.tanh, 0.1)) == "LayerAct(gate=tanh, alpha=0.1)"
