@@ -92,6 +92,18 @@ def watch_layers(model: nn.Module, patterns: Iterable[str]) -> None:
     _watched.update(found)
 
 
+def declared_layers(model: nn.Module) -> tuple[str, ...]:
+    """Return the paths of activation layers that are some because a user says so, by class or by pattern."""
+    return tuple(
+        path for path, one in activation_layers(model) if path and (one in _watched or is_declared(type(one)))
+    )
+
+
+def mark_layers(model: nn.Module, paths: Iterable[str]) -> None:
+    """Let modules be activation layers as `declared_layers` of another process says."""
+    _watched.update(model.get_submodule(path) for path in paths)
+
+
 def class_name(module: nn.Module) -> str:
     """Return the name of a module's class with that of its Python module."""
     return f"{type(module).__module__}.{type(module).__qualname__}"

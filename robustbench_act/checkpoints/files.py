@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations import activation_facts
 from robustbench_act.activations.facts import NATIVE
-from robustbench_act.activations.layers import watch_layers
+from robustbench_act.activations.layers import declared_layers, mark_layers, watch_layers
 from robustbench_act.activations.registry import require, resolve
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.fitting import fit, not_finite
@@ -71,6 +71,9 @@ class Checkpoint:
         Which the network has, as `normalization_of` names it; the spec's, if that is not "native".
     warnings
         Those of the notes that everyone must see.
+    layers
+        Paths of its activation layers that are some because the user says so: a process that has not
+        imported their classes, or the network from memory, learns it from here.
     in_memory
         Whether it was in memory from the beginning: then `path` is its name, and no file can give it back.
     """
@@ -85,6 +88,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     normalization: str = ""
     warnings: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     in_memory: bool = False
 
     @classmethod
@@ -145,16 +149,19 @@ class Checkpoint:
         told["architecture"] = architecture or type(original).__name__
         labels = {key: text for key, text in told.items() if text is not None and text != NATIVE}
         digest = hashlib.sha256(f"{weights_digest(tensors)}\n{structure(network)}".encode())
+        spec = describe(original, network, name, data=data, mean=mean, std=std, labels=labels, **facts)
+        watch_layers(network, spec.layers)
         return cls(
             name,
             Path(name),
-            describe(original, network, name, data=data, mean=mean, std=std, labels=labels, **facts),
+            spec,
             partial(_kept, network),
             digest.hexdigest(),
             sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()),
             not_finite(tensors),
             ("from memory",),
             normalization_of(network),
+            layers=declared_layers(network),
             in_memory=True,
         )
 
@@ -186,7 +193,7 @@ class Checkpoint:
     def _network(self) -> nn.Module:
         with torch.inference_mode(False):  # its weights outlive the caller's inference-mode block
             network = self.load()
-            watch_layers(network, self.spec.layers)
+            mark_layers(network, self.layers)
             return network
 
     @property
@@ -328,6 +335,7 @@ def load_checkpoint(
         (*read.notes, *renamed, *sources, *changed),
         normalization_of(network) if spec.normalization == NATIVE else spec.normalization,
         changed,
+        declared_layers(network),
     )
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
     _CACHE.take(checkpoint)
