@@ -269,7 +269,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "folder: SVG, PDF, PNG, and its numbers as CSV."),
         Option("--only NAME,...", NAME_LIST, "report",
                "Of --figures only these, by the names of their files; curve-* is all that begin so."),
-        Option("--labels NAME=LABEL,...", TEXT_BY_NAME, "report", "What to call activations."),
+        Option("--labels NAME=LABEL,...", TEXT_BY_NAME, "report table", "What to call activations."),
         Option("--colours NAME=#RRGGBB,...", COLOUR_BY_NAME, "report", "Colours of activations."),
         Option("--open", FLAG, "report", "Open the report.", keyword="show"),
         Option("--units", FLAG, "plan", "Print each unit of work on its own line."),
@@ -292,6 +292,10 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Tables and the gate": (
         Option("--style NAME", choice("metrics", "layeract"), "table",
                "metrics: every metric; layeract: the tables of the LayerAct paper.", "metrics"),
+        Option("--columns NAME,...", NAME_LIST, "table", "Only these metrics, in this order: mca, clean, "
+               "group_noise, ...", otherwise="those of the run"),
+        Option("--activations NAME,...", NAME_LIST, "table", "Only these activations, in this order.",
+               otherwise="all, the most robust first"),
         Option("--format NAME", choice("text", "csv", "markdown", "latex"), "table",
                "Format of the table: text, csv, markdown or latex.", "text", keyword="kind"),
         Option("--reference ACTIVATION|RUN|alexnet", TEXT, "table",

@@ -19,7 +19,7 @@ from robustbench_act.version import __version__
 COMMANDS = {
     "evaluate": "Show the same corrupted images to each checkpoint; write tables and a report.",
     "report": "Write the report of a finished RUN again, or one of several runs side by side.",
-    "table": "Show every metric of a RUN, or the tables of the LayerAct paper (mean, spread, significance).",
+    "table": "Show metrics of a RUN, or the tables of the LayerAct paper (mean, spread, significance).",
     "merge": "Join RUNs of the same images into one run: more networks, more training seeds.",
     "compare": "Show what moved from run A to run B beyond chance: activations over trainings and images.",
     "baseline": "Keep a RUN as the baseline for later runs.",

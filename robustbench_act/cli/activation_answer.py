@@ -100,8 +100,11 @@ class Part:
     def blocks(self) -> list[Block]:
         """Return a table for each level; its title tells which tests were corrected together."""
         return [
-            (f"{self.where}{_TITLES[level].format(cells=self.words.cells)}: {self._tested(level)}", table)
-            for level, table in ((level, self._shown(level)) for level in self.rows["level"].unique())
+            Block(
+                f"{self.where}{_TITLES[level].format(cells=self.words.cells)}: {self._tested(level)}",
+                self._shown(level),
+            )
+            for level in self.rows["level"].unique()
         ]
 
     def _of(self, level: str) -> pd.DataFrame:

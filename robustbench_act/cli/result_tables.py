@@ -1,6 +1,7 @@
 """The tables that `table` and `compare` show: numbers as texts, under titles."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,60 +9,36 @@ import pandas as pd
 
 from robustbench_act.activations import activation_label
 from robustbench_act.cli.leaderboard import axis_columns
+from robustbench_act.cli.metric_table import MetricTable
 from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.comparison import RunComparison
-from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
-    AXES,
-    CELL_METRICS,
-    COHORT,
     METRICS,
     Reference,
     alexnet,
     headline_words,
     run_reference,
-    summary,
 )
 from robustbench_act.paper_tables import COLUMNS, layeract_table
 from robustbench_act.paths import expand
 from robustbench_act.records import SHIFT
 from robustbench_act.run import Run, load_run
 
-SHOWN = (
-    "clean", "mca", "retained", "worst_class", "worst_class_shrunk", "severity_area", "mce", "relative_mce",
-    "effective",
-    *CELL_METRICS,
-)  # fmt: skip
 
-
-def metrics(run: Run, reference: str | None) -> tuple[pd.DataFrame, list[Block]]:
-    """Return every metric: the numbers of each checkpoint, and a block of means over training seeds."""
+def metrics(
+    run: Run,
+    reference: str | None = None,
+    columns: Sequence[str] | None = None,
+    activations: Sequence[str] | None = None,
+) -> tuple[pd.DataFrame, list[Block]]:
+    """Return the numbers of a CSV file, and a block for each architecture: see `MetricTable`."""
     _refuse_empty(run)
     base = _reference(run, reference) if reference else None
-    frame = summary(run.cells, labels=run.labels, reference=base)
-    groups = frame.groupby([*COHORT, *AXES], sort=False)
-    means = groups[list(SHOWN)].mean().dropna(axis=1, how="all")
-    means = means.assign(seeds=groups.size()).sort_values("mca", ascending=False, kind="stable")
-    several = len(frame["architecture"].unique()) > 1
-    words = headline_words(run.cells["group"])
-    facts = means.index.to_frame()
-    shown = pd.DataFrame({"activation": facts["activation"].map(activation_label), **axis_columns(facts)})
-    if several:
-        shown["architecture"] = facts["architecture"]
-    shown = shown.reset_index(drop=True)
-    shown["seeds"] = means["seeds"].map(str).to_list()
-    for name in [name for name in SHOWN if name in means]:
-        metric = METRICS[name]
-        digits = 1 if metric.scale == 100 else 3
-        title = upper_first(words.images) if name == "mca" else metric.title
-        shown[f"{title} {metric.unit}".strip()] = [
-            decimals(metric.scale * value, digits) for value in means[name]
-        ]
-    named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in means]
+    table = MetricTable(run, base, columns, activations)
+    named = [METRICS[name].title for name in ("mce", "relative_mce", "effective") if name in table.names]
     relative = f"; {', '.join(named)} against {base.name}" if base and named else ""
-    over = f"mean over {words.cells}, severities and training seeds"
-    return frame, [(f"{run.path}: {over}{relative}{_refused(run, base) if base else ''}", shown)]
+    return table.numbers(), table.blocks(note=f"{relative}{_refused(run, base) if base else ''}")
 
 
 def _refused(run: Run, base: Reference) -> str:
@@ -94,7 +71,7 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
             shown[name] = rows[name].map(_paper_p_value if p_values else _accuracy)
         notes = "; ".join(note for note in rows["note"].unique() if note and p_values)
         tail = f" ({notes})" if notes else ""
-        blocks.append((f"{dataset}, {architecture}. {title}{tail}", shown))
+        blocks.append(Block(f"{dataset}, {architecture}. {title}{tail}", shown))
     return frame, blocks
 
 
@@ -111,7 +88,7 @@ def comparison(found: RunComparison, most: int | None) -> list[Block]:
             axes = axis_columns(table) if name == "activations" else {}
             show = _joint if name == "activations" else _tests
             shown = show(table.assign(**axes), [*keys, *axes])
-            blocks.append((_TITLES[name].format(words.images), shown))
+            blocks.append(Block(_TITLES[name].format(words.images), shown))
     shifts = groups == SHIFT
     blocks.append(_moved("Cells", found.cells[~shifts], found.moved(), most))
     if shifts.any():
@@ -125,11 +102,11 @@ def _moved(what: str, cells: pd.DataFrame, moved: pd.DataFrame, most: int | None
     shown = own if most is None else own.head(most)
     of = f"{len(cells):,} {what[0].lower()}{what[1:]}"
     if shown.empty:
-        return f"None of {of} moved beyond chance in images (McNemar, Holm).", shown
+        return Block(f"None of {of} moved beyond chance in images (McNemar, Holm).", shown)
     more = f", the first {most}; --all shows all" if len(shown) < len(own) else ""
     title = f"{what} that moved beyond chance in images: {len(own):,} of {len(cells):,} (McNemar, Holm){more}"
     cell = shown["corruption"] + ":" + shown["severity"].map("{:g}".format)
-    return title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"])
+    return Block(title, _tests(shown.assign(cell=cell), ["checkpoint", "cell"]))
 
 
 def comparison_json(found: RunComparison) -> str:

@@ -1,41 +1,80 @@
 """A table as text, CSV, Markdown or LaTeX."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from robustbench_act.cli.terminal import console, say, shown
 from robustbench_act.texts import literal_markdown
 
-Block = tuple[str, pd.DataFrame]
-"""A title, and a table of strings, the first columns to the left."""
+BOLD = "the best of each column in bold"
+
+
+class Block(NamedTuple):
+    """A table with its title.
+
+    Attributes
+    ----------
+    title
+        Its caption, without a full stop.
+    frame
+        Strings; names to the left, numbers to the right.
+    bold
+        Row number and column of each cell in bold: the best of its column.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    bold: Set[tuple[int, str]] = frozenset()
+
+    @property
+    def caption(self) -> str:
+        """The title, and what is bold."""
+        return f"{self.title}; {BOLD}" if self.bold else self.title
 
 
 def print_blocks(blocks: Sequence[Block]) -> None:
-    """Print tables on stdout; on a terminal too narrow for one its columns go below each other."""
+    """Print tables on stdout; on a terminal too narrow for one its columns go below each other.
+
+    In a pipe nothing is bold.
+    """
     screen = console()
-    for title, frame in blocks:
-        say(title)
-        if frame.empty:
+    for block in blocks:
+        say(block.caption if screen.is_terminal else block.title)
+        if block.frame.empty:
             continue
-        for part in _fitting(frame, screen.width) if screen.is_terminal else [frame]:
-            table = _grid(part)
+        parts = _fitting(block.frame, screen.width) if screen.is_terminal else [block.frame]
+        for part in parts:
+            table = _grid(part, block.bold)
             console(width=max(width(table), screen.width)).print(table)
 
 
 def grid(
-    columns: Mapping[str, Iterable[str]], *, left: Container[str], no_wrap: bool = False, bold: int = 0
+    columns: Mapping[str, Iterable[str]],
+    *,
+    left: Container[str],
+    no_wrap: bool = False,
+    bold: int = 0,
+    cells: Container[tuple[int, str]] = (),
 ) -> Table:
-    """Return columns of texts as a table, those in `left` to the left, the first `bold` rows in bold."""
+    """Return columns of texts as a table, those in `left` to the left.
+
+    In bold are the first `bold` rows, and the `cells` (row number, column).
+    """
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
     for name in columns:
         table.add_column(shown(name), justify="left" if name in left else "right", no_wrap=no_wrap)
-    for number, cells in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*map(shown, cells), style="bold" if number < bold else "")
+    for number, row in enumerate(zip(*columns.values(), strict=True)):
+        texts = [
+            Text(shown(text), style="bold" if (number, name) in cells else "")
+            for name, text in zip(columns, row, strict=True)
+        ]
+        table.add_row(*texts, style="bold" if number < bold else "")
     return table
 
 
@@ -45,9 +84,10 @@ def width(table: Table) -> int:
     return int(table.__rich_measure__(screen, screen.options).maximum)
 
 
-def _grid(frame: pd.DataFrame) -> Table:
+def _grid(frame: pd.DataFrame, bold: Set[tuple[int, str]] = frozenset()) -> Table:
     left = [name for name in _names(frame) if _is_text(frame, name)]
-    return grid({name: frame[name] for name in _names(frame)}, left=left, no_wrap=True)
+    columns = {name: frame[name] for name in _names(frame)}
+    return grid(columns, left=left, no_wrap=True, cells=bold)
 
 
 def _fitting(frame: pd.DataFrame, most: int) -> list[pd.DataFrame]:
@@ -64,24 +104,39 @@ def _fitting(frame: pd.DataFrame, most: int) -> list[pd.DataFrame]:
 def markdown(blocks: Sequence[Block]) -> str:
     """Return tables as Markdown."""
     lines = []
-    for title, frame in blocks:
-        rule = ["---" if _is_text(frame, name) else "---:" for name in _names(frame)]
-        rows = [_names(frame), rule, *frame.to_numpy().tolist()]
-        lines += [f"**{literal_markdown(title)}**", ""]
-        lines += [*(f"| {' | '.join(map(literal_markdown, row))} |" for row in rows), ""]
+    for block in blocks:
+        names = _names(block.frame)
+        rule = ["---" if _is_text(block.frame, name) else "---:" for name in names]
+        rows = [[*map(literal_markdown, names)], rule, *_rows(block, literal_markdown, "**{}**")]
+        lines += [f"**{literal_markdown(block.caption)}**", ""]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
     return "\n".join(lines)
 
 
 def latex(blocks: Sequence[Block]) -> str:
     """Return tables as LaTeX, for the booktabs package."""
     lines = []
-    for title, frame in blocks:
-        columns = "".join("l" if _is_text(frame, name) else "r" for name in _names(frame))
-        rows = [" & ".join(map(_tex, row)) + r" \\" for row in [_names(frame), *frame.to_numpy().tolist()]]
-        lines += [r"\begin{table}", rf"\caption{{{_tex(title)}}}", rf"\begin{{tabular}}{{{columns}}}"]
-        lines += [r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]
-        lines += [r"\end{table}", ""]
+    for block in blocks:
+        names = _names(block.frame)
+        columns = "".join("l" if _is_text(block.frame, name) else "r" for name in names)
+        rows = [[*map(_tex, names)], *_rows(block, _tex, r"\textbf{{{}}}")]
+        head, *body = [" & ".join(row) + r" \\" for row in rows]
+        lines += [r"\begin{table}", rf"\caption{{{_tex(block.caption)}}}"]
+        lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        lines += [r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(lines)
+
+
+def _rows(block: Block, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+    """Return the cells row by row, escaped, and marked if they are bold."""
+    names = _names(block.frame)
+    return [
+        [
+            bold.format(escape(text)) if (number, name) in block.bold else escape(text)
+            for name, text in zip(names, row, strict=True)
+        ]
+        for number, row in enumerate(block.frame.to_numpy().tolist())
+    ]
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Block]], str]] = {"markdown": markdown, "latex": latex}
@@ -109,6 +164,8 @@ _ESCAPES = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "<": "$<$",
     ">": "$>$",
     "–": "--",
+    "−": "$-$",
+    "±": r"$\pm$",
 }
 
 

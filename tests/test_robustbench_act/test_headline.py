@@ -110,10 +110,10 @@ def test_a_run_of_shifts_alone_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert text.startswith("Accuracy in %: mean over input shifts, severities")
     assert "shifted" in text
     assert "corrupt" not in text
-    ((title, shown),) = metrics(alone, None)[1]
-    assert "mean over input shifts, severities" in title
+    ((title, shown, _),) = metrics(alone)[1]
+    assert "; mean over 2 input shifts at severities 1 and 5" in title
     assert "Shifted %" in shown
-    titles = [title for title, _ in comparison(compare_runs(alone, alone), None)]
+    titles = [title for title, *_ in comparison(compare_runs(alone, alone), None)]
     assert titles[0] == "Activations: shifted accuracy in %, over other trainings and images"
     assert titles[-1] == "None of 16 cells of input shifts moved beyond chance in images (McNemar, Holm)."
     with pytest.raises(InputError, match=r"are over corruptions, this run has input shifts alone; actrobust"):
@@ -151,7 +151,7 @@ def test_the_gate_looks_at_shifts_when_asked() -> None:
 def test_a_comparison_has_shifts_in_a_block_of_their_own() -> None:
     found = compare_runs(shifted_run(drop=False), shifted_run(drop=True))
     assert found.checkpoints["difference"].tolist() == [0.0]
-    titles = [title for title, _ in comparison(found, None)]
+    titles = [title for title, *_ in comparison(found, None)]
     assert titles[1:] == [
         "None of 3 cells moved beyond chance in images (McNemar, Holm).",
         "Cells of input shifts that moved beyond chance in images: 2 of 2 (McNemar, Holm)",

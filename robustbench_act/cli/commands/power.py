@@ -32,7 +32,7 @@ def command(
     networks.
     """
     from robustbench_act.cli import power_answer
-    from robustbench_act.cli.table_formats import print_blocks
+    from robustbench_act.cli.table_formats import Block, print_blocks
     from robustbench_act.errors import InputError
     from robustbench_act.metrics.power import EMBEDDED, IMAGES, SEEDS
 
@@ -53,7 +53,7 @@ def command(
     for line in answer.head():
         say(line)
     if not answer.single:
-        print_blocks([("", answer.table())])
+        print_blocks([Block("", answer.table())])
     for line in answer.sentences():
         say(line)
     if figure is not None:

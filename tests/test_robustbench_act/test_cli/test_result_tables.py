@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from robustbench_act.cli import result_tables
+from robustbench_act.cli.metric_table import SHOWN
 from robustbench_act.comparison import compare_runs
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import METRICS
@@ -24,10 +25,10 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_edges_are_numbers_or_dashes(name: str) -> None:
     run = RUNS[name]
-    for _, shown in (*result_tables.metrics(run, "relu")[1], *result_tables.layeract(run)[1]):
+    for _, shown, _ in (*result_tables.metrics(run, "relu")[1], *result_tables.layeract(run)[1]):
         assert len(shown) > 0
         assert not shown.isin(["nan", "inf"]).any(axis=None)
-    (*_, (title, table)) = result_tables.comparison(compare_runs(run, run), 20)
+    (*_, (title, table, _)) = result_tables.comparison(compare_runs(run, run), 20)
     assert title.startswith("None of ")
     assert table.empty
     assert "40 images" in repr(run) or name == "one image"
@@ -46,12 +47,12 @@ def test_nothing_to_show_is_said() -> None:
 def test_an_activation_with_parameters_is_written_one_way() -> None:
     run = simulated_run({"a": RIGHT, "b": RIGHT}, activation="la_silu(alpha=0.1)")
     activations = result_tables.comparison(compare_runs(run, run), 20)[0]
-    for _, shown in (*result_tables.metrics(run, None)[1], *result_tables.layeract(run)[1], activations):
+    for _, shown, _ in (*result_tables.metrics(run, None)[1], *result_tables.layeract(run)[1], activations):
         assert set(shown["activation"]) == {"LA-SiLU (alpha=0.1)"}
 
 
 def test_every_metric_shown_is_declared() -> None:
-    assert set(result_tables.SHOWN) <= set(METRICS)
+    assert set(SHOWN) <= set(METRICS)
 
 
 def test_a_run_as_baseline_must_be_one() -> None:
