@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -119,6 +119,57 @@ class EvaluationProgress:
     def _done(self) -> int:
         parts = listed(self._out / "parts", "*.zip")
         return sum(not path.name.endswith(".failed.zip") for path in parts)
+
+
+class TrainingProgress:
+    """A line on stdout for each network of a grid, and messages and progress on stderr."""
+
+    def __init__(self) -> None:
+        self._bar = progress_bar()
+        self._todo: list[Any] = []
+        self._done = self._all = 0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def start(self, jobs: Sequence[Any], images: int) -> Callable[[int], None]:
+        """Show what will be trained; return the function that counts the images."""
+        self._todo, self._all = list(jobs), self._done + len(jobs)
+        self._bar.start()
+        self._task = self._bar.add_task("training", total=images)
+        self._next()
+        return lambda done: self._bar.advance(self._task, done)
+
+    def note(self, text: str) -> None:
+        """Print what a reader of the accuracies should know."""
+        say(f"note: {text}", err=True)
+
+    def network(self, job: Any, spec: Any) -> None:
+        """Print a network that is there already (the spec is None), or that has been trained."""
+        self._done += 1
+        if spec is None:
+            say(f"{job.path.stem:<16} exists already")
+            return
+        seconds, known = time.monotonic() - self._started, spec.clean_accuracy
+        accuracy = "     no" if known is None else f"{known:7.2%}"
+        say(f"{job.path.stem:<16} {accuracy} clean accuracy  {seconds:5.0f} s")
+        self._todo.pop(0)
+        self._next()
+
+    def kept(self) -> str:
+        """Return how many networks are there, and how to continue."""
+        if not self._all:
+            return "nothing was started."
+        return f"{self._done} of {self._all} checkpoints are complete; repeat the command to continue."
+
+    def _next(self) -> None:
+        self._started = time.monotonic()
+        if self._todo:
+            self._bar.update(self._task, description=self._todo[0].path.stem)
 
 
 class MinuteLog:

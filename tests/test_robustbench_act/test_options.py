@@ -98,10 +98,13 @@ def test_the_page_is_that_of_the_table() -> None:
     assert page.read_text() == reference_page()  # else: python -m robustbench_act.options > docs/options.md
 
 
-def test_python_has_the_defaults_of_the_command_line() -> None:
-    signature = inspect.signature(robustbench_act.evaluate).parameters
-    shared = [one for one in options_of("evaluate") if one.name in signature]
-    assert len(shared) > 15
+@pytest.mark.parametrize(("command", "least"), [("evaluate", 16), ("train", 14)])
+def test_python_has_the_defaults_of_the_command_line(command: str, least: int) -> None:
+    signature = inspect.signature(getattr(robustbench_act, command)).parameters
+    options = [one for one in options_of(command) if not one.required]
+    shared = [one for one in options if one.name in signature]
+    assert len(shared) >= least
+    assert command != "train" or {one.name for one in options} <= {*signature, *field_defaults(DataRequest)}
     for one in shared:
         assert signature[one.name].default == (one.default or False if one.kind is FLAG else one.default), one
 

@@ -1,5 +1,6 @@
 """Training: deterministic, resumable, honest about its recipe."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import Result
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+import robustbench_act
 from robustbench_act.checkpoints import Spec, load_checkpoint
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.errors import InputError
@@ -25,7 +28,7 @@ from robustbench_act.training import (
     step_count,
     train_checkpoint,
 )
-from robustbench_act.training import _augment as augment
+from robustbench_act.training.networks import _augment as augment
 
 ARCHITECTURE = "resnet8?width=2"
 QUICK = Recipe(epochs=1, batch_size=64)
@@ -309,3 +312,74 @@ def test_what_cannot_be_stored_is_not_trained(tmp_path: Path, digits: Dataset) -
             device=torch.device("cpu"),
             on_step=lambda: pytest.fail("a step was made"),
         )
+
+
+NETWORKS = """
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self, act="relu"):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU() if act == "relu" else nn.SiLU())
+        self.last = nn.Linear(8, 10)
+
+    def forward(self, x):
+        features = self.body(x)
+        return {"features": features, "scores": self.last(features)}
+
+def three(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+def broken(): return nn.Linear(3, 10)
+"""
+
+
+def test_the_twin_trains_what_the_command_trains(
+    actrobust: Callable[..., Result], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the bit, without a word; what is there is kept; callbacks count every image once."""
+    options = ["--dataset", "digits", "--arch", ARCHITECTURE, "--activation", "relu,silu", "--limit", 100]
+    assert actrobust("train", *options, "--epochs", 1, "--out", "command").exit_code == 0
+    seen: list[int] = []
+    told: list[tuple[str, Any]] = []
+    settings: dict[str, Any] = {"arch": ARCHITECTURE, "epochs": 1, "limit": 100, "out": "twin"}
+
+    def start(jobs: Sequence[Job], images: int) -> Callable[[int], None]:
+        told.append((f"{len(jobs)} networks", images))
+        return seen.append
+
+    paths = robustbench_act.train(
+        "digits", activation=["relu", nn.SiLU], **settings, on_start=start,
+        on_network=lambda job, spec: told.append((job.path.stem, spec and spec.clean_accuracy)),
+    )  # fmt: skip
+    assert [path.name for path in paths] == ["relu_1.safetensors", "silu_1.safetensors"]
+    for path in paths:
+        assert path.read_bytes() == (Path("command") / path.name).read_bytes()
+    assert told[0] == ("2 networks", sum(seen)) == ("2 networks", 2 * 128)
+    assert [name for name, accuracy in told[1:] if accuracy is not None] == ["relu_1", "silu_1"]
+    again = robustbench_act.train(
+        "digits", activation="silu", seeds=[1, 5], **settings,
+        on_network=lambda job, spec: told.append((job.path.stem, spec and spec.clean_accuracy)),
+    )  # fmt: skip
+    assert [path.name for path in again] == ["silu_1.safetensors", "silu_5.safetensors"]
+    assert told[3] == ("silu_1", None)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_networks_of_any_output_are_trained(module: Callable[[str, str], str], digits: Dataset) -> None:
+    """And files of a class with options are loaded again with the same answers."""
+    name = module("networks_to_train", NETWORKS)
+    (path,) = robustbench_act.train(
+        digits, arch=f"{name}:Two?act=silu", activation="native", epochs=1, track="last"
+    )
+    found = load_checkpoint(path, f"{name}:Two?act=silu")
+    assert found.spec.clean_accuracy is not None
+    assert type(found.model.get_submodule("body.2")) is nn.SiLU
+    assert len(pd.read_parquet(path.with_suffix(".track.parquet"))) == 1
+    for factory, message in (
+        (
+            "three",
+            r"\(Sequential\) returns 3 columns, expected 10, one for each class; let it take `classes`",
+        ),
+        ("broken", r"\(Linear\) cannot be trained: RuntimeError: mat1"),
+    ):
+        with pytest.raises(InputError, match=f"The network {message}"):
+            robustbench_act.train(digits, arch=f"{name}:{factory}", activation="native", out=factory)

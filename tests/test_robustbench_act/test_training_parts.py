@@ -245,7 +245,7 @@ def test_copies_in_both_parts_of_a_folder_are_said(tmp_path: Path, actrobust: Ca
     done = actrobust(*line, "--out", "nets")
     assert done.exit_code == 0, done.output
     assert done.stderr.splitlines()[0] == (
-        f"warning: photos: of its test images, 1 of 21 (such as {copy / 'x.png'}) are training images too; "
+        f"note: photos: of its test images, 1 of 21 (such as {copy / 'x.png'}) are training images too; "
         "the clean accuracy counts them."
     )
     shutil.copy(trained / "4.png", copy / "y.png")

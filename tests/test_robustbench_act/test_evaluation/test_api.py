@@ -127,6 +127,8 @@ def test_names_are_reachable_from_the_package() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", robustbench_act.__version__)
     for name in set(robustbench_act.__all__) - {"__version__"}:
         assert getattr(robustbench_act, name).__name__ == name
+    assert dir(robustbench_act) == sorted(robustbench_act.__all__)
+    assert {"evaluate", "train", "Checkpoint", "load_run"} < set(dir(robustbench_act))
     with pytest.raises(AttributeError, match="attribute evalute"):
         _ = robustbench_act.evalute  # type: ignore[attr-defined]
 

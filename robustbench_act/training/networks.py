@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +23,14 @@ from corruptions.random import check_seed
 from robustbench_act.activations import activation_facts, activation_name, get_activation
 from robustbench_act.activations.contract import check_own_layers
 from robustbench_act.activations.facts import NATIVE
-from robustbench_act.activations.registry import resolve, sizes_of
+from robustbench_act.activations.registry import Factory, resolve, sizes_of
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.behaviour import IMAGES
 from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
 from robustbench_act.datasets import Dataset, hold_out, shared_images
-from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.evaluation import DataRequest
-from robustbench_act.models import Architecture, build_model
+from robustbench_act.models import Architecture, answer_entry, answer_rows, build_model
 from robustbench_act.normalizations import check_normalization
 from robustbench_act.option_kinds import use_plain_numbers
 from robustbench_act.preprocessing import normalise
@@ -94,7 +95,7 @@ class Job:
 
 
 def plan_grid(
-    activations: Iterable[str],
+    activations: Iterable[str | Factory],
     seeds: Iterable[int],
     out: Path,
     normalizations: Iterable[str] = (NATIVE,),
@@ -278,7 +279,8 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
         model(inputs)
     batch = inputs, sample.known_labels.to(device)
     model.train(mode)
-    gradients = gradient_variance(model, [batch], training=True, axes=axes)
+    logits = partial(_answer, classes=len(sample.classes))
+    gradients = gradient_variance(model, [batch], training=True, axes=axes, logits=logits)
     table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
     table.insert(0, "epoch", epoch)
     return table
@@ -355,6 +357,26 @@ def _fresh_model(architecture: str, job: Job, classes: int, shape: tuple[int, in
     return model
 
 
+def _answer(model: nn.Module, inputs: Tensor, classes: int) -> Tensor:
+    """Return what a network answers, (N, classes); it may return more in training than in evaluation.
+
+    Raises InputError if it fails, or does not answer with a column for each class.
+    """
+    what = f"The network ({type(model).__name__})"
+    try:
+        output = model(inputs)
+        found = answer_rows(output, len(inputs), answer_entry(output, len(inputs), classes))
+    except Exception as error:  # it may be the user's network
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"{what} cannot be trained: {kind}{first_line(error)}.") from error
+    if found.shape[1] != classes:
+        raise InputError(
+            f"{what} returns {found.shape[1]} columns, expected {classes}, one for each class; let it take "
+            "`classes`, or set an option of its own."
+        )
+    return found
+
+
 def _fit(
     model: nn.Module,
     train: Dataset,
@@ -371,14 +393,14 @@ def _fit(
         model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[steps // 2, steps * 3 // 4])
-    loss = torch.zeros((), device=device)
+    loss, classes = torch.zeros((), device=device), train.known_class_count
     model.train()
     on_epoch(0)
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(train), generator=generator)
         for rows in torch.split(order, recipe.batch_size)[: steps // recipe.epochs]:
             images = _augment(train.images[rows], recipe.augment, generator)
-            logits = model(normalise(images.to(device), train.mean, train.std))
+            logits = _answer(model, normalise(images.to(device), train.mean, train.std), classes)
             loss = F.cross_entropy(logits, train.known_labels[rows].to(device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -408,6 +430,7 @@ def _augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
 def _accuracy(model: nn.Module, test: Dataset, train: Dataset, device: torch.device) -> float:
     correct = 0
     for part in test.chunks(500):
-        logits = model(normalise(part.images.to(device), train.mean, train.std))
+        inputs = normalise(part.images.to(device), train.mean, train.std)
+        logits = _answer(model, inputs, train.known_class_count)
         correct += int((logits.argmax(1).cpu() == part.known_labels).sum())
     return correct / len(test)

@@ -1,0 +1,161 @@
+"""`robustbench_act.train`: the Python twin of `actrobust train`."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from robustbench_act.activations import list_activations, split_activations
+from robustbench_act.activations.registry import Factory
+from robustbench_act.checkpoints import Spec
+from robustbench_act.datasets import Dataset
+from robustbench_act.devices import choose_device
+from robustbench_act.evaluation import DataRequest
+from robustbench_act.paths import expand
+from robustbench_act.training.networks import (
+    Job,
+    Parts,
+    Recipe,
+    is_trained,
+    open_parts,
+    parse_epochs,
+    plan_grid,
+    step_count,
+    train_checkpoint,
+)
+from robustbench_act.user_code import origin
+
+_log = logging.getLogger(__name__)
+
+ALL = "all"
+"""In place of the names of activations: all that are listed."""
+
+
+def train(
+    dataset: str | Dataset,
+    *,
+    arch: str | Callable[..., Any] = "cifar:resnet8?width=8",
+    activation: str | Factory | Sequence[str | Factory] = "relu",
+    normalization: str | Sequence[str] = "native",
+    seeds: int | Sequence[int] = 1,
+    epochs: int = 2,
+    batch_size: int = 128,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    augment: str = "none",
+    track: str | Sequence[int] | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    on_note: Callable[[str], None] = _log.warning,
+    on_start: Callable[[Sequence[Job], int], Callable[[int], None]] = lambda jobs, images: lambda done: None,
+    on_network: Callable[[Job, Spec | None], None] = lambda job, spec: None,
+    **data: Any,
+) -> list[Path]:
+    """Train a grid of activations x normalisations x training seeds; return the files of its networks.
+
+    Networks that are there already, trained in the same way, are kept. Deterministic: see `train_checkpoint`.
+
+    Parameters
+    ----------
+    dataset
+        Training data: a `Dataset`, or what `load_dataset` takes.
+    arch
+        An architecture, see `build_model`, or your own function or class. One from a script or a notebook
+        can be trained, but its files can be loaded only there.
+    activation
+        One or several: names, as "relu,la_silu(alpha=0.1)", or classes; "all" that are listed; "native" keeps
+        those that the network was written with.
+    normalization
+        One or several names with commas or in a list, see `replace_normalization`.
+    seeds
+        Train with the seeds 1 to N, or with those of a list.
+    epochs, batch_size, lr, momentum, weight_decay, augment
+        See `Recipe`.
+    track
+        Probe the layers after these epochs, "0,1,last", "all" or a list; a table goes next to each file.
+    device
+        "auto", "cpu", "cuda" or "cuda:i".
+    out
+        Folder of the checkpoints; by default `runs/train-DATASET`.
+    on_note
+        Called with what a reader of the accuracies should know; a warning in the log by default.
+    on_start
+        Called with the networks to be trained and the number of images that they will see; it returns a
+        function that is then called with each number of images seen.
+    on_network
+        Called with each network that was there already, then with each that has been trained; the spec, with
+        the clean accuracy, is None for the former.
+    data
+        Other settings of `DataRequest`: limit, imports, channels, class_order, resize, download, ...
+
+    Raises
+    ------
+    InputError
+        For wrong settings, before anything is trained; for a network that was trained in another way; for a
+        training that diverges.
+    """
+    recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, augment)
+    tracked = () if track is None else parse_epochs(_text(track), recipe.epochs)
+    request = DataRequest(dataset=dataset, **data)  # imports the modules that register activations
+    folder = expand(out) if out else Path("runs") / f"train-{_name(dataset)}"
+    jobs = plan_grid(_activations(activation), _seeds(seeds), folder, _several(normalization))
+    where = choose_device(device)
+    parts = open_parts(request)
+    for text in _notes(parts):
+        on_note(text)
+    architecture = arch if isinstance(arch, str) else origin(arch)
+    settings: dict[str, Any] = {"architecture": architecture, "train": parts.train, "recipe": recipe}
+    todo = [job for job in jobs if not is_trained(job, tracked=bool(tracked), **settings)]
+    for job in jobs:
+        if job not in todo:
+            on_network(job, None)
+    on_images = on_start(todo, len(todo) * step_count(parts.train, recipe) * recipe.batch_size)
+    for job in todo:
+        spec = train_checkpoint(
+            job,
+            test=parts.test,
+            held_out=parts.held_out,
+            device=where,
+            track=tracked,
+            on_step=lambda: on_images(recipe.batch_size),
+            **settings,
+        )
+        on_network(job, spec)
+    return [job.path for job in jobs]
+
+
+def _notes(parts: Parts) -> list[str]:
+    found = []
+    if parts.held_out:
+        what = f"clean accuracy is that of {parts.held_out}, which no network is trained on"
+        what = what if parts.test is not None else "there is no clean accuracy, each class has a single image"
+        found.append(f"{parts.train.name} has no labelled test part: {what}.")
+    if parts.doubt:
+        found.append(f"{parts.train.name}: {parts.doubt}; the clean accuracy counts them.")
+    return found
+
+
+def _activations(given: str | Factory | Sequence[str | Factory]) -> list[str | Factory]:
+    if isinstance(given, str):
+        return [*(list_activations() if given == ALL else split_activations(given))]
+    return list(given) if isinstance(given, Sequence) else [given]
+
+
+def _several(given: str | Sequence[str]) -> list[str]:
+    return [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+
+
+def _seeds(given: int | Sequence[int]) -> Iterable[int]:
+    return given if isinstance(given, Sequence) else range(1, given + 1)
+
+
+def _text(track: str | Sequence[int]) -> str:
+    return track if isinstance(track, str) else ",".join(map(str, track))
+
+
+def _name(dataset: str | Dataset) -> str:
+    """Return the name of a data set for a folder."""
+    name = dataset if isinstance(dataset, str) else dataset.name
+    return re.sub(r"[^\w.-]", "-", name.partition(":")[0])
