@@ -98,7 +98,7 @@ def test_the_page_is_that_of_the_table() -> None:
     assert page.read_text() == reference_page()  # else: python -m robustbench_act.options > docs/options.md
 
 
-@pytest.mark.parametrize(("command", "least"), [("evaluate", 16), ("train", 14)])
+@pytest.mark.parametrize(("command", "least"), [("evaluate", 16), ("train", 13)])
 def test_python_has_the_defaults_of_the_command_line(command: str, least: int) -> None:
     signature = inspect.signature(getattr(robustbench_act, command)).parameters
     options = [one for one in options_of(command) if not one.required]
