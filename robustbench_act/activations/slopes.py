@@ -183,6 +183,6 @@ def _check_declared(name: str, activation: nn.Module, x: Tensor, i: int, declare
     differences = sorted([(here - below) / _STEP, (above - here) / _STEP])
     if not differences[0] - tolerance <= declared <= differences[1] + tolerance:
         raise InputError(
-            f"{name}(x) gives {declared:.4g} at x = {x.flatten()[i].item():.4g}, but autograd gives "
-            f"{by_autograd:.4g}: correct it, or remove it and autograd is used"
+            f"{name}(x) is neither the slope by autograd nor between finite differences: correct it, or "
+            "remove it and autograd is used"
         )

@@ -35,8 +35,9 @@ def probe_layers(
 ) -> pd.DataFrame:
     """Return `Probe.to_frame` of a checkpoint on clean images (version 0) and on shifted ones (version 1).
 
-    Layers in which no row belongs to one image are left out. Raises InputError if the checkpoint cannot run,
-    no layer can be measured, or the network is random and may not be.
+    Layers and slopes that cannot be measured are left out; the table's `attrs["left_out"]` says which and
+    why, as `Probe.left_out` does. Raises InputError if the checkpoint cannot run, no layer can be measured,
+    or the network is random and may not be.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def probe_layers(
     if reason := behaviour.unwatched or behaviour.fails:
         raise InputError(f"{checkpoint.path}: no layer can be measured: {reason}.")
     axes = probe_axes(behaviour)
+    left_out = dict(behaviour.left_out)
 
     def run(injection: Injection | None = None, *, shifted: bool) -> pd.DataFrame:
         probe = Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection, axes=axes)
@@ -77,6 +79,7 @@ def probe_layers(
                 inputs = torch.cat([clean, other])
                 model(inputs)
                 on_images(len(inputs))
+        left_out.update(probe.left_out)
         return probe.to_frame()
 
     table = run(shifted=inject is None)
@@ -96,6 +99,7 @@ def probe_layers(
         with seeded(seed, device):
             found = gradient_variance(model, batches, training=training, axes=axes, logits=logits)
         table = table.merge(found, on=["version", "layer"], how="left")
+    table.attrs["left_out"] = left_out
     return table
 
 

@@ -31,6 +31,7 @@ def command(
     from robustbench_act.cli.requests import check_pictures, study_request
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import adaptations, probe_layers
+    from robustbench_act.records import Behaviour
 
     if train_mode and not gradients:
         raise click.UsageError("--train-mode needs --gradients.")
@@ -63,6 +64,8 @@ def command(
             else:
                 what = f"{inject} at each layer's input" if inject else shift
                 print_layers(table, f"{checkpoint.name}: {len(data)} images of {data.name}, {what}")
+            for text in Behaviour(left_out=table.attrs["left_out"]).notes():
+                say(f"note: {checkpoint.name}: {text}.", err=True)
     if as_json:
         click.echo(json.dumps(answers, indent=1))
 

@@ -39,6 +39,13 @@ class Swallows(nn.Module):
 
 def swallows(classes, channels):
     return Swallows(classes)
+
+class Near(nn.ReLU):
+    def forward(self, x):
+        return super().forward(x + nn.functional.avg_pool2d(x, 3, 1, 1))
+
+def near(classes, channels):
+    return nn.Sequential(nn.Conv2d(channels, 2, 1), Near(), nn.Flatten(), nn.Linear(128, classes))
 """
 
 
@@ -50,7 +57,7 @@ def test_networks_that_cannot_be_probed_are_said(
     import odd_nets  # type: ignore[import-not-found]
 
     flags = ("--dataset", "digits", "--mean", "0.3", "--std", "0.3", "--limit", 20, "--device", "cpu")
-    for name in ("plain", "swallows"):
+    for name in ("plain", "swallows", "near"):
         torch.save(getattr(odd_nets, name)(10, 1).state_dict(), f"{name}.pth")
     result = actrobust("probe", "plain.pth", "--model", "odd_nets:plain", *flags)
     assert result.exit_code == 2
@@ -58,6 +65,9 @@ def test_networks_that_cannot_be_probed_are_said(
     result = actrobust("probe", "swallows.pth", "--model", "odd_nets:swallows", *flags)
     assert result.exit_code == 0, result.output
     assert "act: NaN or infinite values in 20 images" in result.stdout
+    result = actrobust("probe", "near.pth", "--model", "odd_nets:near", *flags)
+    assert result.exit_code == 0, result.output
+    assert "note: near: layers left out: slopes of 1 (an output depends on many inputs" in result.stderr
     out = ("--suite", "noise", "--severity", 1, "--report", "none", "--out")
     result = actrobust("evaluate", "plain.pth", "--model", "odd_nets:plain", *flags, *out, "fine")
     assert result.exit_code == 0, result.output
