@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.names import label
 from reports.number_formats import p_text, percent, points
-from robustbench_act.activations import activation_label
 from robustbench_act.cli.result_tables import interval, p_value
 from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.english import count
@@ -46,7 +46,7 @@ class ActivationAnswer:
         groups = list(self.table.groupby(SETTING, sort=False))
         words = headline_words(self.run.cells["group"])
         for setting, rows in groups:
-            where = f"{', '.join(map(str, setting))}: " if len(groups) > 1 else ""
+            where = f"{', '.join(map(str, filter(None, setting)))}: " if len(groups) > 1 else ""
             yield Part(rows, words, "accuracy" if self.run.labelled else "agreement", where)
 
     def to_json(self) -> str:
@@ -89,7 +89,7 @@ class Part:
         """Return for each of the others the mean, and under how many corruptions one is surely better."""
         said = []
         for row in self._of("mean").to_dict("records"):
-            mine, other = activation_label(row["a"]), activation_label(row["b"])
+            mine, other = label(row["a"]), label(row["b"])
             shares = f"{mine} has {percent(row['a_accuracy'])}% {self.measure} on {self.words.images} images"
             said.append(
                 f"{self.where}{shares}, {other} {percent(row['b_accuracy'])}%: {self._difference(row)}"
@@ -149,8 +149,8 @@ class Part:
     def _shown(self, level: str) -> pd.DataFrame:
         """Return the table of one level."""
         rows = self._of(level)
-        labels = rows["b"].map(activation_label)
-        mine, several = activation_label(rows["a"].iloc[0]), len(rows["b"].unique()) > 1
+        labels = rows["b"].map(label)
+        mine, several = label(rows["a"].iloc[0]), len(rows["b"].unique()) > 1
         theirs = "theirs" if several or labels.iloc[0] == mine else labels.iloc[0]
         shown = pd.DataFrame(index=rows.index)
         if level in ("group", "corruption", "shift"):

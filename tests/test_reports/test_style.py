@@ -61,7 +61,8 @@ def names_of(random: np.random.Generator, size: int) -> list[str]:
     names = []
     for word in random.choice(words, size):
         parameters = random.choice(["", "(alpha=0.1)", "(a=1, b=2)", f"(alpha={random.integers(99)})"])
-        names.append(f"{word}{parameters}{random.choice(['', ' ⟨1⟩ old', ' ⟨2⟩ new', ' ⟨3⟩ third'])}")
+        rest = random.choice(["", " ‹layer norm›", " ‹no norm · mine›"])
+        names.append(f"{word}{parameters}{rest}{random.choice(['', ' ⟨1⟩ old', ' ⟨2⟩ new', ' ⟨3⟩ third'])}")
     return names
 
 

@@ -66,6 +66,34 @@ def test_the_mean_is_the_pair_of_the_report() -> None:
             assert rows[b][name] == (known if name == "note" else pytest.approx(known, rel=1e-12))
 
 
+def test_like_is_compared_with_like() -> None:
+    """Normalisation by normalisation, each as in the report; across an axis only if nothing is in common."""
+    run = run_of("la_silu", "relu", "gelu")
+    cells, again = run.cells, run_of("gelu", "la_silu", "relu").cells
+    again = again.assign(normalization="layer", checkpoint="l" + again["checkpoint"])
+    cells = pd.concat([cells.assign(normalization="batch"), again[again["activation"] != "gelu"]])
+    run = replace(run, cells=cells.reset_index(drop=True))
+    (pairs,) = Analysis(run).significance.values()
+    expected = {frozenset((row["a"], row["b"])): row for row in pairs.to_dict("records")}
+    found = run.compare_activations("la_silu", "relu")
+    rows = by(found[found["level"] == "mean"], "normalization")
+    assert rows.keys() == {"batch", "layer"}
+    for norm, row in rows.items():
+        assert (row["a"], row["b"]) == ("la_silu", "relu")
+        known = expected[frozenset(f"{name} ‹{norm} norm›" for name in ("la_silu", "relu"))]
+        assert abs(row["difference"]) == pytest.approx(abs(known["joint_difference"]))
+        assert row["p"] == row["adjusted"] == pytest.approx(known["joint_p"])
+        assert row["high"] - row["low"] == pytest.approx(known["joint_high"] - known["joint_low"])
+    (row,) = by(run.compare_activations("gelu", "relu"), "level", "name", "normalization").keys() & {
+        ("mean", "corruptions", "batch"), ("mean", "corruptions", "layer"), ("mean", "corruptions", "")
+    }  # fmt: skip
+    assert row[2] == "batch"
+    other = cells[(cells["activation"] == "gelu") | (cells["normalization"] == "layer")]
+    across = replace(run, cells=other).compare_activations("gelu", "relu").iloc[0]
+    assert (across["a"], across["b"]) == ("gelu ‹batch norm›", "relu ‹layer norm›")
+    assert across["normalization"] == ""
+
+
 def test_every_level_written_out() -> None:
     """Two activations of the same seeds: the crossed analysis of variance of their differences."""
     right = outcomes("la_silu", "relu")
