@@ -166,3 +166,24 @@ def test_networks_give_each_layer_its_channels(name: str) -> None:
     layers = [layer for _, layer in activation_layers(network)]
     assert {layer.channels for layer in layers} == {2, 4, 8}
     assert all(own.grad is not None and own.grad.isfinite().all() for own in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("act", "initial"),
+    [
+        (get_activation("swish"), {"beta": 1}),
+        (get_activation("swish", beta=2), {"beta": 2}),
+        (get_activation("smu"), {"mu": 1e6}),
+        (get_activation("snake"), {"a": 0.5}),
+        (AconC(3), {"beta": 1}),
+        (DyT(3), {"alpha": 0.5, "weight": 1, "bias": 0}),
+    ],
+)
+def test_learning_starts_where_the_papers_do(act: nn.Module, initial: dict[str, float]) -> None:
+    for name, value in initial.items():
+        assert (act.get_parameter(name) == value).all()
+
+
+def test_meta_acon_squeezes_channels() -> None:
+    shapes = [MetaAcon(channels).squeeze.weight.shape for channels in (64, 8)]
+    assert shapes == [(4, 64), (1, 8)]
