@@ -41,6 +41,29 @@ def is_named(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in _named)
 
 
+def find_named(text: str, *, what: str, trusted: bool = False) -> Callable[..., Any]:
+    """Return what a file names as package.module:function, if the user has named that module.
+
+    Only what the module itself defines: it may import functions that nobody meant to offer. `trusted` is for
+    processes that this one starts. An InputError, which begins with `what`, says what to pass.
+    """
+    module, _, function = text.partition(":")
+    if not (trusted or is_named(module)):
+        raise InputError(
+            f"{what} is code of yours, {text}; pass --import {module} (imports=[{module!r}] in Python) if "
+            "you trust that module."
+        )
+    if module == "__main__":
+        raise InputError(
+            f"{what} is defined in a script or a notebook, where other processes cannot find it; put it "
+            "into a module."
+        )
+    found = find_factory(text, what=what)
+    if getattr(found, "__module__", None) != module:
+        raise InputError(f"{what} {text!r}: {module} does not define {function}.")
+    return found
+
+
 def is_factory(text: str) -> bool:
     """Tell whether a text names a function, as package.module:function.
 

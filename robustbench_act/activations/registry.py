@@ -25,8 +25,8 @@ from robustbench_act.option_kinds import is_number, is_parameter
 from robustbench_act.user_code import (
     call_factory,
     find_factory,
+    find_named,
     is_factory,
-    is_named,
     load_plugin,
     origin,
     plugins,
@@ -242,22 +242,9 @@ def require(name: str, record: Mapping[str, Any], *, where: str, trusted: bool =
     if name == NATIVE:
         return ()
     recorded = ActivationFacts.from_record(name, record)
-    module, _, function = recorded.origin.partition(":")
-    if module and name not in SHEET and name not in plugins("activations"):
-        if not (trusted or is_named(module)):
-            raise InputError(
-                f"{where}: its activation {name} is code of yours, {recorded.origin}; pass --import {module} "
-                f"(imports=[{module!r}] in Python) if you trust that module."
-            )
-        if module == "__main__":
-            raise InputError(
-                f"{where}: its activation {name} is defined in a script or a notebook, where other processes "
-                "cannot find it; put it into a module."
-            )
-        found = find_factory(recorded.origin, what=f"{where}: activation")
-        if name not in SHEET:
-            if found.__module__ != module:
-                raise InputError(f"{where}: its activation {name}: {module} does not define {function}.")
+    if recorded.origin and name not in SHEET and name not in plugins("activations"):
+        found = find_named(recorded.origin, what=f"{where}: its activation {name}", trusted=trusted)
+        if name not in SHEET:  # it has not registered itself
             kept = ("name", "label", "formula", "family", "source", "colour")
             register_activation(found, **{key: getattr(recorded, key) for key in kept})
     _factory(name)

@@ -37,7 +37,7 @@ from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
 from robustbench_act.paths import expand, listed
 from robustbench_act.preprocessing import Preprocessing
-from robustbench_act.user_code import import_modules, is_factory, is_named
+from robustbench_act.user_code import find_named, import_modules, is_factory
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
 _PROGRAM = ".pt2"  # of torch.export: opened so that it can be refused with the reason
@@ -309,9 +309,12 @@ def load_checkpoint(
     read = read_weights(path, weights)
     stored = read.spec
     if stored is not None and model is None:
-        _check_named(stored.architecture, path)
-    if stored is not None and overrides.get("normalization") is None:
-        _check_normalization_named(stored.normalization, path)
+        parsed = Architecture.parse(stored.architecture)
+        if parsed.is_factory:  # a spec is data, and must run nothing
+            find_named(f"{parsed.source}:{parsed.name}", what=f"{path}: its network")
+    given = overrides.get("normalization")
+    if stored is not None and given is None and is_factory(stored.normalization):
+        find_named(stored.normalization, what=f"{path}: its normalisation")
     chosen = overrides.get("activation")
     if chosen is not None:
         activation, written = resolve(str(chosen))
@@ -340,25 +343,6 @@ def load_checkpoint(
     checkpoint.__dict__["_network"] = network  # what has just been read need not be read again
     _CACHE.take(checkpoint)
     return checkpoint
-
-
-def _check_named(architecture: str, path: Path) -> None:
-    """Raise unless the user has named the module of a function that a spec names: a spec is data."""
-    parsed = Architecture.parse(architecture)
-    if parsed.is_factory and not is_named(parsed.source):
-        raise InputError(
-            f"{path}: its network is built by code of yours, {architecture}; pass --import {parsed.source} "
-            f"(imports=[{parsed.source!r}] in Python) if you trust that module."
-        )
-
-
-def _check_normalization_named(normalization: str, path: Path) -> None:
-    module = normalization.partition(":")[0]
-    if is_factory(normalization) and not is_named(module):
-        raise InputError(
-            f"{path}: its normalisation is code of yours, {normalization}; pass --import {module} "
-            f"(imports=[{module!r}] in Python) if you trust that module."
-        )
 
 
 def _built(spec: Spec, weights: Weights, path: Path) -> tuple[nn.Module, dict[str, Tensor], list[str]]:

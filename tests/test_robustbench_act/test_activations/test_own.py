@@ -28,6 +28,7 @@ from robustbench_act.cli import main
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
 from robustbench_act.user_code import import_modules, source_digest
+from tests.test_robustbench_act.test_activations.conftest import GATED_CUBE
 
 Own = Callable[..., Path]
 TRAIN = ("train", "--dataset", "digits", "--epochs", "1", "--arch", "cifar:resnet8?width=4")
@@ -207,6 +208,39 @@ def test_the_digest_covers_the_users_modules_that_the_code_uses(own: Own) -> Non
     assert source_digest(kind) == first
     helper.write_text("def gate(x):\n    return x.tanh()\n")
     assert source_digest(kind) != first
+
+
+NETWORK = """
+
+def cnn(classes, channels, act="GatedCube"):
+    kind = {"GatedCube": GatedCube, "ReLU": lambda channels: nn.ReLU()}[act]
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), kind(4), nn.Flatten(), nn.Linear(144, classes))
+
+
+from os import makedirs
+"""
+
+
+def test_a_network_of_ones_own_needs_its_module_and_nothing_else(own: Own) -> None:
+    path = own(GATED_CUBE + NETWORK)
+    arch = ("--arch", "own:cnn?act=GatedCube", "--activation", "native")
+    assert "rc" not in run("train", "--dataset", "digits", "--epochs", "1", *arch, "--out", "nets")
+    network = "nets/native_1.safetensors"
+    with pytest.raises(InputError, match=r"its network is code of yours, own:cnn; pass --import own"):
+        load_checkpoint(network)
+    checkpoint = load_checkpoint(network, imports=["own"])
+    assert [type(one).__name__ for _, one in activation_layers(checkpoint.model)] == []
+    watched = load_checkpoint(network, imports=["own"], layers=("own.GatedCube",))
+    assert [path for path, _ in activation_layers(watched.model)] == ["1"]
+    content = Path(network).read_bytes()
+    reaching = content.replace(b"own:cnn?act=GatedCube", b"own:makedirs?name=gone")
+    assert len(reaching) == len(content) + 1
+    length = int.from_bytes(content[:8], "little") + 1
+    Path(network).write_bytes(length.to_bytes(8, "little") + reaching[8:])
+    with pytest.raises(InputError, match=r"'own:makedirs': own does not define makedirs"):
+        load_checkpoint(network, imports=["own"])
+    assert not Path("gone").exists()
+    assert path.exists()
 
 
 WRONG = {

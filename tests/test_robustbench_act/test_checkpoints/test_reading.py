@@ -187,7 +187,7 @@ def test_a_file_cannot_name_a_function_to_run(module: Callable[[str, str], str],
     spec = {**json.loads(Spec("named_by_a_file:build", "native", 10, (1, 8, 8), (0.1,), (0.3,)).to_json())}
     save_file({"a": torch.zeros(1)}, "x.safetensors", metadata={"actrobust": json.dumps(spec)})
     with pytest.raises(
-        InputError, match="is built by code of yours, named_by_a_file:build; pass --import named"
+        InputError, match="its network is code of yours, named_by_a_file:build; pass --import named"
     ):
         load_checkpoint("x.safetensors")
     assert not Path("it-ran").exists()
