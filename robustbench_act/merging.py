@@ -30,6 +30,7 @@ from robustbench_act.records import (
 )
 from robustbench_act.records.cells import SHIFT, cell_name
 from robustbench_act.records.parts import unpack
+from robustbench_act.tally.columns import LATER_IDENTITY
 from robustbench_act.version import __version__
 
 _CELL_KEYS = ["suite", *CELL]
@@ -199,7 +200,7 @@ def _failed(run: RunData, name: str) -> bool:
 def _unlike(name: str, a: RunData, b: RunData) -> str:
     """Return where the numbers of a checkpoint differ between two runs; "" if they are the same."""
     for one, other, keys in ((a.cells, b.cells, _CELL_KEYS), (a.layers, b.layers, _LAYER_KEYS)):
-        columns = [each for each in one if each in other and each not in (*keys, "pixels")]
+        columns = [each for each in one if each in other and each not in (*keys, *LATER_IDENTITY, "pixels")]
         x, y = (table[table["checkpoint"] == name].set_index(keys)[columns] for table in (one, other))
         if len(x) != len(y):
             return f"checkpoint {name!r} has {count(len(x), 'row')} in one and {len(y)} in the other"

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.errors import InputError
+from robustbench_act.metrics import AXES, with_axes
 from robustbench_act.records import SHIFT, RunData, headline, headline_groups, succeeded
 from robustbench_act.statistics import compare_seeds
 
 PAPER_GROUPS = ("noise", "blur", "digital", "weather", "extra")
 COLUMNS = ("clean", "total", *PAPER_GROUPS)
 REFERENCES = ("la_silu", "la_hardsilu")
-_KEYS = ["dataset", "architecture", "activation"]
+_KEYS = ["dataset", "architecture", "activation", *AXES]
 _TABLE = [*_KEYS, "source", "statistic", "seeds", *COLUMNS, "note"]
 _PUBLISHED_WIDTH = "16"
 
@@ -27,11 +28,13 @@ def layeract_table(run: RunData) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, architecture, activation; source: "ours" or "published" (arXiv 2306.04940, Tables 6 to 13,
-        if they cover the data set and the network); statistic: "mean" (Tables 6 and 7), "std" (Tables 8 to
-        13, divisor k - 1), "p vs la_silu" and "p vs la_hardsilu" (Tables 14 to 17: paired by training seed,
-        see `statistics.compare_seeds`; not corrected for multiplicity, as in the paper); seeds; clean, total
-        (mean over corruptions) and the groups, in % or as p-values, NaN if there is none; note.
+        dataset, architecture, activation, normalization; source: "ours" or "published" (arXiv 2306.04940:
+        Tables 6 to 13 with batch normalisation, those of Tables 1 to 5 with layer normalisation and with
+        none, if they cover the data set, the network and its normalisation); statistic: "mean" (Tables 6 and
+        7), "std" (Tables 8 to 13, divisor k - 1), "p vs la_silu" and "p vs la_hardsilu" (Tables 14 to 17:
+        paired by training seed, see `statistics.compare_seeds`; not corrected for multiplicity, as in the
+        paper); seeds; clean, total (mean over corruptions) and the groups, in % or as p-values, NaN if there
+        is none; note.
     """
     if headline_groups(run.cells["group"]) == [SHIFT]:
         raise InputError(
@@ -44,9 +47,9 @@ def layeract_table(run: RunData) -> pd.DataFrame:
 
 
 def _scores(run: RunData) -> pd.DataFrame:
-    """Return accuracy in % in COLUMNS, by (dataset, architecture, activation, training seed)."""
+    """Return accuracy in % in COLUMNS, by _KEYS and training seed."""
     keys = [*_KEYS, "training_seed"]
-    whole = succeeded(run.cells)
+    whole = with_axes(succeeded(run.cells))
     means = headline(whole).groupby([*keys, "group", "corruption"])["accuracy"].mean()
     table = pd.DataFrame({"clean": whole[whole["severity"] == 0].groupby(keys)["accuracy"].mean()})
     table["total"] = means.groupby(keys).mean()
@@ -56,17 +59,20 @@ def _scores(run: RunData) -> pd.DataFrame:
 
 
 def _rows(scores: pd.DataFrame) -> Iterator[list[Any]]:
-    by_activation = {key: own.droplevel([0, 1, 2]) for key, own in scores.groupby(level=_KEYS)}
+    by_activation = {
+        tuple(key): own.droplevel([*range(len(_KEYS))]) for key, own in scores.groupby(level=_KEYS)
+    }
     for key, own in by_activation.items():
         yield [*key, "ours", "mean", len(own), *own.mean(), ""]
     for key, own in by_activation.items():
         yield [*key, "ours", "std", len(own), *own.std(ddof=1), ""]
     for reference in REFERENCES:
-        for (dataset, architecture, activation), own in by_activation.items():
-            other = by_activation.get((dataset, architecture, reference))
+        for key, own in by_activation.items():
+            dataset, architecture, activation, *axes = key
+            other = by_activation.get((dataset, architecture, reference, *axes))
             if other is None or activation in REFERENCES:
                 continue
-            facts = [dataset, architecture, activation, "ours", f"p vs {reference}"]
+            facts = [*key, "ours", f"p vs {reference}"]
             yield [*facts, *_significance(own, other)]
 
 
@@ -90,10 +96,11 @@ def _published(ours: pd.DataFrame) -> pd.DataFrame:
     file = resources.files("robustbench_act") / "assets" / "layeract-tables.csv"
     with file.open(encoding="utf-8") as text:
         figures = pd.read_csv(text)
-    networks = ours[["dataset", "architecture"]].drop_duplicates()
+    networks = ours[["dataset", "architecture", *AXES]].drop_duplicates()
     networks = networks.assign(network=networks["architecture"].map(_published_name))
+    networks["normalization"] = networks["normalization"].replace("", "batch")  # all that older runs had
     figures = figures.rename(columns={"architecture": "network"})
-    found = figures.merge(networks, on=["dataset", "network"])
+    found = figures.merge(networks.drop_duplicates(), on=["dataset", "network", "normalization"])
     return found.assign(source="published", seeds=30, note="arXiv 2306.04940")[_TABLE]
 
 

@@ -7,7 +7,14 @@ from typing import Self
 import pandas as pd
 
 from robustbench_act.comparison import RunComparison, compare_runs
-from robustbench_act.metrics import Reference, compare_activations, layer_correlations, leaderboard, summary
+from robustbench_act.metrics import (
+    METRICS,
+    Reference,
+    compare_activations,
+    layer_correlations,
+    leaderboard,
+    summary,
+)
 from robustbench_act.records import RunData, read_run
 from robustbench_act.records.behaviour import notes
 
@@ -56,7 +63,7 @@ class Run(RunData):
 
     def _repr_html_(self) -> str:
         board = self.leaderboard()
-        shares = [name for name in board if name not in ("rank", "activation", "architecture", "seeds")]
+        shares = [name for name in board if name not in METRICS or METRICS[str(name)].unit == "%"]
         board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
         return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
 

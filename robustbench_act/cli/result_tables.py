@@ -63,8 +63,9 @@ def layeract(run: Run) -> tuple[pd.DataFrame, list[Block]]:
     ):
         p_values = str(statistic).startswith("p vs")
         title = _STATISTICS.get(str(statistic), f"Significance: {statistic}")
+        axes = axis_columns(rows)
         shown = pd.DataFrame(
-            {"activation": rows["activation"].map(activation_label), "source": rows["source"]}
+            {"activation": rows["activation"].map(activation_label), **axes, "source": rows["source"]}
         )
         shown["seeds"] = rows["seeds"].map(str)
         for name in COLUMNS:
@@ -164,11 +165,12 @@ def _refuse_empty(run: Run) -> None:
 def _reference(run: Run, text: str) -> Reference:
     if text.lower() == "alexnet":
         return alexnet(run.info)
-    own = run.cells[run.cells["activation"] == text]
+    variants = variant_names(run.cells)
+    own = run.cells[variants == text]
     if len(own):
         return run_reference(own, activation_label(text))
     if not expand(text).is_dir():
-        names = ", ".join(sorted(run.cells["activation"].unique()))
+        names = ", ".join(sorted(variants.unique()))
         raise InputError(
             f"--reference: expected a run, alexnet or an activation of this run ({names}), got {text!r}."
         )
@@ -176,6 +178,12 @@ def _reference(run: Run, text: str) -> Reference:
     found = run_reference(other.cells, text)
     same = other.info.dataset.digest == run.info.dataset.digest
     return found if same else replace(found, image_errors=None)
+
+
+def variant_names(cells: pd.DataFrame) -> "pd.Series[str]":
+    """Return what `--reference` calls the variants of a run: "relu", "relu layer" if there are several."""
+    several = [axis for axis in AXES if len(set(cells[axis])) > 1]
+    return cells[["activation", *several]].agg(" ".join, axis=1)
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:

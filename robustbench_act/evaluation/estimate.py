@@ -91,7 +91,7 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     for checkpoint in plan.checkpoints:
         if checkpoint.problem is not None:
             continue
-        alike = (checkpoint.spec.architecture, checkpoint.spec.activation_name, checkpoint.spec.input_size)
+        alike = (*_kind(checkpoint), checkpoint.spec.input_size)
         if alike not in known:
             known[alike] = _measured(checkpoint, plan, execution)
         seconds, packing = known[alike]
@@ -102,6 +102,10 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     return Estimate(
         decoding, corrupting, networks, writing, memory, disk_needed(plan), _at_once(plan, execution)
     )
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[str, str, str]:
+    return checkpoint.spec.architecture, checkpoint.spec.activation_name, checkpoint.normalization
 
 
 def _at_once(plan: Plan, execution: Execution) -> int:
@@ -190,7 +194,7 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
     weights = min(sum(sizes), max(ROOM, *sizes))
     batch = min(max(batch_size, most), most * len(plan.dataset))
     running = [checkpoint for checkpoint in plan.checkpoints if checkpoint.problem is None]
-    unlike = {(one.spec.architecture, one.spec.activation_name): one for one in running}
+    unlike = {_kind(one): one for one in running}
     layer = max((_largest_layer(one, plan.dataset) for one in unlike.values()), default=0)
     return inputs + weights + layer * batch
 
@@ -199,10 +203,10 @@ def disk_needed(plan: Plan) -> int:
     """Return the bytes of the parts of a finished run, which are most of it."""
     versions = sum(len(unit.severities) for unit in plan.corruptions)
     images = len(plan.dataset) / len(plan.chunks)
-    layers: dict[tuple[str, str], int] = {}
+    layers: dict[tuple[str, str, str], int] = {}
     total = 0.0
     for checkpoint in plan.checkpoints:
-        alike = (checkpoint.spec.architecture, checkpoint.spec.activation_name)
+        alike = _kind(checkpoint)
         if alike not in layers:
             layers[alike] = len(activation_layers(checkpoint.model)) if plan.probes else 0
         total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[alike]

@@ -92,7 +92,7 @@ def check_apart(networks: Iterable[Checkpoint]) -> None:
                 f"{first.name} and {one.name} are one network, with the same weights; give it once."
             )
         spec = one.spec
-        cohort = (spec.architecture_name, spec.activation_name, spec.group)
+        cohort = (spec.architecture_name, spec.activation_name, one.normalization, spec.group)
         alike = by_cohort.setdefault(cohort, one)
         if _shapes(alike) != _shapes(one):
             raise InputError(

@@ -6,7 +6,7 @@ gate read it there.
 
 from robustbench_act.metrics.activation_pairs import ANSWER, LEVELS, SETTING, compare_activations
 from robustbench_act.metrics.classes import class_accuracy
-from robustbench_act.metrics.cohorts import AXES, COHORT, named, split_cohort, told_apart
+from robustbench_act.metrics.cohorts import AXES, COHORT, named, split_cohort, told_apart, with_axes
 from robustbench_act.metrics.correlations import (
     LAYER_QUANTITIES,
     LEAST_ACTIVATIONS,
@@ -84,4 +84,5 @@ __all__ = [
     "succeeded",
     "summary",
     "told_apart",
+    "with_axes",
 ]
