@@ -183,7 +183,8 @@ def _reference(run: Run, text: str) -> Reference:
 def variant_names(cells: pd.DataFrame) -> "pd.Series[str]":
     """Return what `--reference` calls the variants of a run: "relu", "relu layer" if there are several."""
     several = [axis for axis in AXES if len(set(cells[axis])) > 1]
-    return cells[["activation", *several]].agg(" ".join, axis=1)
+    parts = cells[["activation", *several]].itertuples(index=False, name=None)
+    return pd.Series([" ".join(filter(None, row)) for row in parts], index=cells.index)
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:

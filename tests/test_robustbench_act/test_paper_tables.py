@@ -100,3 +100,20 @@ def test_one_seed_has_no_spread_and_no_test(run: Run) -> None:
     assert table[table["statistic"] == "std"][list(COLUMNS)].isna().all(axis=None)
     row = find(table, "relu", "p vs la_silu")
     assert row["note"] == "one training seed has no test"
+
+
+def test_normalisations_stand_apart(run: Run, shared: Callable[[str], Path]) -> None:
+    """Next to layer normalisation stand the figures of Tables 1 to 5, next to batch those of 6 to 13."""
+    cells = run.cells.assign(architecture="cifar:resnet20", dataset="cifar-10", normalization="layer")
+    both = pd.concat([cells, cells.assign(normalization="batch", checkpoint=cells["checkpoint"] + "b")])
+    table = layeract_table(replace(run, cells=both))
+    ours = table[table["source"] == "ours"]
+    assert (ours.groupby(["activation", "statistic"])["normalization"].nunique() == 2).all()
+    published = table[table["source"] == "published"]
+    layer = find(published[published["normalization"] == "layer"], "silu", "mean")
+    with shared("papers/layeract_normalisation_tables.csv").open() as file:
+        wanted = {"normalisation": "layer_norm", "dataset": "cifar10", "architecture": "resnet20"}
+        rows = [row for row in csv.DictReader(file) if wanted.items() <= row.items()]
+    (row,) = [row for row in rows if row["activation"] == "SiLU"]
+    assert [layer[name] for name in COLUMNS] == [float(row[name]) for name in COLUMNS]
+    assert (published["normalization"] == "batch").sum() == 20

@@ -11,7 +11,7 @@ from robustbench_act.cli.metric_table import SHOWN
 from robustbench_act.comparison import compare_runs
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import METRICS
-from tests.build_run import simulated_run, with_error
+from tests.build_run import Builder, simulated_run, with_error
 
 RIGHT = np.random.default_rng(0).random((5, 40)) < 0.7
 RUNS = {
@@ -58,3 +58,15 @@ def test_every_metric_shown_is_declared() -> None:
 def test_a_run_as_baseline_must_be_one() -> None:
     with pytest.raises(InputError, match=r"run\.json is missing"):
         result_tables.metrics(RUNS["one seed"], str(Path(__file__).parent))
+
+
+def test_a_reference_is_one_variant() -> None:
+    norms = {"relu-11": "batch", "relu-22": "layer", "la_silu-11": "batch", "la_silu-22": "layer"}
+    run = Builder(normalization=norms).run()
+    frame, ((_, shown),) = result_tables.metrics(run, "relu layer")
+    assert frame.set_index("checkpoint").loc["relu-22", "mce"] == pytest.approx(1)
+    assert list(shown.columns[:3]) == ["activation", "normalisation", "seeds"]
+    with pytest.raises(
+        InputError, match=r"\(la_silu batch, la_silu layer, relu batch, relu layer\), got 'relu'"
+    ):
+        result_tables.metrics(run, "relu")
