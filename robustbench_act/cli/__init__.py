@@ -31,7 +31,7 @@ COMMANDS = {
     "train": "Train a grid of activations x norms x seeds; finished checkpoints are kept, and skipped later.",
     "generate": "Write a corrupted copy of DATASET, in the layout of CIFAR-C (npy) or ImageNet-C (folders).",
     "manifest": "Write a manifest that names the checkpoints in FOLDER, for editing.",
-    "list": "List activations, corruptions, suites, data sets and architectures.",
+    "list": "List activations, normalisations, corruptions, suites, data sets and architectures.",
 }
 """The commands, each in a file of its name in `commands`, with the first line of its help."""
 

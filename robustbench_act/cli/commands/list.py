@@ -11,11 +11,12 @@ from robustbench_act.cli.terminal import say
 @click.command("list")
 @command_options("list")
 def command(*, imports: tuple[str, ...]) -> None:
-    """List activations, corruptions, suites, data sets and architectures."""
+    """List activations, normalisations, corruptions, suites, data sets and architectures."""
     from corruptions.facts import GROUPS, SHEET, list_suites, suite_corruptions
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets
     from robustbench_act.models import CIFAR
+    from robustbench_act.normalizations import NORMALIZATIONS
     from robustbench_act.user_code import import_modules
 
     import_modules(imports)
@@ -23,6 +24,8 @@ def command(*, imports: tuple[str, ...]) -> None:
     for name in list_activations():
         facts = activation_facts(name)
         say("  ".join(filter(None, [f"  {name:<12} {facts.formula}".rstrip(), _whence(facts)])))
+    say("Normalisations")
+    say(f"  {', '.join(NORMALIZATIONS)}, package.module:Class")
     say("Corruptions")
     for group in GROUPS:
         names = sorted(name for name, own in SHEET.items() if own.group == group)
