@@ -14,6 +14,7 @@ from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.comparison import RunComparison
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
+    AXES,
     METRICS,
     Reference,
     alexnet,

@@ -63,9 +63,9 @@ def test_a_run_as_baseline_must_be_one() -> None:
 def test_a_reference_is_one_variant() -> None:
     norms = {"relu-11": "batch", "relu-22": "layer", "la_silu-11": "batch", "la_silu-22": "layer"}
     run = Builder(normalization=norms).run()
-    frame, ((_, shown),) = result_tables.metrics(run, "relu layer")
+    frame, (block,) = result_tables.metrics(run, "relu layer")
     assert frame.set_index("checkpoint").loc["relu-22", "mce"] == pytest.approx(1)
-    assert list(shown.columns[:3]) == ["activation", "normalisation", "seeds"]
+    assert list(block.frame.columns[:3]) == ["activation", "normalisation", "seeds"]
     with pytest.raises(
         InputError, match=r"\(la_silu batch, la_silu layer, relu batch, relu layer\), got 'relu'"
     ):
