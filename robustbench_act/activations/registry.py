@@ -130,6 +130,9 @@ def register_activation(
     """
 
     def register(made: F) -> F:
+        if not hasattr(made, "__qualname__"):  # where it is defined could not be recorded
+            kind = type(made).__name__
+            raise InputError(f"Activation {name or made!r}: expected a class or a function, got a {kind}.")
         own_name = name or made.__name__
         facts = ActivationFacts(
             own_name,

@@ -290,6 +290,7 @@ def test_a_wrong_activation_is_named_before_a_run(own: Own) -> None:
         ("own:A", "raised ValueError: no"),
         ("own:number", "number is not a function"),
         ("own:box", "returned a Sequential, whose parts would count one by one; write a class"),
+        ("own:part", "expected a class or a function, got a partial"),
         ("own:text", "expected it to return a torch.nn.Module, got str"),
         ("relu(", "expected NAME or NAME(parameter=value, ...)"),
         ("relu(__import__('os'))", "expected NAME or NAME(parameter=value, ...)"),
@@ -300,7 +301,7 @@ def test_a_wrong_activation_is_named_before_a_run(own: Own) -> None:
 def test_what_cannot_be_an_activation_is_one_line(own: Own, text: str, message: str) -> None:
     own(
         "from torch import nn\nnumber = 3\ndef box(): return nn.Sequential(nn.ReLU())\n"
-        "def text(): return ''\n"
+        "def text(): return ''\nimport functools\npart = functools.partial(nn.ELU, 2.0)\n"
         "class A(nn.Module):\n    def __init__(self):\n        raise ValueError('no')\n"
     )
     said = run(*TRAIN, "--activation", text, "--out", "nets")
