@@ -4,24 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from robustbench_act.activations.facts import find_activation
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.cohorts import AXES, named, split_cohort, with_axes
 from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joint_pairs
-from robustbench_act.metrics.scores import image_scores
+from robustbench_act.metrics.scores import image_accuracy_by_corruption
 from robustbench_act.records import (
     SHIFT,
     corrupted,
     group_label,
-    headline,
     headline_groups,
     headline_words,
     succeeded,
 )
+from robustbench_act.statistics import Joint
 
 LEVELS = ("mean", "group", "corruption", "shifts", "shift")
 """Families of tests: the mean over corruptions; each group; each corruption; input shifts: the mean, each."""
@@ -70,9 +68,14 @@ def compare_activations(cells: pd.DataFrame, mine: str, *theirs: str) -> pd.Data
     a, *others = _names(cells, whole, [mine, *theirs])
     tables = []
     for architecture, rows in whole.groupby("architecture", sort=False):
-        for setting, pairs in _pairs(rows, a, others).items():
+        if not (pairs := _pairs(rows, a, others)):
+            continue
+        scores = _Scores(rows)
+        for setting, cohorts in pairs.items():
             facts = {"architecture": str(architecture), **dict(zip(AXES, setting, strict=True))}
-            tables += [_family(things, pairs, level=level, **facts) for level, things in _levels(rows)]
+            tables += [
+                _family(scores, things, cohorts, level=level, **facts) for level, things in _levels(rows)
+            ]
     if not tables:
         raise InputError(f"No architecture has both {a} and {' or '.join(others)}.")
     return pd.concat(tables, ignore_index=True)
@@ -109,37 +112,52 @@ def _pairs(rows: pd.DataFrame, a: str, others: list[str]) -> dict[tuple[str, ...
     return found
 
 
-def _levels(rows: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:
-    """Yield each level with the corrupted cells of each of its things; input shifts apart."""
-    bad, counted = corrupted(rows), headline(rows)
+def _levels(rows: pd.DataFrame) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Yield each level with the corruptions of each of its things; input shifts apart."""
+    bad = corrupted(rows).drop_duplicates("corruption")
     groups, words = headline_groups(bad["group"]), headline_words(bad["group"])
+    of = {group: own["corruption"].to_list() for group, own in bad.groupby("group", sort=False)}
+    counted = [name for group in groups for name in of[group]]
     yield "mean", {words.cells: counted}
     if len(groups) > 1:
-        yield "group", {group: counted[counted["group"] == group] for group in groups}
-    yield "shift" if groups == [SHIFT] else "corruption", _by_corruption(counted, groups)
-    apart = bad[bad["group"] == SHIFT]
-    if groups != [SHIFT] and len(apart):
-        yield "shifts", {group_label(SHIFT): apart}
-        yield "shift", _by_corruption(apart, [SHIFT])
+        yield "group", {group: of[group] for group in groups}
+    yield "shift" if groups == [SHIFT] else "corruption", {name: [name] for name in counted}
+    if groups != [SHIFT] and SHIFT in of:
+        yield "shifts", {group_label(SHIFT): of[SHIFT]}
+        yield "shift", {name: [name] for name in of[SHIFT]}
 
 
-def _by_corruption(bad: pd.DataFrame, groups: list[str]) -> dict[str, pd.DataFrame]:
-    """Return the cells of each corruption, group by group, in the order of the run."""
-    return {
-        str(name): own
-        for group in groups
-        for name, own in bad[bad["group"] == group].groupby("corruption", sort=False)
-    }
+class _Scores:
+    """How often each network is right in each image under each corruption.
+
+    Without outcomes of images the accuracy of a network stands for its images, as if it were a single one,
+    which `Joint` compares, but does not test.
+    """
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.networks = rows.drop_duplicates("checkpoint")
+        self.known = "outcomes" in rows and bool(rows["outcomes"].notna().all())
+        bad = corrupted(rows)
+        mean = bad.groupby(["checkpoint", "corruption"])["accuracy"].mean().to_frame()
+        self._each = {
+            str(name): image_accuracy_by_corruption(own) if self.known else mean.loc[name]
+            for name, own in bad.groupby("checkpoint")
+        }
+
+    def joint(self, corruptions: list[str]) -> Joint:
+        """Return the joint analysis of all cohorts, over some corruptions."""
+        images = {name: own.loc[corruptions].to_numpy().mean(axis=0) for name, own in self._each.items()}
+        (found,) = joint_analyses(self.networks, images).values()
+        return found
 
 
-def _family(things: dict[str, pd.DataFrame], cohorts: list[tuple[str, str]], **facts: str) -> pd.DataFrame:
+def _family(
+    scores: _Scores, things: dict[str, list[str]], cohorts: list[tuple[str, str]], **facts: str
+) -> pd.DataFrame:
     """Return the rows of one level, p-values adjusted over them."""
-    pairs, accuracies, known = [], [], True
-    for rows in things.values():
-        scores = _scores(rows)
-        images = image_scores(rows)
-        known = known and images is not None
-        (joint,) = joint_analyses(scores, images or _as_one_image(scores)).values()
+    pairs, accuracies = [], []
+    for corruptions in things.values():
+        joint = scores.joint(corruptions)
         means = dict(zip(joint.names, joint.means.tolist(), strict=True))
         pairs += [(joint, a, b) for a, b in cohorts]
         accuracies += [(means[a], means[b]) for a, b in cohorts]
@@ -149,7 +167,7 @@ def _family(things: dict[str, pd.DataFrame], cohorts: list[tuple[str, str]], **f
     alike = found["a"].map(_rest) == found["b"].map(_rest)
     for name in ("a", "b"):  # what both share is in columns of its own
         found[name] = found[name].where(~alike, found[name].map(_activation))
-    return found.assign(**facts, **({} if known else {"note": NO_OUTCOMES}))[list(ANSWER)]
+    return found.assign(**facts, **({} if scores.known else {"note": NO_OUTCOMES}))[list(ANSWER)]
 
 
 def _activation(cohort: str) -> str:
@@ -158,15 +176,3 @@ def _activation(cohort: str) -> str:
 
 def _rest(cohort: str) -> str:
     return split_cohort(cohort)[1]
-
-
-def _scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the networks of corrupted cells and their accuracy, as `records.headline` averages it."""
-    by_corruption = rows.groupby(["checkpoint", "corruption"])["accuracy"].mean()
-    networks = rows.drop_duplicates("checkpoint")
-    return networks.assign(score=networks["checkpoint"].map(by_corruption.groupby("checkpoint").mean()))
-
-
-def _as_one_image(scores: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return each network's accuracy as if of one image, which `Joint` compares, but does not test."""
-    return {str(row.checkpoint): np.array([row.score]) for row in scores.itertuples()}
