@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import tables
 from reports.grid import Grid, make_grid
 from reports.multi_run import tables as run_tables
 from reports.multi_run.join import Joined
@@ -59,8 +58,8 @@ class Analysis:
 
     @cached_property
     def failed(self) -> pd.DataFrame:
-        """See `tables.failures`."""
-        return tables.failures(self.run.cells, self.run.info.checkpoints)
+        """See `robustbench_act.records.failures`."""
+        return self.run.failures()
 
     @cached_property
     def cells(self) -> pd.DataFrame:

@@ -1,11 +1,9 @@
 """The numbers of a report, as pure functions from result rows to tables.
 
-Every table is made from the checkpoints that were measured without an error; the others are
-listed by `failures`. Accuracies are shares (0..1), higher is better. A *cohort* is the
+Every table is made from the checkpoints that were measured without an error; the others are listed by
+`robustbench_act.records.failures`. Accuracies are shares (0..1), higher is better. A *cohort* is the
 checkpoints of one activation in one architecture, which differ in their training seed.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from robustbench_act.metrics import (
     ordered_groups,
     succeeded,
 )
-from robustbench_act.records import CheckpointInfo
 from robustbench_act.statistics import moments_interval
 
 _LAYER = [*COHORT, "index", "layer"]
@@ -30,31 +27,6 @@ def corruption_order(cells: pd.DataFrame) -> list[tuple[str, str]]:
     found = list(pairs.itertuples(index=False, name=None))
     groups = ordered_groups(group for group, _ in found)
     return sorted(found, key=lambda pair: groups.index(pair[0]))
-
-
-def failures(cells: pd.DataFrame, checkpoints: Sequence[CheckpointInfo] = ()) -> pd.DataFrame:
-    """Return the failed checkpoints, with their keys, ``failed_cells`` and ``error``.
-
-    Parameters
-    ----------
-    cells : DataFrame
-        Result rows; only those with an error are used.
-    checkpoints : sequence of CheckpointInfo
-        ``run.json``'s list: a checkpoint that failed before it had any row is taken from there
-        (``failed_cells`` is 0 for it).
-    """
-    columns = ["checkpoint", "architecture", "activation", "training_seed", "failed_cells", "error"]
-    bad = cells[cells["error"].notna()]
-    rows = []
-    for _, own in bad.groupby("checkpoint", sort=True):
-        reasons = "; ".join(dict.fromkeys(own["error"].astype(str)))
-        rows.append([*own.iloc[0][columns[:4]], len(own), reasons])
-    listed = {row[0] for row in rows}
-    for entry in checkpoints:
-        if entry.status == "failed" and entry.name not in listed:
-            who = [entry.name, entry.architecture or None, entry.activation or None, entry.training_seed]
-            rows.append([*who, 0, entry.error])
-    return pd.DataFrame(rows, columns=columns)
 
 
 def curves(cells: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from .evaluation import evaluate as evaluate
 from .metrics import layer_correlations as layer_correlations
 from .models import build_model as build_model, list_architectures as list_architectures
 from .normalizations import replace_normalization as replace_normalization
-from .run import Run as Run, load_run as load_run
+from .run import EvaluationFailedError as EvaluationFailedError, Run as Run, load_run as load_run
 from .training import train as train
 from .version import __version__ as __version__
 

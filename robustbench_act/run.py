@@ -7,6 +7,7 @@ from typing import Self
 import pandas as pd
 
 from robustbench_act.comparison import RunComparison, compare_runs
+from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
     METRICS,
     Reference,
@@ -15,7 +16,7 @@ from robustbench_act.metrics import (
     leaderboard,
     summary,
 )
-from robustbench_act.records import RunData, read_run
+from robustbench_act.records import RunData, failures, read_run
 from robustbench_act.records.behaviour import notes
 
 
@@ -31,6 +32,10 @@ class Run(RunData):
     def network_notes(self) -> list[str]:
         """What a reader of the numbers must know of the networks: see `robustbench_act.records.Behaviour`."""
         return notes({entry.name: entry.behaviour for entry in self.info.checkpoints})
+
+    def failures(self) -> pd.DataFrame:
+        """Return the checkpoints that failed, and why: see `robustbench_act.records.failures`."""
+        return failures(self.cells, self.info.checkpoints)
 
     def leaderboard(self) -> pd.DataFrame:
         """Return who is most robust: see `robustbench_act.metrics.leaderboard`."""
@@ -66,6 +71,23 @@ class Run(RunData):
         shares = [name for name in board if name not in METRICS or METRICS[str(name)].unit == "%"]
         board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
         return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
+
+
+class EvaluationFailedError(InputError):
+    """Every checkpoint of a run failed; the run is finished all the same.
+
+    Attributes
+    ----------
+    run
+        The run: its cells have the error of each.
+    """
+
+    def __init__(self, run: Run) -> None:
+        found = run.failures()
+        named = "; ".join(f"{row.checkpoint}: {row.error}" for row in found[:3].itertuples())
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        super().__init__(f"{run.path}: every checkpoint failed: {named}{more}.")
+        self.run = run
 
 
 def load_run(path: str | Path) -> Run:

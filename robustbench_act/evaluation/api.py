@@ -16,7 +16,7 @@ from robustbench_act.evaluation.request import Look, PlanRequest, leave_out
 from robustbench_act.paths import expand
 from robustbench_act.records import recorded_checkpoints
 from robustbench_act.records.behaviour import notes
-from robustbench_act.run import Run
+from robustbench_act.run import EvaluationFailedError, Run
 
 
 def evaluate(
@@ -104,13 +104,16 @@ def evaluate(
     Returns
     -------
     Run
-        With the tables `cells` and `layers`. Checkpoints that failed have rows with an `error`.
+        With the tables `cells` and `layers`. Checkpoints that failed have rows with an `error`; `on_note` is
+        told of each.
 
     Raises
     ------
     InputError
         Before anything is written; later for pictures that cannot be read when their turn comes, and for an
         image that does not fit into memory. Finished units are kept.
+    EvaluationFailedError
+        Every checkpoint failed; the error has the finished run as `run`.
     """
     given = {"mean": mean, "std": std, "labels": labels}
     request = PlanRequest(
@@ -144,7 +147,12 @@ def evaluate(
             on_note(f"{data.name}: {data.order_doubt}.")
         return leave_out(data, skip)
 
-    return run_request(request, execution, out, resume=resume, command=command, on_start=on_start, look=look)
+    run = run_request(request, execution, out, resume=resume, command=command, on_start=on_start, look=look)
+    if run.cells["error"].notna().all():
+        raise EvaluationFailedError(run)
+    for row in run.failures().itertuples():
+        on_note(f"{row.checkpoint} failed in {row.failed_cells} cells: {row.error}.")
+    return run
 
 
 def run_request(

@@ -3,7 +3,7 @@
 The headline of every table and sentence is over the corruptions; input shifts stand apart (`headline`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from corruptions.facts import GROUPS
 from robustbench_act.english import count
 from robustbench_act.errors import InputError
+from robustbench_act.records.info import CheckpointInfo
 
 CELL = ["table", "corruption", "severity"]
 SHIFT = "shift"
@@ -31,6 +32,28 @@ def succeeded(cells: pd.DataFrame) -> pd.DataFrame:
         cell = cell_name(whole[whole["accuracy"].isna()].iloc[0])
         raise InputError(f"{cell} has neither an accuracy nor an error.")
     return whole
+
+
+def failures(cells: pd.DataFrame, checkpoints: Sequence[CheckpointInfo] = ()) -> pd.DataFrame:
+    """Return checkpoint, architecture, activation, training_seed, failed_cells and error of what failed.
+
+    Parameters
+    ----------
+    checkpoints
+        Those of run.json: one that failed before it had any row is taken from there (failed_cells is 0).
+    """
+    columns = ["checkpoint", "architecture", "activation", "training_seed", "failed_cells", "error"]
+    bad = cells[cells["error"].notna()]
+    rows = []
+    for _, own in bad.groupby("checkpoint", sort=True):
+        reasons = "; ".join(dict.fromkeys(own["error"].astype(str)))
+        rows.append([*own.iloc[0][columns[:4]], len(own), reasons])
+    listed = {row[0] for row in rows}
+    for entry in checkpoints:
+        if entry.status == "failed" and entry.name not in listed:
+            who = [entry.name, entry.architecture or None, entry.activation or None, entry.training_seed]
+            rows.append([*who, 0, entry.error])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def labelled(cells: pd.DataFrame) -> bool:

@@ -12,7 +12,7 @@ from reports import tables
 from reports.grid import make_grid
 from reports.paired_tests import significance
 from robustbench_act import metrics
-from robustbench_act.records import CheckpointInfo
+from robustbench_act.records import CheckpointInfo, failures
 from robustbench_act.run import Run
 from robustbench_act.statistics import mean_interval
 from tests.build_run import CORRECT, CORRUPTIONS, LAYERS, ORDER, SEVERITIES, SHARES, Builder, by, score
@@ -92,7 +92,7 @@ def test_failures_name_rows_and_checkpoints_without_rows() -> None:
     builder = Builder(failed={"relu-11": "NaN in the weights"})
     listed = [CheckpointInfo(name="gone", status="failed", error="truncated", activation="elu")]
     listed += builder.run().info.checkpoints
-    table = by(tables.failures(builder.cells(), listed), "checkpoint")
+    table = by(failures(builder.cells(), listed), "checkpoint")
     assert list(table) == ["relu-11", "gone"]
     assert (table["relu-11"]["failed_cells"], table["relu-11"]["error"]) == (7, "NaN in the weights")
     gone = table["gone"]

@@ -80,7 +80,6 @@ def _begin(plan: Any, out: Path, progress: Any, execution: Any) -> Any:
 
 def _show(run: Any) -> None:
     """Print on stdout the leaderboard and what failed."""
-    from reports.tables import failures
     from robustbench_act.cli.leaderboard import print_leaderboard
     from robustbench_act.cli.messages import say_notes
 
@@ -88,13 +87,11 @@ def _show(run: Any) -> None:
     if len(board):
         print_leaderboard(board, labelled=run.labelled)
     say_notes(run)
-    for row in failures(run.cells).to_dict("records"):
+    for row in run.failures().to_dict("records"):
         say(f"failed: {row['checkpoint']}: {row['error']}")
 
 
 def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
-    from reports.tables import failures
-
     return {
         "run": str(run.path),
         "report": str(pages[0]) if pages else None,
@@ -103,7 +100,7 @@ def _answer(run: Any, pages: list[Path]) -> dict[str, Any]:
         "networks": {
             entry.name: entry.behaviour.to_json() for entry in run.info.checkpoints if entry.behaviour.notes()
         },
-        "failed": json.loads(failures(run.cells).to_json(orient="records")),
+        "failed": json.loads(run.failures().to_json(orient="records")),
     }
 
 

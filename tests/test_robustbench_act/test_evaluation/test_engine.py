@@ -15,7 +15,7 @@ from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, outcomes
 from robustbench_act.records.parts import unpack
-from robustbench_act.run import Run, load_run
+from robustbench_act.run import EvaluationFailedError, Run, load_run
 from robustbench_act.tally.layer_columns import QUANTILE_NAMES
 from robustbench_act.tally.mergeable_stats import EDGES, quantiles
 from tests.references.brute_force import brute_force
@@ -285,13 +285,15 @@ def test_weights_that_are_not_finite_fail_by_name(run: Run, checkpoints: Path, t
 
 def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) -> None:
     broken_copy(checkpoints / "relu_1.safetensors", tmp_path / "huge.safetensors", 3e38)
-    run = evaluate(
-        [tmp_path / "huge.safetensors"],
-        dataset="digits",
-        suites=["light"],
-        severities=[1],
-        device="cpu",
-        out=tmp_path / "r",
-    )
+    with pytest.raises(EvaluationFailedError, match="failed: huge: logits that are not finite") as error:
+        evaluate(
+            [tmp_path / "huge.safetensors"],
+            dataset="digits",
+            suites=["light"],
+            severities=[1],
+            device="cpu",
+            out=tmp_path / "r",
+        )
+    run = error.value.run
     assert run.cells["error"].str.startswith("logits that are not finite; the first layer with such").all()
     assert run.layers.empty

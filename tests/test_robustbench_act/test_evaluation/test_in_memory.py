@@ -290,6 +290,23 @@ def test_what_cannot_be_sent_is_named_before_anything_is_done() -> None:
         next(run_in_processes(job, iter([]), processes=1))
 
 
+def test_a_run_in_which_everything_failed_says_so(tmp_path: Path) -> None:
+    """With the finished run; if only some failed, a note names them."""
+    bad = Net(seed=1)
+    with torch.no_grad():
+        bad.last.bias[0] = torch.nan
+    notes: list[str] = []
+    run = evaluate([Net(), bad], **GRID, out=tmp_path / "some", on_note=notes.append)
+    assert run.failures()["checkpoint"].tolist() == ["Net_2"]
+    reason = "weights that are not finite (NaN or infinite) in 1: last.bias"
+    assert notes == [f"Net_2 failed in {len(run.cells) // 2} cells: {reason}."]
+    with pytest.raises(robustbench_act.EvaluationFailedError) as error:
+        evaluate(bad, **GRID, out=tmp_path / "all")
+    assert str(error.value) == f"{tmp_path / 'all'}: every checkpoint failed: Net: {reason}."
+    assert error.value.run.cells["error"].eq(reason).all()
+    assert error.value.run.info.status == "complete"
+
+
 @pytest.mark.slow
 def test_compiled_networks_of_any_output(tmp_path: Path) -> None:
     run = evaluate({"a": Wrapped()}, **GRID, compiled=True, probes=False, out=tmp_path / "run")
