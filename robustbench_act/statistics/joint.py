@@ -8,7 +8,8 @@ Activations are fixed, seeds and images are drawn. The mean of an activation is 
 with the residual, which is in both, counted once (analysis of variance of crossed random effects; see Owen &
 Eckles 2012 for the same sum in the bootstrap). The first part decides, and few seeds hardly show it. So the
 activations lend each other strength: their variances over trainings are moderated (Smyth 2004), and where
-one's own is larger, it counts. Degrees of freedom are those of this part alone, Satterthwaite's (1946) for a
+one's own is larger, it counts. It holds the residual's part, which the images show well, and is never less:
+a few seeds may agree by luck. Degrees of freedom are those of this part alone, Satterthwaite's (1946) for a
 pair. With two activations and very many images this is the paired t-test over seeds.
 """
 
@@ -221,6 +222,7 @@ class Joint:
             return JointContrast(value, Interval(math.nan, math.nan), math.nan)
         parts = w[used] ** 2 * self.trainings.variance[used] / self.seeds[used]
         over_seeds, df = self.trainings.total(parts, self.trainings.df[used], axis=0)
+        over_seeds = np.maximum(over_seeds, w @ self._residual_of_means @ w)
         error = np.sqrt(over_seeds + max(float(w @ self.over_images @ w), 0.0))
         value = 0.0 if abs(value) <= ROUNDING else value
         half = float(stdtrit(df, (1 + CONFIDENCE) / 2) * error)
@@ -246,10 +248,22 @@ class Joint:
     def errors(self, a: Places, b: Places) -> tuple[Floats, Floats]:
         """Return standard errors of differences and their degrees of freedom; NaN if there is no test."""
         over_seeds, df = self.trainings.of_pairs(a, b, self.seeds)
-        covariance = self.over_images
-        over_images = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+        over_images, least = (
+            covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+            for covariance in (self.over_images, self._residual_of_means)
+        )
         df = np.where(self.tested[a] & self.tested[b], df, np.nan)
-        return np.sqrt(over_seeds + np.maximum(over_images, 0)), df
+        return np.sqrt(np.maximum(over_seeds, least) + np.maximum(over_images, 0)), df
+
+    @property
+    def _residual_of_means(self) -> Floats:
+        """(activations, activations): the part of the residual in the covariances of the means."""
+        return self.residual / self.seeds / self.images
+
+    @property
+    def _over_seeds(self) -> Floats:
+        """(activations,): the variances of the means over trainings, at least the residual's part."""
+        return np.maximum(self.trainings.variance / self.seeds, np.diag(self._residual_of_means))
 
     def levels(self) -> Interval:
         """Return intervals (activations,) of the means that hold together at 95 %: Bonferroni over them.
@@ -257,7 +271,7 @@ class Joint:
         They are for levels: images that are hard for one activation are hard for all, so two intervals may
         overlap although the difference is sure. NaN for one seed.
         """
-        alone, common = self.trainings.variance, np.zeros(1)
+        alone, common = self._over_seeds, np.zeros(1)
         if self.blocked:  # what a seed does to all alike moves all means together
             common = np.array([_variance(np.mean(self.scores, axis=0))])
             alone = alone * (1 - 1 / len(self.names))
@@ -266,7 +280,7 @@ class Joint:
         with np.errstate(invalid="ignore"):
             factor = stdtrit(self.trainings.df, share)
             shared = np.maximum(factor, stdtrit(self.seeds - 1.0, (1 + CONFIDENCE) / 2))
-            own = factor * np.sqrt(alone / self.seeds + over_images)
+            own = factor * np.sqrt(alone + over_images)
             half = np.hypot(own, shared * np.sqrt(common / self.seeds))
         half = np.where(self.tested, half, np.nan)
         return Interval(self.means - half, self.means + half)
@@ -279,7 +293,7 @@ class Joint:
         if not self.tested.all():
             return np.full(len(self.names), np.nan)
         random, shape = np.random.default_rng(seed), (_DRAWS, len(self.names))
-        spread, df = np.sqrt(self.trainings.variance / self.seeds), self.trainings.df
+        spread, df = np.sqrt(self._over_seeds), self.trainings.df
         over_seeds = spread * random.standard_normal(shape) / np.sqrt(random.chisquare(df, shape) / df)
         values, vectors = np.linalg.eigh(self.over_images)
         over_images = random.standard_normal(shape) @ (vectors * np.sqrt(np.maximum(values, 0))).T

@@ -69,6 +69,8 @@ class Studies:
         (studies, pairs): what the analysis takes for the variances of `apart`; the quantiles of Student's t.
     known
         The quantile if trainings do not vary at all.
+    seeds
+        Of each activation.
     """
 
     apart: Floats
@@ -76,6 +78,7 @@ class Studies:
     variance: Floats
     quantile: Floats
     known: float
+    seeds: int
 
     @classmethod
     def of(cls, *, seeds: int, activations: int = 2, seed: int = 0) -> Self:
@@ -100,7 +103,7 @@ class Studies:
             blocks.append((*apart, over_seeds, stdtrit(df, share)))
         known = float(stdtrit((activations - 1) * (seeds - 1), share))
         trained, shown, variance, quantile = (np.concatenate(own) for own in zip(*blocks, strict=True))
-        return cls(trained, shown, variance, quantile, known)
+        return cls(trained, shown, variance, quantile, known, seeds)
 
     def leads(self, found: Components, *, images: int) -> Floats:
         """Return, sorted, the smallest lead that each pair of each study shows, as shares.
@@ -112,7 +115,8 @@ class Studies:
             raise InputError(f"Expected at least 2 images, got {images}.")
         over_images = found.image**2 / images
         spread = float(np.hypot(found.training, found.residual / np.sqrt(images)))
-        error = np.sqrt(spread**2 * self.variance + 2 * over_images)
+        least = 2 * found.residual**2 / images / self.seeds
+        error = np.sqrt(np.maximum(spread**2 * self.variance, least) + 2 * over_images)
         apart = spread * self.apart + np.sqrt(over_images) * self.apart_images
         return np.sort((self.quantile if spread else self.known) * error - apart, axis=None)
 

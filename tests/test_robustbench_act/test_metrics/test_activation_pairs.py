@@ -114,7 +114,7 @@ def test_every_level_written_out() -> None:
         of_images = SEEDS * apart.mean(axis=0).var(ddof=1)
         rest = apart - apart.mean(axis=1, keepdims=True) - apart.mean(axis=0) + apart.mean()
         of_both = (rest**2).sum() / ((SEEDS - 1) * (IMAGES - 1))
-        error = np.sqrt(max(of_seeds + of_images - of_both, of_seeds) / apart.size)
+        error = np.sqrt((max(of_seeds, of_both) + max(of_images - of_both, 0)) / apart.size)
         half = stats.t.ppf(0.975, SEEDS - 1) * error
         row = found[key]
         assert (row["a_accuracy"], row["b_accuracy"]) == pytest.approx(

@@ -61,10 +61,24 @@ def test_parts_of_the_error_written_out(images: int) -> None:
     of_images = seeds * apart.mean(axis=0).var(ddof=1)
     rest = apart - apart.mean(axis=1, keepdims=True) - apart.mean(axis=0) + apart.mean()
     of_both = (rest**2).sum() / ((seeds - 1) * (images - 1))
-    whole = max((of_seeds + of_images - of_both) / (seeds * images), of_seeds / (seeds * images))
+    whole = (max(of_seeds, of_both) + max(of_images - of_both, 0)) / (seeds * images)
     found = Joint.of(values, seeds_of(values)).compare("a", "b")
     assert found.error == pytest.approx(np.sqrt(whole))
     assert found.df == pytest.approx(seeds - 1)
+
+
+def test_seeds_that_agree_by_luck_show_no_difference() -> None:
+    """Each network of b misses one image of 60, a different one: the means differ by the same amount."""
+    right, wrong = np.ones((2, 60)), np.ones((2, 60))
+    wrong[0, 3] = wrong[1, 9] = 0
+    values = {"a": right, "b": wrong}
+    found = Joint.of(values, seeds_of(values)).compare("a", "b")
+    images_alone = (right - wrong).mean(axis=0).std(ddof=1) / np.sqrt(60)
+    assert images_alone <= found.error < 1.05 * images_alone
+    assert found.p > 0.3
+    assert Joint.of(values, seeds_of(values)).contrast([1, -1]).interval == pytest.approx(found.interval)
+    assert Joint.of(values).compare("a", "b").error >= images_alone
+    assert Joint.of(values).levels().low[1] < wrong.mean() - images_alone
 
 
 def test_other_seeds_are_welchs_test() -> None:

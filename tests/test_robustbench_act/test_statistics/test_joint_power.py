@@ -21,10 +21,11 @@ def test_studies_are_those_that_joint_analyses(found: Components, seeds: int) ->
     random, leads = np.random.default_rng(0), []
     spread = np.sqrt(found.training**2 + found.residual**2 / images)
     over_images = np.eye(activations) * found.image**2 / images
+    residual = np.eye(activations) * found.residual**2
     a, b = np.array(pairs).T
     for _ in range(1000):
         scores = spread * random.standard_normal((activations, seeds))
-        joint = Joint(tuple("abcd"), images, list(scores), True, over_images, over_images)
+        joint = Joint(tuple("abcd"), images, list(scores), True, over_images, residual)
         error, df = joint.errors(a, b)
         means = scores.mean(axis=1) + found.image / np.sqrt(images) * random.standard_normal(activations)
         leads.append(stdtrit(df, 1 - 0.05 / 6 / 2) * error - (means[a] - means[b]))
