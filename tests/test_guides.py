@@ -47,3 +47,8 @@ def test_a_colleagues_network() -> None:
     page = (ROOT / "docs/your-activation.md").read_text()
     (note,) = [line for line in page.splitlines() if "note: " in line]
     assert note.strip() in run(evaluate)
+
+
+def test_the_guide_of_networks_is_short() -> None:
+    """`test_docs` runs it."""
+    assert len(blocks("docs/your-network.md", "python")[0].splitlines()) < 30
