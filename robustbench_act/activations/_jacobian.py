@@ -1,7 +1,8 @@
 """The diagonal of the Jacobian of a function whose outputs depend on several inputs of a sample.
 
-Most such activations see the other elements through a few statistics of the sample: a mean, a norm, the
-largest value. Then the Jacobian of a sample is a diagonal matrix plus one of a low rank,
+A sample may fall into blocks that do not depend on each other: its channels, its tokens. Most such
+activations see the other elements of a block through a few statistics of it: a mean, a norm, the largest
+value. Then the Jacobian of a block is a diagonal matrix plus one of a low rank,
 
     J = diag(d) + L        L = C W R
 
@@ -15,7 +16,8 @@ next column is where they differ most, the next row where this column is least e
 Bebendorf, Numerische Mathematik 86, 2000). If K gets too large, nothing is returned.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -31,102 +33,122 @@ _NUMBERS = 2**18  # elements of the samples in hand at a time
 _FORM = 1e-6  # share of its largest value by which J^T m may miss the form
 
 
-def depends_on_others(f: Function, x: Tensor) -> bool:
-    """Tell whether f(x)_i depends on other elements of its sample than x_i; x is (N, ...).
+def dependent_axes(f: Function, x: Tensor) -> list[int]:
+    """Return the axes of x (N, ...) along which f(x)_i depends on other elements; none if f is element-wise.
 
     Half of the inputs are moved, by more than their size: no output of the other half may change by a bit.
-    The halves are those of each binary digit of the element's number, so every two elements are parted once.
+    The halves are those of each binary digit of the index along an axis, so every two elements are parted.
 
     Raises
     ------
     InputError
         An output depends on another sample.
     """
-    rows = x[:_ROWS].detach()
+    rows = x[:_ROWS].detach().contiguous()  # sums in one order in every call
     if not rows.numel():
-        return False
+        return []
     y = f(rows.clone())
     up, down = rows + (rows.abs() + 0.5), rows - (rows.abs() + 0.5)
-    if len(rows) > 1 and _differ(f(torch.cat([up[:1], rows[1:]]))[1:], y[1:]):
+
+    def depends(axis: int) -> bool:
+        length = rows.shape[axis]
+        index = torch.arange(length, device=rows.device).view(-1, *[1] * (rows.ndim - 1 - axis))
+        for digit in range((length - 1).bit_length()):
+            half = (index >> digit & 1).bool().expand(rows.shape)
+            for moving, moved in ((half, up), (~half, down)):
+                if _differ(f(torch.where(moving, moved, rows).contiguous())[~moving], y[~moving]):
+                    return True
+        return False
+
+    if depends(0):
         raise InputError("its output for an image depends on other images")
-    numbers = torch.arange(rows[0].numel(), device=rows.device).view(rows.shape[1:])
-    for digit in range((rows[0].numel() - 1).bit_length()):
-        half = (numbers >> digit & 1).bool().expand(rows.shape)
-        for moving, moved in ((half, up), (~half, down)):
-            if _differ(f(torch.where(moving, moved, rows))[~moving], y[~moving]):
-                return True
-    return False
+    return [axis for axis in range(1, rows.ndim) if depends(axis)]
 
 
 def _differ(found: Tensor, expected: Tensor) -> bool:
     return not torch.equal(found.nan_to_num(), expected.nan_to_num())
 
 
-def jacobian_diagonal(f: Function, x: Tensor) -> Tensor:
-    """Return d f(x)_i / d x_i, float64 (N, ...), of a function of float64 (N, ...), sample by sample.
+def jacobian_diagonal(f: Function, x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return d f(x)_i / d x_i, float64 (N, ...), of a function of float64 (N, ...).
 
-    Exact to about 1e-6 of the largest slope of a sample, whatever the form; up to 64 elements row by row.
+    Exact to about 1e-6 of the largest slope of a block, whatever the form; up to 64 elements row by row.
+
+    Parameters
+    ----------
+    axes
+        Those of `dependent_axes`: a block is what lies along them.
 
     Raises
     ------
     InputError
-        A sample of more elements depends on itself through more than a few statistics.
+        A block of more elements depends on itself through more than a few statistics.
     """
-    elements = x[0].numel() if len(x) else 0
-    if not elements:
+    if not x.numel():
         return x.double()
-    parts = torch.split(x.detach().double(), max(1, _NUMBERS // elements))
+    parts = torch.split(x.detach().double(), max(1, _NUMBERS // x[0].numel()))
     with torch.inference_mode(False), torch.enable_grad():
-        return torch.cat([_diagonal(f, part.clone()) for part in parts])
+        return torch.cat([_diagonal(_Jacobian(f, part.clone(), axes)) for part in parts])
 
 
-def _diagonal(f: Function, x: Tensor) -> Tensor:
-    jacobian = _Jacobian(f, x)
+def _diagonal(jacobian: "_Jacobian") -> Tensor:
     if jacobian.elements > _WHOLE:
-        return _by_cross_approximation(jacobian).view(x.shape)
-    places = torch.arange(jacobian.elements, device=x.device).expand(jacobian.samples, -1)
+        return jacobian.as_called(_by_cross_approximation(jacobian))
+    places = torch.arange(jacobian.elements, device=jacobian.like.device).expand_as(jacobian.like)
     rows = [jacobian.row(at).gather(1, at.unsqueeze(1)) for at in places.unbind(1)]
-    return torch.cat(rows, 1).view(x.shape)
+    return jacobian.as_called(torch.cat(rows, 1))
 
 
 class _Jacobian:
-    """Rows, columns and products of the Jacobians J (N, D, D) of N samples, each (N, D)."""
+    """Rows, columns and products of the Jacobians J (B, D, D) of B blocks, each (B, D)."""
 
-    def __init__(self, f: Function, x: Tensor) -> None:
+    def __init__(self, f: Function, x: Tensor, axes: Sequence[int]) -> None:
+        self._order = [*(axis for axis in range(x.ndim) if axis not in axes), *axes]
+        self._shape = [x.shape[axis] for axis in self._order]
+        self.elements = math.prod(x.shape[axis] for axis in axes)
         self._x = x.detach().requires_grad_()
-        self._y = f(self._x.clone()).flatten(1)
-        self.like = self._y.detach()
-        self.samples, self.elements = self._y.shape
+        self._y = f(self._x.clone())
+        self.like = self._by_block(self._y.detach())
         self._upstream = torch.zeros_like(self._y, requires_grad=True)
         # Its derivative by the upstream gradient is J: columns without forward mode, which some lack.
         (self._pulled,) = torch.autograd.grad(self._y, self._x, self._upstream, create_graph=True)
 
+    def _by_block(self, values: Tensor) -> Tensor:
+        return values.permute(self._order).reshape(-1, self.elements)
+
+    def as_called(self, values: Tensor) -> Tensor:
+        """Return values (B, D) in the shape of x."""
+        return values.reshape(self._shape).permute(
+            *(self._order.index(axis) for axis in range(len(self._order)))
+        )
+
     def transposed_times(self, vectors: Tensor) -> Tensor:
-        """Return J^T v of v (N, D)."""
-        (found,) = torch.autograd.grad(self._y, self._x, vectors, retain_graph=True)
-        return found.flatten(1)
+        """Return J^T v of v (B, D)."""
+        upstream = self.as_called(vectors)
+        return self._by_block(torch.autograd.grad(self._y, self._x, upstream, retain_graph=True)[0])
 
     def row(self, at: Tensor) -> Tensor:
-        """Return d f_i / d x_j of every j, for the i of each sample (N,)."""
+        """Return d f_i / d x_j of every j, for the i of each block (B,)."""
         return self.transposed_times(self._ones(at))
 
     def column(self, at: Tensor) -> Tensor:
-        """Return d f_i / d x_j of every i, for the j of each sample (N,)."""
-        vectors = self._ones(at).view_as(self._x)
-        (found,) = torch.autograd.grad(self._pulled, self._upstream, vectors, retain_graph=True)
-        return found
+        """Return d f_i / d x_j of every i, for the j of each block (B,)."""
+        vectors = self.as_called(self._ones(at))
+        return self._by_block(
+            torch.autograd.grad(self._pulled, self._upstream, vectors, retain_graph=True)[0]
+        )
 
     def _ones(self, at: Tensor) -> Tensor:
-        return torch.zeros_like(self._y).scatter(1, at.unsqueeze(1), 1.0)
+        return torch.zeros_like(self.like).scatter(1, at.unsqueeze(1), 1.0)
 
 
 class _Low:
     """L = weights @ rows, from columns and rows of J at different elements."""
 
     def __init__(self, like: Tensor) -> None:
-        samples, elements = like.shape
-        self.columns, self.rows = like.new_empty(samples, elements, 0), like.new_empty(samples, 0, elements)
-        self.at_columns = self.at_rows = torch.empty(samples, 0, dtype=torch.long, device=like.device)
+        blocks, elements = like.shape
+        self.columns, self.rows = like.new_empty(blocks, elements, 0), like.new_empty(blocks, 0, elements)
+        self.at_columns = self.at_rows = torch.empty(blocks, 0, dtype=torch.long, device=like.device)
         self.weights = self.columns
         self.free = torch.ones_like(like)
         """0 at the elements of the rows and columns."""
@@ -156,12 +178,12 @@ class _Low:
 
 
 def _by_cross_approximation(jacobian: _Jacobian) -> Tensor:
-    """Return the diagonals (N, D); an InputError if a sample's J has not the form."""
+    """Return the diagonals (B, D); an InputError if a block's J has not the form."""
     low = _Low(jacobian.like)
     generator = torch.Generator().manual_seed(0)
     chance = torch.randn(jacobian.elements, generator=generator, dtype=torch.float64).to(low.free.device)
     diagonal = torch.full_like(low.free, torch.nan)
-    done = torch.zeros(jacobian.samples, dtype=torch.bool, device=diagonal.device)
+    done = torch.zeros(len(diagonal), dtype=torch.bool, device=diagonal.device)
     for _ in range(_MOST + 1):
         d = jacobian.transposed_times(low.free) - low.transposed_times(low.free)
         tried = chance * low.free

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from robustbench_act.activations._jacobian import depends_on_others
+from robustbench_act.activations._jacobian import dependent_axes
 from robustbench_act.activations.slopes import Function, activation_slope, evaluation_twin
 from robustbench_act.errors import InputError
 
@@ -218,7 +218,7 @@ class LayerAct(nn.Module):
             s = self._fused.squash_(n)
             return s, self._fused.chain(torch.full_like(s, self._fused.scale), s)
         gate = evaluation_twin(self.gate, n.dtype).forward if isinstance(self.gate, nn.Module) else self.gate
-        if depends_on_others(gate, n):
+        if dependent_axes(gate, n):
             raise InputError(f"the gate of {type(self).__name__} depends on other elements")
         return self._gated(gate, n), activation_slope(self.gate, n)
 

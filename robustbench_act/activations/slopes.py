@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robustbench_act.activations._jacobian import depends_on_others, jacobian_diagonal
+from robustbench_act.activations._jacobian import dependent_axes, jacobian_diagonal
 from robustbench_act.errors import InputError
 
 Function = Callable[[Tensor], Tensor]
@@ -39,10 +39,10 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
     """Return d a_i / d x_i of every element in evaluation mode: in the shape of x, float32 at least.
 
     A module's method `derivative(x)`, if it has one, gives the slopes; at a few elements they are compared
-    with autograd and with finite differences. Without one autograd gives them. Whether an output depends on
-    several inputs of its sample is tried; if so, the slope is the diagonal of the sample's Jacobian. That
-    is exact for up to 64 elements, and for more if the others act through a few statistics of the sample
-    (`jacobian_diagonal`). A derivative is much faster.
+    with autograd and with finite differences. Without one autograd gives them. Along which axes an output
+    depends on several inputs of its sample is tried; if it does, the slope is the diagonal of the Jacobian of
+    what lies along them (a channel, a token, the whole sample). That is exact for up to 64 elements, and for
+    more if the others act through a few statistics (`jacobian_diagonal`). A derivative is much faster.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
     forward = _checked(twin.forward)
     if _declares(activation):
         slope = _declared_slope(twin, x)
-    elif _is_ours(activation) or _is_torchs(activation) or not depends_on_others(forward, x):
+    elif _is_ours(activation) or _is_torchs(activation) or not (axes := dependent_axes(forward, x)):
         slope = _slope_by_autograd(forward, x)
     else:
-        slope = jacobian_diagonal(evaluation_twin(activation, torch.float64).forward, x)
+        slope = jacobian_diagonal(evaluation_twin(activation, torch.float64).forward, x, axes)
     return slope.to(wide)
 
 

@@ -47,6 +47,21 @@ class OnePair(nn.Module):
         return torch.cat([y[:, :-1], y[:, -1:] * x.flatten(1)[:, 3:4]], 1).view(x.shape)
 
 
+class OverChannels(nn.Module):
+    """Normalised over the channels of each place, as in a transformer's tokens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x / (x.square().mean(1, keepdim=True) + 0.1).sqrt())
+
+
+class OverPlaces(nn.Module):
+    """Normalised over the places of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(2)
+        return F.relu((flat - flat.mean(2, keepdim=True)) / (flat.std(2, keepdim=True) + 0.1)).view(x.shape)
+
+
 class Neighbours(nn.ReLU):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(F.avg_pool2d(x, 3, 1, 1))
@@ -110,6 +125,22 @@ def test_slope_of_an_activation_that_sees_its_layer(kind: type[nn.Module], shape
     torch.testing.assert_close(activation_slope(activation, x), diagonal(activation, x), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(2, 70, 3, 2), (2, 40, 9, 8)])
+@pytest.mark.parametrize("kind", [OverChannels, OverPlaces])
+def test_slope_of_an_activation_that_sees_a_block_of_its_layer(
+    kind: type[nn.Module], shape: tuple[int, ...]
+) -> None:
+    activation, x = kind(), images(*shape).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        found = activation_slope(activation, x)
+    for i in range(0, x[0].numel(), 97):  # some rows of the whole Jacobian
+        leaf = x.double().contiguous().requires_grad_()
+        (row,) = torch.autograd.grad(activation(leaf).flatten(1)[:, i].sum(), leaf)
+        torch.testing.assert_close(
+            found.flatten(1)[:, i].double(), row.flatten(1)[:, i], atol=1e-6, rtol=1e-5
+        )
+
+
 def test_mean_square_slope_is_not_that_of_column_sums() -> None:
     activation, x = OverLayer(), images(4, 100)
     sums = torch.func.vjp(activation, x)[1](torch.ones_like(x))[0]
@@ -120,7 +151,7 @@ def test_mean_square_slope_is_not_that_of_column_sums() -> None:
 
 @torch.no_grad()
 def test_probes_measure_the_true_slopes_and_name_those_that_they_cannot() -> None:
-    x = images(5, 3, 8, 8)
+    x = images(5, 3, 9, 9)
     network = nn.Sequential(OverLayer(), Neighbours()).eval()
     with Probe(network, axes={}) as probe:
         network(x)
@@ -141,12 +172,14 @@ def test_probes_measure_the_true_slopes_and_name_those_that_they_cannot() -> Non
 
 def test_large_layers_equal_the_closed_form() -> None:
     act, x = LASiLU(), images(5, 16, 20, 20).double()
-    torch.testing.assert_close(jacobian_diagonal(act.forward, x), act.derivative(x), atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(
+        jacobian_diagonal(act.forward, x, [1, 2, 3]), act.derivative(x), atol=1e-9, rtol=1e-7
+    )
 
 
 def test_what_is_not_known_is_an_error() -> None:
     with pytest.raises(InputError, match=r"an output depends on many inputs, .* a method derivative\(x\)"):
-        activation_slope(Neighbours(), images(2, 3, 6, 6))
+        activation_slope(Neighbours(), images(2, 3, 9, 9))
     with pytest.raises(InputError, match="its output for an image depends on other images"):
         activation_slope(OverBatch(), images(3, 5))
 
