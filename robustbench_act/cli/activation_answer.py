@@ -10,11 +10,22 @@ import pandas as pd
 
 from reports.names import label
 from reports.number_formats import p_text, percent, points
+from reports.paired_tests import images_test
+from reports.sections.verdict import images_alone
 from robustbench_act.cli.result_tables import interval, p_value
 from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.english import count
-from robustbench_act.metrics import SETTING, HeadlineWords, headline_words
+from robustbench_act.metrics import (
+    SETTING,
+    HeadlineWords,
+    checkpoint_scores,
+    headline_words,
+    image_scores,
+    named,
+    with_axes,
+)
 from robustbench_act.run import Run
+from robustbench_act.statistics import holm
 from robustbench_act.statistics.intervals import CONFIDENCE
 
 _TITLES = {
@@ -47,7 +58,26 @@ class ActivationAnswer:
         words = headline_words(self.run.cells["group"])
         for setting, rows in groups:
             where = f"{', '.join(map(str, filter(None, setting)))}: " if len(groups) > 1 else ""
-            yield Part(rows, words, "accuracy" if self.run.labelled else "agreement", where)
+            measure = "accuracy" if self.run.labelled else "agreement"
+            yield Part(rows, words, measure, where, self._images_alone(rows))
+
+    def _images_alone(self, rows: pd.DataFrame) -> list[str]:
+        """Say for each mean without a test of trainings whether other images would show the same."""
+        outcomes = image_scores(self.run.cells)
+        untested = rows[(rows["level"] == "mean") & rows["p"].isna()]
+        if outcomes is None or untested.empty:
+            return []
+        scores = with_axes(checkpoint_scores(self.run.cells))
+        found = []
+        for row in untested.to_dict("records"):
+            leads = row["difference"] >= 0
+            pair = (row["a"], row["b"]) if leads else (row["b"], row["a"])
+            own, other = (_networks(scores, row, name) for name in pair)
+            found.append({"a": pair[0], "b": pair[1], **images_test(own, other, outcomes)})
+        table = pd.DataFrame(found)
+        table["images_adjusted"] = holm(table["images_p"])
+        places = range(len(table))
+        return [images_alone(table.iloc[[place, *places[:place], *places[place + 1 :]]]) for place in places]
 
     def to_json(self) -> str:
         """Return rows, and the families of tests that were corrected together, as JSON."""
@@ -64,6 +94,13 @@ class ActivationAnswer:
         )
 
 
+def _networks(scores: pd.DataFrame, row: Mapping[Hashable, Any], name: str) -> pd.DataFrame:
+    """Return the networks of a row's cohort: an activation in a setting, or the name of a cohort."""
+    setting = [axis for axis in SETTING if row[axis] != ""]
+    own = scores[(scores[setting] == [row[axis] for axis in setting]).all(axis=1)]
+    return own[(own["activation"] == name) | (named(scores)["activation"] == name)]
+
+
 @dataclass(frozen=True)
 class Part:
     """What is said of one architecture.
@@ -78,12 +115,15 @@ class Part:
         What the shares are called.
     where
         What sentences and titles begin with if there are several architectures.
+    alone
+        What is said of these trained networks alone, if there is no test of trainings.
     """
 
     rows: pd.DataFrame
     words: HeadlineWords
     measure: str
     where: str
+    alone: Sequence[str] = ()
 
     def sentences(self) -> list[str]:
         """Return for each of the others the mean, and under how many corruptions one is surely better."""
@@ -95,7 +135,7 @@ class Part:
                 f"{self.where}{shares}, {other} {percent(row['b_accuracy'])}%: {self._difference(row)}"
             )
             said += self._corruptions(mine, other, row["b"])
-        return said
+        return said + [f"{self.where}{sentence}" for sentence in self.alone]
 
     def blocks(self) -> list[Block]:
         """Return a table for each level; its title tells which tests were corrected together."""
@@ -142,7 +182,7 @@ class Part:
         """Say what was tested."""
         tests = int(self._of(level)["p"].count())
         if tests == 0:
-            return f"{self.measure} in %, no test"
+            return f"{self.measure} in %; no test: {', '.join(self._of(level)['note'].unique())}"
         family = "one test" if tests == 1 else f"intervals of single rows, p by Holm over these {tests} tests"
         return f"{self.measure} in %, over other trainings and images; {family}"
 
@@ -165,4 +205,4 @@ class Part:
         shown["P(higher)"] = [decimals(share, 2) for share in rows["superiority"]]
         shown["shown 4 in 5"] = [decimals(100 * share, 1) for share in rows["detectable"]]
         shown["seeds"] = rows["seeds"].map(str)
-        return shown.assign(note=rows["note"]) if rows["note"].any() else shown
+        return shown.assign(note=rows["note"]) if len(rows["note"].unique()) > 1 else shown

@@ -238,7 +238,7 @@ def test_no_text_is_cut_off(wide: Report, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nothing_touches_the_edge_of_a_picture(wide: Report) -> None:
-    for name in ("curves-0-noise", "tradeoff-0", "heat-map"):
+    for name in ("curves-0-noise", "heat-map", "significance-matrix-0"):
         (figure,) = wide.figures([name])
         with wide._laying_out(name):
             assert figure.draw is not None

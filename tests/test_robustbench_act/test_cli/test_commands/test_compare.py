@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import Result
+from scipy import stats
 
 from robustbench_act import load_run
-from tests.build_run import Builder
+from tests.build_run import CORRECT, ORDER, Builder
 
 
 @pytest.fixture
@@ -41,6 +43,26 @@ def test_mine_against_theirs(actrobust: Callable[..., Result], run: Path) -> Non
         "corruption": 3,
     }
     pd.testing.assert_frame_equal(pd.DataFrame(answer["rows"]), table, rtol=1e-12)
+
+
+def test_one_seed_says_what_is_known_of_these_networks(
+    actrobust: Callable[..., Result], tmp_path: Path
+) -> None:
+    correct = {key: own for key, own in CORRECT.items() if key[1] == 11}
+    run = Builder(correct, probes=False).write(tmp_path / "run")
+    found = actrobust("compare", run, "--activations", "relu,la_silu")
+    mean, alone, title, *_ = found.stdout.splitlines()
+    assert mean.endswith("cannot be said: one training seed: what another training would give is not known.")
+    right = {
+        name: [np.array(count) > ORDER for count in correct[name, 11][1:]] for name in ("relu", "la_silu")
+    }
+    means = {name: np.mean(own, axis=0) for name, own in right.items()}
+    paired = stats.ttest_rel(means["la_silu"], means["relu"]).confidence_interval()
+    interval = f"{100 * paired.low:+.1f} to {100 * paired.high:+.1f}"
+    lead = 100 * (means["la_silu"] - means["relu"]).mean()
+    assert f"LA-SiLU leads ReLU by {lead:.1f} points (95% interval of this pair alone: {interval})" in alone
+    assert alone.endswith("That says nothing about other trainings.")
+    assert "accuracy in %; no test: one training seed" in title
 
 
 def test_one_run_or_two(actrobust: Callable[..., Result], run: Path) -> None:
