@@ -65,7 +65,7 @@ def test_a_reference_is_one_variant() -> None:
     run = Builder(normalization=norms).run()
     frame, (block,) = result_tables.metrics(run, "relu layer")
     assert frame.set_index("checkpoint").loc["relu-22", "mce"] == pytest.approx(1)
-    assert list(block.frame.columns[:3]) == ["activation", "normalisation", "seeds"]
+    assert list(block.frame.columns[:2]) == ["activation", "normalisation"]
     with pytest.raises(
         InputError, match=r"\(la_silu batch, la_silu layer, relu batch, relu layer\), got 'relu'"
     ):
