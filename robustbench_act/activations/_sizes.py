@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,20 @@ from robustbench_act.errors import InputError, first_line
 _SIDES = (32, 64, 224)  # of square images that are tried if channels alone matter
 
 
-def input_shapes(
+class Size(NamedTuple):
+    """The shape of an input (N, ...), and the number of its channels.
+
+    Channels are on axis 1, after layers of tokens (Linear, LayerNorm) on the last one.
+    """
+
+    shape: tuple[int, ...]
+    channels: int
+
+
+def input_sizes(
     model: nn.Module, paths: Iterable[str], input_size: Sequence[int] | None, *, exact: bool
-) -> dict[str, list[tuple[int, ...]]]:
-    """Return the shapes of the inputs of modules, of each of their calls in a pass.
+) -> dict[str, list[Size]]:
+    """Return the sizes of the inputs of modules, of each of their calls in a pass.
 
     The pass is that of one image of zeros, in evaluation mode, through a copy of the network.
 
@@ -64,21 +73,29 @@ def _guesses(model: nn.Module) -> list[tuple[int, ...]]:
 
 
 @torch.no_grad()
-def _pass(network: nn.Module, paths: list[str], size: tuple[int, ...]) -> dict[str, list[tuple[int, ...]]]:
-    found: dict[str, list[tuple[int, ...]]] = {path: [] for path in paths}
-    by_module: dict[nn.Module, list[str]] = {}
+def _pass(network: nn.Module, paths: list[str], size: tuple[int, ...]) -> dict[str, list[Size]]:
+    found: dict[str, list[Size]] = {path: [] for path in paths}
+    axis = 1
+
+    def follow(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        nonlocal axis
+        axis = -1 if type(module) in (nn.Linear, nn.LayerNorm) else 1
+
+    for module in network.modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            module.register_forward_hook(follow)
     for path in paths:
-        by_module.setdefault(network.get_submodule(path), []).append(path)
-    for module, own in by_module.items():
 
-        def note(module: nn.Module, args: tuple[Any, ...], own: list[str] = own) -> None:
+        def note(module: nn.Module, args: tuple[Any, ...], path: str = path) -> None:
             if args and isinstance(args[0], Tensor):
-                for path in own:
-                    found[path].append(tuple(args[0].shape))
+                shape = tuple(args[0].shape)
+                if len(shape) < 2:
+                    raise InputError(f"{path}: expected an input with channels (N, C, ...), got {shape}.")
+                found[path].append(Size(shape, shape[axis]))
 
-        module.register_forward_pre_hook(note)
+        network.get_submodule(path).register_forward_pre_hook(note)
     network.eval()
-    like = next((one for one in islice(network.parameters(), 1)), torch.zeros(()))
+    like = next(network.parameters(), torch.zeros(()))
     with torch.random.fork_rng(devices=[]):
         network(torch.zeros(1, *size, device=like.device, dtype=like.dtype))
     return found

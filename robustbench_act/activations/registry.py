@@ -92,8 +92,8 @@ def register_activation(
     probes, tables and reports. Files record the facts below and where the code is, never the code.
 
     A constructor argument called `channels` or `num_parameters` gets the number of channels of the layer
-    (axis 1 of its input), `elements` the number of values of one image in it, `shape` their shape (without
-    the batch), unless the user sets it.
+    (axis 1 of its input; the last one after an nn.Linear or nn.LayerNorm), `elements` the number of values of
+    one image in it, `shape` their shape (without the batch), unless the user sets it.
 
     Parameters
     ----------

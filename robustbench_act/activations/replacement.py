@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustbench_act.activations._counting import count_calls
 from robustbench_act.activations._functional import check_modules_only
-from robustbench_act.activations._sizes import input_shapes
+from robustbench_act.activations._sizes import Size, input_sizes
 from robustbench_act.activations._source import code_of
 from robustbench_act.activations.layers import PerCall, RestartCalls, is_activation_class, role_of
 from robustbench_act.activations.registry import Factory, get_activation, sizes_of
@@ -122,18 +122,17 @@ def _sizes_at(
     if not sizes:
         return [[{}] for _ in places]
     exact = not {"elements", "shape"}.isdisjoint(sizes)
-    found = input_shapes(model, [place.path for place in places], input_size, exact=exact)
-    return [[_as_arguments(sizes, shape, place.path) for shape in found[place.path]] for place in places]
+    found = input_sizes(model, [place.path for place in places], input_size, exact=exact)
+    return [[_as_arguments(sizes, size) for size in found[place.path]] for place in places]
 
 
-def _as_arguments(sizes: tuple[str, ...], shape: tuple[int, ...], path: str) -> dict[str, object]:
-    if len(shape) < 2:
-        raise InputError(f"{path}: expected an input with channels (N, C, ...), got one of shape {shape}.")
+def _as_arguments(sizes: tuple[str, ...], size: Size) -> dict[str, object]:
+    _, *image = size.shape
     known = {
-        "channels": shape[1],
-        "num_parameters": shape[1],
-        "elements": math.prod(shape[1:]),
-        "shape": tuple(shape[1:]),
+        "channels": size.channels,
+        "num_parameters": size.channels,
+        "elements": math.prod(image),
+        "shape": tuple(image),
     }
     return {name: known[name] for name in sizes}
 

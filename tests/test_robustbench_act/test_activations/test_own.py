@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+import torchvision
 from click.testing import CliRunner
 from torch import Tensor, nn
 
@@ -63,6 +64,17 @@ def test_each_layer_gets_its_own_sizes(own: Own) -> None:
     ]
     with pytest.raises(InputError, match=r"Expected input_size=\(C, H, W\)"):
         replace_activations(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), Wide)
+
+
+def test_channels_of_tokens_are_on_the_last_axis(own: Own) -> None:
+    tokens = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.ReLU(), nn.Flatten(2), nn.Linear(4, 5), nn.ReLU())
+    replace_activations(tokens, Wide, input_size=(3, 8, 8))
+    assert [cast(Wide, one).sizes[0] for _, one in activation_layers(tokens)] == [6, 5]
+    network = replace_activations(
+        torchvision.models.convnext_tiny(num_classes=2), "dyt", input_size=(3, 32, 32)
+    )
+    assert {len(one.weight) for _, one in activation_layers(network)} == {384, 768, 1536, 3072}  # type: ignore[arg-type]
+    assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
 def test_one_module_for_calls_of_different_sizes_is_refused(own: Own) -> None:
