@@ -87,7 +87,8 @@ def _joint(pair: Mapping[Hashable, Any]) -> dict[str, str]:
     if pd.isna(p):
         return {"text": "–", "kind": "unknown", "said": str(pair["joint_note"])}
     kind = "noise" if p >= LEVEL else "more" if difference > 0 else "less"
-    shown = f"; {percent(pair['joint_detectable'])} points would be shown 4 times in 5" if p >= LEVEL else ""
+    shown = f"; {percent(pair['joint_detectable'])} points would be shown 4 times in 5"
+    shown = shown if p >= LEVEL and pair["joint_detectable"] <= 1 else ""
     return {"text": points(difference), "kind": kind, "said": f"{p_text(p)}, trainings and images{shown}"}
 
 

@@ -154,6 +154,8 @@ def lead(pairs: pd.DataFrame, *, where: str = "") -> str:
 def shown(pair: "pd.Series[Any]") -> str:
     """Say which lead a pair's seeds and images would have shown, beside one that they do not."""
     of = f"{count(int(pair['joint_seeds']), 'training seed')} and {count(int(pair['images_pairs']), 'image')}"
+    if pair["joint_detectable"] > 1:
+        return f"With {of}, no lead is shown 4 times in 5, however large."
     lead = f"a true lead of {percent(pair['joint_detectable'])} points is shown 4 times in 5"
     return f"With {of}, {lead}; a smaller one may well be missed."
 

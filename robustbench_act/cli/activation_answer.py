@@ -161,6 +161,8 @@ class Part:
         ends = f"95%: {points(row['low'])} to {points(row['high'])}"
         said = f"{size} ({ends}), {chance} ({p_text(row['adjusted'])}{holm})."
         shown = f"A true difference of {percent(row['detectable'])} points would be shown 4 times in 5."
+        if row["detectable"] > 1:
+            shown = "So few seeds and images show no difference 4 times in 5, however large."
         return said if sure else f"{said} {shown}"
 
     def _corruptions(self, mine: str, other: str, b: str) -> list[str]:
@@ -203,6 +205,7 @@ class Part:
         shown["95%"] = [interval(low, high, 1) for low, high in rows[["low", "high"]].to_numpy()]
         shown["p (Holm)" if rows["p"].count() > 1 else "p"] = rows["adjusted"].map(p_value)
         shown["P(higher)"] = [decimals(share, 2) for share in rows["superiority"]]
-        shown["shown 4 in 5"] = [decimals(100 * share, 1) for share in rows["detectable"]]
+        possible = rows["detectable"].where(rows["detectable"] <= 1)
+        shown["shown 4 in 5"] = [decimals(100 * share, 1) for share in possible]
         shown["seeds"] = rows["seeds"].map(str)
         return shown.assign(note=rows["note"]) if len(rows["note"].unique()) > 1 else shown
