@@ -1,6 +1,6 @@
 """A dot for each activation, and small ones for its checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,23 +98,26 @@ def _dots(ax: "Axes", x: Any, y: Any, *, name: str, size: float) -> None:
 def _name_points(ax: "Axes", places: list[tuple[float, float, str]], texts: Mapping[str, str]) -> None:
     """Write names beside the points, from the top down, each below those that it would hide.
 
-    Names that would be below the axes go up again, and with them those that they would hide.
+    Names that would be below the axes go up again, and with them those that they would hide. If there are
+    too many for the axes, they stand closer than their height.
     """
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     ax.autoscale(False)
-    width, line = (right - left) * 0.1, (high - low) * 0.05
     places = sorted(places, key=lambda place: -place[1])
-    heights = [y for _, y, _ in places]
+    heights, width = [y for _, y, _ in places], (right - left) * 0.1
 
-    def near(own: int, others: range) -> list[float]:
+    def near(own: int, others: Iterable[int]) -> list[float]:
         return [heights[other] for other in others if abs(places[other][0] - places[own][0]) < width]
 
-    for own in range(len(places)):
+    whole = range(len(places))
+    crowd = max((len(near(own, whole)) for own in whole), default=1)
+    line = (high - low) * min(0.05, 1 / (crowd + 1))
+    for own in whole:
         while any(abs(above - heights[own]) < line for above in near(own, range(own))):
             heights[own] -= line / 4
-    for own in reversed(range(len(places))):
+    for own in reversed(whole):
         below = [height + line for height in near(own, range(own + 1, len(places)))]
-        heights[own] = max(heights[own], low + line / 2, *below)
+        heights[own] = min(max(heights[own], low + line / 2, *below), high)
     for (x, y, name), height in zip(places, heights, strict=True):
         write_name(ax, name, texts[name], (x, height), bbox=HALO)
         if height != y:
