@@ -13,6 +13,7 @@ from robustbench_act.activations._source import Code, reachable, resolve
 from robustbench_act.activations.layers import parts
 
 BATCH: Any = nn.modules.batchnorm._BatchNorm
+_WEIGHTED: Any = (nn.modules.conv._ConvNd, nn.Linear)
 INSTANCE: Any = nn.modules.instancenorm._InstanceNorm
 
 _NAMED_SO = re.compile("norm|abn", re.IGNORECASE)
@@ -74,12 +75,15 @@ def layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def functional(model: nn.Module) -> Iterator[tuple[str, str, nn.Module, Code, ast.expr]]:
-    """Yield each use of a function that normalises: its kind, then the path, module, code and place of it."""
+    """Yield each use of a function that normalises: its kind, then the path, module, code and place of it.
+
+    In convolutions and linear layers such functions standardise weights, which does not count.
+    """
     seen: set[object] = set()
     for path, module, role in parts(model):
         forward = getattr(module.forward, "__func__", module.forward)
-        of_torch = type(module).__module__.startswith("torch.")
-        if role != "other" or of_torch or kind_of(module) is not None or forward in seen:
+        of_weights = isinstance(module, _WEIGHTED) or type(module).__module__.startswith("torch.")
+        if role != "other" or of_weights or kind_of(module) is not None or forward in seen:
             continue
         seen.add(forward)
         for code in reachable(module):

@@ -233,7 +233,16 @@ def test_a_class_of_ones_own() -> None:
     assert [type(module).__name__ for module in model] == ["Conv2d", "BatchNorm2d"]
 
 
+class Standardised(nn.Conv2d):
+    """A convolution with standardised weights, as networks without normalisation have them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = F.batch_norm(self.weight.flatten(1)[None], None, None, training=True)
+        return F.conv2d(x, weight.view_as(self.weight), self.bias)
+
+
 def test_kinds() -> None:
+    assert normalization_of(nn.Sequential(Standardised(3, 4, 1))) == "none"
     assert normalization_of(nn.Sequential(nn.BatchNorm2d(4), nn.LayerNorm(4))) == "mixed"
     assert normalization_of(Functional()) == "layer"
     assert kind_of(FrozenBatchNorm2d(4)) == "FrozenBatchNorm2d"

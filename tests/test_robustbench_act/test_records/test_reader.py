@@ -11,7 +11,7 @@ import pytest
 
 import reports
 from robustbench_act.errors import InputError
-from robustbench_act.records import LAYER_COLUMNS, RunInfo
+from robustbench_act.records import IDENTITY, LAYER_COLUMNS, RunInfo
 from robustbench_act.run import load_run
 from tests.build_run import CORRECT, LABELS, Builder, png
 
@@ -31,6 +31,16 @@ def test_load_returns_everything(tmp_path: Path) -> None:
     assert run.labels is not None
     assert run.labels.tolist() == list(LABELS)
     assert run.samples == {"clean": png(12, 8), "gaussian_noise": png(12, 8)}
+
+
+def test_an_older_run_has_its_normalisation_from_run_json_or_unknown(tmp_path: Path) -> None:
+    for norm in ("layer", ""):
+        folder = Builder(normalization=norm).write(tmp_path / f"run{norm}")
+        for table in ("cells", "layers"):
+            edit(folder, table, lambda rows: rows.drop(columns="normalization"))
+        run = load_run(folder)
+        assert set(run.cells["normalization"]) == set(run.layers["normalization"]) == {norm}
+        assert list(run.cells.columns[:5]) == IDENTITY[:5]
 
 
 def test_unknown_columns_are_welcome(tmp_path: Path) -> None:
