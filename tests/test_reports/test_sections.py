@@ -16,11 +16,13 @@ from reports.sections import SECTIONS
 from reports.sections.curves import curve_finding
 from reports.sections.heat import FOLDED, heat
 from reports.sections.layers import depth_finding
+from robustbench_act.activations import facts
+from robustbench_act.activations.facts import remember
 from robustbench_act.run import Run, load_run
 from robustbench_act.statistics import ONE_SEED
 from tests.build_run import CORRECT, CORRUPTIONS, LABELS, ORDER, SHARES, Builder, corruption_means, score
 
-from .pieces import section_of
+from .pieces import page_of, section_of
 
 
 def section(run: Run, name: str) -> Section:
@@ -328,3 +330,15 @@ def test_findings() -> None:
     )
     assert depth_finding("Gain", layers[:1], "gain") == "Gain, mean over layers: a 0.500"
     assert depth_finding("Gain", layers.assign(gain=float("nan")), "gain") == "Gain: no finite value"
+
+
+def test_the_glossary_has_the_formula_of_each_activation(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this package, and what a run records of a user's own; each once, whatever its parameters."""
+    monkeypatch.setattr(facts, "_SEEN", {})
+    names = {"la_silu": "mine(alpha=0.5)", "relu": "relu"}
+    recorded = {"label": "Mine", "formula": "x < 1 ? x : 1", "origin": "mine:A"}
+    remember([("mine(alpha=0.5)", recorded)])
+    renamed = replace(run, cells=run.cells.assign(activation=run.cells["activation"].map(names)))
+    found = section(renamed, "glossary").content["formulas"]
+    assert sorted(found) == ["Mine: x < 1 ? x : 1", "ReLU: max(x, 0) (Nair & Hinton 2010)"]
+    assert "Mine: x &lt; 1 ? x : 1" in page_of(reports.Report(renamed), "glossary")
