@@ -69,6 +69,11 @@ class Worker:
                 on_images(-sum(told))
                 notes.append(f"{task.key}: out of memory; {self._portion} images at a time from here on")
 
+    def release(self) -> None:
+        """Leave the networks uncompiled, as they came: the next run may want them so."""
+        for network in self._compiled:
+            network._compiled_call_impl = None
+
     def _attempt(self, task: Task, on_images: Progress) -> Result:
         unit, chunk, job = task.unit, task.chunk, self.job
         labels = None if chunk.labels is None else chunk.labels.to(job.device)

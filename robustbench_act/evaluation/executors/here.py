@@ -12,8 +12,11 @@ def run_here(
 ) -> Iterator[Result]:
     """Yield the results in the order of the tasks; `on_images` is called network by network."""
     worker = Worker(job)
-    for task in _one_ahead(tasks):
-        yield worker.run(task, on_images)
+    try:
+        for task in _one_ahead(tasks):
+            yield worker.run(task, on_images)
+    finally:
+        worker.release()
 
 
 def _one_ahead(tasks: Iterator[Task]) -> Iterator[Task]:

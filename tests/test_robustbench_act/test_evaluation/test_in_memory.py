@@ -21,6 +21,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate, make_plan
 from robustbench_act.evaluation.executors import run_in_processes
 from robustbench_act.evaluation.work import Job
+from robustbench_act.evaluation.worker import Worker
 from robustbench_act.models import build_model
 
 GRID: dict[str, Any] = {
@@ -155,8 +156,10 @@ def test_the_digest_tells_weights_classes_and_settings_apart() -> None:
     first = digest(Net())
     assert digest(in_use(Net())) != first  # its statistics have moved
     assert digest(deepcopy(Net()).eval()) == first
-    others = [Net(seed=1), Net(Gated()), Net(nn.LeakyReLU(0.1)), Net(nn.LeakyReLU(0.2))]
-    assert len({first, *map(digest, others)}) == 5
+    others = [Net(seed=1), Net(Gated()), Net(nn.LeakyReLU(0.1)), Net(nn.LeakyReLU(0.2)), Net(), Net()]
+    for value, net in enumerate(others[-2:]):
+        net.register_buffer("extra", torch.full((2,), float(value)), persistent=False)
+    assert len({first, *map(digest, others)}) == 7
 
 
 def test_a_module_that_is_changed_later_is_another_run(tmp_path: Path) -> None:
@@ -305,6 +308,17 @@ def test_a_run_in_which_everything_failed_says_so(tmp_path: Path) -> None:
     assert str(error.value) == f"{tmp_path / 'all'}: every checkpoint failed: Net: {reason}."
     assert error.value.run.cells["error"].eq(reason).all()
     assert error.value.run.info.status == "complete"
+
+
+def test_a_network_is_not_left_compiled() -> None:
+    """The next run with the same checkpoint would compute with it, and say that it does not."""
+    kept = Checkpoint.of(Net(), mean=0.3, std=0.4, input_size=(1, 8, 8))
+    worker = Worker(Job((kept,), 0, False, torch.device("cpu"), 128, compiled=True))
+    network: Any = worker._network(kept)
+    assert network._compiled_call_impl is not None
+    worker.release()
+    assert kept.model is network
+    assert network._compiled_call_impl is None
 
 
 @pytest.mark.slow
