@@ -118,8 +118,8 @@ class Checkpoint:
         mean, std
             On the [0, 1] scale: a number, or one for each channel. Needed.
         activation, architecture, group
-            What tables call it. By default the activation is that of its layers, if they have one, and the
-            architecture its class's name.
+            What tables call it, also in one dictionary `labels`. By default the activation is that of its
+            layers, if they have one, and the architecture its class's name.
         data
             The images it will be shown: supplies classes and input size if nothing else does.
         facts
@@ -147,6 +147,7 @@ class Checkpoint:
         tensors = tensors_of(network)
         told = {"activation": activation or activation_in(network), "group": group}
         told["architecture"] = architecture or type(original).__name__
+        told |= facts.pop("labels", {})
         labels = {key: text for key, text in told.items() if text is not None and text != NATIVE}
         digest = hashlib.sha256(f"{weights_digest(tensors)}\n{structure(network)}".encode())
         spec = describe(original, network, name, data=data, mean=mean, std=std, labels=labels, **facts)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import fields
+from numbers import Real
 from typing import Any
 
 import torch
@@ -23,6 +24,16 @@ from robustbench_act.option_kinds import is_number
 from robustbench_act.user_code import origin, source_digest
 
 _SIZES = (2, 16, 1)  # images in the batches that a network is tried on
+_BUILT = (
+    "architecture",
+    "activation",
+    "activation_parameters",
+    "activation_facts",
+    "normalization",
+    "labels",
+)
+"""Fields of a spec that say how a network is built, which one in memory is already."""
+
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -130,7 +141,7 @@ def describe(
     classes that of the data, else the network's.
     """
     given = {key: value for key, value in given.items() if value is not None}
-    known = [item.name for item in fields(Spec)]
+    known = [item.name for item in fields(Spec) if item.name not in _BUILT]
     if unknown := next((key for key in given if key not in known), None):
         raise unknown_name("field of a spec", unknown, known)
     if mean is None or std is None:
@@ -139,7 +150,7 @@ def describe(
     if size is None:
         if data is None:
             raise InputError(f"{name}: pass input_size=(C, H, W), the size of the images that it takes.")
-        size = inputs_for(data.shape, {"mean": mean if is_number(std) else std})
+        size = inputs_for(data.shape, {"mean": mean if isinstance(std, Real) else std})
     count = given.pop("classes", None)
     if count is None and data is not None and not data.open_ended:
         count = data.class_count
@@ -153,7 +164,12 @@ def describe(
         "labels": labels,
         "activation_facts": {} if facts is None else facts.to_record(),
     }
-    return Spec(**own, **per_channel({"mean": mean, "std": std}, size), **given)
+    if "training_seed" in given:
+        given["training_seed"] = int(given["training_seed"])  # NumPy's too
+    try:
+        return Spec(**own, **per_channel({"mean": mean, "std": std}, size), **given)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _missing(mean: object, std: object, data: Dataset | None) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from robustbench_act.checkpoints.spec import Spec, published_spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Native, fixed_side, native
-from robustbench_act.option_kinds import is_number
 from robustbench_act.view import View
 
 _NUMBERED = re.compile(r".*_(\d{1,9})(\.[a-z]+)+")  # NAME_3.pth.tar
@@ -73,7 +73,7 @@ def per_channel(fields: Mapping[str, Any], size: Sequence[int]) -> dict[str, Any
     """
     given = {key: fields[key] for key in ("mean", "std") if key in fields}
     found = {
-        key: (float(own),) * size[0] if is_number(own) else tuple(map(float, own))
+        key: (float(own),) * size[0] if isinstance(own, Real) else tuple(map(float, own))
         for key, own in given.items()
     }
     return {**fields, **found}
@@ -93,7 +93,7 @@ def inputs_for(shape: tuple[int, int, int], fields: Mapping[str, Any]) -> tuple[
     """
     side = fixed_side(fields.get("architecture", ""))
     mean = fields.get("mean", ())
-    channels = shape[0] if is_number(mean) else len(mean) or shape[0]
+    channels = shape[0] if isinstance(mean, Real) else len(mean) or shape[0]
     height, width = (side, side) if side is not None and side > max(shape[1:]) else shape[1:]
     return channels, height, width
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -146,6 +147,11 @@ def test_what_tables_call_them() -> None:
     )
     assert own.spec.labels == {"activation": "relu", "group": "g", "architecture": "Net"}
     assert (own.spec.classes, own.spec.training_seed) == (10, 9)
+    numbers: dict[str, Any] = {"mean": np.float32(0.3), "std": torch.tensor([0.4])}
+    numbers["training_seed"] = np.int64(4)
+    again = Checkpoint.of(Net(), input_size=(1, 8, 8), labels={"activation": "Cube"}, **numbers)
+    assert again.spec.labels == {"activation": "Cube", "architecture": "Net"}
+    assert Spec.from_json(again.spec.to_json(), where="here") == again.spec
     assert named([own, nn.DataParallel(Net(seed=3))])[1][1:] == ("Net", "relu", 0)
 
 
@@ -212,6 +218,8 @@ def test_what_is_missing_is_said() -> None:
         InputError, match=r"Net: fails on images of \(1, 9, 9\) \(RuntimeError: mat1.*pass classes="
     ):
         Checkpoint.of(Net(), mean=0.1, std=1, input_size=(1, 9, 9))
+    with pytest.raises(InputError, match=r"Net: Expected mean and std with 1 value"):
+        Checkpoint.of(Net(), mean=[0.1, 0.2], std=1, input_size=(1, 8, 8))
     with pytest.raises(InputError, match=r"Unknown field of a spec 'clases'. Did you mean 'classes'"):
         Checkpoint.of(Net(), mean=0.1, std=1, input_size=(1, 8, 8), clases=10)
 
