@@ -17,6 +17,7 @@ from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.english import joined, some
 from robustbench_act.errors import InputError
+from robustbench_act.normalizations import normalization_code
 from robustbench_act.records import Behaviour, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
@@ -301,6 +302,7 @@ def _describe(checkpoint: Checkpoint, behaviour: Behaviour, data: Dataset) -> Ch
         "architecture": checkpoint.spec.architecture_name,
         "model": checkpoint.spec.architecture,
         "normalization": checkpoint.normalization,
+        "normalization_code": normalization_code(checkpoint.spec.normalization),
     }
     return CheckpointInfo(
         name=checkpoint.name,

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ def normalization_of(model: nn.Module) -> str:
     'none'
     """
     kinds = {kind for _, module in layers(model) if (kind := kind_of(module))}
-    kinds |= {kind for kind, *_ in functional(model)}
+    with suppress(Exception):  # it reads source that may be anything, and accuracy must not hang on it
+        kinds |= {kind for kind, *_ in functional(model)}
     return "none" if not kinds else kinds.pop() if len(kinds) == 1 else "mixed"
 
 

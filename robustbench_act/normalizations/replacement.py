@@ -17,7 +17,7 @@ from robustbench_act.activations.layers import role_of
 from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.normalizations.facts import NORMALIZATIONS
 from robustbench_act.normalizations.layers import BATCH, INSTANCE, functional, kind_of
-from robustbench_act.user_code import find_factory, is_factory
+from robustbench_act.user_code import find_factory, is_factory, source_digest
 
 Factory = Callable[[int], nn.Module]
 Axis = Literal["first", "last"]
@@ -100,6 +100,15 @@ def check_normalization(to: str) -> None:
     """Raise InputError if a text is neither "native" nor what `replace_normalization` takes."""
     if to != NATIVE:
         _wanted(to)
+
+
+def normalization_code(name: str) -> str:
+    """Return the SHA-256 of the source of a normalisation of the user's own; "" for others.
+
+    >>> normalization_code("layer")
+    ''
+    """
+    return source_digest(find_factory(name, what="Normalization")) if is_factory(name) else ""
 
 
 def groups_for(channels: int) -> int:

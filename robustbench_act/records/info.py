@@ -70,8 +70,10 @@ class CheckpointInfo(JsonObject):
 
     Attributes
     ----------
-    architecture, activation
-        As tables name them.
+    architecture, activation, normalization
+        As tables name them; the normalisation is the one that the network has, "" in older runs.
+    normalization_code
+        SHA-256 of the source of a normalisation of the user's own.
     model
         What built the network; "" in older runs, where it is the architecture.
     """
@@ -83,6 +85,7 @@ class CheckpointInfo(JsonObject):
     architecture: str = ""
     activation: str = ""
     normalization: str = ""
+    normalization_code: str = ""
     classes: int | None = None
     input_size: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()

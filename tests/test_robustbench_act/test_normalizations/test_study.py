@@ -15,6 +15,7 @@ from robustbench_act import load_checkpoint, load_run
 from robustbench_act.checkpoints import read_spec, save_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
+from robustbench_act.normalizations import normalization_code
 
 STUDY = {("relu", "batch"), ("relu", "layer"), ("la_silu", "batch"), ("la_silu", "layer")}
 
@@ -98,6 +99,7 @@ def test_a_normalisation_of_ones_own_enters_where_the_user_names_it(tmp_path: Pa
         load_checkpoint(tmp_path / "own.safetensors")
     found = load_checkpoint(tmp_path / "own.safetensors", normalization=OWN)
     assert found.normalization == OWN
+    assert len(normalization_code(OWN)) == 64
     assert torch.equal(found.model(x), model.eval()(x))
     with pytest.raises(InputError, match="Unknown normalization"):
         load_checkpoint(tmp_path / "own.safetensors", normalization="own")
