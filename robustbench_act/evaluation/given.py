@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint, Entry
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
@@ -82,9 +83,14 @@ def _numbered(module: nn.Module, name: str, activation: str | None, number: int,
 
 
 def check_apart(networks: Iterable[Checkpoint]) -> None:
-    """Raise unless networks in memory are different ones, and those that are averaged are of one shape."""
+    """Raise unless networks in memory are different ones, and those that are compared are of one shape.
+
+    Trainings that are averaged have parameters of equal shapes. Networks that have nothing but a class in
+    common may differ inside their activations, or in their normalisation; a label says that more is meant.
+    """
     by_digest: dict[str, Checkpoint] = {}
     by_cohort: dict[tuple[str, ...], Checkpoint] = {}
+    by_class: dict[tuple[str, ...], Checkpoint] = {}
     for one in networks:
         first = by_digest.setdefault(one.digest, one)
         if first is not one:
@@ -92,15 +98,28 @@ def check_apart(networks: Iterable[Checkpoint]) -> None:
                 f"{first.name} and {one.name} are one network, with the same weights; give it once."
             )
         spec = one.spec
-        cohort = (spec.architecture_name, spec.activation_name, one.normalization, spec.group)
-        alike = by_cohort.setdefault(cohort, one)
+        architecture = (spec.architecture_name, one.normalization, spec.group)
+        alike = by_cohort.setdefault((*architecture, spec.activation_name), one)
         if _shapes(alike) != _shapes(one):
             raise InputError(
                 f"{alike.name} and {one.name} would be averaged as trainings of one network "
                 f"({spec.architecture_name}, {spec.activation_name}), but their parameters differ in shape; "
                 "tell them apart by Checkpoint.of(module, architecture=...)."
             )
+        kind = spec.architecture.rpartition(":")[2].rpartition(".")[2]
+        if spec.architecture_name != kind:
+            continue
+        alike = by_class.setdefault(architecture, one)
+        if _shapes(alike, inside=False) != _shapes(one, inside=False):
+            raise InputError(
+                f"{alike.name} and {one.name} are both of the class {kind}, but differ in more than their "
+                'activations; if they are to be compared, pass labels={"architecture": NAME}, else tell them '
+                "apart by Checkpoint.of(module, architecture=...)."
+            )
 
 
-def _shapes(checkpoint: Checkpoint) -> list[tuple[str, tuple[int, ...]]]:
-    return [(key, tuple(item.shape)) for key, item in checkpoint.model.named_parameters()]
+def _shapes(checkpoint: Checkpoint, *, inside: bool = True) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the names and shapes of a network's parameters, with or without those inside activations."""
+    network = checkpoint.model
+    acts = () if inside else tuple(f"{path}." for path, _ in activation_layers(network))
+    return [(key, tuple(own.shape)) for key, own in network.named_parameters() if not key.startswith(acts)]

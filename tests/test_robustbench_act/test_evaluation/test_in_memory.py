@@ -142,6 +142,9 @@ def test_what_tables_call_them() -> None:
         ("Cube_1", "cnn", "Cube", 1),
         ("Cube_2", "cnn", "Cube", 2),
     ]
+    nets = {"a": Net(), "b": Net(nn.PReLU(8), seed=1), "c": Net(hidden=9)}
+    assert len(named({name: nets[name] for name in "ab"})) == 2  # they differ inside their activations alone
+    assert len(named(nets, labels={"architecture": "cnn"})) == 3
     own = Checkpoint.of(
         Net(), name="a", mean=[0.3], std=[0.4], input_size=(1, 8, 8), group="g", training_seed=9
     )
@@ -189,6 +192,10 @@ def test_a_module_that_is_changed_later_is_another_run(tmp_path: Path) -> None:
         (
             [Net(), Net(hidden=9)],
             r"Net_1 and Net_2 would be averaged as trainings of one network \(Net, relu\)",
+        ),
+        (
+            {"a": Net(), "b": Net(hidden=9)},
+            "a and b are both of the class Net, but differ in more",
         ),
         ({"a": 3}, "a: expected a module or a list of modules, got 3"),
         ({"a": [Net(), "b.pt"]}, "a_2: expected a torch.nn.Module, got str"),
