@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass, field
 
 from PIL import Image
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
 from robustbench_act.errors import InputError, unknown_name
 
@@ -63,6 +61,9 @@ class View:
 
     def apply(self, picture: Image.Image) -> Image.Image:
         """Return the picture resized and cropped."""
+        from torchvision.transforms.v2 import InterpolationMode  # noqa: PLC0415 - takes a second to load
+        from torchvision.transforms.v2 import functional as transforms  # noqa: PLC0415
+
         height, width = self.resized(picture.height, picture.width)
         if height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise ValueError(f"{picture.height} x {picture.width} pixels become {height} x {width}")

@@ -44,6 +44,8 @@ def test_the_picture_of_the_house_is_the_contract() -> None:
         ("import robustbench_act.tally.cell_rows, robustbench_act.tally.merging", "torch"),
         ("from robustbench_act import load_run", "torch"),
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
+        ("import robustbench_act.evaluation, robustbench_act.training", "torchvision"),  # and torch._dynamo
+        ("import robustbench_act.evaluation, robustbench_act.training", "scipy.stats"),
         ("from robustbench_act.activations import activation_label", "torch"),
         ("import corruptions", "pandas"),
         ("from corruptions import GROUPS, corruption_facts", "torch"),

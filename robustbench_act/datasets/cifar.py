@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.pickles import read_pickle
-from robustbench_act.datasets.request import Request
+from robustbench_act.datasets.request import Request, download
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
 
@@ -34,7 +33,7 @@ class _Layout:
     names: str
     bytes: int
     classes: int
-    download: Any
+    torchvision: str
 
 
 _CIFAR_10 = _Layout(
@@ -49,7 +48,7 @@ _CIFAR_10 = _Layout(
     "label_names",
     1,
     10,
-    torchvision_datasets.CIFAR10,
+    "CIFAR10",
 )
 _CIFAR_100 = _Layout(
     "cifar-100",
@@ -63,7 +62,7 @@ _CIFAR_100 = _Layout(
     "fine_label_names",
     2,
     100,
-    torchvision_datasets.CIFAR100,
+    "CIFAR100",
 )
 
 
@@ -80,7 +79,7 @@ def load_cifar_100(request: Request) -> Dataset:
 def _load(layout: _Layout, request: Request) -> Dataset:
     root = request.folder
     if request.download:
-        layout.download(str(root), download=True)
+        download(layout.torchvision, root)
     names = layout.train if request.train else layout.test
     homes = [root / name for name in (layout.folder, layout.binary) if (root / name).is_dir()]
     folder = homes[0] if homes else root

@@ -7,19 +7,17 @@ https://github.com/rois-codh/kmnist.
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import datasets as torchvision_datasets
 
 from robustbench_act.datasets.arrays import as_images, as_labels, open_npy
 from robustbench_act.datasets.catalogue import CORRUPTED
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.normalisations import USUAL
-from robustbench_act.datasets.request import Request
+from robustbench_act.datasets.request import Request, download
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import GZIP, why_unreadable
 from robustbench_act.zip_guard import gunzip
@@ -34,10 +32,10 @@ class _Layout:
     name: str
     folder: str
     classes: tuple[str, ...]
-    download: Any
+    torchvision: str
 
 
-_MNIST = _Layout("mnist", "MNIST", DIGITS, torchvision_datasets.MNIST)
+_MNIST = _Layout("mnist", "MNIST", DIGITS, "MNIST")
 _FASHION_MNIST = _Layout(
     "fashion-mnist",
     "FashionMNIST",
@@ -53,13 +51,13 @@ _FASHION_MNIST = _Layout(
         "Bag",
         "Ankle boot",
     ),
-    torchvision_datasets.FashionMNIST,
+    "FashionMNIST",
 )
 _KMNIST = _Layout(
     "kmnist",
     "KMNIST",
     ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    torchvision_datasets.KMNIST,
+    "KMNIST",
 )
 
 
@@ -81,7 +79,7 @@ def load_kmnist(request: Request) -> Dataset:
 def _load(layout: _Layout, request: Request) -> Dataset:
     root = request.folder
     if request.download:
-        layout.download(str(root), download=True)
+        download(layout.torchvision, root)
     raw = root / layout.folder / "raw"
     folder = raw if raw.is_dir() else root
     part = "train" if request.train else "t10k"

@@ -36,3 +36,10 @@ class Request:
                 f"name it as {name}:ROOT."
             )
         return self.folder
+
+
+def download(name: str, root: Path) -> None:
+    """Let torchvision's class of this name download a data set into a folder."""
+    from torchvision import datasets  # noqa: PLC0415 - takes a second to load
+
+    getattr(datasets, name)(str(root), download=True)

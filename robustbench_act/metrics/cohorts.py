@@ -95,7 +95,7 @@ def told_apart(table: pd.DataFrame, cohorts: pd.DataFrame) -> pd.DataFrame:
     >>> norms = ["batch", "layer"]
     >>> cells = pd.DataFrame({"architecture": "net", "activation": "relu", "normalization": norms})
     >>> told_apart(named(cells)[["activation"]].assign(share=0.5), named(cells)).to_dict("records")[1]
-    {'activation': 'relu', 'normalization': 'layer', 'share': 0.5}
+    {'activation': 'relu', 'normalization': 'layer', 'network_group': '', 'share': 0.5}
     """
     if "activation" not in table:
         return table

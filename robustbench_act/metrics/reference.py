@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, stdtrit
-from scipy.stats import linregress
 
 from corruptions.severity import SEVERITIES
 from robustbench_act.errors import InputError
@@ -192,6 +191,8 @@ def _line(scores: pd.DataFrame) -> tuple[Line | None, str]:
             f"a line takes {MODELS} models whose logits of clean accuracy span {SPAN:g}, "
             f"got {len(inside)} that span {span:.2f}"
         )
+    from scipy.stats import linregress  # noqa: PLC0415 - scipy.stats takes half a second to load
+
     found = linregress(clean, _logit(inside["mca"]))
     half = float(stdtrit(len(inside) - 2, 0.975)) * found.stderr
     return Line(found.intercept, found.slope, found.slope - half, found.slope + half, len(inside)), ""

@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from torch import nn
-from torchvision import models as torchvision_models
 
 from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.activations.facts import NATIVE
@@ -69,8 +68,8 @@ class Architecture:
         if not colon:
             source, name = ("cifar" if source in CIFAR else "torchvision"), source
         options = {key: _option(value) for key, value in parse_qsl(query, keep_blank_values=True)}
-        ours = {"cifar": CIFAR, "torchvision": _torchvision_names()}
-        if not name or not source or name not in ours.get(source, [name]):
+        known = {"cifar": lambda: CIFAR, "torchvision": _torchvision_names}.get(source, lambda: [name])
+        if not name or not source or name not in known():
             raise _unknown(text)
         return cls(source, name, options)
 
@@ -96,7 +95,8 @@ def _option(text: str) -> OptionValue:
 
 
 def _torchvision_names() -> list[str]:
-    return list(torchvision_models.list_models(module=torchvision_models))
+    models = import_torchvision_models()
+    return list(models.list_models(module=models))
 
 
 def list_architectures() -> list[str]:
@@ -188,7 +188,7 @@ def _torchvision(spec: Architecture, *, classes: int, channels: int, side: int |
     extra: dict[str, Any] = {"init_weights": True} if spec.name in ("googlenet", "inception_v3") else {}
     if side is not None and spec.name.startswith("vit_"):
         extra["image_size"] = side
-    model = torchvision_models.get_model(spec.name, weights=None, num_classes=classes, **extra)
+    model = import_torchvision_models().get_model(spec.name, weights=None, num_classes=classes, **extra)
     assert isinstance(model, nn.Module)
     return model
 
@@ -206,6 +206,13 @@ def _timm(spec: Architecture, *, classes: int, channels: int) -> nn.Module:
         raise InputError(f"Architecture {str(spec)!r}: {error}.") from error
     assert isinstance(made, nn.Module)
     return made
+
+
+def import_torchvision_models() -> Any:
+    """Return torchvision.models; it loads torch.compile's parts, which take a second."""
+    from torchvision import models  # noqa: PLC0415 - only networks of torchvision need it
+
+    return models
 
 
 def import_timm() -> Any:

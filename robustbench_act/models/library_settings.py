@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchvision import models as torchvision_models
-
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.models.architecture import Architecture, import_timm
+from robustbench_act.models.architecture import Architecture, import_timm, import_torchvision_models
 from robustbench_act.view import INTERPOLATIONS, View
 
 
@@ -69,7 +67,7 @@ def fixed_side(architecture: str) -> int | None:
 
 
 def _torchvision(name: str, path: Path | None) -> Native | None:
-    weights: list[Any] = list(torchvision_models.get_model_weights(name))
+    weights: list[Any] = list(import_torchvision_models().get_model_weights(name))
     if not weights:
         return None
     named = [entry for entry in weights if path is not None and entry.url.endswith(f"/{path.name}")]

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from robustbench_act.errors import InputError
 from robustbench_act.statistics.intervals import CONFIDENCE, Interval, bootstrap_interval, mean_interval
@@ -71,9 +70,11 @@ def compare_outcomes(a: ArrayLike, b: ArrayLike) -> Comparison:
     >>> round(found.difference, 2), found.p < 1e-10, round(found.effect, 2)
     (0.9, True, 19.0)
     """
+    from scipy.stats import binomtest  # noqa: PLC0415 - scipy.stats takes half a second to load
+
     x, y = _pairs(a, b)
     only_a, only_b = int(((x > 0) & (y == 0)).sum()), int(((x == 0) & (y > 0)).sum())
-    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     difference = x - y
     return Comparison(
         difference=float(difference.mean()),
@@ -190,7 +191,7 @@ def drop_test(drop: ArrayLike, *, tolerance: float = 0.0) -> tuple[float, float]
     if error == 0:
         fell = x[0] > tolerance and not are_equal([tolerance, x[0]], size=1.0)
         return 0.5 ** len(x) if fell else 1.0, 0.0
-    return float(stats.t.sf((x.mean() - tolerance) / error, len(x) - 1)), error
+    return float(stdtr(len(x) - 1, -(x.mean() - tolerance) / error)), error
 
 
 def drop_bound(mean: ArrayLike, error: ArrayLike, images: int) -> NDArray[np.float64]:
@@ -258,17 +259,21 @@ def _t_test(difference: NDArray[np.float64], spread: float) -> float:
     if spread == 0:
         return 1.0
     t = difference.mean() / (spread / np.sqrt(len(difference)))
-    return float(2 * stats.t.sf(abs(t), len(difference) - 1))
+    return float(2 * stdtr(len(difference) - 1, -abs(t)))
 
 
 def _wilcoxon(difference: NDArray[np.float64], size: float) -> float:
     """Return the p-value of the signed-rank test; differences that are equal but for rounding are ties."""
+    from scipy.stats import wilcoxon  # noqa: PLC0415
+
     ranked = with_ties([0.0, *np.abs(difference)], size=size)[1:]
-    return float(stats.wilcoxon(np.copysign(ranked, difference)).pvalue) if difference.any() else 1.0
+    return float(wilcoxon(np.copysign(ranked, difference)).pvalue) if difference.any() else 1.0
 
 
 def _is_normal(values: NDArray[np.float64]) -> bool:
-    return bool(are_equal(values) or stats.shapiro(values).pvalue >= NORMAL)
+    from scipy.stats import shapiro  # noqa: PLC0415
+
+    return bool(are_equal(values) or shapiro(values).pvalue >= NORMAL)
 
 
 def _standardised(mean: float, spread: float) -> float:

@@ -1,7 +1,6 @@
 """Rank correlation."""
 
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from robustbench_act.statistics.rounding import with_ties
 
@@ -16,5 +15,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     >>> [round(value, 3) for value in spearman([1, 2, 3, 4], [10, 30, 20, 40])]
     [0.8, 0.2]
     """
-    found = stats.spearmanr(with_ties(x), with_ties(y))
+    from scipy.stats import spearmanr  # noqa: PLC0415 - scipy.stats takes half a second to load
+
+    found = spearmanr(with_ties(x), with_ties(y))
     return float(found.statistic), float(found.pvalue)
