@@ -27,6 +27,7 @@ from robustbench_act.activations.registry import resolve
 from robustbench_act.checkpoints import load_checkpoint, read_spec
 from robustbench_act.cli import main
 from robustbench_act.errors import InputError
+from robustbench_act.evaluation import make_plan
 from robustbench_act.models import build_model
 from robustbench_act.user_code import import_modules, source_digest
 from tests.test_robustbench_act.test_activations.conftest import GATED_CUBE
@@ -174,6 +175,21 @@ def test_a_file_alone_loads_nothing(own: Own) -> None:
     assert (spec.activation_name, activation_label(spec.activation_name)) == ("GatedCube", "GatedCube")
     checkpoint = load_checkpoint(path, imports=["own"])
     assert {type(one).__name__ for _, one in activation_layers(checkpoint.model)} == {"GatedCube"}
+
+
+def test_a_manifest_and_python_name_the_module_too(own: Own) -> None:
+    own()
+    run(*TRAIN, "--activation", "own:GatedCube", "--out", "nets")
+    Path("study.toml").write_text('import = ["own"]\ndataset = "digits"\n[[checkpoint]]\npath = "nets/*"\n')
+    own.forget()  # type: ignore[attr-defined]
+    assert "1 checkpoint " in run("plan", "--manifest", "study.toml")
+    own.forget()  # type: ignore[attr-defined]
+    plan = make_plan(["nets"], dataset="digits", imports=["own"])
+    assert plan.checkpoints[0].spec.activation == "GatedCube"
+    with pytest.raises(InputError, match=r"--import 'owm': No module named 'owm', .* Did you mean 'own'\?"):
+        make_plan(["nets"], dataset="digits", imports=["owm"])
+    with pytest.raises(InputError, match=r"--import 'own.py': .* Write own\."):
+        make_plan(["nets"], dataset="digits", imports=["own.py"])
 
 
 def test_a_file_reaches_only_what_the_named_module_defines(own: Own) -> None:
