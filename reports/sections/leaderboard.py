@@ -61,9 +61,19 @@ def _board(board: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     return {"columns": described, "texts": texts, "groups": groups, "rows": rows, "ruler": ruler}
 
 
+_ENDS = metrics.METRICS["joint_low"], metrics.METRICS["joint_high"]
+
+
 def _text(value: Any, column: metrics.Metric) -> str:
+    """Return a cell of a column.
+
+    >>> [_text(share, metrics.METRICS["joint_high"]) for share in (0.5, 1.2, math.nan)]
+    ['50.0', '100.0', '–']
+    """
     if column.title == metrics.METRICS["first"].title:
         return "–" if pd.isna(value) else probability(value)
+    if column in _ENDS:  # no accuracy is below 0 or above 100 %
+        return percent(min(max(value, 0.0), 1.0))
     if column.unit:
         return percent(value)
     return label(bare_name(value)) if column.title == "Activation" else str(value) or "–"
