@@ -68,7 +68,7 @@ def _text(value: Any, column: metrics.Metric) -> str:
     """Return a cell of a column.
 
     >>> [_text(share, metrics.METRICS["joint_high"]) for share in (0.5, 1.2, math.nan)]
-    ['50.0', '100.0', '–']
+    ['50.0', '100.0', 'n/a']
     """
     if column.title == metrics.METRICS["first"].title:
         return "–" if pd.isna(value) else probability(value)

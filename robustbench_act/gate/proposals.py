@@ -74,11 +74,12 @@ def _with_margin(rule: Rule, unit: Unit, networks: Networks, given: float | None
 def _shown_by_seeds(rule: Rule, networks: Networks) -> float:
     """Return what new trainings, as many, of the same recipes are no worse than; NaN if each has one."""
     found = tables(networks, rule)
-    pooled = Joint.of(found).pooled
-    if math.isnan(pooled):
+    joint = Joint.of(found)
+    if math.isnan(joint.pooled):
         return math.nan
     counts = [len(table) for table in found.values()]
-    error = math.sqrt(2 * pooled / max(counts))
+    least = float(np.nanmax(np.diag(joint.residual))) / joint.images if rule.by_image else 0.0
+    error = math.sqrt(2 * max(joint.pooled, least) / max(counts))
     return float((stdtrit(2.0 * (sum(counts) - len(counts)), CONFIDENCE) + SURE) * error)
 
 
