@@ -37,8 +37,13 @@ def import_modules(names: Iterable[str]) -> None:
 
 
 def is_named(module: str) -> bool:
-    """Tell whether the user has named a module, or a package that holds it, to `import_modules`."""
-    return any(module == name or module.startswith(f"{name}.") for name in _named)
+    """Tell whether the user has named a module to `import_modules`, or a package that has imported it.
+
+    A module of that package that nothing has imported yet is not meant: no file causes an import.
+    """
+    return module in _named or (
+        module in sys.modules and any(module.startswith(f"{name}.") for name in _named)
+    )
 
 
 def find_named(text: str, *, what: str, trusted: bool = False) -> Callable[..., Any]:
@@ -48,15 +53,15 @@ def find_named(text: str, *, what: str, trusted: bool = False) -> Callable[..., 
     processes that this one starts. An InputError, which begins with `what`, says what to pass.
     """
     module, _, function = text.partition(":")
-    if not (trusted or is_named(module)):
-        raise InputError(
-            f"{what} is code of yours, {text}; pass --import {module} (imports=[{module!r}] in Python) if "
-            "you trust that module."
-        )
     if module == "__main__":
         raise InputError(
             f"{what} is defined in a script or a notebook, where other processes cannot find it; put it "
             "into a module."
+        )
+    if not (trusted or is_named(module)):
+        raise InputError(
+            f"{what} is code of yours, {text}; pass --import {module} (imports=[{module!r}] in Python) if "
+            "you trust that module."
         )
     found = find_factory(text, what=what)
     if getattr(found, "__module__", None) != module:

@@ -83,6 +83,8 @@ def _checked(
             raise InputError(
                 f"{where}: expected an output of the input's shape {tuple(before.shape)}, got {got}."
             )
+        if y.dtype != before.dtype:
+            raise InputError(f"{where}: expected an output of the input's {before.dtype}, got {y.dtype}.")
         if written:
             raise InputError(
                 f"{where}: writes into its input, which other layers may need; compute a new tensor instead."

@@ -367,7 +367,7 @@ def find_activation(text: str, names: Iterable[str]) -> str:
 
     If there is none, raises InputError, which suggests the nearest name.
 
-    >>> find_activation("LA-SiLU (alpha=0.1)", ["relu", "la_silu(alpha=0.1)"])
+    >>> find_activation("LA-SiLU (alpha=0.10)", ["relu", "la_silu(alpha=0.1)"])
     'la_silu(alpha=0.1)'
     """
     known = list(dict.fromkeys(names))
@@ -376,7 +376,18 @@ def find_activation(text: str, names: Iterable[str]) -> str:
     for name in known:
         if text == activation_label(name):
             return name
+    for name in known:
+        if _means_the_same(text, name):
+            return name
     raise unknown_name("activation of this run", text, known)
+
+
+def _means_the_same(text: str, name: str) -> bool:
+    """Tell whether two texts have one name and equal parameters: alpha=2.0 is alpha=2."""
+    try:
+        return "(" in text and parse_activation(text) == parse_activation(name)
+    except InputError:  # the name of a group of networks, which may be any text
+        return False
 
 
 def named_activations(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

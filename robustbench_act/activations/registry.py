@@ -157,6 +157,8 @@ def _add(factory: Factory, facts: ActivationFacts) -> None:
             f"Activation {facts.name!r} ({facts.origin}): expected a name of letters, digits and _; "
             "register it with name=..."
         )
+    if facts.name == "all":
+        raise InputError(f"Activation 'all' ({facts.origin}): train --activation all means every one.")
     known = SHEET.get(facts.name)
     if known is not None and known.origin != facts.origin:  # the same place: it was loaded again
         whose = f"{known.origin}" if known.origin else "one of this package"

@@ -11,7 +11,8 @@ from torch import nn
 from robustbench_act.activations import activation_layers
 from robustbench_act.checkpoints import Checkpoint, Entry
 from robustbench_act.datasets import Dataset
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.option_kinds import LABELS
 
 Named: TypeAlias = str | Path | Checkpoint | Entry | nn.Module
 """A checkpoint, or what names one or several."""
@@ -31,7 +32,12 @@ class InMemory:
 
     def checkpoint(self, data: Dataset, spec: Mapping[str, Any]) -> Checkpoint:
         """Return it as a checkpoint; `spec` has the mean, std and labels of all."""
-        facts = {**spec, **spec.get("labels", {})}
+        labels = spec.get("labels", {})
+        if not isinstance(labels, Mapping):
+            raise InputError(f"Expected labels as a dictionary, got {labels!r:.60}.")
+        if unknown := next((label for label in labels if label not in LABELS), None):
+            raise unknown_name("label", str(unknown), LABELS)
+        facts = {**spec, **labels}
         facts.pop("labels", None)
         facts |= {} if self.activation is None else {"activation": self.activation}
         return Checkpoint.of(

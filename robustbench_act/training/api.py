@@ -11,6 +11,7 @@ from robustbench_act.activations.registry import Factory
 from robustbench_act.checkpoints import Spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import choose_device
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.paths import expand
 from robustbench_act.training.networks import (
@@ -96,6 +97,9 @@ def train(
         For wrong settings, before anything is trained; for a network that was trained in another way; for a
         training that diverges.
     """
+    if not isinstance(arch, str) and not hasattr(arch, "__qualname__"):  # a module, say
+        kind = type(arch).__name__
+        raise InputError(f"arch: expected a name, a class or a function that builds networks, got a {kind}.")
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, augment)
     tracked = () if track is None else parse_epochs(_text(track), recipe.epochs)
     request = DataRequest(dataset=dataset, **data)  # imports the modules that register activations

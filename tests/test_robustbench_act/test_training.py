@@ -191,6 +191,11 @@ def test_divergence_is_an_error_and_leaves_no_file(digits: Dataset, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_that_is_built_already_is_no_architecture() -> None:
+    with pytest.raises(InputError, match="expected a name, a class or a function .*, got a ReLU"):
+        robustbench_act.train("digits", arch=nn.ReLU())
+
+
 def test_grid_is_checked_before_anything_is_trained(tmp_path: Path) -> None:
     assert len(plan_grid(["relu", "silu", "relu"], range(1, 4), tmp_path)) == 6
     with pytest.raises(InputError, match=r"Unknown activation 'rellu'\. Did you mean 'relu'"):

@@ -136,6 +136,8 @@ def test_registered_names_work_everywhere(own: Own) -> None:
         InputError, match=r"'gated_cube' .*: the name is that of .*GatedCube; register it under another"
     ):
         register_activation(nn.Tanhshrink, name="gated_cube")
+    with pytest.raises(InputError, match=r"'all' .*: train --activation all means every one"):
+        register_activation(nn.Tanhshrink, name="all")
     with pytest.raises(InputError, match=r"'relu' .*: the name is that of one of this package"):
         register_activation(nn.Tanhshrink, name="relu")
     with pytest.raises(InputError, match="expected a name of letters, digits and _"):
@@ -276,6 +278,7 @@ WRONG = {
         "return x[:, :1]",
         "expected an output of the input's shape (3, 4, 8, 8), got one of (3, 1, 8, 8)",
     ),
+    "Double": ("return x.double()", "expected an output of the input's torch.float32, got torch.float64"),
     "Nothing": ("pass", "expected an output of the input's shape (3, 4, 8, 8), got NoneType"),
     "Random": ("return x * torch.rand(())", "gives different outputs for the same input in evaluation mode"),
     "Counts": (

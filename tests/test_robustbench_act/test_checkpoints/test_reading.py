@@ -196,6 +196,23 @@ def test_a_file_cannot_name_a_function_to_run(module: Callable[[str, str], str],
     assert Path("it-ran").exists()
 
 
+def test_a_file_cannot_import_more_of_a_package_that_the_user_named(
+    module: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "offered").mkdir()
+    module("offered/__init__", "import offered.nets\n")
+    module("offered/nets", "import torch\ndef build(): return torch.nn.Linear(1, 1)\n")
+    module("offered/scripts", "from pathlib import Path\nPath('it-ran').touch()\ndef build(): ...\n")
+    for name in ("scripts", "nets"):
+        spec = Spec(f"offered.{name}:build", "native", 10, (1, 8, 8), (0.1,), (0.3,)).to_json()
+        save_file({"a": torch.zeros(1)}, f"{name}.safetensors", metadata={"actrobust": spec})
+    with pytest.raises(InputError, match=r"code of yours, offered\.scripts:build; pass --import offered\.scr"):
+        load_checkpoint("scripts.safetensors", imports=["offered"])
+    assert not Path("it-ran").exists()
+    with pytest.raises(InputError, match="nets"):  # the package has imported it: only the weights are wrong
+        load_checkpoint("nets.safetensors", imports=["offered"])
+
+
 def test_wrappers_in_a_circle_end(load: Callable[..., Any]) -> None:
     circle: dict[str, Any] = {}
     circle["model"] = circle

@@ -325,6 +325,20 @@ def test_a_run_in_which_everything_failed_says_so(tmp_path: Path) -> None:
     assert error.value.run.info.status == "complete"
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"colour": "x"}, "Unknown label 'colour'. Choose from: activation, architecture, group."),
+        ({"training_seed": "3"}, "Unknown label 'training_seed'."),
+        (3, "Expected labels as a dictionary, got 3."),
+    ],
+)
+def test_labels_that_there_are_not(labels: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        evaluate(Net(), **GRID, labels=labels, out=tmp_path / "run")
+    assert str(error.value).startswith(message)
+
+
 def test_a_network_is_not_left_compiled() -> None:
     """The next run with the same checkpoint would compute with it, and say that it does not."""
     kept = Checkpoint.of(Net(), mean=0.3, std=0.4, input_size=(1, 8, 8))

@@ -65,6 +65,21 @@ def test_one_seed_says_what_is_known_of_these_networks(
     assert "accuracy in %; no test: one training seed" in title
 
 
+def test_networks_of_another_normalisation_are_not_among_these(
+    actrobust: Callable[..., Result], tmp_path: Path
+) -> None:
+    norms = {"relu-11": "layer", "la_silu-11": "layer", "relu-22": "batch", "la_silu-22": "batch"}
+    run = Builder(normalization=norms, probes=False).write(tmp_path / "run")
+    found = actrobust("compare", run, "--activations", "relu,la_silu")
+    assert found.exit_code == 0, found.output
+    alone = [line for line in found.stdout.splitlines() if "These trained networks alone" in line]
+    assert [line.partition(": These")[0] for line in alone] == ["net, layer", "net, batch"]
+    for line, seed in zip(alone, (11, 22), strict=True):
+        counts = {name: CORRECT[name, seed][1:] for name in ("relu", "la_silu")}
+        lead = (np.mean(counts["la_silu"]) - np.mean(counts["relu"])) / len(ORDER) * 100
+        assert f"LA-SiLU leads ReLU by {lead:.1f} points" in line
+
+
 def test_one_run_or_two(actrobust: Callable[..., Result], run: Path) -> None:
     for arguments, message in (
         ([], "Expected either a second run or --activations."),
