@@ -13,7 +13,7 @@ from robustbench_act.errors import InputError, first_line
 def check_own_layers(model: nn.Module, images: Tensor, *, allow_random: bool = False) -> None:
     """Check the layers of registered activations of users in one pass of a network in evaluation mode.
 
-    The output of each call must have the shape of its input, be finite where the input is, and be the same at
+    The output of each call must have the shape and dtype of its input, be finite where the input is, and be the same at
     a second call; the input must stay as it is. Networks without such layers are not run.
 
     Parameters
@@ -78,13 +78,7 @@ def _checked(
                 f"{where}: raised {type(error).__name__} for an input of shape {tuple(before.shape)}: "
                 f"{first_line(error)}."
             ) from error
-        if not isinstance(y, Tensor) or y.shape != before.shape:
-            got = f"one of {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise InputError(
-                f"{where}: expected an output of the input's shape {tuple(before.shape)}, got {got}."
-            )
-        if y.dtype != before.dtype:
-            raise InputError(f"{where}: expected an output of the input's {before.dtype}, got {y.dtype}.")
+        _check_kind(where, y, before)
         if written:
             raise InputError(
                 f"{where}: writes into its input, which other layers may need; compute a new tensor instead."
@@ -102,6 +96,14 @@ def _checked(
         return y
 
     return checked
+
+
+def _check_kind(where: str, y: object, x: Tensor) -> None:
+    if not isinstance(y, Tensor) or y.shape != x.shape:
+        got = f"one of {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise InputError(f"{where}: expected an output of the input's shape {tuple(x.shape)}, got {got}.")
+    if y.dtype != x.dtype:
+        raise InputError(f"{where}: expected an output of the input's {x.dtype}, got {y.dtype}.")
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -192,7 +192,7 @@ def test_divergence_is_an_error_and_leaves_no_file(digits: Dataset, tmp_path: Pa
 
 
 def test_a_network_that_is_built_already_is_no_architecture() -> None:
-    with pytest.raises(InputError, match="expected a name, a class or a function .*, got a ReLU"):
+    with pytest.raises(InputError, match=r"expected a name, a class or a function .*, got a ReLU"):
         robustbench_act.train("digits", arch=nn.ReLU())
 
 
