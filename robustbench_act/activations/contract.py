@@ -13,8 +13,8 @@ from robustbench_act.errors import InputError, first_line
 def check_own_layers(model: nn.Module, images: Tensor, *, allow_random: bool = False) -> None:
     """Check the layers of registered activations of users in one pass of a network in evaluation mode.
 
-    The output of each call must have the shape and dtype of its input, be finite where the input is, and be the same at
-    a second call; the input must stay as it is. Networks without such layers are not run.
+    The output of each call must have the shape and dtype of its input, be finite where the input is, and be
+    the same at a second call; the input must stay as it is. Networks without such layers are not run.
 
     Parameters
     ----------
