@@ -138,7 +138,7 @@ def register_activation(
             own_name,
             label or own_name,
             family,
-            formula or (inspect.getdoc(made) or "").partition("\n")[0],
+            formula or inspect.cleandoc(made.__doc__ or "").partition("\n")[0],
             source,
             parameters=_defaults(made),
             colour=colour,
@@ -166,6 +166,13 @@ def _add(factory: Factory, facts: ActivationFacts) -> None:
             f"Activation {facts.name!r} ({facts.origin}): the name is that of {whose}; register it under "
             "another, with name=..."
         )
+    for other in SHEET.values():
+        taken = {other.name, other.label} & {facts.name, facts.label}
+        if other.name != facts.name and taken:  # commands and tables would mean either
+            raise InputError(
+                f"Activation {facts.name!r} ({facts.origin}): {taken.pop()} is what {other.name} is called; "
+                "register it with a different name=... and label=..."
+            )
     if isinstance(factory, type):
         declare_activation(factory)
     FACTORIES[facts.name] = factory

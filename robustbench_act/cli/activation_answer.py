@@ -97,8 +97,8 @@ class ActivationAnswer:
 def _networks(scores: pd.DataFrame, row: Mapping[Hashable, Any], name: str) -> pd.DataFrame:
     """Return the networks of a row's cohort: an activation in a setting, or the name of a cohort."""
     setting = [axis for axis in SETTING if row[axis] != ""]
-    own = scores[(scores[setting] == [row[axis] for axis in setting]).all(axis=1)]
-    return own[(own["activation"] == name) | (named(scores).loc[own.index, "activation"] == name)]
+    here = (scores[setting] == [row[axis] for axis in setting]).all(axis=1)
+    return scores[here & ((scores["activation"] == name) | (named(scores)["activation"] == name))]
 
 
 @dataclass(frozen=True)

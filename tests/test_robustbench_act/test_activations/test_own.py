@@ -140,6 +140,13 @@ def test_registered_names_work_everywhere(own: Own) -> None:
         register_activation(nn.Tanhshrink, name="all")
     with pytest.raises(InputError, match=r"'relu' .*: the name is that of one of this package"):
         register_activation(nn.Tanhshrink, name="relu")
+    register_activation(type("Bare", (nn.Module,), {}), name="bare")
+    assert activation_facts("bare").formula == ""  # not the docstring of nn.Module
+    for name, label in (("mine", "ReLU"), ("mine", "relu"), ("SiLU", None), ("mine", "Gated cube")):
+        with pytest.raises(
+            InputError, match=f"'{name}' .* is what .* is called; register it with a different"
+        ):
+            register_activation(nn.Tanhshrink, name=name, label=label)
     with pytest.raises(InputError, match="expected a name of letters, digits and _"):
         register_activation(nn.Tanhshrink, name="my act")
 
