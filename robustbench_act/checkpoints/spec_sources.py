@@ -72,10 +72,13 @@ def per_channel(fields: Mapping[str, Any], size: Sequence[int]) -> dict[str, Any
     {'mean': (0.5, 0.5, 0.5), 'std': (0.1, 0.2, 0.3), 'classes': 10}
     """
     given = {key: fields[key] for key in ("mean", "std") if key in fields}
-    found = {
-        key: (float(own),) * size[0] if isinstance(own, Real) else tuple(map(float, own))
-        for key, own in given.items()
-    }
+    try:
+        found = {
+            key: (float(own),) * size[0] if isinstance(own, Real) else tuple(map(float, own))
+            for key, own in given.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Expected mean and std as a number, or one per channel, got {given}.") from error
     return {**fields, **found}
 
 

@@ -325,6 +325,11 @@ def test_a_run_in_which_everything_failed_says_so(tmp_path: Path) -> None:
     assert error.value.run.info.status == "complete"
 
 
+def test_a_mean_that_is_not_a_number(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Expected mean and std as a number, or one per channel"):
+        evaluate(Net(), **{**GRID, "mean": "x"}, out=tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
