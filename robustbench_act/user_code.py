@@ -27,9 +27,9 @@ _named: set[str] = set()
 def import_modules(names: Iterable[str]) -> None:
     """Import modules that the user names; files may then name functions and classes of theirs.
 
-    A module may be in the working folder. An InputError, one line, quotes whatever goes wrong.
+    A module may be in the working folder; a text is one name. An InputError quotes whatever goes wrong.
     """
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         if re.fullmatch(_MODULE, name) is None:
             raise InputError(f"--import {name!r}: expected package.module.")
         _imported(name, what=f"--import {name!r}")

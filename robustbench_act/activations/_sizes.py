@@ -64,7 +64,10 @@ def input_sizes(
                 "activation takes it."
             )
         return found
-    raise InputError(f"The sizes of the layers, which the activation takes, cannot be found: {problem}.")
+    advice = "" if input_size is not None else "; pass input_size=(C, H, W) of the images"
+    raise InputError(
+        f"The sizes of the layers, which the activation takes, cannot be found: {problem}{advice}."
+    )
 
 
 def _guesses(model: nn.Module) -> list[tuple[int, ...]]:

@@ -1,8 +1,10 @@
 """`robustbench_act.train`: the Python twin of `actrobust train`."""
 
+import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from robustbench_act.activations.registry import Factory
 from robustbench_act.checkpoints import Spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import choose_device
-from robustbench_act.errors import InputError
+from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.paths import expand
 from robustbench_act.training.networks import (
@@ -100,6 +102,9 @@ def train(
     if not isinstance(arch, str) and not hasattr(arch, "__qualname__"):  # a module, say
         kind = type(arch).__name__
         raise InputError(f"arch: expected a name, a class or a function that builds networks, got a {kind}.")
+    known = [item.name for item in fields(DataRequest)]
+    if wrong := next((name for name in data if name not in known), None):
+        raise unknown_name("option of train", wrong, [*known, *inspect.signature(train).parameters])
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, augment)
     tracked = () if track is None else parse_epochs(_text(track), recipe.epochs)
     request = DataRequest(dataset=dataset, **data)  # imports the modules that register activations
