@@ -160,7 +160,7 @@ def test_the_matrix_has_both_chances_above_and_images_alone_below(run: Run) -> N
 
 
 def test_a_lead_that_is_not_sure_has_no_colour(tmp_path: Path) -> None:
-    counts = {("elu", 1): 150, ("elu", 2): 120, ("relu", 1): 110, ("relu", 2): 115}
+    counts = {("elu", 1): 150, ("elu", 2): 130, ("relu", 1): 120, ("relu", 2): 118}
     run = made(tmp_path, correct={key: (190, *[count] * 6) for key, count in counts.items()})
     (matrix,) = section(run, "significance").content["matrices"]
     (_, above), (below, _) = (row["cells"] for row in matrix["rows"])
