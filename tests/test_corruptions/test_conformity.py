@@ -193,7 +193,8 @@ def test_main_prints_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.slow
 def test_every_corruption_conforms(shared: Shared, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["conform", "--golden", str(shared("reference/golden"))]) == 0
+    """With half the draws of the package that the tool takes by default: these are most of the time."""
+    assert main(["conform", "--golden", str(shared("reference/golden")), "--draws", "10"]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" PASS\n") == 101 + 19
 

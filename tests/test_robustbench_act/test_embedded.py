@@ -61,7 +61,7 @@ def test_recorded_accuracy_is_that_on_the_mnist_test_set(shared: Callable[[str],
 PEAK = """
 import resource, sys
 from robustbench_act import evaluate
-evaluate([sys.argv[1]], dataset=sys.argv[2], suites=["noise"], severities=[1, 5], limit=int(sys.argv[3]),
+evaluate([sys.argv[1]], dataset=sys.argv[2], suites=["light"], severities=[5], limit=int(sys.argv[3]),
          device="cpu", out=sys.argv[4])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -26,12 +26,12 @@ from tests.references.grid import (
     with_bad_disk,
 )
 
-KILLS = 30
+KILLS = 20
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
-    """SIGKILL at 30 random moments, of first and of resumed runs."""
+    """SIGKILL at 20 random moments, of first and of resumed runs."""
     began = time.monotonic()
     assert finished(run_grid, checkpoints, tmp_path / "measured") == 0
     seconds = time.monotonic() - began
@@ -55,7 +55,7 @@ def test_killed_at_any_moment(undisturbed: Path, checkpoints: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("event", [1, 2, 3, 4, 5, 6, 9, 12, 20, 33, 58, 61, 64, 67, 70, 76])
+@pytest.mark.parametrize("event", [1, 2, 4, 6, 12, 33, 61, 67, 76])
 def test_killed_while_writing(event: int, undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
     """At the first of all things done with files, at the last ones, and between; writes are half done."""
     out = tmp_path / "run"

@@ -77,9 +77,9 @@ def test_from_training_to_the_gate(actrobust: Callable[..., Result], tmp_path: P
     table = pd.read_csv(io.StringIO(run("table", "run", "--format", "csv").stdout))
     assert set(table[["activation", "normalization"]].itertuples(index=False, name=None)) == STUDY
     run("baseline", "run", "-o", "base.parquet")
-    checked = run("check", "run", "--baseline", "base.parquet").stdout
-    assert "relu ‹batch norm›" in checked
-    assert "la_silu ‹layer norm›" in checked
+    checked = run("check", "run", "--baseline", "base.parquet", "--json").stdout
+    assert "relu ‹batch norm›" in str(json.loads(checked))
+    assert "la_silu ‹layer norm›" in str(json.loads(checked))
     answer = run("compare", "run", "--activations", "la_silu,relu").stdout
     assert f"{ARCHITECTURE}, layer: LA-SiLU has" in answer
 
