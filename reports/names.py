@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from robustbench_act.activations.facts import activation_label
+from robustbench_act.activations.names import activation_label
 from robustbench_act.metrics import named, split_cohort
 from robustbench_act.run import Run
 

@@ -20,7 +20,7 @@ from reports.names import activation_of
 from reports.pdf import pdf_document
 from reports.sections import SECTIONS
 from reports.style import drawn_together
-from robustbench_act.activations.facts import labelled, named_activations
+from robustbench_act.activations.names import labelled, named_activations
 from robustbench_act.english import upper_first
 from robustbench_act.errors import InputError, first_line, unknown_name
 from robustbench_act.metrics import told_apart

@@ -15,11 +15,11 @@ from robustbench_act.activations.facts import (
     SHEET,
     ActivationFacts,
     list_activations,
-    parse_activation,
 )
 from robustbench_act.activations.layeract import LAHardSiLU, LASiLU
 from robustbench_act.activations.layers import declare_activation
 from robustbench_act.activations.literature import Logish, Serf, TanhExp
+from robustbench_act.activations.names import parse_activation
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.option_kinds import is_number, is_parameter
 from robustbench_act.user_code import (

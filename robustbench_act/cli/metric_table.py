@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.activations import activation_label
-from robustbench_act.activations.facts import find_activation
+from robustbench_act.activations.names import find_activation
 from robustbench_act.cli.leaderboard import axis_columns
 from robustbench_act.cli.table_formats import Block, decimals
 from robustbench_act.english import count, joined, upper_first

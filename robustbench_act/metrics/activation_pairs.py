@@ -6,7 +6,7 @@ from itertools import product
 
 import pandas as pd
 
-from robustbench_act.activations.facts import find_activation
+from robustbench_act.activations.names import find_activation
 from robustbench_act.errors import InputError
 from robustbench_act.metrics.cohorts import AXES, named, split_cohort, with_axes
 from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joint_pairs

@@ -28,7 +28,7 @@ def command(
     checkpoint, or with --columns one for each activation. --style layeract: the layout of Tables 6 to 17 of
     arXiv 2306.04940, next to the published figures if they include the network.
     """
-    from robustbench_act.activations.facts import labelled, named_activations
+    from robustbench_act.activations.names import labelled, named_activations
     from robustbench_act.atomic_files import write_atomically
     from robustbench_act.cli import result_tables, table_formats
     from robustbench_act.cli.messages import say_notes, say_unlabelled

@@ -22,7 +22,8 @@ from robustbench_act.activations import (
     register_activation,
     replace_activations,
 )
-from robustbench_act.activations.facts import ActivationFacts, activation_label, parse_activation, remember
+from robustbench_act.activations.facts import ActivationFacts, remember
+from robustbench_act.activations.names import activation_label, parse_activation
 from robustbench_act.activations.registry import resolve
 from robustbench_act.checkpoints import load_checkpoint, read_spec
 from robustbench_act.cli import main
