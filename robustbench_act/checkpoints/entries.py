@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from robustbench_act.checkpoints.files import Checkpoint, find_checkpoints, load_checkpoint, unique_names
+from robustbench_act.checkpoints.checkpoint import Checkpoint
+from robustbench_act.checkpoints.files import find_checkpoints, load_checkpoint, unique_names
 from robustbench_act.checkpoints.spec_sources import wanted_view
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError

@@ -26,7 +26,7 @@ from robustbench_act.checkpoints import (
     save_checkpoint,
     weights_digest,
 )
-from robustbench_act.checkpoints import files as files_module
+from robustbench_act.checkpoints import checkpoint as checkpoint_module
 from robustbench_act.checkpoints.weights_cache import WeightsCache
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
@@ -403,7 +403,7 @@ def test_no_more_networks_are_held_than_there_is_room_for(
 ) -> None:
     files = sorted(checkpoints.glob("*.safetensors"))
     size = load_checkpoint(files[0]).size
-    monkeypatch.setattr(files_module, "_CACHE", WeightsCache(room=2 * size))
+    monkeypatch.setattr(checkpoint_module, "_CACHE", WeightsCache(room=2 * size))
     loaded = [load_checkpoint(path) for path in files]
     assert [one.is_held for one in loaded] == [False, False, True, True]
     _ = loaded[0].model

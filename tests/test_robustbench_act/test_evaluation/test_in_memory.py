@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import robustbench_act
 from robustbench_act.checkpoints import Checkpoint, Spec, save_checkpoint
-from robustbench_act.checkpoints.files import _CACHE
+from robustbench_act.checkpoints.checkpoint import _CACHE
 from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate, make_plan
