@@ -16,17 +16,9 @@ from robustbench_act.devices import choose_device
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.paths import expand
-from robustbench_act.training.networks import (
-    Job,
-    Parts,
-    Recipe,
-    is_trained,
-    open_parts,
-    parse_epochs,
-    plan_grid,
-    step_count,
-    train_checkpoint,
-)
+from robustbench_act.training.grid import Job, Recipe, is_trained, parse_epochs, plan_grid, step_count
+from robustbench_act.training.networks import train_checkpoint
+from robustbench_act.training.parts import Parts, open_parts
 from robustbench_act.user_code import origin
 
 _log = logging.getLogger(__name__)

@@ -1,17 +1,10 @@
-"""Train a grid of activations x normalisations x training seeds with the papers' recipe, scaled.
-
-The recipe of LayerAct (arXiv 2306.04940) for CIFAR: SGD with momentum 0.9, weight decay 1e-4, learning rate
-0.1, divided by 10 after 1/2 and 3/4 of the iterations, batches of 128, He initialisation; random crops and
-flips with `augment`.
-"""
+"""Train one network, probe its layers on the way, and write its checkpoint."""
 
 import io
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,173 +12,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
-from corruptions.random import check_seed
-from robustbench_act.activations import activation_facts, activation_name, get_activation
+from robustbench_act.activations import activation_facts
 from robustbench_act.activations.contract import check_own_layers
-from robustbench_act.activations.facts import NATIVE
-from robustbench_act.activations.registry import Factory, resolve, sizes_of
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.behaviour import IMAGES
-from robustbench_act.checkpoints import Spec, check_storable, read_spec, save_checkpoint
-from robustbench_act.datasets import Dataset, hold_out, shared_images
-from robustbench_act.errors import InputError, first_line, unknown_name
-from robustbench_act.evaluation import DataRequest
+from robustbench_act.checkpoints import Spec, check_storable, save_checkpoint
+from robustbench_act.datasets import Dataset
+from robustbench_act.errors import InputError, first_line
 from robustbench_act.models import Architecture, answer_entry, answer_rows, build_model
-from robustbench_act.normalizations import check_normalization
-from robustbench_act.option_kinds import use_plain_numbers
+from robustbench_act.normalizations import normalization_code
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import Probe, find_image_axes, gradient_variance
+from robustbench_act.training.grid import Job, Recipe, step_count
+from robustbench_act.training.parts import trained_on
 
-AUGMENTATIONS = ("none", "crop", "crop-flip")
 TRACK_IMAGES = 256
 """Training images, stratified by class, on which the layers are tracked."""
 
-_TWICE = 0.1  # share of test images that may be training images: published sets have some images twice
 _PAD = 4  # pixels on each side before the random crop, as in both papers
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes
-    ----------
-    epochs
-        Passes over the training images.
-    batch_size
-        Images in one step; the last, smaller batch of an epoch is dropped unless it is the only one.
-    lr, momentum, weight_decay
-        Settings of gradient descent; lr falls to a tenth after 1/2 and again after 3/4 of all steps.
-    augment
-        "none", "crop" (pad by 4, crop back at random) or "crop-flip" (also flip half of the images).
-    """
-
-    epochs: int = 2
-    batch_size: int = 128
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    augment: str = "none"
-
-    def __post_init__(self) -> None:
-        use_plain_numbers(self)
-        if self.augment not in AUGMENTATIONS:
-            raise unknown_name("augmentation", self.augment, AUGMENTATIONS)
-        if self.epochs < 1 or self.batch_size < 2 or not self.lr > 0:
-            raise InputError(
-                "Expected epochs >= 1, batch size >= 2 and lr > 0, "
-                f"got {self.epochs}, {self.batch_size} and {self.lr}."
-            )
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network: an activation with its parameters, a normalisation, a training seed, and where it goes."""
-
-    activation: str
-    seed: int
-    path: Path
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    normalization: str = NATIVE
-
-    @property
-    def track(self) -> Path:
-        """The table of layers tracked during training, beside the checkpoint."""
-        return self.path.with_suffix(".track.parquet")
-
-
-def plan_grid(
-    activations: Iterable[str | Factory],
-    seeds: Iterable[int],
-    out: Path,
-    normalizations: Iterable[str] = (NATIVE,),
-) -> list[Job]:
-    """Return the jobs of the grid: `out/<activation>_<seed>.safetensors`, activation by activation.
-
-    An activation is what `resolve` takes, or "native": the network's own. Parameters go into file names as in
-    published ones, and so does a normalisation: la_silu_alpha0.1_layer_1.
-
-    >>> [job.path.name for job in plan_grid(["relu", "la_silu(alpha=0.1)"], [1, 2], Path("out"))]
-    ['relu_1.safetensors', 'relu_2.safetensors',
-     'la_silu_alpha0.1_1.safetensors', 'la_silu_alpha0.1_2.safetensors']
-    >>> [job.path.name for job in plan_grid(["relu"], [1], Path("out"), ["native", "layer"])]
-    ['relu_1.safetensors', 'relu_layer_1.safetensors']
-    """
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for activation in activations:
-        name, parameters = resolve(activation)  # an unknown name is an error before anything is trained
-        if name != NATIVE and not sizes_of(name, parameters):
-            get_activation(name, **parameters)
-        stem = "_".join([name, *(f"{key}{_plain(value)}" for key, value in parameters.items())])
-        if found.setdefault(stem, (name, parameters)) != (name, parameters):
-            raise InputError(
-                f"{activation_name(name, parameters)}: two activations would be written to {stem}."
-            )
-    chosen = [check_seed(seed) for seed in seeds]
-    norms = {norm: "" if norm == NATIVE else f"_{norm.rpartition(':')[2]}" for norm in normalizations}
-    for norm in norms:
-        check_normalization(norm)
-    return [
-        Job(name, seed, out / f"{stem}{part}_{seed}.safetensors", parameters, norm)
-        for stem, (name, parameters) in found.items()
-        for norm, part in norms.items()
-        for seed in chosen
-    ]
-
-
-def _plain(value: object) -> str:
-    """Return a parameter's value for a file name."""
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", str(value)).strip("-")
-
-
-class Parts(NamedTuple):
-    """Images to train on, others to test on (or None), and how they were split if they had to be.
-
-    `doubt` says which test images are training images too: published sets have some images twice.
-    """
-
-    train: Dataset
-    test: Dataset | None
-    held_out: str = ""
-    doubt: str = ""
-
-
-def open_parts(request: DataRequest) -> Parts:
-    """Return the data set's own parts; a tenth of its images to test on if it has no labelled test part.
-
-    The limit of the request is on the images to train on. An InputError if some of the test images are
-    training images.
-    """
-    everything = replace(request, limit=None)
-    whole = replace(everything, train=True)
-    train = whole.choose(whole.open())
-    _ = train.known_labels
-    test = everything.choose(everything.open())
-    if test.labels is not None:
-        shared = _shared(train, test)
-        if len(shared) < len(test):
-            doubt = ""
-            if shared:
-                doubt = f"of its test images, {_some_of(shared, test)} are training images too"
-            return Parts(request.choose(train), test.with_channels(train.shape[0]), doubt=doubt)
-    kept, held = hold_out(train)
-    text = f"{len(held)} of {len(train)} images, drawn in each class, seed 0"
-    return Parts(request.choose(kept), held if len(held) else None, text)
-
-
-def _shared(train: Dataset, test: Dataset) -> list[str]:
-    """Return the test images that are trained on: all or few of them, an InputError if there are more."""
-    shared = shared_images(train, test)
-    if _TWICE * len(test) < len(shared) < len(test):
-        raise InputError(
-            f"Dataset {test.name!r}: expected test images that are not trained on, but "
-            f"{_some_of(shared, test)} are; take them out of one of the two parts."
-        )
-    return shared
-
-
-def _some_of(shared: Sequence[str], test: Dataset) -> str:
-    return f"{len(shared)} of {len(test)} (such as {shared[0]})"
 
 
 def train_checkpoint(
@@ -212,7 +56,7 @@ def train_checkpoint(
     trained before; the global random state is left as it was. An InputError if the loss is not finite, or
     test images are training images.
     """
-    if test is not None and len(_shared(train, test)) == len(test):
+    if test is not None and len(trained_on(train, test)) == len(test):
         raise InputError(f"Dataset {test.name!r}: expected test images, got training images; split them.")
     classes = train.known_class_count
     model = _fresh_model(architecture, job, classes, train.shape).to(device)
@@ -232,7 +76,11 @@ def train_checkpoint(
         _fit(model, train, recipe, job.seed, device=device, on_step=on_step, on_epoch=on_epoch)
     model.eval()
     run = {"steps": step_count(train, recipe), "images": len(train), "data": train.digest}
-    said = {"held_out": held_out, "class_order": train.class_order}
+    said = {
+        "held_out": held_out,
+        "class_order": train.class_order,
+        "normalization_code": normalization_code(job.normalization),
+    }
     spec = Spec(
         architecture=str(Architecture.parse(architecture)),
         activation=job.activation,
@@ -284,59 +132,6 @@ def probe_epoch(model: nn.Module, sample: Dataset, epoch: int, device: torch.dev
     table = probe.to_frame().merge(gradients, on=["version", "layer"], how="left").drop(columns="version")
     table.insert(0, "epoch", epoch)
     return table
-
-
-def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
-    """Return the epochs in a comma-separated list, sorted.
-
-    >>> parse_epochs("last,0,1", 20), parse_epochs("all", 3)
-    ((0, 1, 20), (0, 1, 2, 3))
-    """
-    if text == "all":
-        return tuple(range(epochs + 1))
-    names = [name.strip() for name in text.split(",")]
-    numbers = {epochs if name == "last" else int(name) for name in names if name == "last" or name.isdigit()}
-    wrong = [name for name in names if not (name == "last" or (name.isdigit() and int(name) <= epochs))]
-    if wrong:
-        raise InputError(f"Expected epochs from 0 to {epochs}, 'last' or 'all' to track, got {wrong[0]!r}.")
-    return tuple(sorted(numbers))
-
-
-def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, tracked: bool = False) -> bool:
-    """Tell whether the job's file exists; an InputError if its recipe, architecture, data or code differ.
-
-    With `tracked`, its table has to exist too.
-    """
-    if not job.path.exists() or (tracked and not job.track.exists()):
-        return False
-    spec = read_spec(job.path)
-    code = activation_facts(job.activation).digest
-    wanted = {
-        **asdict(recipe),
-        "data": train.digest,
-        "architecture": str(Architecture.parse(architecture)),
-        "code of its activation": code,
-        "normalization": job.normalization,
-    }
-    own_code = spec.activation_facts.get("digest", "")
-    found = {
-        **spec.recipe,
-        "architecture": spec.architecture,
-        "code of its activation": own_code,
-        "normalization": spec.normalization,
-    }
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise InputError(
-                f"{job.path}: was trained with {key} {found.get(key)!r}, not {value!r}; "
-                "choose a different --out or remove it."
-            )
-    return True
-
-
-def step_count(train: Dataset, recipe: Recipe) -> int:
-    """Return the number of optimiser steps of a training run."""
-    return recipe.epochs * max(len(train) // recipe.batch_size, 1)
 
 
 def _fresh_model(architecture: str, job: Job, classes: int, shape: tuple[int, int, int]) -> nn.Module:

@@ -235,7 +235,20 @@ def test_changed_code_is_another_run_and_is_said(own: Own) -> None:
     assert "has changed since it was trained" in run(*study[:-1], "other")
     said = run(*TRAIN, "--activation", "own:GatedCube", "--out", "nets")
     assert said.startswith("rc: 2")
-    assert "was trained with code of its activation" in said
+    assert "the code of its activation or normalisation has changed since it was trained" in said
+
+
+def test_changed_code_of_a_normalisation_is_not_skipped(own: Own) -> None:
+    path = own("from torch import nn\nclass Norm(nn.BatchNorm2d):\n    pass\n")
+    command = (*TRAIN, "--norm", "own:Norm", "--out", "nets")
+    assert "1 checkpoint " in run(*command)
+    assert "exists already" in run(*command)
+    own.forget()  # type: ignore[attr-defined]
+    path.write_text(path.read_text() + "\n# another version\n")
+    importlib.invalidate_caches()
+    said = run(*command)
+    assert said.startswith("rc: 2")
+    assert "the code of its activation or normalisation has changed" in said
 
 
 def test_the_digest_covers_the_users_modules_that_the_code_uses(own: Own) -> None:
