@@ -33,8 +33,8 @@ def layeract_table(run: RunData) -> pd.DataFrame:
         none, if they cover the data set, the network and its normalisation); statistic: "mean" (Tables 6 and
         7), "std" (Tables 8 to 13, divisor k - 1), "p vs la_silu" and "p vs la_hardsilu" (Tables 14 to 17:
         paired by training seed, see `statistics.compare_seeds`; not corrected for multiplicity, as in the
-        paper); seeds; clean, total (mean over corruptions) and the groups, in % or as p-values, NaN if there
-        is none; note.
+        paper); seeds; clean, total (mean over corruptions) and the groups, in % or as p-values, NaN where
+        unknown; note.
     """
     if headline_groups(run.cells["group"]) == [SHIFT]:
         raise InputError(

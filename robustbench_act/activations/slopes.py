@@ -54,8 +54,8 @@ def activation_slope(activation: nn.Module | Function, x: Tensor) -> Tensor:
     Raises
     ------
     InputError
-        A derivative is wrong; an output depends on other samples, or on many inputs of its own sample and
-        not through a few statistics; what is returned is not a tensor of the shape of x.
+        A derivative is wrong; an output depends on other samples; it depends on many inputs of its own
+        sample in too many ways to be worked out (see `_jacobian`); the output is no tensor of the shape of x.
 
     Examples
     --------

@@ -189,12 +189,12 @@ def variant_names(cells: pd.DataFrame) -> "pd.Series[str]":
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
-    """Return the ends of an interval of shares, in points; a dash if there is none."""
+    """Return the ends of an interval of shares, in points; a dash for NaN."""
     return "–" if np.isnan(low) else f"{signed(100 * low, digits)} to {signed(100 * high, digits)}"
 
 
 def p_value(p: float) -> str:
-    """Return a p-value with two digits; a dash if there is none."""
+    """Return a p-value with two digits; a dash for NaN."""
     return "–" if np.isnan(p) else f"{p:.2g}"
 
 

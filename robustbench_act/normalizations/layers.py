@@ -53,8 +53,8 @@ def kind_of(module: nn.Module) -> str | None:
 def normalization_of(model: nn.Module) -> str:
     """Return which normalisation a network has, as the column `normalization` of every table has it.
 
-    One of "batch", "layer", "group", "instance"; the name of a class that is none of these; "mixed" if there
-    are several kinds, "none" if there is none. GroupNorm with one group is "layer". Functions such as
+    "batch", "layer", "group" or "instance"; for any other class its name; "mixed" for several kinds, "none"
+    for a network without normalisation. GroupNorm with one group is "layer". Functions such as
     F.batch_norm count, if the source of the forward pass shows them; what happens inside an activation does
     not.
 

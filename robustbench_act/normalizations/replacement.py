@@ -312,8 +312,8 @@ def _layout(place: _Place) -> tuple[int, Axis]:
         channels, axis = module.num_features, "first"
     else:
         raise InputError(
-            f"{place} cannot be replaced: it is neither a normalisation layer of torch.nn nor a subclass of "
-            "one, so what it takes is unknown."
+            f"{place} cannot be replaced: only normalisation layers of torch.nn and their subclasses tell "
+            "their number of channels."
         )
     if any(map(is_lazy, module.parameters())):
         raise InputError(f"{place} cannot be replaced before it has seen an image, which sets its channels.")

@@ -100,7 +100,7 @@ class SignalStatistics:
         return variance
 
     def _square(self, name: str) -> Tensor:
-        """Return E[v^2]; NaN if there are none."""
+        """Return E[v^2]; NaN without values."""
         if name not in self._values:
             return torch.tensor(torch.nan, dtype=torch.float64)
         mean: Tensor = self._values[name].moments().mean

@@ -75,7 +75,7 @@ class CheckpointInfo(JsonObject):
     normalization_code
         SHA-256 of the source of a normalisation of the user's own.
     model
-        What built the network; "" in older runs, where it is the architecture.
+        What built the network; "" in older runs: there it is the architecture.
     """
 
     name: str

@@ -79,17 +79,18 @@ def test_channels_of_tokens_are_on_the_last_axis(own: Own) -> None:
     assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
+class Twice(nn.Module):
+    """Calls one activation twice, on inputs of different sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.act = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.act(self.second(self.act(self.first(x)))))
+
+
 def test_one_module_for_calls_of_different_sizes_is_refused(own: Own) -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second, self.act = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1), nn.ReLU()
-
-        def forward(self, x: Tensor) -> Tensor:
-            for layer in (self.first, self.second):
-                x = self.act(layer(x))
-            return x
-
     network = Twice()
     with pytest.raises(InputError, match=r"act: is called with inputs of several sizes, .*'channels': 4"):
         replace_activations(network, Wide, elements=1, shape=())
@@ -97,14 +98,6 @@ def test_one_module_for_calls_of_different_sizes_is_refused(own: Own) -> None:
 
 
 def test_a_shared_module_with_state_gets_one_for_each_call_with_its_own_size(own: Own) -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second, self.act = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1), nn.ReLU()
-
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.as_tensor(self.act(self.second(self.act(self.first(x)))))
-
     own()
     import_modules(["own"])
     network = replace_activations(Twice(), sys.modules["own"].GatedCube)
