@@ -140,8 +140,11 @@ def source_digest(thing: Callable[..., Any]) -> str:
     """Return the SHA-256 of the source files that define a function or class.
 
     They are the file of its module, and those of the modules in the same package or folder that this one
-    refers to, directly or not. Without a file (in a notebook) it is that of its own source; "" without any.
+    refers to, directly or not. Without a file (in a notebook) it is that of its own source; "" without any,
+    and for what is torch's: runs record the versions of libraries.
     """
+    if _package(thing.__module__) in _RECORDED:
+        return ""
     module = sys.modules.get(thing.__module__)
     if module is None or not getattr(module, "__file__", None):
         try:
@@ -158,20 +161,23 @@ def _sources(module: ModuleType) -> dict[str, Path]:
     """Return the files of a module and of those beside it that it refers to, by the modules' names."""
     found: dict[str, Path] = {}
     todo = [module]
-    root = _root(module)
-    package = module.__name__.partition(".")[0]
+    root, package = _root(module), _package(module.__name__)
     while todo:
         one = todo.pop()
         path = Path(str(getattr(one, "__file__", None)))
         if one.__name__ in found or path.suffix != ".py" or not path.is_file():
             continue
-        same_package = one.__name__.partition(".")[0] == package
+        same_package = _package(one.__name__) == package
         beside = root in path.parents and not set(_INSTALLED) & set(path.parts)
-        if one is module or (same_package and package not in _RECORDED) or beside:
+        if one is module or same_package or beside:
             # A script runs as __main__, and again as __mp_main__ in the processes that it starts.
             found["__main__" if one.__name__ == "__mp_main__" else one.__name__] = path
             todo += _referred(one)
     return found
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _root(module: ModuleType) -> Path:

@@ -82,13 +82,8 @@ def structure(network: nn.Module) -> str:
     """
     parts = [f"{path} {origin(type(part))} {_settings(part)}" for path, part in network.named_modules()]
     kinds = {type(part) for part in network.modules()}
-    code = [f"{origin(kind)} {source_digest(kind)}" for kind in kinds if not _is_recorded(kind)]
+    code = [f"{origin(kind)} {digest}" for kind in kinds if (digest := source_digest(kind))]
     return "\n".join([*parts, *sorted(code)])
-
-
-def _is_recorded(kind: type) -> bool:
-    """Tell whether a class is torch's: a run records the library's version."""
-    return kind.__module__.partition(".")[0] in ("torch", "torchvision")
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:

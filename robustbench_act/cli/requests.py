@@ -16,7 +16,7 @@ from robustbench_act.evaluation.request import leave_out
 from robustbench_act.manifest import Manifest
 from robustbench_act.options import manifest_keys
 
-QUICK_IMAGES = 60  # with 3 severities, what two cores do in 80 seconds with the embedded checkpoints
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in 90 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 _SHOWN = 3  # files named in a warning
 

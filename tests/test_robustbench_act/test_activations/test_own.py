@@ -24,7 +24,7 @@ from robustbench_act.activations import (
 )
 from robustbench_act.activations.facts import ActivationFacts, remember
 from robustbench_act.activations.names import activation_label, parse_activation
-from robustbench_act.activations.registry import resolve
+from robustbench_act.activations.registry import require, resolve
 from robustbench_act.checkpoints import load_checkpoint, read_spec
 from robustbench_act.cli import main
 from robustbench_act.errors import InputError
@@ -103,6 +103,24 @@ def test_a_shared_module_with_state_gets_one_for_each_call_with_its_own_size(own
     network = replace_activations(Twice(), sys.modules["own"].GatedCube)
     assert [cast(Tensor, one.weight).numel() for _, one in activation_layers(network)] == [4, 8]
     assert network(torch.zeros(2, 3, 5, 5)).shape == (2, 8, 5, 5)
+
+
+def test_a_layer_that_is_not_called_is_named(own: Own) -> None:
+    class Spare(Twice):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spare = nn.ReLU()
+
+    with pytest.raises(InputError, match=r"spare: is not called in evaluation mode"):
+        replace_activations(Spare(), Wide, input_size=(3, 8, 8))
+
+
+def test_what_a_notebook_defines_is_not_looked_for_elsewhere(own: Own) -> None:
+    record = {"origin": "__main__:GatedCube"}
+    with pytest.raises(
+        InputError, match=r"^a\.pt: its activation GatedCube is defined in a script or a notebook"
+    ):
+        require("GatedCube", record, where="a.pt", trusted=True)
 
 
 def test_registered_names_work_everywhere(own: Own) -> None:

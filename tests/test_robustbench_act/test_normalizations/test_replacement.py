@@ -169,7 +169,7 @@ def failing(channels: int) -> nn.Module:
     ("layer", "to", "message"),
     [
         (Twice(4), "layer", r"Twice \(1\) cannot be replaced: it does more than the layer of torch.nn"),
-        (FrozenBatchNorm2d(4), "layer", r"FrozenBatchNorm2d \(1\) cannot be replaced: only normalisation layers"),
+        (FrozenBatchNorm2d(4), "layer", r"FrozenBatchNorm2d \(1\) cannot be replaced: only normalisation"),
         (
             Functional(),
             "layer",
