@@ -88,11 +88,10 @@ _ZIP_MEMBER = slice(30, 300)  # of an archive: the name of its first member
 _NETPBM = tuple(b"P%d%c" % (number, space) for number in range(1, 7) for space in b" \t\r\n#")
 
 
-def kind_of(path: Path) -> FileKind | None:
-    """Return the kind of a file; None if it cannot be opened or its first bytes tell nothing."""
+def kind_of(file: Path | bytes) -> FileKind | None:
+    """Return the kind of a file or its content; None if it cannot be opened or its head tells nothing."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        head = file[:_HEAD] if isinstance(file, bytes) else _head(file)
     except OSError:
         return None
     if not any(head):
@@ -101,15 +100,20 @@ def kind_of(path: Path) -> FileKind | None:
     return next(signed, None) or _by_form(head)
 
 
-def why_unreadable(path: Path, error: Exception, *expected: FileKind) -> str:
+def why_unreadable(file: Path | bytes, error: Exception, *expected: FileKind) -> str:
     """Return why a file cannot be read: it is not of an expected kind, or else what its reader says.
 
     >>> from robustbench_act.errors import InputError
     >>> why_unreadable(Path("no such file"), InputError("Cannot be read."))
     'Cannot be read'
     """
-    kind = kind_of(path)
+    kind = kind_of(file)
     return first_line(error) if kind is None or kind in expected else str(kind)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD)
 
 
 def _by_form(head: bytes) -> FileKind | None:

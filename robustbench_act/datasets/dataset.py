@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from robustbench_act.datasets.normalisations import usual_of_pictures
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.datasets.precomputed import StoredSuite
+from robustbench_act.datasets.sources import Source
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import with_channels
 from robustbench_act.view import View
@@ -41,7 +41,7 @@ class Dataset:
     stored
         Corrupted versions of these images in files, or None.
     unreadable
-        Files that were left out because they cannot be read.
+        Pictures that were left out because they cannot be read.
     open_ended
         Whether there may be more classes than `classes` lists, because labels came as numbers.
     labels_from
@@ -116,7 +116,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images (the files and their view), labels and ids."""
+        """SHA-256 of shape, images (encoded pictures and their view), labels and ids."""
         digest = hashlib.sha256(repr(tuple(self.pixels.shape)).encode())
         for part in (self.pixels, self.labels, self.ids):
             if isinstance(part, Tensor):
@@ -126,9 +126,9 @@ class Dataset:
         return digest.hexdigest()
 
     def names(self) -> list[str]:
-        """Return the name of each image in files: its file's name without the suffix, else its id."""
+        """Return the name of each image in files: its picture's name without the suffix, else its id."""
         if isinstance(self.pixels, Pictures) and not isinstance(self.pixels.sources, Tensor):
-            return [path.stem for path in self.pixels.sources]
+            return [source.stem for source in self.pixels.sources]
         return [f"{number:08d}" for number in self.ids.tolist()]
 
     def with_view(self, view: View, *, corrupted: bool = False) -> "Dataset":
@@ -186,23 +186,23 @@ class Dataset:
     def readable(self, on_images: Callable[[int], None] = lambda count: None) -> "Dataset":
         """Return the images that can be read, also in every stored version; `unreadable` names the others.
 
-        This decodes every file once.
+        This decodes every picture once.
         """
-        bad: dict[int, list[Path]] = {}
+        bad: dict[int, list[Source]] = {}
         if isinstance(self.pixels, Pictures):
             problems = self.pixels.check(on_images)
-            for path, number in zip(self.pixels.sources, self.ids.tolist(), strict=True):
-                if path in problems:
-                    bad[number] = [path]
+            for source, number in zip(self.pixels.sources, self.ids.tolist(), strict=True):
+                if source in problems:
+                    bad[number] = [source]
         if self.stored is not None:
-            for number, path, _ in self.stored.unreadable(self.ids):
-                bad.setdefault(number, []).append(path)
+            for number, source, _ in self.stored.unreadable(self.ids):
+                bad.setdefault(number, []).append(source)
         if not bad:
             return self
         kept = torch.tensor([number not in bad for number in self.ids.tolist()])
         if not kept.any():
             raise InputError(f"Dataset {self.name!r}: not one of its {len(self)} images can be read.")
-        named = sorted(str(path) for paths in bad.values() for path in paths)
+        named = sorted(str(source) for sources in bad.values() for source in sources)
         return replace(self[kept], unreadable=tuple(named))
 
     def chunks(self, size: int) -> Iterator["Dataset"]:

@@ -20,8 +20,9 @@ from robustbench_act.datasets.class_order import STRING, doubt_about
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.ground_truth import flat_classes
 from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
-from robustbench_act.datasets.pictures import Files, Pictures, is_picture, read_heads
+from robustbench_act.datasets.pictures import Pictures, is_picture, read_heads
 from robustbench_act.datasets.request import Request
+from robustbench_act.datasets.sources import Files
 from robustbench_act.datasets.text_files import read_text
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of

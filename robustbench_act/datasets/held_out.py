@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
 from corruptions.random import Stream
 from robustbench_act.datasets.dataset import Dataset, largest_remainder
+from robustbench_act.datasets.sources import Source, digest_of, size_of
 
 SHARE = 0.1
 """Share of the images that `hold_out` keeps from training."""
@@ -36,7 +36,7 @@ def hold_out(data: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset]:
 
 
 def shared_images(data: Dataset, other: Dataset) -> list[str]:
-    """Return the images of `other` that are in `data` too, by path or id: files or arrays of equal bytes."""
+    """Return the images of `other` that are in `data` too, by name or id: equal bytes or pixels."""
     ours, theirs = _sources(data), _sources(other)
     if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
         known = {_digest(image) for image in ours}
@@ -44,26 +44,25 @@ def shared_images(data: Dataset, other: Dataset) -> list[str]:
         return [f"image {number}" for number, image in rows if _digest(image) in known]
     if isinstance(ours, torch.Tensor) or isinstance(theirs, torch.Tensor):
         return []
-    return list(map(str, _shared_files(ours, theirs)))
+    return list(map(str, _shared_pictures(ours, theirs)))
 
 
-def _shared_files(ours: Sequence[Path], theirs: Sequence[Path]) -> Iterator[Path]:
-    """Yield those of the second that are in the first; only files that have the size of another are read."""
+def _shared_pictures(ours: Sequence[Source], theirs: Sequence[Source]) -> Iterator[Source]:
+    """Yield those of the second that are in the first; those of a size that both have are hashed."""
     same = set(ours)
-    copies = [path for path in theirs if path not in same]
-    sizes = {path: path.stat().st_size for path in copies}
+    sizes = {source: size_of(source) for source in theirs if source not in same}
     wanted = set(sizes.values())
     known: dict[int, set[bytes]] = {}
-    for path in ours if wanted else ():
-        if (size := path.stat().st_size) in wanted:
-            known.setdefault(size, set()).add(hashlib.sha256(path.read_bytes()).digest())
-    for path in theirs:
-        found = known.get(sizes.get(path, -1), set())
-        if path in same or (found and hashlib.sha256(path.read_bytes()).digest() in found):
-            yield path
+    for source in ours if wanted else ():
+        if (size := size_of(source)) in wanted:
+            known.setdefault(size, set()).add(digest_of(source))
+    for source in theirs:
+        found = known.get(sizes.get(source, -1), set())
+        if source in same or (found and digest_of(source) in found):
+            yield source
 
 
-def _sources(data: Dataset) -> torch.Tensor | Sequence[Path]:
+def _sources(data: Dataset) -> torch.Tensor | Sequence[Source]:
     return data.pixels if isinstance(data.pixels, torch.Tensor) else data.pixels.sources
 
 

@@ -28,8 +28,9 @@ from torch import Tensor
 from corruptions.severity import SEVERITIES
 from robustbench_act.datasets.arrays import open_npy
 from robustbench_act.datasets.dataset import Dataset
-from robustbench_act.datasets.pictures import Files, Pictures, is_picture
+from robustbench_act.datasets.pictures import Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
+from robustbench_act.datasets.sources import Files
 from robustbench_act.errors import InputError
 from robustbench_act.paths import expand, is_hidden, listed
 from robustbench_act.view import View

@@ -1,6 +1,7 @@
-"""Images that are decoded when they are needed: files of any size, brought to one size by a view."""
+"""Images that are decoded when they are needed: pictures of any size, brought to one size by a view."""
 
 import hashlib
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from robustbench_act.datasets.sources import Source, opened
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import PICTURES, why_unreadable
 from robustbench_act.paths import is_hidden
@@ -28,31 +30,11 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", "
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that an external program would render
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits per value
 _DEEP = (";16", "65535")  # in Pillow's description of a file's rows: it would cut these values to 8 bits
-_SHOWN = 3  # files named in a message
-_BLOCK = 1024  # files that wait for threads at a time
+_SHOWN = 3  # pictures named in a message
+_BLOCK = 1024  # pictures that wait for threads at a time
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Files(Sequence[Path]):
-    """Files below one folder; only their names are kept, once: a published set has millions."""
-
-    root: Path
-    names: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> Path: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Files": ...
-    def __getitem__(self, index: int | slice) -> "Path | Files":
-        if isinstance(index, slice):
-            return Files(self.root, self.names[index])
-        return self.root / self.names[index]
 
 
 def is_picture(name: str) -> bool:
@@ -71,7 +53,7 @@ class Pictures:
     Attributes
     ----------
     sources
-        A file for each image, or all images as a tensor, uint8 (N, C, H, W).
+        Where each picture comes from, or all images as a tensor, uint8 (N, C, H, W).
     view
         How each of them is resized and cropped.
     channels
@@ -80,11 +62,11 @@ class Pictures:
         Threads that decode; their number does not change the order.
     """
 
-    sources: Sequence[Path] | Tensor
+    sources: Sequence[Source] | Tensor
     view: View
     channels: int = 3
     workers: int = WORKERS
-    _checked: dict[Path, str | bytes] = field(default_factory=dict, repr=False)  # shared by all parts
+    _checked: dict[Source, str | bytes] = field(default_factory=dict, repr=False)  # shared by all parts
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -110,17 +92,17 @@ class Pictures:
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W); an InputError if the view leaves several sizes, or a file is not a picture."""
+        """(N, C, H, W); an InputError if the view leaves several sizes, or one is not a picture."""
         return len(self), self.channels, *self._size()
 
     def read(self) -> Tensor:
-        """Return the images, uint8 (N, C, H, W); an InputError names files that cannot be read."""
+        """Return the images, uint8 (N, C, H, W); an InputError names those that cannot be read."""
         if not len(self):
             return torch.zeros((0, *self.shape[1:]), dtype=torch.uint8)
         found = list(_in_threads(self._decode, self.sources, self.workers))
         problems = [
-            (path, answer)
-            for path, answer in zip(self.sources, found, strict=True)
+            (source, answer)
+            for source, answer in zip(self.sources, found, strict=True)
             if isinstance(answer, str)
         ]
         if problems:
@@ -129,21 +111,21 @@ class Pictures:
         # NumPy moves the axes: with other threads running, PyTorch would start threads of its own for it.
         return torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
 
-    def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Path, str]:
-        """Read and decode every file; return those that cannot be used, with the reason. No image is kept.
+    def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Source, str]:
+        """Read and decode every picture; return those that cannot be used, with the reason. No image is kept.
 
-        A file is read once, however often this is called, also on parts of these pictures.
+        A picture is read once, however often this is called, also on parts of these pictures.
         """
         if isinstance(self.sources, Tensor):
             return {}
-        new = [path for path in self.sources if path not in self._checked]
+        new = [source for source in self.sources if source not in self._checked]
         if len(new) < len(self):
             on_images(len(self) - len(new))
-        for path, answer in zip(new, _in_threads(self._digest, new, self.workers), strict=True):
-            self._checked[path] = answer
+        for source, answer in zip(new, _in_threads(self._digest, new, self.workers), strict=True):
+            self._checked[source] = answer
             on_images(1)
-        answers = ((path, self._checked[path]) for path in self.sources)
-        return {path: answer for path, answer in answers if isinstance(answer, str)}
+        answers = ((source, self._checked[source]) for source in self.sources)
+        return {source: answer for source, answer in answers if isinstance(answer, str)}
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the view and the bytes of all pictures, in order; errors as in `read`."""
@@ -154,8 +136,8 @@ class Pictures:
         problems = self.check()
         if problems:
             raise unreadable(problems.items(), of=len(self))
-        for path in self.sources:
-            answer = self._checked[path]
+        for source in self.sources:
+            answer = self._checked[source]
             assert isinstance(answer, bytes)
             digest.update(answer)
         return digest.digest()
@@ -169,10 +151,10 @@ class Pictures:
             return self.view.size(*self.sources.shape[-2:])
         if self.view.crop:
             return self.view.crop, self.view.crop
-        sizes: dict[tuple[int, int], Path] = {}
-        for path, head in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
+        sizes: dict[tuple[int, int], Source] = {}
+        for source, head in zip(self.sources, read_heads(self.sources, self.workers), strict=True):
             if head is not None:  # `check` names those that cannot be read
-                sizes.setdefault(self.view.size(*head.size), path)
+                sizes.setdefault(self.view.size(*head.size), source)
         if not sizes and len(self):
             raise unreadable(self.check().items(), of=len(self))
         if len(sizes) > 1:
@@ -183,28 +165,36 @@ class Pictures:
             )
         return next(iter(sizes), (0, 0))
 
-    def _decode(self, source: Path | Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
+    def _decode(self, source: Source | Tensor) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
+        """Return uint8 (H, W, C), or why it cannot be decoded."""
+        if isinstance(source, Tensor):
+            try:
+                return self._array(_as_picture(source))
+            except Exception as error:  # of the view
+                return first_line(error)
+        try:
+            return self._decoded(source.read_bytes())
+        except OSError as error:
+            return _why_lost(source, error)
+
+    def _digest(self, source: Source) -> bytes | str:
+        """Return the SHA-256 of a picture that can be decoded, or why it cannot."""
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            return _why_lost(source, error)
+        found = self._decoded(content)
+        return found if isinstance(found, str) else hashlib.sha256(content).digest()
+
+    def _decoded(self, content: bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
         """Return uint8 (H, W, C), or why it cannot be decoded."""
         try:
-            with _open(source) as picture:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
                 return self._array(picture)
-        except Exception as error:  # a damaged file makes its decoder raise almost anything
+        except Exception as error:  # a damaged picture makes its decoder raise almost anything
             unknown = isinstance(error, UnidentifiedImageError)
             reason = ValueError("not an image of a known format") if unknown else error
-            return (
-                first_line(error) if isinstance(source, Tensor) else why_unreadable(source, reason, *PICTURES)
-            )
-
-    def _digest(self, path: Path) -> bytes | str:
-        """Return the SHA-256 of a file that can be decoded, or why it cannot."""
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            lost = path.is_symlink() and not path.exists()
-            return "a link to a file that does not exist" if lost else first_line(error)
-        found = self._decode(path)
-        return found if isinstance(found, str) else digest
+            return why_unreadable(content, reason, *PICTURES)
 
     def _array(self, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
         if picture.mode not in _MODES or any(deep in repr(getattr(picture, "tile", ())) for deep in _DEEP):
@@ -214,15 +204,15 @@ class Pictures:
 
 
 class Head(NamedTuple):
-    """The mode (Pillow's) and size (H, W) in the header of a picture file."""
+    """The mode (Pillow's) and size (H, W) in the header of a picture."""
 
     mode: str
     size: tuple[int, int]
 
 
-def read_heads(files: Sequence[Path], workers: int) -> list[Head | None]:
-    """Return the header of each file; None if it is not a picture."""
-    return list(_in_threads(_head, files, workers))
+def read_heads(sources: Sequence[Source], workers: int) -> list[Head | None]:
+    """Return the header of each picture; None if it is not one."""
+    return list(_in_threads(_head, sources, workers))
 
 
 def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:
@@ -235,19 +225,22 @@ def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputEr
     )
 
 
-def _head(path: Path) -> Head | None:
+def _head(source: Source) -> Head | None:
     try:
-        with _open(path) as picture:
+        with opened(source) as file, Image.open(file, formats=_FORMATS) as picture:
             return Head(picture.mode, (picture.height, picture.width))
     except Exception:
         return None
 
 
-def _open(source: Path | Tensor) -> Image.Image:
-    if isinstance(source, Tensor):
-        array = source.permute(1, 2, 0).numpy()
-        return Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
-    return Image.open(source, formats=_FORMATS)
+def _why_lost(source: Source, error: OSError) -> str:
+    lost = isinstance(source, Path) and source.is_symlink() and not source.exists()
+    return "a link to a file that does not exist" if lost else first_line(error)
+
+
+def _as_picture(image: Tensor) -> Image.Image:
+    array = image.permute(1, 2, 0).numpy()
+    return Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
 
 
 def _in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item], workers: int) -> Iterator[_Answer]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from corruptions import get_corruption, list_corruptions
 from robustbench_act.datasets.pictures import Pictures, unreadable
+from robustbench_act.datasets.sources import Source
 from robustbench_act.errors import InputError
 from robustbench_act.texts import encodable
 from robustbench_act.view import View
@@ -160,7 +161,9 @@ class StoredSuite:
     def _pictures(self) -> Iterator[Path]:
         for cell in self.cells:
             if isinstance(cell.images, Pictures) and not isinstance(cell.images.sources, Tensor):
-                yield from cell.images.sources
+                for source in cell.images.sources:
+                    assert isinstance(source, Path)  # a layout is a folder of files
+                    yield source
 
     @property
     def corruptions(self) -> tuple[str, ...]:
@@ -196,17 +199,17 @@ class StoredSuite:
 
     def check(self, ids: Tensor) -> None:
         """Decode every picture of these images once; an InputError names those that cannot be read."""
-        problems = [(path, reason) for _, path, reason in self.unreadable(ids)]
+        problems = [(source, reason) for _, source, reason in self.unreadable(ids)]
         if problems:
             raise unreadable(problems, of=sum(len(cell.ids) for cell in self.cells))
 
-    def unreadable(self, ids: Tensor) -> Iterator[tuple[int, Path, str]]:
-        """Yield the files of these images that cannot be read: the image's id, the file, the reason."""
+    def unreadable(self, ids: Tensor) -> Iterator[tuple[int, Source, str]]:
+        """Yield the pictures of these images that cannot be read: the image's id, the picture, the reason."""
         for cell in self.cells:
             if isinstance(cell.images, Pictures):
                 wanted = torch.isin(cell.ids, ids)
                 pictures, numbers = cell.images[wanted], cell.ids[wanted].tolist()
                 problems = pictures.check()
-                for path, number in zip(pictures.sources, numbers, strict=True):
-                    if path in problems:
-                        yield number, Path(path), problems[Path(path)]
+                for source, number in zip(pictures.sources, numbers, strict=True):
+                    if source in problems:
+                        yield number, source, problems[source]

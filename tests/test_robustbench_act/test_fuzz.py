@@ -19,7 +19,8 @@ from PIL import Image
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint, wanted_view
 from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.datasets.pickles import read_pickle
-from robustbench_act.datasets.pictures import Files, Pictures
+from robustbench_act.datasets.pictures import Pictures
+from robustbench_act.datasets.sources import Files
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import read_manifest
 from robustbench_act.models import build_model

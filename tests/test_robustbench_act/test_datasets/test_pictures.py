@@ -14,7 +14,7 @@ from torchvision.models import get_weight
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 
 from robustbench_act.datasets import Pictures, load_dataset
-from robustbench_act.datasets.pictures import Files
+from robustbench_act.datasets.sources import Files
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import normalise
 from robustbench_act.view import View

@@ -1,0 +1,61 @@
+"""Where a picture comes from: a file, a row of a table, a member of an archive, an item of a user's data."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, overload
+
+
+class Source(Protocol):
+    """One picture, encoded in a format that Pillow reads. Every `Path` is a source.
+
+    str() names it in messages, e.g. "train.parquet row 17". It is hashable, equal to a source of the same
+    picture, and small: data sets hold one for each image and send them to other processes, so it keeps no
+    file open. It is read from several threads at once.
+    """
+
+    @property
+    def stem(self) -> str:
+        """The name of the files that are made from it, without their suffix."""
+
+    def read_bytes(self) -> bytes:
+        """Return the encoded picture; an OSError says why it cannot be read."""
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Files(Sequence[Path]):
+    """Files below one folder; only their names are kept, once: a published set has millions."""
+
+    root: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Files": ...
+    def __getitem__(self, index: int | slice) -> "Path | Files":
+        if isinstance(index, slice):
+            return Files(self.root, self.names[index])
+        return self.root / self.names[index]
+
+
+def opened(source: Source) -> BinaryIO:
+    """Return the encoded picture as a stream, for readers that need only its first bytes."""
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read_bytes())
+
+
+def size_of(source: Source) -> int:
+    """Return the number of bytes of the encoded picture."""
+    return source.stat().st_size if isinstance(source, Path) else len(source.read_bytes())
+
+
+def digest_of(source: Source) -> bytes:
+    """Return the SHA-256 of the encoded picture."""
+    return hashlib.sha256(source.read_bytes()).digest()
