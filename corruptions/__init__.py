@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._compile import kernel, use_compile
     from .api import corrupt
     from .base import Corruption
+    from .contract import check_corruption
+    from .functions import from_function
     from .registry import get_corruption, list_corruptions, register
     from .severity import list_tables
     from .suites import Cell, Suite, get_suite
@@ -31,8 +33,10 @@ __all__ = [
     "CorruptionFacts",
     "InputError",
     "Suite",
+    "check_corruption",
     "corrupt",
     "corruption_facts",
+    "from_function",
     "get_corruption",
     "get_suite",
     "kernel",

@@ -6,6 +6,8 @@ from torch import Tensor
 from . import blur, digital, noise, shift, spatter, weather
 from ._compile import kernel, use_compile
 from .base import Corruption
+from .contract import check_corruption
+from .functions import from_function
 from .registry import get_corruption, list_corruptions, register
 from .severity import list_tables
 from .suites import Cell, Suite, get_suite

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from . import severity as severities
 from ._compile import kernel, with_own_code
+from .code import source_digest
+from .constants import Severities
 from .errors import InputError
 from .facts import Domain
 from .random import Stream, check_seed
@@ -28,13 +30,20 @@ BLOCK_VALUES = 2**19
 class Corruption(ABC):
     """A corruption of images: subclass it as a frozen dataclass of its parameters.
 
-    A subclass declares its name, has one dataclass field per constant of the severity table (same
-    names), and implements `apply` and, if anything is random, `draw`. `register` adds group and domain.
+    A subclass declares its name, has one dataclass field per severity constant (same names), and implements
+    `apply` and, if anything is random, `draw`. `register` makes it known, and shows one.
 
     Attributes
     ----------
     name, group : str
-        Its name, and its group: one of `corruptions.GROUPS`.
+        Its name, and its group: one of `corruptions.GROUPS`, or a word of your own; "own" by default.
+    severities : mapping, path or None
+        The constants of severities 1 to 5: by field, five, or one for all severities; or a TOML file that has
+        them, see `corruptions.constants.read_constants`. None for ours, which are in `severities.toml`.
+    units : mapping
+        The unit of a constant, by field.
+    home : str
+        The module of another package that registers it; "" for ours.
     domain : {"pixels", "input"}
         "pixels": images of 1 or 3 channels, uint8 or float in [0, 1], clipped to that range again.
         "input": the network's normalised input, floats (N, C, ...) of any range, never clipped.
@@ -50,6 +59,14 @@ class Corruption(ABC):
     domain: ClassVar[Domain] = "pixels"
     version: ClassVar[int] = 1
     fused: ClassVar[bool] = False
+    severities: ClassVar[Severities | None] = None
+    units: ClassVar[Mapping[str, str]] = {}
+    home: ClassVar[str] = ""
+
+    @classmethod
+    def code_digest(cls) -> str:
+        """Return the SHA-256 of the source code of a corruption of another package; "" for ours."""
+        return source_digest(cls) if cls.home else ""
 
     @classmethod
     def at(cls, severity: float, *, table: str) -> Self:
@@ -148,11 +165,18 @@ class Corruption(ABC):
             if self.fused:
                 return _fused_rendering(type(self))(self, images.contiguous(), noise)
             return _render_levels(self, images, noise)
-        work = images.to(torch.promote_types(images.dtype, torch.float32))
-        corrupted = self.apply(work, noise)
+        work = images.to(torch.promote_types(images.dtype, torch.float32), copy=bool(self.home))
+        corrupted = self._applied(work, noise)
         if self.domain == "pixels":
             corrupted = corrupted.clamp(0, 1)
         return corrupted.to(images.dtype)
+
+    def _applied(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""
+        corrupted = self.apply(images, noise)
+        if self.home:
+            _check_result(corrupted, images, where=f"corruption {self.name!r}, {type(self).__module__}")
+        return corrupted
 
 
 @cache
@@ -178,7 +202,7 @@ def _block_length(images: Tensor, values_per_image: int) -> int:
 
 
 def _render_levels(corruption: Corruption, images: Tensor, noise: Noise) -> Tensor:
-    return _to_levels(corruption.apply(_from_levels(images), noise))
+    return _to_levels(corruption._applied(_from_levels(images), noise))
 
 
 @cache
@@ -235,6 +259,20 @@ def _check_input(images: Tensor, *, where: str) -> None:
         )
     if images.ndim < 2:
         raise InputError(f"Expected an input of shape (N, C, ...), got {tuple(images.shape)} ({where}).")
+
+
+def _check_result(corrupted: object, images: Tensor, *, where: str) -> None:
+    if not isinstance(corrupted, Tensor):
+        raise InputError(
+            f"Expected `apply` to return a torch.Tensor, got {type(corrupted).__name__} ({where})."
+        )
+    if corrupted.shape != images.shape or not corrupted.is_floating_point():
+        expected, got = tuple(images.shape), tuple(corrupted.shape)
+        raise InputError(
+            f"Expected `apply` to return {images.dtype} {expected}, got {corrupted.dtype} {got} ({where})."
+        )
+    if not torch.isfinite(corrupted.detach()).all():
+        raise InputError(f"Expected `apply` to return finite values, got NaN or infinity ({where}).")
 
 
 def _check_ids(ids: object, images: Tensor, *, where: str) -> Tensor:

@@ -1,20 +1,37 @@
 """The sheet of corruptions: name, label, group and domain of each; the suites by name. Without torch."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias, get_args
 
-from .errors import unknown_name
+from .code import plugins
+from .errors import InputError, unknown_name
 
 Domain: TypeAlias = Literal["pixels", "input"]
 """What a corruption changes: the pixels of an image, or the network's normalised input."""
 
 GROUPS = ("noise", "blur", "weather", "digital", "extra", "shift")
-"""The groups of corruptions, in the order of tables and figures."""
+"""The groups of our corruptions, in the order of tables and figures; others come before "shift"."""
+
+OWN_GROUP = "own"
+"""The group of a corruption of another package that names none."""
+
+CLEAN = "clean"
+"""The name that the clean images have in columns of corruptions and groups."""
+
+_RESERVED = (CLEAN, "corruptions", "each", "other", "total")  # words of tables and rules
+_NAMED = 3  # members in the name of a suite of more than one more
+_WORD = re.compile(r"[A-Za-z][\w-]{0,59}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class CorruptionFacts:
-    """Name in code, label for people, group (one of `GROUPS`) and domain of a corruption."""
+    """Name in code, label for people, group and domain of a corruption.
+
+    Corruptions of the normalised input are those of the group "shift".
+    """
 
     name: str
     label: str
@@ -22,9 +39,21 @@ class CorruptionFacts:
     domain: Domain = "pixels"
 
     def __post_init__(self) -> None:
-        if self.group not in GROUPS:
-            groups = ", ".join(GROUPS)
-            raise ValueError(f"Corruption {self.name!r} has group {self.group!r}, not one of {groups}.")
+        for what, word in (("a name", self.name), ("a group", self.group)):
+            if not _WORD.fullmatch(str(word)) or word in _RESERVED:
+                raise InputError(
+                    f"Corruption {self.name!r}: expected {what} of at most 60 letters, digits, - and _, none "
+                    f"of {', '.join(_RESERVED)}, got {word!r}."
+                )
+        if self.domain not in get_args(Domain):
+            raise InputError(
+                f"Corruption {self.name!r}: expected the domain pixels or input, got {self.domain!r}."
+            )
+        if (self.group == "shift") != (self.domain == "input"):
+            raise InputError(
+                f"Corruption {self.name!r}: corruptions of the input are those of the group shift, got the "
+                f"domain {self.domain} and the group {self.group}."
+            )
 
 
 CORRUPTIONS = (
@@ -102,13 +131,42 @@ def list_suites() -> list[str]:
     return sorted([*_MEMBERS, *SUITE_TABLES, *parts])
 
 
-def suite_corruptions(name: str) -> tuple[str, ...]:
-    """Return the corruptions of a suite; an unknown name raises InputError, which suggests the nearest one.
+def known_corruptions() -> set[str]:
+    """Return the names on the sheet and those that installed packages offer (`actrobust.corruptions`)."""
+    return {*SHEET, *plugins("corruptions")}
 
-    >>> suite_corruptions("light")
-    ('brightness', 'contrast')
+
+def suite_corruptions(name: str) -> tuple[str, ...]:
+    """Return the corruptions of a suite by its name, or by its members, which may be wildcards.
+
+    An unknown name raises InputError, which suggests the nearest one.
+
+    >>> suite_corruptions("light"), suite_corruptions("fog,gaussian_*")
+    (('brightness', 'contrast'), ('fog', 'gaussian_blur', 'gaussian_noise'))
     """
-    if name not in list_suites():
-        raise unknown_name("suite", name, list_suites())
-    base, _, part = name.partition(":")
-    return _MEMBERS[(part or "c15") if base in SUITE_TABLES else name]
+    if name in list_suites():
+        base, _, part = name.partition(":")
+        return _MEMBERS[(part or "c15") if base in SUITE_TABLES else name]
+    known = known_corruptions()
+    return tuple(dict.fromkeys(one for part in name.split(",") for one in _matching(part.strip(), known)))
+
+
+def _matching(pattern: str, known: Iterable[str]) -> list[str]:
+    found = sorted(one for one in known if fnmatchcase(one, pattern))
+    if not found:
+        raise unknown_name("suite", pattern, [*list_suites(), *known])
+    return found
+
+
+def suite_name(name: str) -> str:
+    """Return the name of a suite in tables: its own, or that of its members.
+
+    >>> suite_name("c19"), suite_name("fog, frost"), suite_name("*_noise,fog,frost")
+    ('c19', 'fog,frost', 'gaussian_noise,impulse_noise,shot_noise,+3')
+    """
+    if name in list_suites():
+        return name
+    members = suite_corruptions(name)
+    if len(members) <= _NAMED + 1:
+        return ",".join(members)
+    return ",".join([*members[:_NAMED], f"+{len(members) - _NAMED}"])

@@ -76,6 +76,7 @@ class Stream:
 
     def __init__(self, ids: Tensor, *, name: str, severity: float, seed: int) -> None:
         # A clone, because `contiguous` leaves a single id its stride of 0, which `view` refuses.
+        self.ids = ids
         words = ids.clone(memory_format=torch.contiguous_format).view(torch.int32)
         self._ids = words.view(-1, 2)
         self._key = f"actrobust-stream-{STREAM_VERSION}/{seed}/{name}/{float(severity).hex()}"

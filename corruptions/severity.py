@@ -1,6 +1,7 @@
 """The one table of severity constants: which constants a corruption has at a severity and image size.
 
-The data, with units and sources, are in `severities.toml` beside this file.
+The data, with units and sources, are in `severities.toml` beside this file; corruptions of other packages
+declare theirs in the same form, see `constants`.
 """
 
 import math
@@ -25,10 +26,27 @@ LONGEST_SIDES = {"32": 48, "64": 128, "224": math.inf}
 Constant: TypeAlias = float | int | str | list[Any]
 
 
+_declared: dict[str, Mapping[str, Any]] = {}  # by corruption, in the form of severities.toml
+
+
 @cache
 def _data() -> Mapping[str, Any]:
     text = files(__package__).joinpath("severities.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
+
+
+def declare(name: str, data: Mapping[str, Any]) -> None:
+    """Add the constants of a corruption of another package, as `constants.read_constants` returns them."""
+    _declared[name] = data
+
+
+def withdraw(name: str) -> None:
+    """Take declared constants out again."""
+    del _declared[name]
+
+
+def _data_of(name: str) -> Mapping[str, Any]:
+    return _declared.get(name) or _data()
 
 
 def list_tables() -> tuple[str, ...]:
@@ -72,7 +90,16 @@ def is_size_free(name: str) -> bool:
     >>> is_size_free("shift_up"), is_size_free("contrast")
     (True, False)
     """
-    return name in _data()["tables"][ANY_SIZE]
+    return name in _data_of(name)["tables"].get(ANY_SIZE, {})
+
+
+def units(name: str) -> dict[str, str]:
+    """Return the unit of each constant of a corruption; "" if nobody has said.
+
+    >>> units("saturate")
+    {'factor': 'ratio', 'shift': 'image scale [0, 1]'}
+    """
+    return {field: rule["unit"] for field, rule in _data_of(name)["fields"].get(name, {}).items()}
 
 
 def choose_table(*, height: int, width: int) -> str:
@@ -103,13 +130,13 @@ def get_constants(name: str, *, severity: float, table: str) -> dict[str, Consta
         raise InputError(f"Expected a severity in [1, 5] for the constants of {name!r}, got {severity!r}.")
     check_table(table)
     columns = _columns(name, ANY_SIZE if is_size_free(name) else table)
-    rules = _data()["fields"][name]
+    rules = _data_of(name)["fields"][name]
     return {field: _interpolate(column, level, rules[field]["between"]) for field, column in columns.items()}
 
 
 def _columns(name: str, table: str) -> Mapping[str, Any]:
     """Return the fields of one corruption in one table, looking through `inherits`."""
-    entry = _data()["tables"][table]
+    entry = _data_of(name)["tables"][table]
     if name in entry:
         columns: Mapping[str, Any] = entry[name]
         return columns

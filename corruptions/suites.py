@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Self
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
 
 from torch import Tensor
 
 from .errors import InputError
-from .facts import SUITE_TABLES, Domain, suite_corruptions
+from .facts import SUITE_TABLES, Domain, suite_corruptions, suite_name
 from .random import STREAM_VERSION
-from .registry import get_corruption
+from .registry import get_corruption, require
 from .severity import (
     ANY_SIZE,
     LONGEST_SIDES,
@@ -56,6 +57,10 @@ class Cell:
         check_table(self.table)
         object.__setattr__(self, "severity", check_severity(self.severity))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A process that gets a cell finds its corruption: it imports the module that registers it.
+        return _cell, (get_corruption(self.corruption).home, self.corruption, self.severity, self.table)
+
     @property
     def group(self) -> str:
         """The group of the corruption."""
@@ -84,6 +89,11 @@ class Cell:
         return kind.at(self.severity, table=table).run(images, severity=self.severity, seed=seed, ids=ids)
 
 
+def _cell(home: str, *fields: Any) -> Cell:
+    require(str(fields[0]), home)
+    return Cell(*fields)
+
+
 @dataclass(frozen=True)
 class Suite:
     """A named, ordered set of cells that share one severity table.
@@ -109,8 +119,6 @@ class Suite:
     name: str
     cells: tuple[Cell, ...]
     table: str | None = None
-    hash: str = field(init=False, repr=False, compare=False)
-    """SHA-256 (hexadecimal) of everything that fixes the pixels: names, severities, constants, versions."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", tuple(self.cells))
@@ -122,7 +130,18 @@ class Suite:
                 )
         if len(set(self.cells)) != len(self.cells):
             raise InputError(f"Expected every cell once in suite {self.name!r}, got a cell twice.")
-        object.__setattr__(self, "hash", _digest(self))
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 (hexadecimal) of everything that fixes the pixels: names, severities, constants, versions.
+
+        Of corruptions of other packages also the source code, as the files are when this is first asked for.
+        """
+        facts = {"stream": STREAM_VERSION, "name": self.name, "table": self.table}
+        code = {name: get_corruption(name).code_digest() for name in self.corruptions}
+        cells = [_cell_facts(cell, code[cell.corruption]) for cell in self.cells]
+        text = json.dumps({**facts, "cells": cells}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def build(
@@ -164,14 +183,7 @@ class Suite:
         return self.table or choose_table(height=height, width=width)
 
 
-def _digest(suite: Suite) -> str:
-    facts = {"stream": STREAM_VERSION, "name": suite.name, "table": suite.table}
-    cells = [_cell_facts(cell) for cell in suite.cells]
-    text = json.dumps({**facts, "cells": cells}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _cell_facts(cell: Cell) -> dict[str, object]:
+def _cell_facts(cell: Cell, code: str) -> dict[str, object]:
     kind = get_corruption(cell.corruption)
     tables = (cell.table,) if cell.table else LONGEST_SIDES
     constants = {
@@ -179,11 +191,15 @@ def _cell_facts(cell: Cell) -> dict[str, object]:
         for table in tables
         if cell.severity > 0
     }
-    return {**asdict(cell), "version": kind.version, "constants": constants}
+    own = {"code": code} if code else {}
+    return {**asdict(cell), "version": kind.version, "constants": constants, **own}
 
 
 def get_suite(name: str) -> Suite:
-    """Return a suite at severities 1 to 5; an unknown name raises InputError, which suggests the nearest one.
+    """Return a suite at severities 1 to 5, by its name or by its members.
+
+    Members are names of corruptions and wildcards, with commas between them; an unknown name raises
+    InputError, which suggests the nearest one.
 
     A published suite ("cifar-c", "tiny-imagenet-c", "imagenet-c", "inception-c") has the 15 common
     corruptions with the constants of its own image size, whatever the images' size; a part can follow
@@ -193,5 +209,8 @@ def get_suite(name: str) -> Suite:
     (40, 75)
     >>> get_suite("cifar-c:extra4").corruptions, get_suite("cifar-c").table
     (('speckle_noise', 'gaussian_blur', 'spatter', 'saturate'), '32')
+    >>> get_suite("fog,*_noise").corruptions
+    ('fog', 'gaussian_noise', 'impulse_noise', 'shot_noise', 'speckle_noise')
     """
-    return Suite.build(name, suite_corruptions(name), table=SUITE_TABLES.get(name.partition(":")[0]))
+    table = SUITE_TABLES.get(name.partition(":")[0])
+    return Suite.build(suite_name(name), suite_corruptions(name), table=table)

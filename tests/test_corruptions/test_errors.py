@@ -9,8 +9,6 @@ import torch
 
 import corruptions
 from corruptions import Cell, InputError, Suite
-from corruptions.base import Corruption
-from corruptions.registry import register
 
 GOOD = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
 FLOATS = torch.zeros(2, 3, 8, 8)
@@ -119,19 +117,3 @@ def test_suites_and_cells_refuse() -> None:
         Suite("mine", (Cell("contrast", 1),), "32")
     with pytest.raises(InputError, match="every cell once"):
         Suite("mine", (Cell("contrast", 1), Cell("contrast", 1.0)))
-
-
-class _Nameless(Corruption):
-    name = "nameless"
-    group = "weird"
-
-    def apply(self, images: torch.Tensor, noise: Any) -> torch.Tensor:
-        return images
-
-
-def test_registering_a_taken_name_or_an_unknown_group_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'contrast' is registered already, as Contrast"):
-        register(corruptions.get_corruption("contrast"))
-    with pytest.raises(ValueError, match="group 'weird'"):
-        register(_Nameless)
-    assert "nameless" not in corruptions.list_corruptions()

@@ -1,5 +1,7 @@
 """The sheet of corruptions: it holds every corruption once, and registering adds to it."""
 
+from typing import ClassVar
+
 import pytest
 from torch import Tensor
 
@@ -45,6 +47,7 @@ def test_registering_a_class_adds_its_facts_and_changes_no_suite(monkeypatch: py
     class HeavyRain(Corruption):
         name = "heavy_rain"
         group = "weather"
+        severities: ClassVar = {}
 
         def apply(self, images: Tensor, noise: Noise) -> Tensor:
             return images
