@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import albumentations
 import numpy as np
 import pytest
 import torch
@@ -61,6 +60,8 @@ class Dust(Corruption):
 
 def rain(image: Image, rng: np.random.Generator, length: int) -> Image:
     """Draw streaks by albumentations, whose own random numbers are seeded by ours."""
+    import albumentations
+
     drops = albumentations.RandomRain(slant_range=(-5, 5), drop_length=length, p=1)
     drops.set_random_seed(int(rng.integers(2**31)))
     made: Image = drops(image=image)["image"]
@@ -305,6 +306,7 @@ def test_a_function_that_returns_its_image_changes_no_level(channels: int, dtype
     assert torch.equal(corrupted, given)
 
 
+@pytest.mark.slow
 def test_a_wrapped_transform_gives_the_same_pixels_in_one_process_and_in_four() -> None:
     register_rain()
     check_corruption("rain", severities=[1, 5])
