@@ -1,11 +1,42 @@
 """The one error type for bad input, and the message for a name that does not exist."""
 
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+_NOT_THE_USERS = (Path(__file__).parent.parent, Path(sysconfig.get_path("stdlib")))
+"""Our packages and installed ones; Python's own."""
 
 
 class InputError(ValueError):
-    """The caller's input is wrong; the message is one line: what was expected, what came, where."""
+    """The caller's input is wrong; the message is one line: what was expected, what came, where.
+
+    A notebook shows that line without a traceback; if code of the user's raised the error behind it, with
+    the place. `%debug` opens the stack.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows instead of a traceback: it knows this name."""
+        line = " ".join(str(self).split())
+        return [f"{type(self).__name__}: {line}{_place(self.__cause__)}"]
+
+
+def _place(cause: BaseException | None) -> str:
+    """Return the function and line of the user's in which an error was raised; "" if there is none.
+
+    >>> try: int("x")
+    ... except ValueError as error: _place(error)
+    ' (<module>, line 1)'
+    """
+    frames = [] if cause is None else traceback.extract_tb(cause.__traceback__)
+    own = [frame for frame in frames if not any(map(Path(frame.filename).is_relative_to, _NOT_THE_USERS))]
+    if not own:
+        return ""
+    file = Path(own[-1].filename)
+    where = f"{own[-1].name} in {file.name}" if file.exists() else own[-1].name  # a cell is no file
+    return f" ({where}, line {own[-1].lineno})"
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:

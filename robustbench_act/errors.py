@@ -1,8 +1,16 @@
-"""The one error type of the toolkit: `InputError`, shared with the corruptions package."""
+"""The one error type for bad input, `InputError`, shared with the corruptions package; interruptions."""
 
 from corruptions.errors import InputError, unknown_name
 
-__all__ = ["InputError", "first_line", "unknown_name"]
+__all__ = ["InputError", "StoppedError", "first_line", "unknown_name"]
+
+
+class StoppedError(KeyboardInterrupt):
+    """Somebody interrupted a long call; the message says in one line what is kept and how to continue."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows instead of a traceback."""
+        return [str(self)]
 
 
 def first_line(error: Exception) -> str:

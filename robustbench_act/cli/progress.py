@@ -1,45 +1,16 @@
 """Progress, on stderr: bars in a terminal, a line a minute in a log."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from robustbench_act.cli.terminal import console, say
 from robustbench_act.english import count, joined
-from robustbench_act.paths import listed
-from robustbench_act.texts import printable
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} images/s" if speed else "")
-
-
-def progress_bar() -> Progress:
-    """Return a progress bar in images, on stderr; hidden unless stderr is a terminal."""
-    columns = (
-        TextColumn("{task.description:<18}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty())
+from robustbench_act.progress.terminal import TerminalBar
 
 
 @contextmanager
@@ -61,7 +32,7 @@ class EvaluationProgress:
 
     def __init__(self) -> None:
         self.quick = False  # whether a quick selection is made by default
-        self._bar = progress_bar()
+        self._bar = TerminalBar()
         self._plan: Any = None
         self._out = Path()
 
@@ -77,7 +48,7 @@ class EvaluationProgress:
 
     def start(self, plan: Any, out: Path, *, processes: int | None = None) -> Callable[[int], None]:
         """Print what will be done; return the function that counts the images."""
-        from robustbench_act.records import counted_kinds
+        from robustbench_act.records import counted_kinds, done_units
 
         self._plan, self._out = plan, out
         data = plan.dataset
@@ -89,7 +60,7 @@ class EvaluationProgress:
             f"{f', in {processes} processes' if (processes or 1) > 1 else ''}  ->  {out}",
             err=True,
         )
-        if done := self._done():
+        if done := done_units(out):
             say(f"Continuing: {done} of {plan.unit_count} units are done.", err=True)
         if data.view is not None:
             size = " x ".join(map(str, data.shape))
@@ -99,33 +70,27 @@ class EvaluationProgress:
         for checkpoint in plan.checkpoints:
             if checkpoint.problem:
                 say(f"{checkpoint.path}: {checkpoint.problem}; its rows are marked failed.", err=True)
-        if self._bar.disable:
-            return MinuteLog(plan.passes)
-        self._bar.start()
-        task = self._bar.add_task("evaluating", total=plan.passes)
-        return lambda images: self._bar.advance(task, images)
+        return MinuteLog(plan.passes) if self._bar.hidden else self._bar.start("evaluating", plan.passes)
 
     def note(self, text: str) -> None:
         """Print what did not go as planned but changes no number."""
-        self._bar.console.print(f"note: {printable(text)}", soft_wrap=True)
+        self._bar.note(text)
 
     def kept(self) -> str:
         """Return how much of the run is done, and how to continue it."""
         if self._plan is None:
             return "nothing was started."
-        done = f"{self._done()} of {self._plan.unit_count}"
-        return f"{done} units are kept; to continue, repeat the command with --out {self._out}."
+        from robustbench_act.records import done_units
 
-    def _done(self) -> int:
-        parts = listed(self._out / "parts", "*.zip")
-        return sum(not path.name.endswith(".failed.zip") for path in parts)
+        done = f"{done_units(self._out)} of {self._plan.unit_count}"
+        return f"{done} units are kept; to continue, repeat the command with --out {self._out}."
 
 
 class TrainingProgress:
     """A line on stdout for each network of a grid, and messages and progress on stderr."""
 
     def __init__(self) -> None:
-        self._bar = progress_bar()
+        self._bar = TerminalBar()
         self._todo: list[Any] = []
         self._done = self._all = 0
         self._started = time.monotonic()
@@ -139,10 +104,9 @@ class TrainingProgress:
     def start(self, jobs: Sequence[Any], images: int) -> Callable[[int], None]:
         """Show what will be trained; return the function that counts the images."""
         self._todo, self._all = list(jobs), self._done + len(jobs)
-        self._bar.start()
-        self._task = self._bar.add_task("training", total=images)
+        on_images = self._bar.start("training", images)
         self._next()
-        return lambda done: self._bar.advance(self._task, done)
+        return on_images
 
     def note(self, text: str) -> None:
         """Print what a reader of the accuracies should know."""
@@ -169,7 +133,7 @@ class TrainingProgress:
     def _next(self) -> None:
         self._started = time.monotonic()
         if self._todo:
-            self._bar.update(self._task, description=self._todo[0].path.stem)
+            self._bar.rename(self._todo[0].path.stem)
 
 
 class MinuteLog:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import click
 
 from robustbench_act.checkpoints import Entry
-from robustbench_act.cli.progress import progress_bar
 from robustbench_act.cli.terminal import say
 from robustbench_act.datasets import Dataset
 from robustbench_act.english import count
@@ -15,6 +14,7 @@ from robustbench_act.evaluation import Execution, PlanRequest
 from robustbench_act.evaluation.request import leave_out
 from robustbench_act.manifest import Manifest
 from robustbench_act.options import manifest_keys
+from robustbench_act.progress.terminal import progress_bar
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 90 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from robustbench_act.datasets import Dataset
+from robustbench_act.errors import StoppedError
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.given import Given
@@ -14,7 +15,8 @@ from robustbench_act.evaluation.looks import with_behaviours
 from robustbench_act.evaluation.plan import Plan, adaptations
 from robustbench_act.evaluation.request import Look, PlanRequest, leave_out
 from robustbench_act.paths import expand
-from robustbench_act.records import recorded_checkpoints
+from robustbench_act.progress import choose_bar
+from robustbench_act.records import done_units, recorded_checkpoints
 from robustbench_act.records.behaviour import notes
 from robustbench_act.run import EvaluationFailedError, Run
 
@@ -45,9 +47,10 @@ def evaluate(
     ray_address: str | None = None,
     out: str | Path | None = None,
     resume: bool = True,
+    progress: bool = True,
     command: str = "robustbench_act.evaluate(...)",
     on_start: Callable[[Plan, Path], Callable[[int], None]] | None = None,
-    on_note: Callable[[str], None] = Execution.on_note,
+    on_note: Callable[[str], None] | None = None,
 ) -> Run:
     """Put the same corrupted images before each checkpoint and write a run directory.
 
@@ -89,17 +92,22 @@ def evaluate(
         Images per forward pass; changes no pixel, and a row only of networks that are random.
     device
         "auto", "cpu", "cuda" or "cuda:i".
-    precision, compiled, executor, processes, threads, ray_address, on_note
+    precision, compiled, executor, processes, threads, ray_address
         How to compute: see `Execution`.
     out
         Run directory; by default `runs/<date>-<time>`, with a number if another run has that folder.
     resume
         Continue an unfinished run of the same plan in `out`.
+    progress
+        Show progress in a notebook or a terminal; elsewhere nothing is shown.
     command
         Command line, for the record in run.json.
     on_start
         Called with the plan and the directory once everything is checked and loaded; it returns a function
-        that is then called with each number of images done.
+        that is then called with each number of images done. It replaces the progress that is shown.
+    on_note
+        Called with surprises that change no number; by default they are shown with the progress, or are
+        warnings in the log if none is shown.
 
     Returns
     -------
@@ -114,6 +122,9 @@ def evaluate(
         image that does not fit into memory. Finished units are kept.
     EvaluationFailedError
         Every checkpoint failed; the error has the finished run as `run`.
+    StoppedError
+        A KeyboardInterrupt, or the stop button of a notebook. Finished units are kept; the message says how
+        to continue.
     """
     given = {"mean": mean, "std": std, "labels": labels}
     request = PlanRequest(
@@ -139,20 +150,46 @@ def evaluate(
         processes=processes,
         threads=threads,
         ray_address=ray_address,
-        on_note=on_note,
     )
+    bar = choose_bar(progress and on_start is None, log=execution.on_note)
+    note, started = on_note or bar.note, list[tuple[Plan, Path]]()
+
+    def start(plan: Plan, out: Path) -> Callable[[int], None]:
+        started.append((plan, out))
+        return on_start(plan, out) if on_start is not None else bar.start("evaluating", plan.passes)
 
     def look(data: Dataset, skip: bool) -> Dataset:
         if data.order_doubt:
-            on_note(f"{data.name}: {data.order_doubt}.")
+            note(f"{data.name}: {data.order_doubt}.")
         return leave_out(data, skip)
 
-    run = run_request(request, execution, out, resume=resume, command=command, on_start=on_start, look=look)
+    try:
+        with bar:
+            run = run_request(
+                request,
+                replace(execution, on_note=note),
+                out,
+                resume=resume,
+                command=command,
+                on_start=start,
+                look=look,
+            )
+    except KeyboardInterrupt:
+        raise StoppedError(f"Interrupted: {_kept(started)}") from None
     if run.cells["error"].notna().all():
         raise EvaluationFailedError(run)
     for row in run.failures().itertuples():
-        on_note(f"{row.checkpoint} failed in {row.failed_cells} cells: {row.error}.")
+        note(f"{row.checkpoint} failed in {row.failed_cells} cells: {row.error}.")
     return run
+
+
+def _kept(started: Sequence[tuple[Plan, Path]]) -> str:
+    """Return how much of a run is done, and how to continue it."""
+    if not started:
+        return "nothing was started."
+    ((plan, out),) = started
+    done = f"{done_units(out)} of {plan.unit_count} units are kept"
+    return f'{done}; the same call with out="{out}" continues.'
 
 
 def run_request(

@@ -27,7 +27,7 @@ from robustbench_act.records.info import (
     SourceInfo,
     SuiteInfo,
 )
-from robustbench_act.records.parts import DamagedPartError, Part, pack
+from robustbench_act.records.parts import DamagedPartError, Part, done_units, pack
 from robustbench_act.records.reader import read_run, recorded_checkpoints, with_identity
 from robustbench_act.tally.columns import CELL_COLUMNS, IDENTITY, KEYS
 from robustbench_act.tally.layer_columns import LAYER_COLUMNS, LAYER_KEYS
@@ -55,6 +55,7 @@ __all__ = [
     "SuiteInfo",
     "corrupted",
     "counted_kinds",
+    "done_units",
     "failures",
     "group_label",
     "headline",

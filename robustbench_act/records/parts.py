@@ -14,12 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robustbench_act.errors import InputError, first_line
+from robustbench_act.paths import listed
 
 PROVISIONAL = ".failed"
 """In the file name of a part whose unit is done again when the run is continued."""
 
 _MEMBERS = ("cells", "layers")
 _STAMP = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever they are written
+
+
+def done_units(run: Path) -> int:
+    """Return how many units of a run are done, and will not be done again when it is continued."""
+    return sum(not path.stem.endswith(PROVISIONAL) for path in listed(run / "parts", "*.zip"))
 
 
 class Part(NamedTuple):

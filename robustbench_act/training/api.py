@@ -13,9 +13,10 @@ from robustbench_act.activations.registry import Factory
 from robustbench_act.checkpoints import Spec
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import choose_device
-from robustbench_act.errors import InputError, unknown_name
+from robustbench_act.errors import InputError, StoppedError, unknown_name
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.paths import expand
+from robustbench_act.progress import choose_bar
 from robustbench_act.training.grid import Job, Recipe, is_trained, parse_epochs, plan_grid, step_count
 from robustbench_act.training.networks import train_checkpoint
 from robustbench_act.training.parts import Parts, open_parts
@@ -43,8 +44,9 @@ def train(
     track: str | Sequence[int] | None = None,
     device: str = "auto",
     out: str | Path | None = None,
-    on_note: Callable[[str], None] = _log.warning,
-    on_start: Callable[[Sequence[Job], int], Callable[[int], None]] = lambda jobs, images: lambda done: None,
+    progress: bool = True,
+    on_note: Callable[[str], None] | None = None,
+    on_start: Callable[[Sequence[Job], int], Callable[[int], None]] | None = None,
     on_network: Callable[[Job, Spec | None], None] = lambda job, spec: None,
     **data: Any,
 ) -> list[Path]:
@@ -74,11 +76,14 @@ def train(
         "auto", "cpu", "cuda" or "cuda:i".
     out
         Folder of the checkpoints; by default `runs/train-DATASET`.
+    progress
+        Show progress in a notebook or a terminal; elsewhere nothing is shown.
     on_note
-        Called with what a reader of the accuracies should know; a warning in the log by default.
+        Called with what a reader of the accuracies should know; by default it is shown with the progress, or
+        is a warning in the log if none is shown.
     on_start
         Called with the networks to be trained and the number of images that they will see; it returns a
-        function that is then called with each number of images seen.
+        function that is then called with each number of images seen. It replaces the progress that is shown.
     on_network
         Called with each network that was there already, then with each that has been trained; the spec, with
         the clean accuracy, is None for the former.
@@ -90,6 +95,8 @@ def train(
     InputError
         For wrong settings, before anything is trained; for a network that was trained in another way; for a
         training that diverges.
+    StoppedError
+        A KeyboardInterrupt, or the stop button of a notebook. Finished networks are kept.
     """
     if not isinstance(arch, str) and not hasattr(arch, "__qualname__"):  # a module, say
         kind = type(arch).__name__
@@ -104,26 +111,29 @@ def train(
     jobs = plan_grid(_activations(activation), _seeds(seeds), folder, _several(normalization))
     where = choose_device(device)
     parts = open_parts(request)
+    bar = choose_bar(progress and on_start is None, log=_log.warning)
     for text in _notes(parts):
-        on_note(text)
+        (on_note or bar.note)(text)
     architecture = arch if isinstance(arch, str) else origin(arch)
     settings: dict[str, Any] = {"architecture": architecture, "train": parts.train, "recipe": recipe}
     todo = [job for job in jobs if not is_trained(job, tracked=bool(tracked), **settings)]
     for job in jobs:
         if job not in todo:
             on_network(job, None)
-    on_images = on_start(todo, len(todo) * step_count(parts.train, recipe) * recipe.batch_size)
-    for job in todo:
-        spec = train_checkpoint(
-            job,
-            test=parts.test,
-            held_out=parts.held_out,
-            device=where,
-            track=tracked,
-            on_step=lambda: on_images(recipe.batch_size),
-            **settings,
-        )
-        on_network(job, spec)
+    settings |= {"test": parts.test, "held_out": parts.held_out, "device": where, "track": tracked}
+    images, done = len(todo) * step_count(parts.train, recipe) * recipe.batch_size, len(jobs) - len(todo)
+    try:
+        with bar:
+            on_images = bar.start("training", images) if on_start is None else on_start(todo, images)
+            for job in todo:
+                bar.rename(job.path.stem)
+                spec = train_checkpoint(job, on_step=lambda: on_images(recipe.batch_size), **settings)
+                done += 1
+                on_network(job, spec)
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"Interrupted: {done} of {len(jobs)} networks in {folder} are complete; the same call continues."
+        ) from None
     return [job.path for job in jobs]
 
 

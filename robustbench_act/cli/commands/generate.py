@@ -29,11 +29,11 @@ def command(
     """
     from corruptions import get_suite
     from robustbench_act import generation
-    from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
     from robustbench_act.english import count
     from robustbench_act.evaluation import DataRequest
+    from robustbench_act.progress.terminal import progress_bar
 
     where = choose_device(device)
     chosen = get_suite(suite)

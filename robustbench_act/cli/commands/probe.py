@@ -27,10 +27,10 @@ def command(
 ) -> None:
     """Show what a shift does inside every activation layer of each checkpoint."""
     from robustbench_act.cli.layers import print_layers
-    from robustbench_act.cli.progress import progress_bar
     from robustbench_act.cli.requests import check_pictures, study_request
     from robustbench_act.devices import choose_device
     from robustbench_act.evaluation import adaptations, probe_layers
+    from robustbench_act.progress.terminal import progress_bar
     from robustbench_act.records import Behaviour
 
     if train_mode and not gradients:

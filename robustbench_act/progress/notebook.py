@@ -1,0 +1,101 @@
+"""Progress in a Jupyter kernel: one line of output, updated in place."""
+
+import html
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Self
+
+from robustbench_act.texts import printable
+
+_PAUSE = 0.25  # seconds between two updates, at least: each is a message to the browser
+_WINDOW = 30.0  # seconds over which images per second are counted
+
+
+def in_notebook() -> bool:
+    """Tell whether this process is a Jupyter kernel: of JupyterLab, Notebook, VS Code, Colab, nbconvert."""
+    ipython = sys.modules.get("IPython")  # a kernel has loaded it
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class NotebookBar:
+    """A bar with images, images per second and time left: see `Bar`.
+
+    It takes a single output, and needs no widgets: the last state is stored in the notebook.
+    """
+
+    def __init__(self) -> None:
+        self._what, self._total, self._done = "", 0, 0
+        self._marks = deque[tuple[float, int]]()  # times, and the images done then
+        self._begun = self._shown = 0.0
+        self._output: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._output is not None:
+            took = clock(time.monotonic() - self._begun)
+            stopped = "" if error[0] is None else ", stopped"
+            self._show(f"{self._counted()} in {took}{stopped}")
+
+    def start(self, what: str, total: int) -> Callable[[int], None]:
+        """Show what is done with how many images; return the function that counts them."""
+        self._what, self._total, self._done = what, total, 0
+        self._begun = time.monotonic()
+        self._marks.clear()
+        self._update(self._begun)
+        return self._count
+
+    def rename(self, what: str) -> None:
+        """Show that the next part is being done."""
+        self._what = what
+
+    def note(self, text: str) -> None:
+        """Print what did not go as planned, below the bar."""
+        sys.stdout.write(f"note: {printable(text)}\n")
+
+    def _count(self, images: int) -> None:
+        self._done += images
+        now = time.monotonic()
+        if now - self._shown >= _PAUSE:
+            self._update(now)
+
+    def _update(self, now: float) -> None:
+        self._marks.append((now, self._done))
+        while now - self._marks[0][0] > _WINDOW:
+            self._marks.popleft()
+        (since, before), text = self._marks[0], self._counted()
+        if now > since and self._done > before:
+            rate = (self._done - before) / (now - since)
+            text += f", {rate:,.0f} images/s, {clock((self._total - self._done) / rate)} left"
+        self._show(text)
+        self._shown = now
+
+    def _counted(self) -> str:
+        return f"{self._what}: {self._done:,} of {self._total:,} images"
+
+    def _show(self, text: str) -> None:
+        from IPython.display import display  # noqa: PLC0415 -- a kernel has loaded it
+
+        style = "width: 16em; vertical-align: middle; margin-right: 1em"
+        state = f'max="{max(self._total, 1)}" value="{max(self._done, 0)}"'
+        bar = f'<progress {state} style="{style}"></progress>'
+        content = {"text/plain": text, "text/html": f"<div>{bar}{html.escape(text)}</div>"}
+        if self._output is None:
+            self._output = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._output.update(content, raw=True)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as a clock shows it.
+
+    >>> clock(58.4), clock(3 * 3600 + 62)
+    ('0:58', '3:01:02')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
