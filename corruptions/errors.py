@@ -9,6 +9,8 @@ from pathlib import Path
 _NOT_THE_USERS = (Path(__file__).parent.parent, Path(sysconfig.get_path("stdlib")))
 """Our packages and installed ones; Python's own."""
 
+_MOST = 99  # names that one line lists
+
 
 class InputError(ValueError):
     """The caller's input is wrong; the message is one line: what was expected, what came, where.
@@ -40,7 +42,7 @@ def _place(cause: BaseException | None) -> str:
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
-    """Return the error for an unknown `name` of some `kind`: the nearest choice, or all of them.
+    """Return the error for an unknown `name` of some `kind`: the nearest choice, or all of them if few.
 
     >>> str(unknown_name("corruption", "gausian_noise", ["fog", "gaussian_noise"]))
     "Unknown corruption 'gausian_noise'. Did you mean 'gaussian_noise'?"
@@ -49,5 +51,6 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """
     known = sorted(choices)
     nearest = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Choose from: {', '.join(known)}."
+    shown = known if len(known) <= _MOST else [*known[:3], f"... ({len(known):,} names)"]
+    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Choose from: {', '.join(shown)}."
     return InputError(f"Unknown {kind} {name!r}. {hint}")

@@ -125,6 +125,8 @@ def compare_setups(
 
 
 def _images(first: DatasetInfo, second: DatasetInfo) -> list[str]:
+    if first.columns != second.columns:
+        return [f"valid classes: {_restricted(first)} against {_restricted(second)}"]
     if first.images != second.images:
         return [f"{first.images} against {second.images} images"]
     if first.classes != second.classes and sorted(first.classes) == sorted(second.classes):
@@ -132,6 +134,10 @@ def _images(first: DatasetInfo, second: DatasetInfo) -> list[str]:
     if first.digest != second.digest:
         return [f"other images, data set {first.name!r} against {second.name!r}"]
     return []
+
+
+def _restricted(data: DatasetInfo) -> str:
+    return f"{data.valid_classes} ({some(data.classes)})" if data.columns else "all"
 
 
 def _corruptions(a: RunInfo, b: RunInfo, places: tuple[str, str]) -> list[str]:

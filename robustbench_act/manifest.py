@@ -79,9 +79,9 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected [[checkpoint]], a table for each, got one [checkpoint].")
     entries = tuple(_entry(row, path, number) for number, row in enumerate(rows, start=1))
-    for name in options:
-        if OPTIONS[name].kind.path and options[name] not in OPTIONS[name].kind.words:
-            options[name] = str(path.parent / expand(options[name]))
+    for name, value in options.items():
+        if OPTIONS[name].kind.path and isinstance(value, str) and value not in OPTIONS[name].kind.words:
+            options[name] = str(path.parent / expand(value))
     if "dataset" in options:
         options["dataset"] = _rooted(options["dataset"], path.parent)
     return Manifest(options, spec, entries)

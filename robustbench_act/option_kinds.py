@@ -215,6 +215,22 @@ PATH = Kind("a path", {"type": "string"}, _is_text, path="any")
 FILE = Kind("a path", {"type": "string"}, _is_text, path="file")
 CLASS_ORDERS = ("string", "natural")
 CLASS_ORDER = Kind("string, natural or a path", {"type": "string"}, _is_text, path="file", words=CLASS_ORDERS)
+PRESENT = "present"
+"""In place of names of classes: those that have images."""
+VALID_CLASSES = Kind(
+    "present, a path or a list of names",
+    {
+        "oneOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 2},
+        ]
+    },
+    lambda value: _is_text(value) or _list_of(lambda item: _is_text(item) or _is_whole(item))(value),
+    made=lambda value: tuple(value) if isinstance(value, list) else value,
+    typed="present, a path or names with commas between them",
+    path="file",
+    words=(PRESENT,),
+)
 FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
 NUMBER = Kind("a number", {"type": "number"}, is_number, float)
 POINTS = Kind(

@@ -27,6 +27,7 @@ from robustbench_act.option_kinds import (
     TEXT,
     TEXT_BY_NAME,
     TEXTS,
+    VALID_CLASSES,
     Kind,
     choice,
     formats,
@@ -165,6 +166,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--class-order ORDER", CLASS_ORDER, _SHOWN, "Order of the classes, which are named: string "
                "(1, 10, 2), natural (1, 2, 10), or a file with a name in each line.",
                otherwise="the data set's; string for folder", at="top"),
+        Option("--valid-classes CLASSES", VALID_CLASSES, f"{_STUDY} generate", "Restrict images and answers "
+               "to some classes: a file with a name in each line, names with commas between them, or present "
+               "(those that have images).", otherwise="all", at="top"),
         Option("--resize N", whole(1), _SHOWN, "Resize the shorter side of pictures to N pixels.",
                otherwise="the network's, else the data set's", at="top"),
         Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",

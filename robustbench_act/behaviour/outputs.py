@@ -17,10 +17,13 @@ _EQUAL = 1e-5  # by which sums of rows may differ, as a share: rounding in float
 _TINY = 1e-30  # the least probability whose logarithm is taken
 
 
-def logits_of(network: nn.Module, inputs: Tensor, behaviour: Behaviour = USUAL) -> Tensor:
+def logits_of(
+    network: nn.Module, inputs: Tensor, behaviour: Behaviour = USUAL, columns: Tensor | None = None
+) -> Tensor:
     """Return float32 logits (N, classes) of a network that was looked at.
 
-    Networks may return more in training mode: there the answer is found again, as by the look.
+    `columns`, int64, are those of the classes that count; None if all do. Networks may return more in
+    training mode: there the answer is found again, as by the look.
 
     Raises InputError if it was recognised by numbers from 0 up, or to 1, and now returns others.
     """
@@ -37,7 +40,8 @@ def logits_of(network: nn.Module, inputs: Tensor, behaviour: Behaviour = USUAL) 
             f"expected {outputs}, as on the few images before the run, got numbers from {raw.min():.3g} to "
             f"{raw.max():.3g}: return the logits."
         )
-    return _LOGITS[outputs](raw)
+    logits = _LOGITS[outputs](raw)
+    return logits if columns is None else logits[:, columns.to(logits.device)]
 
 
 def recognise(raw: Tensor, classes: int) -> str:

@@ -6,3 +6,4 @@ from .layouts import pair_corrupted as pair_corrupted
 from .pictures import Pictures as Pictures
 from .precomputed import CLEAN as CLEAN, StoredCell as StoredCell, StoredSuite as StoredSuite
 from .registry import load_dataset as load_dataset
+from .valid_classes import with_valid_classes as with_valid_classes

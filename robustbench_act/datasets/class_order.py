@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from robustbench_act.datasets.dataset import Dataset
-from robustbench_act.datasets.text_files import read_text
+from robustbench_act.datasets.text_files import read_names
 from robustbench_act.errors import InputError
 from robustbench_act.option_kinds import CLASS_ORDERS
 from robustbench_act.paths import expand
@@ -96,15 +96,7 @@ def first_names(names: Sequence[str], others: Sequence[str]) -> str:
 
 
 def _listed(path: Path) -> tuple[str, ...]:
-    """Return the names in a file, one in each line; empty lines may only be at the end."""
     if not path.is_file():
         got = f"{str(path)!r}: no such file"
         raise InputError(f"--class-order: expected string, natural or a file of class names, got {got}.")
-    names = [line.strip() for line in read_text(path).rstrip().split("\n")]
-    seen: dict[str, int] = {}
-    for number, name in enumerate(names, start=1):
-        if not name or name in seen:
-            got = f"{name!r}, as in line {seen[name]}" if name else "an empty line"
-            raise InputError(f"{path}: line {number}: expected the name of one more class, got {got}.")
-        seen[name] = number
-    return tuple(names)
+    return read_names(path)

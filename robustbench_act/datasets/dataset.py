@@ -51,6 +51,9 @@ class Dataset:
         file.
     order_doubt
         What a reader should know of an order that nobody chose; "" if there is nothing.
+    network_classes
+        The classes that networks know, if `classes` are a part of them (see `with_valid_classes`), each name
+        once; else empty.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Dataset:
     labels_from: int | None = None
     class_order: str = ""
     order_doubt: str = ""
+    network_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert not isinstance(self.pixels, Tensor) or self.pixels.dtype == torch.uint8
@@ -106,8 +110,23 @@ class Dataset:
 
     @property
     def class_count(self) -> int | None:
-        """The number of classes, a lower bound if `open_ended`; None without labels."""
-        return None if self.labels is None else len(self.classes)
+        """The number of classes of networks, a lower bound if `open_ended`; None without labels."""
+        return None if self.labels is None else len(self.network_classes or self.classes)
+
+    @cached_property
+    def columns(self) -> Tensor | None:
+        """int64 (classes,), the outputs of networks that are those of `classes`; None if all of them are."""
+        if not self.network_classes:
+            return None
+        place = {name: column for column, name in enumerate(self.network_classes)}
+        return torch.tensor([place[name] for name in self.classes])
+
+    def among_all(self) -> "Dataset":
+        """Return the same images, labels counting all classes that networks know."""
+        if self.columns is None:
+            return self
+        labels = self.columns[self.known_labels]
+        return replace(self, labels=labels, classes=self.network_classes, network_classes=())
 
     @property
     def view(self) -> View | None:
@@ -169,6 +188,8 @@ class Dataset:
 
     def counted_from_zero(self) -> "Dataset":
         """Return the same images with 1 taken from each label."""
+        if self.network_classes:
+            return replace(self, network_classes=self.network_classes[1:], labels_from=1)
         return replace(self, labels=self.known_labels - 1, classes=self.classes[1:], labels_from=1)
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> None:

@@ -37,7 +37,8 @@ def examine_data(data: Dataset) -> list[Finding]:
     else:
         present = len(np.unique(data.labels.numpy()))
         counted = f", counted from {data.labels_from} in the file" if data.labels_from else ""
-        text = f"labels of {present} of {data.class_count} classes{counted}"
+        of = f", of {len(data.network_classes):,} that networks know" if data.network_classes else ""
+        text = f"labels of {present} of {len(data.classes)} classes{of}{counted}"
         found.append(Finding("data", present > 1 or len(data) == 1, text))
     if data.stored is not None:
         kinds = f"{len(data.stored.corruptions)} corruptions x {len(data.stored.severities)} severities"

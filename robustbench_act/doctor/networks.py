@@ -84,7 +84,7 @@ def examine(
         *read,
         _accuracy(checkpoint, right, data),
         *_other_way(checkpoint, sample, labels, right, device=device, behaviour=behaviour),
-        *_other_order(checkpoint, data, labels, own, device=device, behaviour=behaviour),
+        *_other_order(checkpoint, data, own, device=device, behaviour=behaviour),
     ]
 
 
@@ -109,7 +109,9 @@ def predict(
     if problem is None:
         try:
             own = checkpoint.preprocessing(sample.shape)
-            return _predict(checkpoint, sample.images, own, device=device, behaviour=behaviour)
+            return _predict(
+                checkpoint, sample.images, own, device=device, behaviour=behaviour, columns=sample.columns
+            )
         except Exception as error:  # it may be the user's network: anything may go wrong in it
             problem = f"its forward pass fails: {' '.join(str(error).split()) or type(error).__name__}"
     return Finding(checkpoint.name, False, problem)
@@ -120,10 +122,11 @@ def _accuracy(checkpoint: Checkpoint, right: NDArray[np.bool_], data: Dataset) -
     low, high = share_interval(int(right.sum()), count, confidence=0.999)
     text = f"accuracy {right.mean():.1%} on {count} clean images of {data.name}"
     known = checkpoint.spec.dataset
-    if stated is not None and (data.name == known or data.name.startswith(f"{known}-")):
+    whole = not data.network_classes
+    if stated is not None and whole and (data.name == known or data.name.startswith(f"{known}-")):
         text += f", {stated:.1%} in its spec"
         return Finding(checkpoint.name, bool(stated <= high), text)
-    chance = 1 / checkpoint.spec.classes
+    chance = 1 / (checkpoint.spec.classes if whole else len(data.classes))
     text += f", {chance:.1%} by chance"
     return Finding(checkpoint.name, bool(low > chance), text)
 
@@ -151,9 +154,12 @@ def _other_way(
     best: tuple[float, str, NDArray[np.bool_]] | None = None
     for what, images, other in _ways(sample, checkpoint.preprocessing(sample.shape)):
         with suppress(Exception):  # the network may look at its input, and be anybody's
-            found = _predict(checkpoint, images, other, device=device, behaviour=behaviour) == labels
-            if best is None or found.mean() > best[0]:
-                best = float(found.mean()), what, found
+            found = _predict(
+                checkpoint, images, other, device=device, behaviour=behaviour, columns=sample.columns
+            )
+            hits = found == labels
+            if best is None or hits.mean() > best[0]:
+                best = float(hits.mean()), what, hits
     if best is None:
         return
     test = compare_outcomes(best[2], right)
@@ -184,24 +190,30 @@ def _ways(sample: Dataset, own: Preprocessing) -> Iterator[tuple[str, Tensor, Pr
 def _other_order(
     checkpoint: Checkpoint,
     data: Dataset,
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
+    own: NDArray[np.int64],
     *,
     device: torch.device,
     behaviour: Behaviour,
 ) -> Iterator[Finding]:
     """Yield the order of the classes that explains the errors, if one does.
 
-    The search for any permutation takes several images of each class; if the sample has fewer and most of it
-    is wrong, more images are shown.
+    `own` are the predictions on the sample. The order is that of all classes of the network: in a wrong
+    order, the valid ones are others. The search for any permutation takes several images of each class; if
+    the sample has fewer and most of it is wrong, more images are shown.
     """
-    count, wanted = checkpoint.spec.classes, PER_CLASS * len(data.classes)
-    text = find_order(data, count, predicted, labels)
-    if not text and wanted > SAMPLE and (predicted == labels).mean() < _MOSTLY:
-        sample = data.subset(min(wanted, _LARGEST))
+    whole = data.among_all()
+    count, wanted = checkpoint.spec.classes, PER_CLASS * len(whole.classes)
+    sample = whole.subset(SAMPLE)
+    found = own if whole is data else predict(checkpoint, sample, device, behaviour)
+    if isinstance(found, Finding):
+        return
+    labels = sample.known_labels.numpy()
+    text = find_order(whole, count, found, labels)
+    if not text and wanted > SAMPLE and (found == labels).mean() < _MOSTLY:
+        sample = whole.subset(min(wanted, _LARGEST))
         found = predict(checkpoint, sample, device, behaviour)
         if not isinstance(found, Finding):
-            text = find_order(data, count, found, sample.known_labels.numpy())
+            text = find_order(whole, count, found, sample.known_labels.numpy())
     if text:
         yield Finding(checkpoint.name, False, text)
 
@@ -214,10 +226,11 @@ def _predict(
     *,
     device: torch.device,
     behaviour: Behaviour,
+    columns: Tensor | None,
 ) -> NDArray[np.int64]:
     network = checkpoint.model.to(device)
     batches = (preprocessing(part.to(device)) for part in torch.split(images, _BATCH))
     with seeded(0, device):
-        parts = [logits_of(network, batch, behaviour).argmax(1).cpu() for batch in batches]
+        parts = [logits_of(network, batch, behaviour, columns).argmax(1).cpu() for batch in batches]
     found: NDArray[np.int64] = torch.cat(parts).numpy()
     return found

@@ -31,6 +31,7 @@ def evaluate(
     suites: Sequence[str] | None = None,
     severities: Sequence[float] | None = None,
     class_order: str | Path | None = None,
+    valid_classes: str | Path | Sequence[str | int] | None = None,
     limit: int | None = None,
     skip_unreadable: bool = False,
     seed: int = 0,
@@ -75,6 +76,9 @@ def evaluate(
         Severities of every corruption, in [1, 5]. By default 1 to 5, or those of the files.
     class_order
         The order of the classes, see `load_dataset`.
+    valid_classes
+        Restrict images and answers to some classes: "present" (those that have images), a file with a name in
+        each line, or names; see `robustbench_act.datasets.with_valid_classes`.
     limit
         Evaluate on this many images, classes in the proportions of the whole (stratified).
     skip_unreadable
@@ -134,6 +138,7 @@ def evaluate(
         suites=suites,
         severities=severities,
         class_order=class_order,
+        valid_classes=valid_classes,
         limit=limit,
         skip_unreadable=skip_unreadable,
         seed=seed,

@@ -168,6 +168,7 @@ def _shown(
             layout=layout,
             metrics=probe_metrics(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
             behaviour=behaviour,
+            columns=data.columns,
         )
 
 

@@ -1,9 +1,10 @@
 """One network on one unit's images: its cell rows and its layer rows."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
 from robustbench_act.tally.quantity_kinds import Columns, Row
 
 USUAL = Behaviour()
+
+Answer: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
+"""From a network and its inputs to its logits (n, classes)."""
 
 
 class Measured(NamedTuple):
@@ -37,6 +41,7 @@ def measure(
     metrics: Collection[str],
     layout: torch.memory_format = torch.contiguous_format,
     behaviour: Behaviour = USUAL,
+    columns: Tensor | None = None,
 ) -> Measured:
     """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
 
@@ -61,9 +66,12 @@ def measure(
     behaviour
         What is known of the network, see `behaviour.look_at`. Layers are not measured if its images see each
         other: then all images of a version go through it at once, whatever the batch size.
+    columns
+        int64 (classes,): the logits of the classes; the others do not count. None if all do.
     """
+    answer = partial(logits_of, behaviour=behaviour, columns=columns)
     if behaviour.batch_dependent:
-        answers = Answers(_logits_in_company(model, inputs, layout, behaviour), labels)
+        answers = Answers(_logits_in_company(model, inputs, layout, answer), labels)
         if not answers.are_finite():
             raise FloatingPointError("logits that are not finite")
         return Measured(count_cells(answers), [], {})
@@ -74,7 +82,7 @@ def measure(
     probe = Probe(model, metrics=metrics, versions=versions, axes=probe_axes(behaviour))
     step = max(batch_size // versions, 1)
     with probe if metrics else nullcontext():
-        parts = list(_logits(model, chain([first], portions), step, layout, behaviour))
+        parts = list(_logits(model, chain([first], portions), step, layout, answer))
     answers = Answers(torch.cat(parts, dim=1), labels)
     if not answers.are_finite():
         raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
@@ -91,23 +99,23 @@ def _where(probe: Probe) -> str:
 
 
 def _logits(
-    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, behaviour: Behaviour
+    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, answer: Answer
 ) -> Iterator[Tensor]:
     """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
     for inputs in portions:
         for part in torch.split(inputs, step, dim=1):
-            logits = logits_of(model, _own(part.flatten(0, 1), inputs, layout), behaviour)
+            logits = answer(model, _own(part.flatten(0, 1), inputs, layout))
             yield logits.view(len(inputs), -1, logits.shape[-1])
 
 
 def _logits_in_company(
-    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, behaviour: Behaviour
+    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, answer: Answer
 ) -> Tensor:
     """Return float (k + 1, n, classes), taking all images of a version at once."""
     versions = len(next(iter(portions)))
     return torch.stack(
         [
-            logits_of(model, _own(torch.cat([part[version] for part in portions]), None, layout), behaviour)
+            answer(model, _own(torch.cat([part[version] for part in portions]), None, layout))
             for version in range(versions)
         ]
     )

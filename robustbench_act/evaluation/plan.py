@@ -251,8 +251,14 @@ def _check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
     spec = checkpoint.spec
     count = dataset.class_count
     if count is not None and (spec.classes < count if dataset.open_ended else spec.classes != count):
+        part = dataset.labels is not None and spec.classes > count
+        hint = (
+            "; if these are some of its classes, --class-order FILE names all of them in its order, and "
+            "--valid-classes present restricts its answers to those that have images"
+        )
         raise InputError(
-            f"{checkpoint.path}: has {spec.classes} classes, dataset {dataset.name!r} has {count}."
+            f"{checkpoint.path}: has {spec.classes} classes, dataset {dataset.name!r} has {count}"
+            f"{hint if part else ''}."
         )
 
 
@@ -265,12 +271,19 @@ def _describe_data(data: Dataset) -> DatasetInfo:
         labelled=data.labels is not None,
         classes=tuple(data.classes),
         class_order=data.class_order,
+        columns=() if data.columns is None else tuple(data.columns.tolist()),
+        valid_classes=restriction(data),
         size=tuple(data.shape),
         view=None if view is None else {"what": str(view), **asdict(view)},
         unreadable=tuple(data.unreadable),
         labels_from=data.labels_from,
         digest=data.digest,
     )
+
+
+def restriction(data: Dataset) -> str:
+    """Return to how many classes images and answers are restricted, as "200 of 1,000"; "" if to none."""
+    return f"{len(data.classes):,} of {len(data.network_classes):,}" if data.network_classes else ""
 
 
 def adaptations(checkpoints: Iterable[Checkpoint], data: Dataset) -> list[str]:
@@ -288,6 +301,8 @@ def adaptations(checkpoints: Iterable[Checkpoint], data: Dataset) -> list[str]:
     notes += [
         f"{some(names)}: images of {size} are {steps}, after corruptions." for steps, names in found.items()
     ]
+    if part := restriction(data):
+        notes.append(f"{data.name}: images and answers are restricted to {part} classes.")
     if data.labels_from is not None:
         notes.append(
             f"{data.name}: labels count from {data.labels_from}, classes of networks from 0: 1 is taken away."

@@ -95,7 +95,7 @@ def probe_layers(
             (_clean(part, checkpoint, device), part.known_labels.to(device))
             for part in dataset.chunks(batch_size)
         )
-        logits = partial(logits_of, behaviour=behaviour)
+        logits = partial(logits_of, behaviour=behaviour, columns=dataset.columns)
         with seeded(seed, device):
             found = gradient_variance(model, batches, training=training, axes=axes, logits=logits)
         table = table.merge(found, on=["version", "layer"], how="left")

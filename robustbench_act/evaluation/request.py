@@ -16,7 +16,13 @@ from robustbench_act.checkpoints import (
     find_entries,
     load_entries,
 )
-from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted, with_class_order
+from robustbench_act.datasets import (
+    Dataset,
+    load_dataset,
+    pair_corrupted,
+    with_class_order,
+    with_valid_classes,
+)
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.given import Given, InMemory, check_apart, listed
 from robustbench_act.evaluation.plan import Plan
@@ -51,6 +57,8 @@ class DataRequest:
         `Spec.preprocessing`.
     class_order
         The order of the classes, see `load_dataset`.
+    valid_classes
+        The classes to which images and answers are restricted, see `with_valid_classes`; None: all.
     resize, crop, interpolation
         How pictures are shown; what is None is left to the checkpoints, then to the data set.
     resize_corrupted
@@ -70,6 +78,7 @@ class DataRequest:
     corrupted: Path | None = None
     channels: int | None = None
     class_order: str | Path | None = None
+    valid_classes: str | Path | Sequence[str | int] | None = None
     resize: int | None = None
     crop: int | None = None
     interpolation: str | None = None
@@ -95,7 +104,7 @@ class DataRequest:
         data = with_class_order(data, self.class_order) if self.class_order else data
         usual = data.view
         if usual is not None and isinstance(self.dataset, str) and not (self.resize and self.crop):
-            usual = wanted(data) or usual
+            usual = wanted(self._restricted(data)) or usual
         view = self._view(usual)
         if self.resize_corrupted and view is usual:
             raise InputError("--resize-corrupted needs --resize and --crop.")
@@ -104,8 +113,12 @@ class DataRequest:
         return data.with_view(view, corrupted=self.resize_corrupted)
 
     def choose(self, data: Dataset, look: Look = leave_out) -> Dataset:
-        """Return the subset of the images that is asked for, after a look at it."""
+        """Return the images of the classes and the subset that are asked for, after a look at them."""
+        data = self._restricted(data)
         return look(data if self.limit is None else data.subset(self.limit), self.skip_unreadable)
+
+    def _restricted(self, data: Dataset) -> Dataset:
+        return data if self.valid_classes is None else with_valid_classes(data, self.valid_classes)
 
     def _view(self, usual: View | None) -> View | None:
         """Return the view that is asked for, open settings as in `usual`; `usual` itself if none is set."""
@@ -208,7 +221,7 @@ def _counted(data: Dataset, load: Callable[[Dataset], list[Checkpoint]]) -> tupl
     """
     try:
         found = load(data)
-        if all(checkpoint.spec.classes >= len(data.classes) for checkpoint in found):
+        if all(checkpoint.spec.classes >= (data.class_count or 0) for checkpoint in found):
             return data, found
     except InputError:
         pass  # weights for fewer classes

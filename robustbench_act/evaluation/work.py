@@ -46,13 +46,15 @@ class Chunk:
         uint8 (N, C, H, W); pictures are decoded on first use.
     labels : Tensor or None
         int64 (N,).
+    columns : Tensor or None
+        See `Dataset.columns`.
     ids : Tensor
         int64 (N,).
     """
 
     def __init__(self, data: Dataset) -> None:
         self._pixels = data.pixels
-        self.labels, self.ids = data.labels, data.ids
+        self.labels, self.columns, self.ids = data.labels, data.columns, data.ids
 
     @cached_property
     def images(self) -> Tensor:
@@ -61,7 +63,12 @@ class Chunk:
 
     def __getstate__(self) -> dict[str, Any]:
         labels = None if self.labels is None else self.labels.clone()  # clones: parts take the whole along
-        return {"_pixels": self.images.clone(), "labels": labels, "ids": self.ids.clone()}
+        return {
+            "_pixels": self.images.clone(),
+            "labels": labels,
+            "columns": self.columns,
+            "ids": self.ids.clone(),
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,7 @@ class Worker:
             if unit.chunk == 0 and first in alike:
                 thumbnails[unit.corruption] = strip(next(iter(inputs)), preprocessing.mean, preprocessing.std)
             for checkpoint in alike:
-                found = self._measure(checkpoint, unit, inputs, labels)
+                found = self._measure(checkpoint, unit, inputs, labels, chunk.columns)
                 cells += found.cells
                 layers += found.layers
                 notes += _left_out(checkpoint.name, found, job.behaviour(checkpoint))
@@ -106,7 +106,12 @@ class Worker:
         return Result(task.key, unit, images, part, thumbnails, tuple(notes), provisional=self._missed)
 
     def _measure(
-        self, checkpoint: Checkpoint, unit: WorkUnit, inputs: Inputs, labels: Tensor | None
+        self,
+        checkpoint: Checkpoint,
+        unit: WorkUnit,
+        inputs: Inputs,
+        labels: Tensor | None,
+        columns: Tensor | None,
     ) -> Measured:
         """Return the cell rows and the layer rows of one network: failed cells, whatever made it fail."""
         keys, behaviour = unit.row_keys(checkpoint.name), self.job.behaviour(checkpoint)
@@ -128,6 +133,7 @@ class Worker:
                     layout=layout,
                     metrics=probe_metrics(unit.chunk, unit.corruption, probes=self.job.probes),
                     behaviour=behaviour,
+                    columns=columns,
                 )
         except (OutOfMemoryError, CorruptionError):
             raise

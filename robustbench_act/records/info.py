@@ -27,6 +27,10 @@ class DatasetInfo(JsonObject):
         Names of the classes, in the order of the labels.
     class_order
         See `robustbench_act.datasets.Dataset`.
+    valid_classes
+        To how many classes images and answers were restricted, as "200 of 1,000"; "" if to none.
+    columns
+        The outputs of networks that are those of `classes`, if they were restricted.
     size
         (C, H, W).
     view
@@ -45,6 +49,8 @@ class DatasetInfo(JsonObject):
     labelled: bool | None = None
     classes: tuple[str, ...] = ()
     class_order: str = ""
+    valid_classes: str = ""
+    columns: tuple[int, ...] = ()
     size: tuple[int, ...] = ()
     view: Mapping[str, Any] | None = None
     unreadable: tuple[str, ...] = ()

@@ -101,7 +101,7 @@ def train(
     if not isinstance(arch, str) and not hasattr(arch, "__qualname__"):  # a module, say
         kind = type(arch).__name__
         raise InputError(f"arch: expected a name, a class or a function that builds networks, got a {kind}.")
-    known = [item.name for item in fields(DataRequest)]
+    known = [item.name for item in fields(DataRequest) if item.name != "valid_classes"]
     if wrong := next((name for name in data if name not in known), None):
         raise unknown_name("option of train", wrong, [*known, *inspect.signature(train).parameters])
     recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, augment)

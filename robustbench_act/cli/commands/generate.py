@@ -39,7 +39,7 @@ def command(
     chosen = get_suite(suite)
     chosen = chosen.with_severities(severities) if severities else chosen
     request = pick(DataRequest, options)
-    data = request.choose(request.open())
+    data = request.choose(request.open()).among_all()
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
     say(
         f"{count(len(chosen.cells), 'cell')} x {len(data)} images of {data.name}, {wanted.size / 1e6:,.1f} MB"
