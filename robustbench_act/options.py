@@ -185,7 +185,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "Take N images, classes in the proportions of the whole (stratified).", 256, at="top"),
         Option("--workers N", whole(1), _SHOWN, "Threads that decode pictures.",
                otherwise="one per core, at most 8", at="top"),
-        Option("--download", FLAG, "train", "Let torchvision download missing data."),
+        Option("--download", FLAG, _SHOWN, "Let torchvision download missing files; nothing is downloaded "
+               "without it."),
     ),
     "Corruptions": (
         Option("--suite NAME", TEXTS, "evaluate plan doctor", "Suite of corruptions; repeatable.",

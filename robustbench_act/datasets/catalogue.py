@@ -23,6 +23,15 @@ LOADERS: Mapping[str, tuple[str, str]] = {
 }
 """Module of this package and function, from a `Request` to a `Dataset`, of the clean images."""
 
+DOWNLOADS: Mapping[str, str] = {
+    "cifar-10": "CIFAR10",
+    "cifar-100": "CIFAR100",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "mnist": "MNIST",
+}
+"""The classes of torchvision that download sets."""
+
 CORRUPTED: Mapping[str, str] = {
     "cifar-10-c": "CIFAR-10-C",
     "cifar-100-c": "CIFAR-100-C",

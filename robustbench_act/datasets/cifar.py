@@ -11,7 +11,7 @@ import torch
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.normalisations import USUAL
 from robustbench_act.datasets.pickles import read_pickle
-from robustbench_act.datasets.request import Request, download
+from robustbench_act.datasets.request import MissingDataError, Request
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
 
@@ -33,7 +33,6 @@ class _Layout:
     names: str
     bytes: int
     classes: int
-    torchvision: str
 
 
 _CIFAR_10 = _Layout(
@@ -48,7 +47,6 @@ _CIFAR_10 = _Layout(
     "label_names",
     1,
     10,
-    "CIFAR10",
 )
 _CIFAR_100 = _Layout(
     "cifar-100",
@@ -62,7 +60,6 @@ _CIFAR_100 = _Layout(
     "fine_label_names",
     2,
     100,
-    "CIFAR100",
 )
 
 
@@ -78,8 +75,6 @@ def load_cifar_100(request: Request) -> Dataset:
 
 def _load(layout: _Layout, request: Request) -> Dataset:
     root = request.folder
-    if request.download:
-        download(layout.torchvision, root)
     names = layout.train if request.train else layout.test
     homes = [root / name for name in (layout.folder, layout.binary) if (root / name).is_dir()]
     folder = homes[0] if homes else root
@@ -88,7 +83,7 @@ def _load(layout: _Layout, request: Request) -> Dataset:
     missing = [file for file in files if not file.is_file()]
     if missing:
         expected = missing[0] if homes or binary else root / layout.folder / names[0]
-        raise InputError(
+        raise MissingDataError(
             f"Dataset {layout.name!r}: expected {expected}, which does not exist; "
             f"name the folder as {layout.name}:ROOT, or add --download."
         )

@@ -17,7 +17,7 @@ from robustbench_act.datasets.catalogue import CORRUPTED
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import IDENTITY
 from robustbench_act.datasets.normalisations import USUAL
-from robustbench_act.datasets.request import Request, download
+from robustbench_act.datasets.request import MissingDataError, Request
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import GZIP, why_unreadable
 from robustbench_act.zip_guard import gunzip
@@ -27,15 +27,14 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where one of these sets is, and how torchvision downloads it."""
+    """Where one of these sets is, and its classes."""
 
     name: str
     folder: str
     classes: tuple[str, ...]
-    torchvision: str
 
 
-_MNIST = _Layout("mnist", "MNIST", DIGITS, "MNIST")
+_MNIST = _Layout("mnist", "MNIST", DIGITS)
 _FASHION_MNIST = _Layout(
     "fashion-mnist",
     "FashionMNIST",
@@ -51,13 +50,11 @@ _FASHION_MNIST = _Layout(
         "Bag",
         "Ankle boot",
     ),
-    "FashionMNIST",
 )
 _KMNIST = _Layout(
     "kmnist",
     "KMNIST",
     ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    "KMNIST",
 )
 
 
@@ -78,8 +75,6 @@ def load_kmnist(request: Request) -> Dataset:
 
 def _load(layout: _Layout, request: Request) -> Dataset:
     root = request.folder
-    if request.download:
-        download(layout.torchvision, root)
     raw = root / layout.folder / "raw"
     folder = raw if raw.is_dir() else root
     part = "train" if request.train else "t10k"
@@ -118,7 +113,7 @@ def _read_idx(layout: _Layout, folder: Path, name: str, *, dimensions: int) -> T
     file = next((folder / each for each in names if (folder / each).is_file()), None)
     if file is None:
         raw = folder if folder.name == "raw" else folder / layout.folder / "raw"
-        raise InputError(
+        raise MissingDataError(
             f"Dataset {layout.name!r}: expected {raw / names[0]}, which does not exist (nor its .gz); "
             f"name the folder as {layout.name}:ROOT, or add --download."
         )

@@ -5,12 +5,13 @@ from importlib import import_module
 from pathlib import Path
 
 from robustbench_act.datasets import user_data
-from robustbench_act.datasets.catalogue import CORRUPTED, LOADERS, list_datasets
+from robustbench_act.datasets.catalogue import CORRUPTED, DOWNLOADS, LOADERS, list_datasets
 from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
-from robustbench_act.datasets.request import Request
+from robustbench_act.datasets.request import MissingDataError, Request
+from robustbench_act.datasets.request import download as download_set
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.paths import expand
 from robustbench_act.user_code import is_factory
@@ -68,7 +69,8 @@ def load_dataset(
     (1000, (1, 28, 28), 1000)
     """
     root = spec.partition(":")[2]
-    data = _load(spec, Request(expand(root) if root else None, train, download, workers or WORKERS))
+    request = Request(expand(root) if root else None, train, workers or WORKERS)
+    data = _load_or_download(spec, request) if download else _load(spec, request)
     if class_order is not None:
         data = with_class_order(data, class_order)
     if view is not None:
@@ -78,11 +80,23 @@ def load_dataset(
     return data
 
 
+def _load_or_download(spec: str, request: Request) -> Dataset:
+    """Load a data set; download it first if files are missing. An InputError if nobody offers it."""
+    name = spec.partition(":")[0]
+    if name not in DOWNLOADS:
+        raise InputError(f"--download: expected {', '.join(DOWNLOADS)}, got {name}, which has no download.")
+    try:
+        return _load(spec, request)
+    except MissingDataError:
+        download_set(DOWNLOADS[name], name, request.folder)
+    return _load(spec, request)
+
+
 def _load(spec: str, request: Request) -> Dataset:
     """Load a data set in its own order and view, with the corrupted versions that belong to it."""
     name = spec.partition(":")[0]
     if name in CORRUPTED:
-        if request.train or request.download:
+        if request.train:
             raise InputError(
                 f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
             )

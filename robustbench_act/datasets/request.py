@@ -17,7 +17,6 @@ class Request:
 
     root: Path | None = None
     train: bool = False
-    download: bool = False
     workers: int = WORKERS
 
     @property
@@ -38,8 +37,19 @@ class Request:
         return self.folder
 
 
-def download(name: str, root: Path) -> None:
-    """Let torchvision's class of this name download a data set into a folder."""
+class MissingDataError(InputError):
+    """Files of a set do not exist; perhaps they can be downloaded."""
+
+
+def download(name: str, of: str, root: Path) -> None:
+    """Let torchvision's class `name` download the data set called `of` into a folder.
+
+    An InputError says why it fails.
+    """
     from torchvision import datasets  # noqa: PLC0415 - takes a second to load
 
-    getattr(datasets, name)(str(root), download=True)
+    try:
+        getattr(datasets, name)(str(root), download=True)
+    except Exception as error:  # servers, disks and archives fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"Dataset {of!r}: the download into {root} failed: {reason}") from error

@@ -34,6 +34,7 @@ def evaluate(
     valid_classes: str | Path | Sequence[str | int] | None = None,
     limit: int | None = None,
     skip_unreadable: bool = False,
+    download: bool = False,
     seed: int = 0,
     probes: bool = True,
     allow_random: bool = False,
@@ -83,6 +84,8 @@ def evaluate(
         Evaluate on this many images, classes in the proportions of the whole (stratified).
     skip_unreadable
         Leave out pictures that cannot be read (run.json names them) instead of refusing the set.
+    download
+        Let torchvision download missing files of the data set.
     seed
         Seed of the corruptions.
     probes
@@ -141,6 +144,7 @@ def evaluate(
         valid_classes=valid_classes,
         limit=limit,
         skip_unreadable=skip_unreadable,
+        download=download,
         seed=seed,
         probes=probes,
         allow_random=allow_random,
