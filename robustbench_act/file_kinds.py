@@ -32,6 +32,7 @@ TORCH = FileKind("a file of torch.save", "name it *.pth")
 SAFETENSORS = FileKind("a safetensors file", "name it *.safetensors")
 GZIP = FileKind("a gzip archive", _UNPACK)
 PARQUET = FileKind("a Parquet table")
+TAR = FileKind("a tar archive", _UNPACK)
 PICTURES = tuple(FileKind(f"a {name} picture") for name in ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WebP"))
 """The kinds of pictures that are read."""
 
@@ -81,7 +82,7 @@ _SIGNATURES: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"(\xb5/\xfd", FileKind("a zstd archive", _UNPACK)),
     (0, b"7z\xbc\xaf'\x1c", FileKind("a 7z archive", _UNPACK)),
     (0, b"Rar!\x1a\x07", FileKind("a RAR archive", _UNPACK)),
-    (257, b"ustar", FileKind("a tar archive", _UNPACK)),
+    (257, b"ustar", TAR),
     *((0, b"\x80" + bytes([protocol]), PICKLE) for protocol in range(2, 6)),
 )
 _ZIP_MEMBER = slice(30, 300)  # of an archive: the name of its first member

@@ -1,7 +1,9 @@
-"""Paths as people write them: the home folder, hidden files, names of folders."""
+"""Paths as people write them: the home folder, patterns, hidden files, names of folders."""
 
 import os
+import re
 from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 
 from robustbench_act.errors import InputError
@@ -40,6 +42,39 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     if any(map(is_hidden, Path(pattern).parts)):
         return found
     return [path for path in found if not any(map(is_hidden, path.relative_to(folder).parts))]
+
+
+def files_at(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files with these suffixes in a folder (with subfolders), or those that a pattern matches.
+
+    Sorted; none if nothing is there. Raises what the system or `glob` raises for a path that cannot be.
+    """
+    if path.is_dir():
+        found = listed(path, "**/*")
+    else:
+        magic = [place for place, part in enumerate(path.parts) if has_magic(part)]
+        start = magic[0] if magic else len(path.parts) - 1
+        found = listed(Path(*path.parts[:start]), str(Path(*path.parts[start:])))
+    return [file for file in found if file.name.endswith(suffixes) and file.is_file()]
+
+
+def braced(pattern: str) -> list[str]:
+    """Return the texts that a shell makes of braces, {first..last} and {one,other}; the text if it has none.
+
+    >>> braced("train-{08..10}.tar"), braced("{a,b}.tar"), braced("{a}.tar")
+    (['train-08.tar', 'train-09.tar', 'train-10.tar'], ['a.tar', 'b.tar'], ['{a}.tar'])
+    """
+    found = re.search(r"\{(?:(\d{1,6})\.\.(\d{1,6})|([^{}]*,[^{}]*))\}", pattern)
+    if found is None:
+        return [pattern]
+    first, last, listing = found.groups()
+    if listing is None:
+        members = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    else:
+        members = listing.split(",")
+    return [
+        text for one in members for text in braced(pattern[: found.start()] + one + pattern[found.end() :])
+    ]
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

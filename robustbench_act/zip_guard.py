@@ -1,4 +1,4 @@
-"""Zip and gzip archives from anywhere, unpacked within bounds."""
+"""Archives from anywhere, unpacked within bounds."""
 
 import gzip
 import zipfile
@@ -11,7 +11,12 @@ _EXPANSION = 200  # times the packed size: photographs shrink 2-fold, drawings 2
 
 
 def member_names(path: Path) -> list[str]:
-    """Return the names of an archive's members; none if the file is not an archive.
+    """Return the names of an archive's members; see `members`."""
+    return [member.filename for member in members(path)]
+
+
+def members(path: Path) -> list[zipfile.ZipInfo]:
+    """Return the directory of an archive; nothing if the file is not an archive.
 
     A ValueError if the archive is damaged, or would unpack to far more than its size.
     """
@@ -19,13 +24,18 @@ def member_names(path: Path) -> list[str]:
         if not zipfile.is_zipfile(path):
             return []
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            found = archive.infolist()
     except Exception as error:  # a damaged archive makes its reader raise almost anything
         raise ValueError(first_line(error)) from error
-    unpacked, packed = sum(member.file_size for member in members), path.stat().st_size
-    if unpacked > _LARGE and unpacked > _EXPANSION * packed:
+    unpacked, packed = sum(member.file_size for member in found), path.stat().st_size
+    if is_bomb(unpacked, packed):
         raise ValueError(f"unpacks to {unpacked:,} bytes from {packed:,}")
-    return [member.filename for member in members]
+    return found
+
+
+def is_bomb(unpacked: int, packed: int) -> bool:
+    """Tell whether something unpacks to so many bytes, of so few, that its purpose is to fill memory."""
+    return unpacked > _LARGE and unpacked > _EXPANSION * packed
 
 
 def gunzip(path: Path) -> bytes:

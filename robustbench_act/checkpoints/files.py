@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
-from robustbench_act.paths import expand, listed
+from robustbench_act.paths import expand, files_at
 from robustbench_act.user_code import find_named, import_modules, is_factory
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
@@ -56,18 +55,12 @@ def _expand(item: str) -> list[Path]:
         if not path.name.endswith((*SUFFIXES, _PROGRAM)):
             raise InputError(f"{path}: expected a checkpoint ({', '.join(SUFFIXES)}).")
         return [whole(path)]
+    files = {whole(file) for file in files_at(path, SUFFIXES)}
+    if files:
+        return sorted(files)
     if path.is_dir():
-        found = listed(path, "**/*")
-        problem = f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)})."
-    else:
-        magic = [place for place, part in enumerate(path.parts) if has_magic(part)]
-        start = magic[0] if magic else len(path.parts) - 1
-        found = listed(Path(*path.parts[:start]), str(Path(*path.parts[start:])))
-        problem = f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there."
-    files = {whole(file) for file in found if file.name.endswith(SUFFIXES) and file.is_file()}
-    if not files:
-        raise InputError(problem)
-    return sorted(files)
+        raise InputError(f"{path}: no checkpoint in this folder ({', '.join(SUFFIXES)}).")
+    raise InputError(f"{item}: expected a checkpoint file, a folder or a pattern; nothing is there.")
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

@@ -18,8 +18,11 @@ LOADERS: Mapping[str, tuple[str, str]] = {
     "mnist-c": ("idx", "load_mnist_c_clean"),
     "npy": ("user_data", "load_npy"),
     "npz": ("user_data", "load_npz"),
+    "parquet": ("parquet", "load_parquet"),
+    "tar": ("tars", "load_tar"),
     "tiny-imagenet": ("folders", "load_tiny_imagenet"),
     "tiny-imagenet-c": ("folders", "load_tiny_imagenet"),
+    "zip": ("zips", "load_zip"),
 }
 """Module of this package and function, from a `Request` to a `Dataset`, of the clean images."""
 
@@ -31,6 +34,9 @@ DOWNLOADS: Mapping[str, str] = {
     "mnist": "MNIST",
 }
 """The classes of torchvision that download sets."""
+
+FILES: Mapping[str, str] = {".npz": "npz", ".parquet": "parquet", ".tar": "tar", ".zip": "zip"}
+"""Sets that are in a file, by its suffix."""
 
 CORRUPTED: Mapping[str, str] = {
     "cifar-10-c": "CIFAR-10-C",
@@ -46,6 +52,6 @@ def list_datasets() -> list[str]:
     """Return the names that `load_dataset` knows.
 
     >>> list_datasets()[:4], len(list_datasets())
-    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 17)
+    (['cifar-10', 'cifar-10-c', 'cifar-100', 'cifar-100-c'], 20)
     """
     return sorted(LOADERS)

@@ -6,12 +6,12 @@ Tiny-ImageNet (http://cs231n.stanford.edu/tiny-imagenet-200.zip): wnids.txt, val
 val/val_annotations.txt, train/SYNSET/images/*.JPEG; or sorted, val/SYNSET/*.JPEG or val/SYNSET/images/*.JPEG.
 """
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,16 +20,17 @@ from robustbench_act.datasets.class_order import STRING, doubt_about
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.ground_truth import flat_classes
 from robustbench_act.datasets.normalisations import USUAL, usual_of_pictures
-from robustbench_act.datasets.pictures import Pictures, is_picture, read_heads
+from robustbench_act.datasets.pictures import Pictures, channels_of, is_picture
 from robustbench_act.datasets.request import Request
-from robustbench_act.datasets.sources import Files
+from robustbench_act.datasets.sources import Files, Source
 from robustbench_act.datasets.text_files import read_text
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
-from robustbench_act.paths import is_hidden, listed
+from robustbench_act.paths import is_hidden
 from robustbench_act.view import View
 
 _KAGGLE = "ILSVRC/Data/CLS-LOC"  # in the archive of Kaggle's competition
+_IMAGES = "images"  # the folder in a class folder that may have its pictures
 _HOMES = ("images", "{}/images", "{}", "images/{}")  # folders of a class that val_annotations.txt names
 TRAINING = "train"
 TESTS = ("test", "val", "valid", "validation")
@@ -54,44 +55,73 @@ def imagenet_synsets() -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def load_folder(request: Request) -> Dataset:
-    """Load any folder of pictures: ROOT/CLASS/*, classes sorted by name; or ROOT/*, without labels.
+class Tree(Protocol):
+    """A folder or what is in one; every `Path` is a tree."""
 
-    If ROOT has the parts train and test (or val, valid, validation) in its place, one of them.
-    """
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def is_dir(self) -> bool:
+        """Tell whether it is a folder."""
+
+    def is_symlink(self) -> bool:
+        """Tell whether it is a link."""
+
+    def iterdir(self) -> Iterator[Self]:
+        """Yield what is in a folder."""
+
+    def __truediv__(self, key: str, /) -> Self: ...
+
+
+_Tree = TypeVar("_Tree", bound=Tree)
+
+
+def load_folder(request: Request) -> Dataset:
+    """Load any folder of pictures; see `load_tree`."""
     root = request.existing_folder("folder")
+    return load_tree("folder", root.resolve().name, root, Files, request)
+
+
+def load_tree(
+    kind: str,
+    name: str,
+    root: _Tree,
+    files: Callable[[_Tree, list[str]], Sequence[Source]],
+    request: Request,
+) -> Dataset:
+    """Load pictures from ROOT/CLASS/*, classes sorted by name; or from ROOT/*, without labels.
+
+    If ROOT has the parts train and test (or val, valid, validation) in its place, one of them. `files` makes
+    sources of a folder and names in it.
+    """
     folder, found, plain = root, _by_class(root), _pictures(root)
     classes = tuple(found)
     if not found and not plain:
-        folder, found, classes = _part_of(root, request.train)
+        folder, found, classes = _part_of(kind, root, request.train)
     if bool(found) == bool(plain):
-        what = "both" if plain else "neither"
+        what = "both" if plain else f"neither{_instead(root)}"
         raise InputError(
-            f"Dataset 'folder': expected pictures in {root} (no labels) or in class folders, found {what}."
+            f"Dataset {kind!r}: expected pictures in {root} (no labels) or in class folders, found {what}."
         )
-    names = plain or [name for members in found.values() for name in members]
-    files = Files(folder, names)
-    modes = {head.mode for head in read_heads(files, request.workers) if head is not None}
-    channels = 1 if modes and modes <= {"1", "L"} else 3
+    sources = files(folder, plain or [name for members in found.values() for name in members])
+    channels = channels_of(sources, request.workers)
     mean, std = usual_of_pictures(channels)
-    pictures = Pictures(files, View(source="as it is"), channels, request.workers)
-    labels = _labels(found, classes) if found else None
-    ids = torch.arange(len(names))
     return Dataset(
-        root.resolve().name,
-        pictures,
-        labels,
-        ids,
+        name,
+        Pictures(sources, View(source="as it is"), channels, request.workers),
+        _labels(found, classes) if found else None,
+        torch.arange(len(sources)),
         classes,
         mean,
         std,
-        total=len(names),
+        total=len(sources),
         class_order=STRING if found else "",
         order_doubt=doubt_about(classes),
     )
 
 
-def _part_of(root: Path, train: bool) -> tuple[Path, dict[str, list[str]], tuple[str, ...]]:
+def _part_of(kind: str, root: _Tree, train: bool) -> tuple[_Tree, dict[str, list[str]], tuple[str, ...]]:
     """Return the part of a folder that has parts, its pictures by class, and the classes of both parts.
 
     The classes are those of the training part, if there is one. An InputError if it lacks one of the other's,
@@ -103,7 +133,7 @@ def _part_of(root: Path, train: bool) -> tuple[Path, dict[str, list[str]], tuple
         return root / TRAINING, trained, tuple(trained)
     if trained and tested is None:
         raise InputError(
-            f"Dataset 'folder': expected class folders in {root / TESTS[0]}, next to {TRAINING}, found none; "
+            f"Dataset {kind!r}: expected class folders in {root / TESTS[0]}, next to {TRAINING}, found none; "
             f"name {root / TRAINING} itself for a part of its images."
         )
     name, found = tested or ("", {})
@@ -172,7 +202,7 @@ def _ids(names: Sequence[str]) -> Tensor:
     return torch.tensor(numbers) if published else torch.arange(len(names))
 
 
-def _by_class(folder: Path) -> dict[str, list[str]]:
+def _by_class(folder: Tree) -> dict[str, list[str]]:
     """Return the pictures of each class folder and of its folder `images`, as CLASS/.../NAME, sorted.
 
     Raises InputError if a class has no pictures, because labels would shift; or if it has some, no folder
@@ -180,11 +210,10 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     """
     if not folder.is_dir():
         return {}
-    entries = sorted(entry.name for entry in folder.iterdir())
-    classes = [name for name in entries if not is_hidden(name) and (folder / name).is_dir()]
+    classes = sorted(entry.name for entry in folder.iterdir() if not is_hidden(entry.name) and entry.is_dir())
     found = {}
     for name in classes:
-        homes = [home for home in (name, f"{name}/images") if (folder / home).is_dir()]
+        homes = [home for home in (name, f"{name}/{_IMAGES}") if (folder / home).is_dir()]
         found[name] = [f"{home}/{file}" for home in homes for file in _pictures(folder / home)]
         if homes == [name] and found[name] and (deeper := _first_below(folder / name)):
             raise InputError(
@@ -199,26 +228,34 @@ def _by_class(folder: Path) -> dict[str, list[str]]:
     return {name: members for name, members in found.items() if members}
 
 
-def _instead(folder: Path) -> str:
+def _instead(folder: Tree) -> str:
     """Return the first file in a folder without pictures, and what it is; "" if that is not known."""
-    for path in listed(folder, "*"):
-        if path.is_file():
-            return f", but {path.name}{f' ({kind})' if (kind := kind_of(path)) else ''}"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not is_hidden(file.name) and not file.is_dir():
+            kind = kind_of(file) if isinstance(file, Path) else None
+            return f", but {file.name}{f' ({kind})' if kind else ''}"
     return ""
 
 
-def _pictures(folder: Path) -> list[str]:
+def holds_pictures(folder: Tree) -> bool:
+    """Tell whether there are pictures in a folder or in its folder `images`."""
+    inner = folder / _IMAGES
+    return bool(_pictures(folder) or (inner.is_dir() and _pictures(inner)))
+
+
+def _pictures(folder: Tree) -> list[str]:
     """Return the names of the pictures in a folder, sorted; links to nowhere too, which cannot be read."""
-    names = sorted(entry.name for entry in folder.iterdir())
-    return [name for name in names if is_picture(name) and not (folder / name).is_dir()]
+    return sorted(entry.name for entry in folder.iterdir() if is_picture(entry.name) and not entry.is_dir())
 
 
-def _first_below(folder: Path) -> Path | None:
+def _first_below(folder: _Tree) -> _Tree | None:
     """Return a picture from the subfolders of a folder, or None; links are not followed."""
-    for home, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        if Path(home) != folder and (pictures := sorted(filter(is_picture, names))):
-            return Path(home) / pictures[0]
+    for home in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not is_picture(home.name) and home.is_dir() and not (home.is_symlink() or is_hidden(home.name)):
+            if pictures := _pictures(home):
+                return home / pictures[0]
+            if (deeper := _first_below(home)) is not None:
+                return deeper
     return None
 
 

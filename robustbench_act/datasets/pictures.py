@@ -215,6 +215,12 @@ def read_heads(sources: Sequence[Source], workers: int) -> list[Head | None]:
     return list(_in_threads(_head, sources, workers))
 
 
+def channels_of(sources: Sequence[Source], workers: int) -> int:
+    """Return 1 if all pictures that can be read are grey, else 3."""
+    modes = {head.mode for head in read_heads(sources, workers) if head is not None}
+    return 1 if modes and modes <= {"1", "L"} else 3
+
+
 def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:
     """Return the error that names pictures that cannot be read, and why."""
     named = [f"{path} ({reason})" for path, reason in problems]

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from robustbench_act.datasets import user_data
-from robustbench_act.datasets.catalogue import CORRUPTED, DOWNLOADS, LOADERS, list_datasets
+from robustbench_act.datasets.catalogue import CORRUPTED, DOWNLOADS, FILES, LOADERS, list_datasets
 from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
@@ -118,8 +118,8 @@ def _loader(name: str) -> Callable[[Request], Dataset]:
 def _unknown(spec: str) -> InputError:
     """Return the error for an unknown data set; for a bare path it says how to write it."""
     path = expand(spec)
-    if path.suffix == ".npz" or path.is_dir():
-        kind = "npz" if path.suffix == ".npz" else "folder"
+    if path.suffix in FILES or path.is_dir():
+        kind = FILES.get(path.suffix, "folder")
         return InputError(f"Unknown dataset {spec!r}: put the kind first, as in {kind}:{spec}.")
     if path.suffix == ".npy":
         return InputError(

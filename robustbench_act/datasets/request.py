@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from robustbench_act.datasets.catalogue import FILES
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
@@ -24,7 +25,9 @@ class Request:
         """The root; `data` if none was named. An InputError if it is a file."""
         if self.root is not None and self.root.is_file():
             kind = kind_of(self.root)
-            raise InputError(f"{self.root}: expected a folder, got a file{f' ({kind})' if kind else ''}.")
+            hint = f"; name it as {FILES[self.root.suffix]}:{self.root}" if self.root.suffix in FILES else ""
+            what = f" ({kind})" if kind and not hint else ""
+            raise InputError(f"{self.root}: expected a folder, got a file{what}{hint}.")
         return self.root or Path("data")
 
     def existing_folder(self, name: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from robustbench_act.manifest import read_manifest
 from robustbench_act.models import build_model
 from robustbench_act.texts import printable
 from robustbench_act.view import View
+from tests.references.archives import ARCHIVES
 from tests.references.cifar import python_2_pickle
 from tests.references.layouts import picture
 
@@ -100,6 +102,11 @@ def npy(path: Path) -> None:
     load_dataset(f"npy:{path.parent}")
 
 
+def labelled_pictures(path: Path) -> None:
+    data = load_dataset(f"{path.suffix[1:]}:{path}", view=View(crop=8))
+    _ = data.readable().images
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "x.safetensors": safetensors,
     "x.pth": checkpoint,
@@ -119,6 +126,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "x.bmp": pictures,
     "x.txt": annotations,
     "x.json": generated,
+    "x.parquet": labelled_pictures,
+    "x.tar": labelled_pictures,
+    "x.zip": labelled_pictures,
 }
 
 
@@ -133,6 +143,9 @@ KINDS = {"png": "png", "jpg": "jpeg", "tif": "tiff", "webp": "webp", "bmp": "bmp
 
 def saved(image: Image.Image, kind: str) -> bytes:
     return stored(lambda file: image.save(file, format=kind))
+
+
+CLASSES = {name: [saved(picture(seed, 8, 8), "png") for seed in range(3)] for name in ("ant", "bee")}
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +175,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         "x.txt": b"val_0.JPEG\tn02\t0\t0\t63\t63\n",
         "x.json": json.dumps({"suite": {"severities": [1, 2]}}).encode(),
         **{f"x.{suffix}": saved(image, kind) for suffix, kind in KINDS.items()},
+        **{f"x.{kind}": stored(partial(write, classes=CLASSES)) for kind, write in ARCHIVES.items()},
     }
 
 
