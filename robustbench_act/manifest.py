@@ -170,15 +170,20 @@ def _entry(row: Any, path: Path, number: int) -> Entry:
     found = _checked(row, CHECKPOINT, where=f"{path}: checkpoint {number}")
     if "path" not in found:
         raise InputError(f"{path}: checkpoint {number}: expected a path.")
-    name = expand(found.pop("path"))
-    plain, pattern = path.parent / name, Path(glob.escape(str(path.parent))) / name
-    return Entry(str(plain if plain.exists() else pattern), found.pop("name", None), _made(found))
+    files = _beside(path.parent, found.pop("path"))
+    return Entry(str(files), found.pop("name", None), _made(found))
 
 
 def _rooted(dataset: str, folder: Path) -> str:
     """Make the ROOT of NAME:ROOT relative to the manifest; a function's name has no root."""
     name, colon, root = dataset.partition(":")
-    return f"{name}:{folder / expand(root)}" if colon and name in list_datasets() else dataset
+    return f"{name}:{_beside(folder, root)}" if colon and name in list_datasets() else dataset
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """Return a path, which may be a pattern, relative to a folder, whose name is no pattern."""
+    plain, pattern = folder / expand(name), Path(glob.escape(str(folder))) / expand(name)
+    return plain if plain.exists() else pattern
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -154,7 +154,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Data": (
         Option("--dataset NAME[:ROOT]", TEXT, _STUDY,
-               "Data set by its name in `actrobust list`, or folder:DIR, npz:FILE, package.module:function.",
+               "Data set by its name in `actrobust list`, or folder:DIR, npz:FILE, parquet:FILES, "
+               "tar:FILES, zip:FILE, package.module:function.",
                "mnist-1k", at="top"),
         Option("--dataset NAME[:ROOT]", TEXT, "train",
                "Training data: digits, mnist:ROOT, folder:ROOT, ...; see `actrobust list`.", required=True),

@@ -39,7 +39,8 @@ def load_dataset(
         "imagenet:ROOT" (ROOT/val/SYNSET, or flat with its ground truth). "tiny-imagenet:ROOT"
         (ROOT/tiny-imagenet-200). "folder:ROOT": pictures in ROOT/CLASS, or in ROOT itself, without labels.
         "npz:FILE": images and labels (or x_test and y_test, or test_images and test_labels); "npy:ROOT":
-        images.npy and labels.npy.
+        images.npy and labels.npy. "parquet:FILES": columns of encoded pictures and labels; "tar:FILES":
+        WebDataset shards; FILES is a file, a folder or a pattern. "zip:FILE": such a folder in an archive.
         "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c" add the corrupted images
         in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c. ROOT is `data` by default.
         Your own function returns a `Dataset`, or images and labels.

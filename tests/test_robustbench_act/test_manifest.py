@@ -15,6 +15,7 @@ from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.manifest import OPTIONS, SPEC, manifest_schema, read_manifest
 from robustbench_act.models import build_model
+from robustbench_act.paths import files_at
 from robustbench_act.run import load_run
 
 MANIFEST = """
@@ -224,6 +225,15 @@ def test_checkpoints_and_data_lead_from_the_manifest(study: Path) -> None:
     assert read_manifest(study).options["dataset"] == f"mnist:{study.parent / 'data'}"
     study.write_text('dataset = "my.data:photos"')
     assert read_manifest(study).options["dataset"] == "my.data:photos"
+
+
+def test_a_pattern_of_data_is_none_in_the_name_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "study [1]"
+    folder.mkdir()
+    (folder / "study.toml").write_text('dataset = "parquet:*.parquet"')
+    (folder / "a.parquet").touch()
+    root = Path(read_manifest(folder / "study.toml").options["dataset"].partition(":")[2])
+    assert files_at(root, (".parquet",)) == [folder / "a.parquet"]
 
 
 def test_one_is_written_for_editing(actrobust: Callable[..., Result], study: Path) -> None:

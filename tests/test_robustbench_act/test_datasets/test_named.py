@@ -125,8 +125,11 @@ def test_names() -> None:
         "mnist-c",
         "npy",
         "npz",
+        "parquet",
+        "tar",
         "tiny-imagenet",
         "tiny-imagenet-c",
+        "zip",
     ]
     with pytest.raises(InputError, match=r"Unknown dataset 'minst'\. Did you mean 'mnist'"):
         load_dataset("minst")

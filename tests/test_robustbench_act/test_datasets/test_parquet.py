@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from torch import Tensor
 
-from robustbench_act.datasets import load_dataset
+from robustbench_act.datasets import Pictures, load_dataset
 from robustbench_act.errors import InputError
 from tests.references.archives import table
 from tests.references.layouts import picture
@@ -110,7 +111,9 @@ def test_any_order_of_rows(options: dict[str, Any], tmp_path: Path) -> None:
     """Forwards and backwards, whatever the groups of rows; more rows than are kept."""
     many = [b"%d" % number * 1000 for number in range(700)]
     data = load_dataset(written({"image": pa.array(many)}, tmp_path, **options))
-    sources = data.pixels.sources  # type: ignore[union-attr]
+    assert isinstance(data.pixels, Pictures)
+    sources = data.pixels.sources
+    assert not isinstance(sources, Tensor)
     order = [*range(0, 700, 7), *reversed(range(700)), 699, 0, 350]
     assert all(sources[row].read_bytes() == many[row] for row in order)
 
