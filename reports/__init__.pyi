@@ -1,5 +1,6 @@
 from .errors import ReportError as ReportError, SectionError as SectionError
 from .multi_run.join import join as join
+from .plots import Plots as Plots
 from .report import (
     FORMATS as FORMATS,
     Report as Report,

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 300
+SCREEN_DPI = 150  # of pyplot figures: text of 7.5 points is 16 pixels high
 SHEET = 8.5
 """Approximate width of a sheet of figures, in inches."""
 
@@ -80,13 +82,14 @@ def to_file(
     kind : str
         "svg", "pdf" or "png" (300 dots an inch).
     """
+    return _saved(partial(_draw_alone, draw, title), size=size, kind=kind)
 
-    def draw_alone(figure: "Figure") -> None:
-        ax = draw(figure.add_subplot())
-        ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
-        _legend(figure, ax)
 
-    return _saved(draw_alone, size=size, kind=kind)
+def _draw_alone(draw: "Callable[[Axes], Axes]", title: str, figure: "Figure") -> "Axes":
+    ax = draw(figure.add_subplot())
+    ax.set_title(title, loc="left", fontsize=8, fontweight="bold", parse_math=False)
+    _legend(figure, ax)
+    return ax
 
 
 def to_sheet(
@@ -105,6 +108,24 @@ def to_sheet(
     size, kind, title
         As in `to_file`; the size is that of one drawing.
     """
+    draw, whole = _sheet(drawings, size, title)
+    return _saved(draw, size=whole, kind=kind)
+
+
+def to_figure(
+    drawings: "Sequence[tuple[str, Callable[[Axes], Axes]]]", *, size: tuple[float, float], title: str
+) -> "Figure":
+    """Return what `to_sheet` writes as a new pyplot figure."""
+    draw, whole = _sheet(drawings, size, title)
+    with _new_figure(whole) as figure:
+        draw(figure)
+    return figure
+
+
+def _sheet(
+    drawings: "Sequence[tuple[str, Callable[[Axes], Axes]]]", size: tuple[float, float], title: str
+) -> "tuple[Callable[[Figure], None], tuple[float, float]]":
+    """Return what draws a sheet into a figure, and the figure's size."""
     columns = min(len(drawings), max(2, round(SHEET / size[0])))
     rows = -(-len(drawings) // columns)
 
@@ -115,7 +136,52 @@ def to_sheet(
             ax.set_title(heading, loc="left", fontsize=7.5, parse_math=False)
         _legend(figure, figure.axes[0])
 
-    return _saved(draw, size=(size[0] * columns, size[1] * rows + 0.3), kind=kind)
+    return draw, (size[0] * columns, size[1] * rows + 0.3)
+
+
+def to_axes(
+    draw: "Callable[[Axes], Axes]", *, size: tuple[float, float], title: str, ax: "Axes | None" = None
+) -> "Axes":
+    """Return the drawing as axes: the given ones, or those of a new pyplot figure that looks as `to_file`'s.
+
+    Axes that are given keep their own style, and get a title but no legend.
+
+    Parameters
+    ----------
+    draw, size, title
+        As in `to_file`.
+    ax
+        Axes to draw into.
+    """
+    if ax is None:
+        with _new_figure(size) as figure:
+            return _draw_alone(draw, title, figure)
+    import_matplotlib()
+    ax = draw(ax)
+    ax.set_title(title, loc="left", parse_math=False)
+    return ax
+
+
+@contextmanager
+def _new_figure(size: tuple[float, float]) -> "Iterator[Figure]":
+    """Make a figure that a notebook or `pyplot.show` shows, in our style; lay out what is drawn into it.
+
+    If drawing fails, it is closed.
+    """
+    import_matplotlib()
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    # before our style: with the first figure Jupyter turns interactive mode on, and a style would undo that
+    figure = plt.figure(figsize=size, dpi=SCREEN_DPI, layout="constrained", facecolor="white")
+    try:
+        with _our_style():
+            yield figure
+            _lay_out(figure)  # matplotlib makes ticks when it first draws
+            (width, height), whole = figure.get_size_inches(), everything(figure)
+            figure.set_size_inches(max(width, whole.width), max(height, whole.height))
+    except BaseException:
+        plt.close(figure)
+        raise
 
 
 @contextmanager
@@ -131,9 +197,7 @@ def _saved(draw: "Callable[[Figure], Any]", *, size: tuple[float, float], kind: 
     """Return what is drawn as a file, larger than its size if something would be cut off."""
     with _our_style(), io.BytesIO() as file:
         figure = drawn(draw, size=size, kind=kind)
-        with warnings.catch_warnings():  # labels wider than the figure: it grows
-            warnings.filterwarnings("ignore", "constrained_layout not applied")
-            figure.draw_without_rendering()  # lays out
+        _lay_out(figure)
         figure.set_layout_engine("none")
         figure.savefig(
             file,
@@ -144,6 +208,12 @@ def _saved(draw: "Callable[[Figure], Any]", *, size: tuple[float, float], kind: 
             metadata=_NO_METADATA[kind],
         )
         return file.getvalue()
+
+
+def _lay_out(figure: "Figure") -> None:
+    with warnings.catch_warnings():  # labels wider than the figure: it grows
+        warnings.filterwarnings("ignore", "constrained_layout not applied")
+        figure.draw_without_rendering()
 
 
 def drawn(draw: "Callable[[Figure], Any]", *, size: tuple[float, float], kind: str) -> "Figure":

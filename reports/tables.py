@@ -13,6 +13,7 @@ from robustbench_act.metrics import (
     LAYER_QUANTITIES,
     checkpoint_scores,
     corrupted,
+    headline,
     ordered_groups,
     succeeded,
 )
@@ -46,6 +47,20 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     table = table.rename(columns={"mean": "accuracy", "std": "spread", "size": "seeds"})
     low, high = moments_interval(table["accuracy"], table["spread"], table["seeds"])
     return table.assign(low=low, high=high)
+
+
+def mean_curves(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return `curves` of the mean over the headline's corruptions, which is called "mean".
+
+    Severities that some of them lack are left out.
+    """
+    whole = succeeded(cells)
+    bad = headline(whole)
+    there = bad.groupby("severity")["corruption"].nunique()
+    bad = bad[bad["severity"].isin(there.index[there == there.max()])]
+    keys = [*COHORT, "checkpoint", "severity"]
+    rows = bad.groupby(keys)["accuracy"].mean().reset_index().assign(group="mean", corruption="mean")
+    return curves(pd.concat([whole[whole["severity"] == 0], rows], ignore_index=True))
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:

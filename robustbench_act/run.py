@@ -1,21 +1,27 @@
 """A finished run with all that can be asked of it."""
 
-import html
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import pandas as pd
 
+import reports
 from robustbench_act.comparison import RunComparison, compare_runs
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import (
-    METRICS,
     Reference,
+    axis_columns,
     compare_activations,
     layer_correlations,
     leaderboard,
+    leaderboard_texts,
+    leaderboard_title,
     summary,
 )
+from robustbench_act.notebook import in_notebook, lines_html, show_page, table_html
 from robustbench_act.records import RunData, failures, read_run
 from robustbench_act.records.behaviour import notes
 
@@ -57,6 +63,65 @@ class Run(RunData):
         """Return what goes with lost accuracy in each layer: see `robustbench_act.layer_correlations`."""
         return layer_correlations(self, seed=seed)
 
+    @cached_property
+    def plot(self) -> "reports.Plots":
+        """The figures of the report, each drawn into matplotlib axes: see `reports.Plots`.
+
+        >>> run.plot.severity("fog").get_title(loc="left")
+        'fog'
+        """
+        return reports.Plots(self)
+
+    def report(
+        self,
+        formats: str | Sequence[str] = "html",
+        *,
+        out: str | Path | None = None,
+        labels: Mapping[str, str] | None = None,
+        colours: Mapping[str, str] | None = None,
+    ) -> list[Path]:
+        """Write the report and return the paths of its files.
+
+        Parameters
+        ----------
+        formats
+            "html", "pdf", or both in a list.
+        out
+            A folder; by default the run directory.
+        labels, colours
+            Labels and colours ("#d55e00") of one's own, by activation.
+
+        Raises
+        ------
+        InputError
+            For an unknown format or activation, or a file that cannot be written.
+
+        Examples
+        --------
+        >>> [path.name for path in run.report(out=getfixture("tmp_path"), labels={"la_silu": "Ours"})]
+        ['report.html']
+        """
+        made = reports.Report(self, labels=labels, colours=colours)
+        names = [formats] if isinstance(formats, str) else formats
+        return made.write(self.path if out is None else out, names)
+
+    def show(self, *, height: int = 700) -> None:
+        """Show the report inside a notebook; elsewhere write it and print its path.
+
+        The whole page, of one to a few MB, becomes part of the notebook. It runs in a frame that reaches
+        neither the notebook nor the network.
+
+        Parameters
+        ----------
+        height
+            Height of the frame in pixels.
+        """
+        if in_notebook():
+            show_page(reports.render_html(self), title=f"Report of {self.path}", height=height)
+        else:
+            (path,) = self.report()
+            sys.stdout.write(f"{path}\n")
+
     def __repr__(self) -> str:
         data, suites = self.info.dataset, ", ".join(suite.name for suite in self.info.suites)
         checkpoints = self.cells["checkpoint"].nunique()
@@ -68,9 +133,15 @@ class Run(RunData):
 
     def _repr_html_(self) -> str:
         board = self.leaderboard()
-        shares = [name for name in board if name not in METRICS or METRICS[str(name)].unit == "%"]
-        board = board.assign(**{str(name): (100 * board[name]).round(1) for name in shares})
-        return f"<p>{html.escape(repr(self))}<br>Accuracy in %</p>{board.to_html(index=False)}"
+        notes = [f"note: {text}" for text in self.network_notes]
+        notes += [f"failed: {row.checkpoint}: {row.error}" for row in self.failures().itertuples()]
+        notes.append("Numbers: run.leaderboard(). Figures: run.plot. The report: run.show().")
+        if board.empty:
+            return lines_html(repr(self).strip("<>"), *notes)
+        title = leaderboard_title(board, labelled=self.labelled)
+        left = ("activation", "architecture", *axis_columns(board))
+        table = table_html(leaderboard_texts(board), left=left)
+        return lines_html(repr(self).strip("<>"), title) + table + lines_html(*notes)
 
 
 class EvaluationFailedError(InputError):

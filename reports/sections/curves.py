@@ -1,6 +1,6 @@
 """Accuracy by severity: small multiples, group by group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pandas as pd
@@ -37,7 +37,24 @@ def curves(analysis: Analysis) -> Section:
             panels.append(Panel(f"{where}{named}" if where else upper_first(named), drawings))
         tail = f", {architecture}" if where else ""
         numbers.append(_table(own, order, analysis, tail))
-    return Section("curves", title, "Severity", {"legend": analysis.legend}, panels=panels, tables=numbers)
+    legend = {"legend": analysis.legend}
+    means = list(_means(analysis))
+    return Section("curves", title, "Severity", legend, panels=panels, tables=numbers, exports=means)
+
+
+def _means(analysis: Analysis) -> Iterator[Drawing]:
+    """Yield the curves of the mean over corruptions, for each architecture."""
+    found = tables.mean_curves(analysis.run.cells)
+    for place, (architecture, own) in enumerate(found.groupby("architecture")):
+        where = f", {architecture}" if len(analysis.architectures) > 1 else ""
+        yield Drawing(
+            name=f"curve-{place}-mean",
+            heading=f"mean over {analysis.words.cells}{where}",
+            finding=curve_finding("mean", own),
+            draw=partial(severity_curves, own, measure=analysis.measure),
+            size=CURVE_SIZE,
+            data=own,
+        )
 
 
 def _drawing(long: pd.DataFrame, corruption: str, analysis: Analysis, *, name: str) -> Drawing:

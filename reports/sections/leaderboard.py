@@ -2,17 +2,22 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reports.analysis import Analysis
-from reports.layout import Section, Table
+from reports.figures.leaderboard import leaderboard_rows, leaderboard_size
+from reports.layout import Drawing, Section, Table
 from reports.names import bare_name, label
 from reports.number_formats import percent, plain, probability
 from reports.style import activation_line
 from robustbench_act import metrics
 from robustbench_act.english import upper_first
+
+DRAWN = 60
+"""Rows of the figure, at most; the first are taken."""
 
 MOST_DOTS = 30
 """Checkpoints of an activation that have a dot each in its interval, at most."""
@@ -29,6 +34,24 @@ def leaderboard(analysis: Analysis) -> Section:
         nothing=analysis.nothing,
         tables=[] if board.empty else [_every_checkpoint(analysis)],
         numbers={"leaderboard": board, "checkpoints": analysis.scores},
+        exports=[
+            _figure(own, analysis, place) for place, (_, own) in enumerate(board.groupby("architecture"))
+        ],
+    )
+
+
+def _figure(board: pd.DataFrame, analysis: Analysis, place: int) -> Drawing:
+    """Return the leaderboard of an architecture as a figure."""
+    scores = analysis.scores[analysis.scores["architecture"] == board["architecture"].iloc[0]]
+    where = f", {board['architecture'].iloc[0]}" if len(analysis.architectures) > 1 else ""
+    shown = board.head(DRAWN)
+    return Drawing(
+        name=f"leaderboard-{place}",
+        heading=f"Leaderboard{where}",
+        finding="Accuracy of each activation with its interval",
+        draw=partial(leaderboard_rows, shown, scores, measure=analysis.measure, images=analysis.words.images),
+        size=leaderboard_size(len(shown)),
+        data=shown,
     )
 
 

@@ -4,8 +4,9 @@ import math
 
 import pandas as pd
 
-from robustbench_act.cli.table_formats import grid, percent, width
+from robustbench_act.cli.table_formats import grid, width
 from robustbench_act.cli.terminal import console, say
+from robustbench_act.metrics import percent
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 8  # characters

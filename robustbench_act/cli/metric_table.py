@@ -7,7 +7,6 @@ import pandas as pd
 
 from robustbench_act.activations import activation_label
 from robustbench_act.activations.names import find_activation
-from robustbench_act.cli.leaderboard import axis_columns
 from robustbench_act.cli.table_formats import Block, decimals
 from robustbench_act.english import count, joined, upper_first
 from robustbench_act.errors import InputError, unknown_name
@@ -18,6 +17,7 @@ from robustbench_act.metrics import (
     METRICS,
     Metric,
     Reference,
+    axis_columns,
     group_label,
     group_metric,
     headline_words,

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from robustbench_act.activations import activation_label
-from robustbench_act.cli.leaderboard import axis_columns
 from robustbench_act.cli.metric_table import MetricTable
 from robustbench_act.cli.table_formats import Block, decimals, signed
 from robustbench_act.comparison import RunComparison
@@ -18,6 +17,7 @@ from robustbench_act.metrics import (
     METRICS,
     Reference,
     alexnet,
+    axis_columns,
     headline_words,
     run_reference,
 )

@@ -1,7 +1,7 @@
 """A table as text, CSV, Markdown or LaTeX."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -167,15 +167,6 @@ _ESCAPES = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "−": "$-$",
     "±": r"$\pm$",
 }
-
-
-def percent(share: Any) -> str:
-    """Return a share in [0, 1] in percent, a dash for NaN.
-
-    >>> percent(0.8125), percent(float("nan"))
-    ('81.2', '–')
-    """
-    return "–" if pd.isna(share) else f"{100 * share:.1f}"
 
 
 def decimals(value: float, digits: int) -> str:

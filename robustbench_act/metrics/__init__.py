@@ -16,6 +16,12 @@ from robustbench_act.metrics.correlations import (
 from robustbench_act.metrics.declared import METRICS, group_metric
 from robustbench_act.metrics.joint import NO_OUTCOMES, PAIR, joint_analyses, joint_pairs
 from robustbench_act.metrics.leaderboard import LEADERBOARD, leaderboard
+from robustbench_act.metrics.leaderboard_texts import (
+    axis_columns,
+    leaderboard_texts,
+    leaderboard_title,
+    percent,
+)
 from robustbench_act.metrics.reference import ALEXNET, Reference, alexnet, run_reference
 from robustbench_act.metrics.scores import (
     checkpoint_scores,
@@ -29,6 +35,7 @@ from robustbench_act.records import (
     HeadlineWords,
     corrupted,
     group_label,
+    headline,
     headline_groups,
     headline_words,
     labelled,
@@ -58,6 +65,7 @@ __all__ = [
     "Metric",
     "Reference",
     "alexnet",
+    "axis_columns",
     "calibration_error",
     "checkpoint_scores",
     "class_accuracy",
@@ -67,6 +75,7 @@ __all__ = [
     "group_columns",
     "group_label",
     "group_metric",
+    "headline",
     "headline_groups",
     "headline_words",
     "image_accuracy",
@@ -77,8 +86,11 @@ __all__ = [
     "labelled",
     "layer_correlations",
     "leaderboard",
+    "leaderboard_texts",
+    "leaderboard_title",
     "named",
     "ordered_groups",
+    "percent",
     "run_reference",
     "split_cohort",
     "succeeded",

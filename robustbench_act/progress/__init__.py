@@ -4,9 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from robustbench_act.progress.notebook import NotebookBar, in_notebook
-
-__all__ = ["Bar", "choose_bar", "in_notebook"]
+from robustbench_act.notebook import NotebookBar, in_notebook
 
 
 class Bar(Protocol):

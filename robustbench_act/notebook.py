@@ -1,10 +1,10 @@
-"""Progress in a Jupyter kernel: one line of output, updated in place."""
+"""What a Jupyter kernel shows: progress that is updated in place, and pages."""
 
 import html
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from robustbench_act.texts import printable
@@ -20,8 +20,51 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def show_page(page: str, *, title: str, height: int) -> None:
+    """Show a whole HTML page in the output of a cell.
+
+    Its scripts run in an origin of its own: they reach nothing outside the frame.
+    """
+    # without a base, a link to a part of the page would lead to the notebook's own address
+    page = page.replace("<head>", '<head><base href="about:srcdoc">', 1)
+    from IPython.display import display  # noqa: PLC0415 -- a kernel has loaded it
+
+    frame = (
+        f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" sandbox="allow-scripts" '
+        f'style="width: 100%; height: {height}px; border: 1px solid #8c959f"></iframe>'
+    )
+    display({"text/plain": title, "text/html": frame}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def lines_html(*lines: str) -> str:
+    """Return texts as lines of a paragraph.
+
+    >>> lines_html("1 < 2", "3")
+    '<p>1 &lt; 2<br>3</p>'
+    """
+    return f"<p>{'<br>'.join(map(html.escape, lines))}</p>"
+
+
+def table_html(columns: Mapping[str, Sequence[str]], *, left: Container[str]) -> str:
+    """Return columns of texts as a table, those in `left` to the left.
+
+    Colours are the notebook's own: its background may be dark.
+
+    >>> table_html({"name": ["a"], "n": ["1"]}, left=["name"]).partition("</tr>")[0]
+    '<table class="dataframe"><tr><th style="text-align: left">name</th><th style="text-align: right">n</th>'
+    """
+    sides = ["left" if name in left else "right" for name in columns]
+
+    def row(kind: str, texts: Iterable[str]) -> str:
+        cells = zip(sides, map(html.escape, texts), strict=True)
+        return "".join(f'<{kind} style="text-align: {side}">{text}</{kind}>' for side, text in cells)
+
+    rows = [row("th", columns), *(row("td", texts) for texts in zip(*columns.values(), strict=True))]
+    return f'<table class="dataframe">{"".join(f"<tr>{own}</tr>" for own in rows)}</table>'
+
+
 class NotebookBar:
-    """A bar with images, images per second and time left: see `Bar`.
+    """A bar with images, images per second and time left: see `robustbench_act.progress.Bar`.
 
     It takes a single output, and needs no widgets: the last state is stored in the notebook.
     """
