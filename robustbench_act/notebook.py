@@ -21,19 +21,24 @@ def in_notebook() -> bool:
 
 
 def show_page(page: str, *, title: str, height: int) -> None:
-    """Show a whole HTML page in the output of a cell.
+    """Show a whole HTML page in the output of a cell: see `frame_html`."""
+    from IPython.display import display  # noqa: PLC0415 -- a kernel has loaded it
 
-    Its scripts run in an origin of its own: they reach nothing outside the frame.
+    content = {"text/plain": title, "text/html": frame_html(page, title=title, height=height)}
+    display(content, raw=True)  # type: ignore[no-untyped-call]
+
+
+def frame_html(page: str, *, title: str, height: int) -> str:
+    """Return a frame, `height` pixels high, that holds a whole HTML page.
+
+    The page's scripts run in an origin of their own: they reach nothing outside the frame.
     """
     # without a base, a link to a part of the page would lead to the notebook's own address
     page = page.replace("<head>", '<head><base href="about:srcdoc">', 1)
-    from IPython.display import display  # noqa: PLC0415 -- a kernel has loaded it
-
-    frame = (
+    return (
         f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" sandbox="allow-scripts" '
         f'style="width: 100%; height: {height}px; border: 1px solid #8c959f"></iframe>'
     )
-    display({"text/plain": title, "text/html": frame}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def lines_html(*lines: str) -> str:

@@ -14,6 +14,19 @@ Message: TypeAlias = tuple[str, dict[str, Any]]
 Cell: TypeAlias = Callable[[str], list[Message]]
 """Runs a cell and returns its outputs, each update of one as an output of its own."""
 
+COUNTED = """
+import time
+from robustbench_act.progress import choose_bar
+with choose_bar(True, log=print) as bar:
+    count = bar.start("evaluating", 19_200)
+    for image in range(10_000):
+        count(1)
+    time.sleep(0.3)
+    count(200)
+    {last}
+"""
+"""A cell, or a script, that shows progress; `last` is what it does then."""
+
 _NO_OUTPUT = ("status", "execute_input")
 
 

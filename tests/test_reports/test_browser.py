@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import reports
+from robustbench_act.notebook import frame_html
 from tests.build_run import CORRECT, Builder
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[dev]'")
@@ -34,6 +35,19 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reports.write_html(Builder().write(tmp_path_factory.mktemp("browser")))
+
+
+def test_the_page_works_in_a_notebook(browser: Any, file: Path, tmp_path: Path) -> None:
+    """In the frame that `run.show` makes: scripts run, and links lead to parts of the page."""
+    frame = frame_html(file.read_text(), title="Report", height=500)
+    (tmp_path / "notebook.html").write_text(f'<!doctype html><meta charset="utf-8"><h1>Cell</h1>{frame}')
+    with Watched(browser, tmp_path / "notebook.html") as page:
+        inside = page.frames[1]
+        assert inside.locator("form.filter").is_visible()
+        inside.locator("nav a[href='#heat']").click()
+        inside.wait_for_function("document.querySelector('#heat').getBoundingClientRect().top < 300")
+        assert inside.url == "about:srcdoc#heat"
+        assert page.url.endswith("notebook.html")
 
 
 class Watched:

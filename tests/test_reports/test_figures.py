@@ -25,6 +25,7 @@ from pypdf import PdfReader
 from reports import Report, tables
 from reports.canvas import _legend, drawn, everything, to_file, to_svg
 from reports.figures.depth import correlations, depth_lines, mean_boxes
+from reports.figures.leaderboard import leaderboard_rows
 from reports.figures.scatter import disturbance_and_loss, trade_off
 from reports.figures.severity import CURVE_SIZE, severity_curves
 from reports.style import RC_PARAMS
@@ -56,6 +57,31 @@ def test_depth_lines_draw_the_table_and_a_reference(run: Run) -> None:
     assert ax.get_ylim()[0] == 0
     means = tables.activation_means(run.layers)
     assert depth_lines(means, Figure().add_subplot(), value="clean_mean").get_ylim()[0] < 0
+
+
+def test_leaderboard_rows_draw_means_ends_and_checkpoints() -> None:
+    """Ends outside 0 to 100 % are drawn at its edge; a single checkpoint has neither interval nor strokes."""
+    data = pd.DataFrame(
+        {
+            "activation": ["la_silu", "relu"],
+            "mca": [0.9, 0.5],
+            "joint_low": [0.7, np.nan],
+            "joint_high": [1.1, np.nan],
+            "rank_low": [1.0, np.nan],
+            "rank_high": [2.0, np.nan],
+        }
+    )
+    scores = pd.DataFrame({"activation": ["la_silu", "la_silu", "relu"], "mca": [0.85, 0.95, 0.5]})
+    ax = leaderboard_rows(data, scores, Figure().add_subplot())
+    drawn = [
+        (int(np.asarray(line.get_ydata())[0]), np.asarray(line.get_xdata()).round(6).tolist())
+        for line in ax.get_lines()
+    ]
+    assert drawn == [(0, [70, 100]), (0, [85, 95]), (0, [90]), (1, [50])]
+    assert [text.get_text() for text in ax.texts] == ["ranks 1–2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["LA-SiLU", "ReLU"]
+    low, high = ax.get_ylim()
+    assert low > high  # the first row at the top
 
 
 def test_many_layers_get_few_ticks(run: Run) -> None:

@@ -315,7 +315,7 @@ def test_figures_are_chosen_by_name(small: Path, tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {
         f"{name}.{kind}"
-        for name in ("curve-0-00-gaussian-noise", "scores-0")
+        for name in ("curve-0-00-gaussian-noise", "curve-0-mean", "scores-0")
         for kind in ("svg", "pdf", "png", "csv")
     }
     assert "Ours, with a comma" in texts_of(tmp_path / "figures" / "scores-0.svg")

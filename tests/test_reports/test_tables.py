@@ -1,6 +1,7 @@
 """Every number of the tables against sums written out by hand, in plain Python."""
 
 from dataclasses import replace
+from itertools import product
 from statistics import fmean, stdev
 
 import numpy as np
@@ -41,6 +42,21 @@ def test_curves(run: Run) -> None:
                 assert row["accuracy"] == pytest.approx(fmean(values))
                 assert row["spread"] == pytest.approx(stdev(values))
                 assert (row["seeds"], row["group"]) == (2, group)
+
+
+def test_mean_curves(run: Run) -> None:
+    """The mean over corruptions, each once; a severity that one of them lacks is left out."""
+    fog = run.cells["corruption"] == "fog"
+    more = run.cells[fog & (run.cells["severity"] == 5)].assign(severity=3.0)
+    shift = run.cells[fog].assign(corruption="shift_up", group="shift", accuracy=0.0)
+    table = by(tables.mean_curves(pd.concat([run.cells, more, shift])), "activation", "severity")
+    assert {key[1] for key in table} == {0.0, 1.0, 5.0}
+    for activation, step in product(("relu", "la_silu"), (0, 1, 2)):
+        shares = [SHARES[activation, seed] for seed in (11, 22)]
+        means = [own[0] if step == 0 else fmean(own[step::2]) for own in shares]
+        row = table[activation, (0.0, *SEVERITIES)[step]]
+        assert row["accuracy"] == pytest.approx(fmean(means))
+        assert row["spread"] == pytest.approx(stdev(means))
 
 
 def test_layer_profile(run: Run) -> None:

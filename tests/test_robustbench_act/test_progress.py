@@ -1,11 +1,10 @@
-"""Progress shows itself where somebody looks, and nowhere else; a stopped call says how to continue."""
+"""Progress shows itself in a terminal, and nowhere else; a stopped call says how to continue."""
 
 import os
 import pty
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,66 +13,7 @@ import pytest
 from robustbench_act.errors import StoppedError
 from robustbench_act.evaluation import evaluate
 from robustbench_act.training import train
-from tests.kernel import Cell, kernel
-
-COUNTED = """
-import time
-from robustbench_act.progress import choose_bar
-with choose_bar(True, log=print) as bar:
-    count = bar.start("evaluating", 19_200)
-    for image in range(10_000):
-        count(1)
-    time.sleep(0.3)
-    count(200)
-    {last}
-"""
-
-
-@pytest.fixture(scope="module")
-def cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
-    with kernel(tmp_path_factory.mktemp("notebook")) as run:
-        yield run
-
-
-def test_a_notebook_gets_one_output_that_is_updated(cell: Cell) -> None:
-    """Now and then, not for each image, and at the end in any case; markup in names is text."""
-    (kind, first), *updates = cell(COUNTED.format(last="bar.rename('<i>la_silu'); count(9_000)"))
-    assert kind == "display_data"
-    assert {kind for kind, _ in updates} == {"update_display_data"}
-    assert len({content["transient"]["display_id"] for content in (first, *(own for _, own in updates))}) == 1
-    texts = [content["data"]["text/plain"] for _, content in updates]
-    assert 2 <= len(texts) < 100
-    assert re.fullmatch(r"evaluating: 10,200 of 19,200 images, [\d,]+ images/s, 0:\d\d left", texts[-2])
-    assert re.fullmatch(r"<i>la_silu: 19,200 of 19,200 images in 0:\d\d", texts[-1])
-    page = updates[-1][1]["data"]["text/html"]
-    assert 'max="19200" value="19200"' in page
-    assert "&lt;i&gt;la_silu" in page
-
-
-def test_an_error_ends_the_bar_and_stays_the_error(cell: Cell) -> None:
-    outputs = cell(COUNTED.format(last="bar.note('a worker died'); {}['key']"))
-    assert [kind for kind, _ in outputs][-3:] == ["stream", "update_display_data", "error"]
-    assert outputs[-3][1] == {"name": "stdout", "text": "note: a worker died\n"}
-    last = outputs[-2][1]["data"]["text/plain"]
-    assert re.fullmatch(r"evaluating: 10,200 of 19,200 images in 0:\d\d, stopped", last)
-    assert outputs[-1][1]["ename"] == "KeyError"
-    assert len(outputs[-1][1]["traceback"]) > 1
-
-
-def test_our_errors_are_one_line_in_a_notebook(cell: Cell) -> None:
-    """And name the line of the user's that raised what is behind them; errors of others are as ever."""
-    ((kind, content),) = cell("from robustbench_act import load_run; load_run('nowhere')")
-    assert (kind, content["ename"]) == ("error", "InputError")
-    assert content["traceback"] == ["InputError: nowhere: does not exist."]
-    ((_, content),) = cell("""if True:
-        from robustbench_act.errors import InputError
-        def mine(images):
-            return images["left"]
-        try:
-            mine({})
-        except KeyError as error:
-            raise InputError("mine: failed:\\nKeyError") from error""")
-    assert content["traceback"] == ["InputError: mine: failed: KeyError (mine, line 4)"]
+from tests.kernel import COUNTED
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_nothing() -> None:

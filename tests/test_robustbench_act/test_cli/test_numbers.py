@@ -248,7 +248,4 @@ def test_table_in_the_papers_layout(actrobust: Command, run: Run) -> None:
 def test_notebook_view_of_a_run(run: Run) -> None:
     again = load_run(run.path)
     assert repr(again).startswith(f"<Run {run.path}: 4 checkpoints x noise, light x severities 1, 3 on 200")
-    page = again._repr_html_()
-    assert page.startswith("<p>&lt;Run ")
-    assert "la_silu" in page
     assert again.leaderboard().equals(robustbench_act.metrics.leaderboard(run.cells))
