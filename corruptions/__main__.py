@@ -7,6 +7,7 @@ prints how close the corruptions come to the published generators instead.
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import torch
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from torch import Tensor
 
-from . import conformity, corrupt, get_corruption, list_corruptions, list_tables
+from . import conformity, corrupt, get_corruption, list_tables
+from .code import in_one_line
 from .conformity import Conformity, Distances, Pixels, check
 from .errors import InputError
+from .facts import matching_corruptions
 from .severity import SEVERITIES, check_severity
 
 GAP = 4
@@ -78,7 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m corruptions", description=__doc__)
     parser.add_argument("image", type=Path, help="any image that Pillow reads")
     parser.add_argument("-o", "--out", type=Path, default=Path("sheet.png"), help="file to write")
-    parser.add_argument("--corruption", default="*", help="wildcard of the corruptions shown (default: all)")
+    parser.add_argument(
+        "--corruption", default="*", help="names or wildcards, comma-separated (default: all)"
+    )
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module of yours that registers corruptions; repeatable",
+    )
     parser.add_argument("--severity", default="1,2,3,4,5", help="comma-separated severities")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="resize and crop the image to this side first")
@@ -93,17 +106,27 @@ def _severities(text: str) -> tuple[float, ...]:
         raise InputError(f"Expected comma-separated severities, got {text!r} ({error})") from None
 
 
-def _pixel_corruptions(pattern: str) -> list[str]:
-    names = [name for name in list_corruptions(pattern) if get_corruption(name).domain == "pixels"]
-    if not names:
-        raise InputError(f"Expected a wildcard that matches a corruption, got {pattern!r}.")
-    return names
+def _pixel_corruptions(patterns: str) -> list[str]:
+    names = matching_corruptions(patterns.split(","))
+    found = [name for name in names if get_corruption(name).domain == "pixels"]
+    if not found:
+        raise InputError(f"Expected corruptions of pixels, got {patterns!r}: these act on a network's input.")
+    return found
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:  # it is the user's code: anything may go wrong in it
+            raise InputError(f"--import {module!r}: importing it raised {in_one_line(error)}.") from error
 
 
 def _write_sheet(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if Image.registered_extensions().get(options.out.suffix.lower()) not in Image.SAVE:
         raise InputError(f"Expected a picture to write, such as sheet.png, got {options.out}.")
+    _import(options.modules)
     names = _pixel_corruptions(options.corruption)
     image = _read(options.image, size=options.size)
     sheet = contact_sheet(

@@ -147,15 +147,26 @@ def suite_corruptions(name: str) -> tuple[str, ...]:
     if name in list_suites():
         base, _, part = name.partition(":")
         return _MEMBERS[(part or "c15") if base in SUITE_TABLES else name]
-    known = known_corruptions()
-    return tuple(dict.fromkeys(one for part in name.split(",") for one in _matching(part.strip(), known)))
+    if "," in name or any(fnmatchcase(one, name) for one in known_corruptions()):
+        return matching_corruptions(name.split(","))
+    raise unknown_name("suite", name, [*list_suites(), *known_corruptions()])
 
 
-def _matching(pattern: str, known: Iterable[str]) -> list[str]:
-    found = sorted(one for one in known if fnmatchcase(one, pattern))
-    if not found:
-        raise unknown_name("suite", pattern, [*list_suites(), *known])
-    return found
+def matching_corruptions(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the corruptions that match wildcards, those of a wildcard sorted, each once.
+
+    A wildcard without any raises InputError, which suggests the nearest name.
+
+    >>> matching_corruptions(["gaussian_*", "fog"])
+    ('gaussian_blur', 'gaussian_noise', 'fog')
+    """
+    found: dict[str, None] = {}
+    for pattern in map(str.strip, patterns):
+        own = sorted(one for one in known_corruptions() if fnmatchcase(one, pattern))
+        if not own:
+            raise unknown_name("corruption", pattern, known_corruptions())
+        found |= dict.fromkeys(own)
+    return tuple(found)
 
 
 def suite_name(name: str) -> str:

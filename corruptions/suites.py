@@ -132,14 +132,22 @@ class Suite:
             raise InputError(f"Expected every cell once in suite {self.name!r}, got a cell twice.")
 
     @cached_property
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the source code of each corruption of other packages, by its name.
+
+        Of the files as they are when this is first asked for; "" for a corruption without any.
+        """
+        kinds = map(get_corruption, self.corruptions)
+        return {kind.name: kind.code_digest() for kind in kinds if kind.home}
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 (hexadecimal) of everything that fixes the pixels: names, severities, constants, versions.
 
-        Of corruptions of other packages also the source code, as the files are when this is first asked for.
+        Of corruptions of other packages also their `code`.
         """
         facts = {"stream": STREAM_VERSION, "name": self.name, "table": self.table}
-        code = {name: get_corruption(name).code_digest() for name in self.corruptions}
-        cells = [_cell_facts(cell, code[cell.corruption]) for cell in self.cells]
+        cells = [_cell_facts(cell, self.code.get(cell.corruption)) for cell in self.cells]
         text = json.dumps({**facts, "cells": cells}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -183,7 +191,7 @@ class Suite:
         return self.table or choose_table(height=height, width=width)
 
 
-def _cell_facts(cell: Cell, code: str) -> dict[str, object]:
+def _cell_facts(cell: Cell, code: str | None) -> dict[str, object]:
     kind = get_corruption(cell.corruption)
     tables = (cell.table,) if cell.table else LONGEST_SIDES
     constants = {
@@ -191,7 +199,7 @@ def _cell_facts(cell: Cell, code: str) -> dict[str, object]:
         for table in tables
         if cell.severity > 0
     }
-    own = {"code": code} if code else {}
+    own = {} if code is None else {"code": code}
     return {**asdict(cell), "version": kind.version, "constants": constants, **own}
 
 

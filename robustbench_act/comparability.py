@@ -156,6 +156,8 @@ def _suites(a: Iterable[SuiteInfo], b: Iterable[SuiteInfo], places: tuple[str, s
         one, other = ours[name], theirs[name]
         if one.table != other.table:
             found.append(f"suite {name!r} with constants {one.table} against {other.table}")
+        elif changed := [own for own, code in one.code.items() if other.code.get(own, code) != code]:
+            found.append(f"suite {name!r} with other code of {some(changed)}")
         elif one.hash != other.hash:
             hashes = f"hash {one.hash[:8]} against {other.hash[:8]}"
             found.append(f"suite {name!r} of another content ({hashes})")

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 def count(amount: int, noun: str) -> str:
     """Return an amount with its noun, in the plural if needed.
 
-    >>> count(1, "seed"), count(1000, "image")
-    ('1 seed', '1,000 images')
+    >>> count(1, "seed"), count(1000, "image"), count(3, "severity")
+    ('1 seed', '1,000 images', '3 severities')
     """
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+    if amount == 1:
+        return f"1 {noun}"
+    return f"{amount:,} {noun.removesuffix('y') + 'ies' if noun.endswith('ty') else noun + 's'}"
 
 
 def joined(names: Sequence[object]) -> str:

@@ -146,8 +146,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "Accuracy on clean test images, for `actrobust doctor` to compare with.", at="spec"),
         Option("--layers PATTERN,...", NAME_LIST, _STUDY, "More modules to measure as activation layers, by "
                "class (colleague.Swish2) or name in the network (*.act*).", at="spec"),
-        Option("--import MODULE", TEXTS, f"{_STUDY} train list", "Module of yours to import first, as "
-               "mine.acts: it registers activations, and checkpoints may name what it defines; repeatable.",
+        Option("--import MODULE", TEXTS, f"{_STUDY} train generate list", "Module of yours to import first, "
+               "as mine.acts: it registers activations and corruptions, and checkpoints may name what it "
+               "defines; repeatable.",
                at="top", keyword="imports"),
         Option("--manifest FILE", FILE, _STUDY, "TOML file with checkpoints, data and options; flags take "
                "precedence. See `actrobust manifest`."),
@@ -192,7 +193,10 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Corruptions": (
         Option("--suite NAME", TEXTS, "evaluate plan doctor", "Suite of corruptions; repeatable.",
                otherwise=" and ".join(DEFAULT_SUITES), at="top", keyword="suites"),
-        Option("--suite NAME", TEXT, "generate", "Suite of corruptions that act on pixels.", "c15"),
+        Option("--suite NAME", TEXT, "generate", "Suite of corruptions that act on pixels.",
+               otherwise="c15"),
+        Option("--corruption NAME,...", NAME_LIST, "evaluate plan doctor generate", "Corruptions by name or "
+               "wildcard, yours too: the members of a suite.", at="top", keyword="corruptions"),
         Option("--severity S,...", NUMBERS, "evaluate plan doctor generate",
                "Severities from 1 to 5; fractions are allowed.",
                otherwise=",".join(f"{each:g}" for each in SEVERITIES), at="top", keyword="severities"),

@@ -56,8 +56,8 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
         )
         for entry in entries
     ]
-    suites = options.get("suites") or None
-    return pick(PlanRequest, {**options, "checkpoints": named or None, "suites": suites})
+    chosen = {name: options.get(name) or None for name in ("suites", "corruptions")}
+    return pick(PlanRequest, {**options, "checkpoints": named or None, **chosen})
 
 
 def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:

@@ -11,7 +11,7 @@ import torch
 from robustbench_act.doctor.finding import Finding
 from robustbench_act.doctor.machine_and_data import examine_data, examine_machine
 from robustbench_act.doctor.networks import SAMPLE, check_accuracy, examine, examine_networks
-from robustbench_act.doctor.plan import duration, examine_plan, examine_room
+from robustbench_act.doctor.plan import duration, examine_corruptions, examine_plan, examine_room
 from robustbench_act.evaluation import Plan
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_accuracy",
     "duration",
     "examine",
+    "examine_corruptions",
     "examine_data",
     "examine_machine",
     "examine_networks",

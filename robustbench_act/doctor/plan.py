@@ -4,7 +4,9 @@ from pathlib import Path
 
 from robustbench_act.devices import free_bytes
 from robustbench_act.doctor.finding import Finding
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, Plan, disk_needed, estimate
+from robustbench_act.evaluation.looks import check_own_corruptions
 
 
 def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
@@ -16,6 +18,16 @@ def examine_plan(plan: Plan, out: Path, execution: Execution) -> list[Finding]:
         Finding("run", True, f"about {found.memory / 1e6:,.0f} MB of memory, probes aside"),
         examine_room(plan, out),
     ]
+
+
+def examine_corruptions(plan: Plan, execution: Execution) -> list[Finding]:
+    """Return whether the user's own corruptions keep the contract, tried on a few images."""
+    names = plan.own_corruptions
+    try:
+        check_own_corruptions(plan, execution)
+    except InputError as error:
+        return [Finding("corruption", False, str(error).rstrip("."))]
+    return [Finding("corruption", True, f"{name} keeps the contract on a few images") for name in names]
 
 
 def examine_room(plan: Plan, out: Path) -> Finding:

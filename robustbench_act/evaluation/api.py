@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from corruptions import Suite
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import StoppedError
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.given import Given
-from robustbench_act.evaluation.looks import with_behaviours
+from robustbench_act.evaluation.looks import check_own_corruptions, with_behaviours
 from robustbench_act.evaluation.plan import Plan, adaptations
 from robustbench_act.evaluation.request import Look, PlanRequest, leave_out
 from robustbench_act.paths import expand
@@ -28,7 +29,8 @@ def evaluate(
     std: float | Sequence[float] | None = None,
     labels: Mapping[str, str] | None = None,
     dataset: str | Dataset = "mnist-1k",
-    suites: Sequence[str] | None = None,
+    suites: Sequence[str | Suite] | str | Suite | None = None,
+    corruptions: Sequence[str] | str | None = None,
     severities: Sequence[float] | None = None,
     class_order: str | Path | None = None,
     valid_classes: str | Path | Sequence[str | int] | None = None,
@@ -71,10 +73,13 @@ def evaluate(
     dataset
         A `Dataset`, or what `load_dataset` takes.
     suites
-        Names of corruption suites (`corruptions.list_suites()`). By default c19 and shift, or, for a data set
-        with corrupted versions in files (`Dataset.stored`), only these.
+        Suites (`corruptions.Suite`) or their names (`corruptions.list_suites()`). By default c19 and shift,
+        or, for a data set with corrupted versions in files (`Dataset.stored`), only these.
+    corruptions
+        Names of corruptions (`corruptions.list_corruptions()`), wildcards too: the members of a suite that
+        comes after `suites`, or alone.
     severities
-        Severities of every corruption, in [1, 5]. By default 1 to 5, or those of the files.
+        Severities of every corruption, in [1, 5]. By default those of the suites or files, else 1 to 5.
     class_order
         The order of the classes, see `load_dataset`.
     valid_classes
@@ -139,6 +144,7 @@ def evaluate(
         spec={name: value for name, value in given.items() if value is not None},
         dataset=dataset,
         suites=suites,
+        corruptions=corruptions,
         severities=severities,
         class_order=class_order,
         valid_classes=valid_classes,
@@ -215,6 +221,7 @@ def run_request(
     plan = request.plan(look)
     directory = expand(out) if out else _new_directory()
     execution = execution.for_plan(plan)
+    check_own_corruptions(plan, execution)
     plan = with_behaviours(
         plan,
         execution,

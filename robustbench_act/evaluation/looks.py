@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from corruptions import check_corruption, get_corruption
 from robustbench_act.activations.contract import check_own_layers
 from robustbench_act.behaviour import CROWD, IMAGES, look_at
 from robustbench_act.checkpoints import Checkpoint
@@ -22,6 +23,22 @@ from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.models import Architecture
 from robustbench_act.records import Behaviour, CheckpointInfo
+
+
+def check_own_corruptions(plan: Plan, execution: Execution) -> None:
+    """Raise InputError if a corruption of the user's breaks the contract, or cannot be found by workers.
+
+    See `corruptions.check_corruption`: each is tried on a few images of the plan, on black and on white.
+    """
+    few = plan.dataset.subset(min(_TRIED, len(plan.dataset))).images
+    images = torch.cat([few, torch.zeros_like(few[:1]), torch.full_like(few[:1], 255)])
+    images = images.to(at_hand(execution.device))
+    for name in plan.own_corruptions:
+        kind = get_corruption(name)
+        if execution.executor == "ray" and kind.home == "__main__":
+            raise InputError(f"Corruption {name!r} is defined in a script; Ray needs it in a module.")
+        shown = images if kind.domain == "pixels" else images / 64 - 2
+        check_corruption(name, shown, severities=plan.severities, seed=plan.seed)
 
 
 def with_behaviours(
@@ -134,6 +151,9 @@ def _is_users(architecture: str) -> bool:
         return Architecture.parse(architecture).is_factory
     except InputError:  # the spec of a checkpoint that was put together in Python
         return True
+
+
+_TRIED = 4  # images of the plan that a corruption is tried on
 
 
 def few_images(data: Dataset) -> Tensor:

@@ -85,7 +85,7 @@ class Plan:
     dataset
         The images, in their own order.
     suites
-        Names of suites of corruptions on the fly; the data set's files come after them.
+        Suites of corruptions on the fly, or what `get_suite` takes; the data set's files come after them.
     severities
         Severities of every corruption, each in [1, 5].
     seed
@@ -98,7 +98,7 @@ class Plan:
 
     checkpoints: Sequence[Checkpoint]
     dataset: Dataset
-    suites: tuple[str, ...]
+    suites: tuple[str | Suite, ...]
     severities: tuple[float, ...]
     seed: int = 0
     probes: bool = True
@@ -112,14 +112,19 @@ class Plan:
                 raise InputError(
                     f"Expected severities in [1, 5] (the clean images always come too), got {severity:g}."
                 )
-        self.chosen_suites()
+        self._check_suites()
         for checkpoint in self.checkpoints:
             _check_classes(checkpoint, self.dataset)
             checkpoint.preprocessing(self.dataset.shape)
-        for suite in self.chosen_suites():
-            for cell in suite.cells:
-                if isinstance(cell, StoredCell):
-                    cell.check_size(self.dataset.shape[1:])
+
+    def _check_suites(self) -> None:
+        suites = self.chosen_suites()
+        names = [suite.name for suite in suites]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InputError(f"Expected suites of different names, got two called {twice!r}.")
+        for cell in (cell for suite in suites for cell in suite.cells):
+            if isinstance(cell, StoredCell):
+                cell.check_size(self.dataset.shape[1:])
 
     def behaviour(self, checkpoint: Checkpoint) -> Behaviour:
         """Return what is known of a checkpoint's network: nothing unusual before it was looked at."""
@@ -190,10 +195,18 @@ class Plan:
 
     def chosen_suites(self) -> list[Suite | StoredSuite]:
         """Return the suites of corruptions on the fly, then the data set's files, at the severities."""
-        suites: list[Suite | StoredSuite] = [get_suite(name) for name in self.suites]
+        suites: list[Suite | StoredSuite] = [
+            one if isinstance(one, Suite) else get_suite(one) for one in self.suites
+        ]
         if self.dataset.stored is not None:
             suites.append(self.dataset.stored)
         return [suite.with_severities(self.severities) for suite in suites]
+
+    @property
+    def own_corruptions(self) -> list[str]:
+        """Names of the corruptions that are the user's own."""
+        chosen = (suite for suite in self.chosen_suites() if isinstance(suite, Suite))
+        return list(dict.fromkeys(name for suite in chosen for name in suite.code))
 
     def chunk(self, number: int) -> Dataset:
         """Return the images of a chunk."""
@@ -226,6 +239,7 @@ class Plan:
                     hash=suite.hash,
                     table=suite.resolve_table(height, width),
                     corruptions=tuple(suite.corruptions),
+                    code={} if isinstance(suite, StoredSuite) else suite.code,
                 )
                 for suite in self.chosen_suites()
             ),

@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from corruptions import Suite
+from corruptions.facts import matching_corruptions
 from corruptions.random import check_seed
 from corruptions.severity import SEVERITIES
 from robustbench_act.checkpoints import (
@@ -144,10 +146,12 @@ class PlanRequest(DataRequest):
     spec
         What holds for all but loaded checkpoints: mean, std, labels.
     suites
-        Names of suites; None for `DEFAULT_SUITES`, or, if the data set has corrupted versions in files, for
-        these alone.
+        Suites or their names; None for `DEFAULT_SUITES`, or, if the data set has corrupted versions in files,
+        for these alone, unless there are `corruptions`.
+    corruptions
+        Names of corruptions and wildcards: the members of one more suite.
     severities
-        Severities of every corruption, in [1, 5]; None for 1 to 5, or those of the files.
+        Severities of every corruption, in [1, 5]; None for those of the suites or of the files, else 1 to 5.
     seed
         Seed of the corruptions.
     probes
@@ -163,7 +167,8 @@ class PlanRequest(DataRequest):
 
     checkpoints: Given | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
-    suites: Sequence[str] | None = None
+    suites: Sequence[str | Suite] | str | Suite | None = None
+    corruptions: Sequence[str] | str | None = None
     severities: Sequence[float] | None = None
     seed: int = 0
     probes: bool = True
@@ -198,20 +203,48 @@ class PlanRequest(DataRequest):
         """Return the plan, checked and loaded; nothing is written."""
         seed = check_seed(self.seed)
         data, checkpoints = self.load(look)
-        suites, severities = self.suites, self.severities
-        if suites is None:
-            suites = () if data.stored is not None else DEFAULT_SUITES
+        suites = self._suites(data)
+        severities = self.severities
         if severities is None:
             stored = data.stored.severities if data.stored is not None and not suites else None
-            severities = stored or SEVERITIES
+            severities = _severities_of(suites) or stored or SEVERITIES
         return Plan(
             checkpoints=checkpoints,
             dataset=data,
-            suites=tuple(dict.fromkeys(suites)),
+            suites=suites,
             severities=tuple(sorted({float(severity) for severity in severities})),
             seed=seed,
             probes=self.probes,
         )
+
+    def _suites(self, data: Dataset) -> tuple[str | Suite, ...]:
+        suites: Any = [self.suites] if isinstance(self.suites, str | Suite) else self.suites
+        given = list(suites or ())
+        if wrong := next((one for one in given if not isinstance(one, str | Suite)), None):
+            raise InputError(f"Expected suites or their names, got {wrong!r:.60}.")
+        members = [self.corruptions] if isinstance(self.corruptions, str) else list(self.corruptions or ())
+        if members:
+            given.append(",".join(matching_corruptions(members)))
+        elif self.suites is None and data.stored is None:
+            given = list(DEFAULT_SUITES)
+        return tuple(dict.fromkeys(given))
+
+
+def _severities_of(suites: Iterable[str | Suite]) -> tuple[float, ...] | None:
+    """Return the severities that all `Suite` objects have, None without any; an InputError if they differ."""
+    found: dict[tuple[float, ...], Suite] = {}
+    for suite in suites:
+        if isinstance(suite, Suite):
+            levels = tuple(sorted({cell.severity for cell in suite.cells}))
+            if len(suite.cells) != len(levels) * len(suite.corruptions):
+                raise InputError(f"Suite {suite.name!r}: expected every corruption at every severity.")
+            found.setdefault(levels, suite)
+    if len(found) > 1:
+        one, other = list(found.values())[:2]
+        raise InputError(
+            f"Suites {one.name!r} and {other.name!r} have different severities; choose, as severities=[3]."
+        )
+    return next(iter(found), None)
 
 
 def _counted(data: Dataset, load: Callable[[Dataset], list[Checkpoint]]) -> tuple[Dataset, list[Checkpoint]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from torch import Tensor, nn
 
+from corruptions import Cell, get_corruption
 from robustbench_act.behaviour import seeded
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import CLEAN
@@ -60,7 +61,11 @@ class Worker:
                     result = self._attempt(task.decoded(), tell)
                     return replace(result, notes=(*notes, *result.notes))
             except CorruptionError as error:
-                raise error.error from error
+                if not _is_users(task.unit):
+                    raise error.error from error
+                failed = failed_result(self.job, task, _message(error.error))
+                on_images(failed.images - sum(told))
+                return replace(failed, provisional=False)
             except OutOfMemoryError as error:
                 least = min(self._portion, len(task.chunk.ids))
                 if least <= 1:
@@ -153,6 +158,11 @@ class Worker:
             network.compile()
             self._compiled.add(network)
         return network
+
+
+def _is_users(unit: WorkUnit) -> bool:
+    """Tell whether the corruption of a unit is the user's own: if it fails, its cells do, and no others."""
+    return any(isinstance(cell, Cell) and get_corruption(cell.corruption).home for cell in unit.cells)
 
 
 def failed_result(job: Job, task: Task, error: str) -> Result:

@@ -60,7 +60,10 @@ class DatasetInfo(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteInfo(JsonObject):
-    """A suite of corruptions: made on the fly with a table of constants, or read from files of a codec."""
+    """A suite of corruptions: made on the fly with a table of constants, or read from files of a codec.
+
+    `code` has the SHA-256 of the source of each corruption of the user's own.
+    """
 
     name: str
     source: str = ""
@@ -68,6 +71,7 @@ class SuiteInfo(JsonObject):
     hash: str = ""
     table: str = ""
     corruptions: tuple[str, ...] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -382,8 +382,8 @@ def test_a_suite_by_its_members() -> None:
     assert many.name == "gaussian_noise,impulse_noise,shot_noise,+2"
     assert many.corruptions[-2:] == ("speckle_noise", "dust")
     assert corruptions.get_suite("fog,fog").corruptions == ("fog",)
-    for wrong in ("dusk", "fog,dusk", "fog,"):
-        with pytest.raises(InputError, match="Unknown suite"):
+    for wrong, kind in (("dusk", "suite"), ("fog,dusk", "corruption"), ("fog,", "corruption")):
+        with pytest.raises(InputError, match=f"Unknown {kind}"):
             corruptions.get_suite(wrong)
 
 

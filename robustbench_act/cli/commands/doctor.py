@@ -31,11 +31,15 @@ def command(
     request = study_request(checkpoints, options)  # --limit is about the run, not about what is looked at
     data, loaded = request.load(check_if_skipping)
     plan = PlanRequest(
-        checkpoints=loaded, dataset=data, suites=request.suites, severities=request.severities, limit=limit
+        checkpoints=loaded,
+        dataset=data,
+        limit=limit,
+        **{name: getattr(request, name) for name in ("suites", "corruptions", "severities")},
     ).plan()
     findings = looks.examine_machine() + looks.examine_data(data)
     of_networks, behaviours = looks.examine_networks(loaded, data, where)
     findings += of_networks
+    findings += looks.examine_corruptions(plan, Execution(where))
     findings += looks.examine_plan(replace(plan, behaviours=behaviours), out, Execution(where))
     _print_findings(findings)
     sys.exit(0 if all(finding.good for finding in findings) else 1)

@@ -14,7 +14,8 @@ from robustbench_act.cli.terminal import say
 @command_options("generate")
 def command(
     *,
-    suite: str,
+    suite: str | None,
+    corruptions: tuple[str, ...] | None,
     severities: tuple[float, ...] | None,
     layout: Any,
     seed: int,
@@ -28,6 +29,7 @@ def command(
     interruption.
     """
     from corruptions import get_suite
+    from corruptions.facts import matching_corruptions
     from robustbench_act import generation
     from robustbench_act.cli.requests import pick
     from robustbench_act.devices import choose_device
@@ -36,9 +38,11 @@ def command(
     from robustbench_act.progress.terminal import progress_bar
 
     where = choose_device(device)
-    chosen = get_suite(suite)
+    if suite and corruptions:
+        raise click.UsageError("Expected --suite or --corruption, got both.")
+    request = pick(DataRequest, options)  # imports the user's modules
+    chosen = get_suite(",".join(matching_corruptions(corruptions)) if corruptions else suite or "c15")
     chosen = chosen.with_severities(severities) if severities else chosen
-    request = pick(DataRequest, options)
     data = request.choose(request.open()).among_all()
     wanted = generation.Generation(data, chosen, seed=seed, layout=layout)
     say(

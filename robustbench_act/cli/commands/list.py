@@ -12,7 +12,7 @@ from robustbench_act.cli.terminal import say
 @command_options("list")
 def command(*, imports: tuple[str, ...]) -> None:
     """List activations, normalisations, corruptions, suites, data sets and architectures."""
-    from corruptions.facts import GROUPS, SHEET, list_suites, suite_corruptions
+    from corruptions.facts import GROUPS, SHEET, known_corruptions, list_suites, suite_corruptions
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets
     from robustbench_act.models import CIFAR
@@ -27,10 +27,12 @@ def command(*, imports: tuple[str, ...]) -> None:
     say("Normalisations")
     say(f"  {', '.join(NORMALIZATIONS)}, package.module:Class")
     say("Corruptions")
-    for group in GROUPS:
+    for group in dict.fromkeys([*GROUPS, *(own.group for own in SHEET.values())]):
         names = sorted(name for name, own in SHEET.items() if own.group == group)
         if names:
             say(f"  {group:<12} {', '.join(names)}")
+    if offered := sorted(known_corruptions() - SHEET.keys()):
+        say(f"  {'plugins':<12} {', '.join(offered)}")
     say("Suites")
     for name in list_suites():
         say(f"  {name:<12} {', '.join(suite_corruptions(name))}")

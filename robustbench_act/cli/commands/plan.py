@@ -62,7 +62,7 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
     alone = duration(estimate.seconds * estimate.processes / plan.unit_count)
     rows = {
         "what": f"{count(len(plan.checkpoints), 'checkpoint')} x {corruptions} x "
-        f"{len(plan.severities)} severities x {len(data)} images of {data.name}",
+        f"{count(len(plan.severities), 'severity')} x {len(data)} images of {data.name}",
         "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and these) x "
         f"{count(len(plan.chunks), 'chunk')} of images x {count(len(plan.blocks), 'block')} of checkpoints",
         "passes": f"{plan.passes:,} images through networks{probes}",

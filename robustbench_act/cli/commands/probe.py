@@ -35,9 +35,9 @@ def command(
 
     if train_mode and not gradients:
         raise click.UsageError("--train-mode needs --gradients.")
-    cell = _parse_cell(shift)
     where = choose_device(device)
-    request = study_request(checkpoints, options)
+    request = study_request(checkpoints, options)  # imports the user's modules
+    cell = _parse_cell(shift)
     data, loaded = request.load(check_pictures)
     for text in adaptations(loaded, data):
         say(f"note: {text}", err=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from corruptions import list_corruptions
+from corruptions.registry import forget as forget_corruption
 from robustbench_act import user_code
 from robustbench_act.activations import facts, layers
 from robustbench_act.activations.registry import FACTORIES
@@ -41,6 +43,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     tables: list[dict[str, Any]] = [FACTORIES, facts.SHEET, facts._SEEN]
     before, modules = [dict(table) for table in tables], set(sys.modules)
     declared, named = set(layers._declared), set(user_code._named)
+    ours = set(list_corruptions())
 
     def write(text: str = GATED_CUBE, name: str = "own") -> Path:
         path = tmp_path / f"{name}.py"
@@ -54,6 +57,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             now.update(then)
         layers._declared.intersection_update(declared)
         user_code._named.intersection_update(named)
+        for name in set(list_corruptions()) - ours:
+            forget_corruption(name)
         for name in set(sys.modules) - modules:
             if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
                 del sys.modules[name]
