@@ -162,14 +162,18 @@ class Corruption(ABC):
         uint8 images are taken as v / 255, and the result is clipped, multiplied by 255 and truncated.
         """
         if images.dtype == torch.uint8:
-            if self.fused:
-                return _fused_rendering(type(self))(self, images.contiguous(), noise)
-            return _render_levels(self, images, noise)
+            return self._levels(images, noise)
         work = images.to(torch.promote_types(images.dtype, torch.float32), copy=bool(self.home))
         corrupted = self._applied(work, noise)
         if self.domain == "pixels":
             corrupted = corrupted.clamp(0, 1)
         return corrupted.to(images.dtype)
+
+    def _levels(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return the corrupted uint8 images, of uint8 images."""
+        if self.fused:
+            return _fused_rendering(type(self))(self, images.contiguous(), noise)
+        return _render_levels(self, images, noise)
 
     def _applied(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""

@@ -113,16 +113,19 @@ class FunctionCorruption(Corruption):
         return {"seeds": stream.bits(4), "ids": stream.ids}
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return what the function makes of each image, on the host."""
+        """Return what the function makes of each image, rounded to 256 levels."""
+        levels = (images * 255).round_().to(torch.uint8)
+        return self._levels(levels, noise).to(images.dtype).div_(255)
+
+    def _levels(self, images: Tensor, noise: Noise) -> Tensor:
         if images.device.type != "cpu":
             _say_host(self.name)
-        levels = (images * 255).round_().to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
+        levels = images.permute(0, 2, 3, 1).cpu().contiguous().numpy()
         seeds = noise["seeds"].cpu().numpy().view(np.uint32)
         ids = noise["ids"].tolist()
         made = [self._of(*one) for one in zip(levels, seeds, ids, strict=True)]
-        stacked = np.stack(made) if made else levels
-        corrupted = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
-        return corrupted.to(images.device, images.dtype).div_(255)
+        corrupted = torch.from_numpy(np.stack(made) if made else levels.copy())
+        return corrupted.permute(0, 3, 1, 2).contiguous().to(images.device)
 
     def _of(self, levels: NDArray[np.uint8], seed: NDArray[np.uint32], number: int) -> NDArray[np.uint8]:
         where = f"Corruption {self.name!r}, {self!r}, image {number}"

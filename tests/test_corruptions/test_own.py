@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 import corruptions
-from corruptions import Corruption, InputError, Suite, check_corruption, from_function
+from corruptions import Corruption, InputError, Suite, check_corruption, code, from_function
+from corruptions.__main__ import main
 from corruptions.base import Noise
 from corruptions.random import Stream
 from corruptions.registry import forget
@@ -414,3 +416,49 @@ def test_the_hash_of_a_suite_holds_the_code_and_a_cell_finds_its_module(
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         elsewhere = pool.submit(cell.apply, images.clone()).result()
     assert torch.equal(elsewhere, cell.apply(images))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder like that of installed packages, with one that offers `soot` and `fluff`."""
+    (tmp_path / "sootmodule.py").write_text(MODULE.format(colour=0))
+    info = tmp_path / "soot_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: soot-plugin\nVersion: 1.0\n")
+    offers = "soot = sootmodule:soot\nfluff = sootmodule:soot\nlost = sootmodule:lost\n"
+    (info / "entry_points.txt").write_text(f"[actrobust.corruptions]\n{offers}")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("sootmodule", None)
+    code.plugins.cache_clear()
+    yield tmp_path
+    code.plugins.cache_clear()
+    sys.modules.pop("sootmodule", None)
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_installed_package_offers_corruptions() -> None:
+    assert corruptions.get_suite("fog,soot").corruptions == ("fog", "soot")
+    assert corruptions.get_corruption("soot").home == "sootmodule"
+    with pytest.raises(
+        InputError, match="soot-plugin: sootmodule:soot does not register the corruption 'fluff'"
+    ):
+        corruptions.get_corruption("fluff")
+    with pytest.raises(
+        InputError, match="'lost': loading sootmodule:lost of soot-plugin raised AttributeError"
+    ):
+        corruptions.get_corruption("lost")
+
+
+def test_the_contact_sheet_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("sootmodule.py").write_text(MODULE.format(colour=0))
+    PIL.Image.new("RGB", (20, 10)).save("photo.png")
+    sys.modules.pop("sootmodule", None)
+    assert main(["photo.png", "--import", "sootmodule", "--corruption", "soot,fog", "-o", "sheet.png"]) == 0
+    assert PIL.Image.open("sheet.png").height == 4 + 2 * (10 + 14 + 4)
+    Path("broken.py").write_text("1 / 0")
+    assert main(["photo.png", "--import", "broken", "-o", "sheet.png"]) == 2
+    assert "--import 'broken': importing it raised ZeroDivisionError" in capsys.readouterr().err
