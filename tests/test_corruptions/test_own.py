@@ -17,7 +17,7 @@ from torch import Tensor
 
 import corruptions
 from corruptions import Corruption, InputError, Suite, check_corruption, code, from_function
-from corruptions.__main__ import main
+from corruptions.__main__ import GAP, LABEL_HEIGHT, main
 from corruptions.base import Noise
 from corruptions.random import Stream
 from corruptions.registry import forget
@@ -458,7 +458,8 @@ def test_the_contact_sheet_shows_them(
     PIL.Image.new("RGB", (20, 10)).save("photo.png")
     sys.modules.pop("sootmodule", None)
     assert main(["photo.png", "--import", "sootmodule", "--corruption", "soot,fog", "-o", "sheet.png"]) == 0
-    assert PIL.Image.open("sheet.png").height == 4 + 2 * (10 + 14 + 4)
+    with PIL.Image.open("sheet.png") as sheet:
+        assert sheet.height == GAP + 2 * (10 + LABEL_HEIGHT + GAP)
     Path("broken.py").write_text("1 / 0")
     assert main(["photo.png", "--import", "broken", "-o", "sheet.png"]) == 2
     assert "--import 'broken': importing it raised ZeroDivisionError" in capsys.readouterr().err
