@@ -261,6 +261,19 @@ SIZE = Kind(
     tuple,
     "three whole numbers with commas between them",
 )
+RESIZE = Kind(
+    "a whole number from 1 up, or two of them",
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
+        ]
+    },
+    lambda value: whole(1).fits(value) or (_list_of(whole(1).fits)(value) and len(value) == 2),
+    lambda text: [int(side) for side in text.split(",")] if "," in text else int(text),
+    lambda value: tuple(value) if isinstance(value, list) else int(value),
+    "a whole number from 1 up, or two with a comma between them",
+)
 LABELS = ("activation", "architecture", "group")
 """What tables may call a network's parts by names of one's own."""
 NAMES = Kind(

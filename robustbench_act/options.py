@@ -21,6 +21,7 @@ from robustbench_act.option_kinds import (
     PARAMETERS,
     PATH,
     POINTS,
+    RESIZE,
     SEEDS,
     SHARE,
     SIZE,
@@ -166,12 +167,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                otherwise="their own; networks that take others get them converted after corruptions",
                at="top"),
         Option("--class-order ORDER", CLASS_ORDER, _SHOWN, "Order of the classes, which are named: string "
-               "(1, 10, 2), natural (1, 2, 10), or a file with a name in each line.",
+               "(1, 10, 2), natural (1, 2, 10), or a file with a name in each line, or config.json of "
+               "transformers.",
                otherwise="the data set's; string for folder", at="top"),
         Option("--valid-classes CLASSES", VALID_CLASSES, f"{_STUDY} generate", "Restrict images and answers "
                "to some classes: a file with a name in each line, names with commas between them, or present "
                "(those that have images).", otherwise="all", at="top"),
-        Option("--resize N", whole(1), _SHOWN, "Resize the shorter side of pictures to N pixels.",
+        Option("--resize N", RESIZE, _SHOWN,
+               "Resize the shorter side of pictures to N pixels; both sides if H,W is given.",
                otherwise="the network's, else the data set's", at="top"),
         Option("--crop N", whole(1), _SHOWN, "Then cut out their centre, N x N pixels.",
                otherwise="the network's, else the data set's", at="top"),

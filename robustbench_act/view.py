@@ -1,7 +1,8 @@
 """How a picture becomes an image of a fixed size."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from PIL import Image
 
@@ -17,7 +18,8 @@ class View:
     Attributes
     ----------
     resize
-        Shorter side in pixels, antialiased as by `torchvision.transforms.Resize`; None: not resized.
+        Shorter side in pixels, or height and width, which change the proportions; antialiased as by
+        `torchvision.transforms.Resize`. None: not resized.
     crop
         Side of the central square in pixels; None: not cropped.
     interpolation
@@ -29,9 +31,11 @@ class View:
     --------
     >>> str(View(resize=256, crop=224))
     'resized to 256, centre of 224 x 224, bilinear'
+    >>> str(View(resize=(224, 224), crop=224))
+    'resized to 224 x 224, bilinear'
     """
 
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
     crop: int | None = None
     interpolation: str = "bilinear"
     source: str = field(default="", compare=False)
@@ -39,14 +43,21 @@ class View:
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise unknown_name("interpolation", self.interpolation, INTERPOLATIONS)
-        for side in (self.resize, self.crop):
+        for side in (*(self.resize if isinstance(self.resize, tuple) else (self.resize,)), self.crop):
             if side is not None and side < 1:
                 raise InputError(f"Expected resize and crop of at least 1 pixel, got {side}.")
 
     def __str__(self) -> str:
-        resized = f"resized to {self.resize}, " if self.resize else ""
-        cropped = f"centre of {self.crop} x {self.crop}, " if self.crop else ""
+        size = " x ".join(map(str, self.resize)) if isinstance(self.resize, tuple) else self.resize
+        resized = f"resized to {size}, " if self.resize else ""
+        whole = self.resize == (self.crop, self.crop)
+        cropped = f"centre of {self.crop} x {self.crop}, " if self.crop and not whole else ""
         return f"{resized}{cropped}{self.interpolation}" if resized or cropped else "as it is"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the settings as JSON holds them: two sides are a list."""
+        sides = list(self.resize) if isinstance(self.resize, tuple) else self.resize
+        return {**asdict(self), "resize": sides}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size (H, W) of a picture of this size after the view."""
@@ -56,6 +67,8 @@ class View:
         """Return the size (H, W) after resizing, before the crop."""
         if not self.resize:
             return height, width
+        if isinstance(self.resize, tuple):
+            return self.resize
         long = int(self.resize * max(height, width) / min(height, width))
         return (self.resize, long) if height <= width else (long, self.resize)
 
@@ -69,7 +82,8 @@ class View:
             raise ValueError(f"{picture.height} x {picture.width} pixels become {height} x {width}")
         if self.resize:
             mode = InterpolationMode(self.interpolation)
-            picture = transforms.resize(picture, [self.resize], interpolation=mode)
+            sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+            picture = transforms.resize(picture, list(sides), interpolation=mode)
         if not self.crop:
             return picture
         if min(picture.size) < self.crop:

@@ -35,7 +35,7 @@ _KINDS: dict[str, Any] = {
     "dataset": str,
     "recipe": Mapping,
     "clean_accuracy": int | float | None,
-    "resize": int | None,
+    "resize": int | tuple | None,
     "interpolation": str,
     "labels": Mapping,
 }
@@ -89,7 +89,7 @@ class Spec:
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     clean_accuracy: float | None = None
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
     interpolation: str = "bilinear"
     labels: Mapping[str, str] = field(default_factory=dict)
     activation_facts: Mapping[str, str] = field(default_factory=dict)
@@ -189,6 +189,9 @@ class Spec:
                 "std": tuple(float(value) for value in data["std"]),
                 "classes": int(data["classes"]),
             }
+            if isinstance(known.get("resize"), list):
+                height, width = map(int, known["resize"])
+                known["resize"] = height, width
             if "layers" in known:
                 known["layers"] = tuple(str(pattern) for pattern in data["layers"])
             for name, kind in _KINDS.items():

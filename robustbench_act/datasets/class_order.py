@@ -4,6 +4,7 @@ ImageFolder of torchvision, and most of Keras and TensorFlow, sort class folders
 sorts them naturally: 0, 1, 2, 10. A network knows the order that it was trained in; files rarely say it.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 
 from robustbench_act.datasets.dataset import Dataset
-from robustbench_act.datasets.text_files import read_names
+from robustbench_act.datasets.text_files import read_names, read_text
 from robustbench_act.errors import InputError
 from robustbench_act.option_kinds import CLASS_ORDERS
 from robustbench_act.paths import expand
@@ -41,9 +42,10 @@ SORTED: dict[str, Callable[[Iterable[str]], tuple[str, ...]]] = {
 def with_class_order(data: Dataset, order: str | Path) -> Dataset:
     """Return the same images, labels counting the classes in a different order.
 
-    `order` is "string", "natural" or a file with the name of a class in each line; it may name classes that
-    have no images. Labels that came as numbers are their own names, but only a file says how many there are.
-    An InputError if two classes share a name, the file names a class twice or lacks one that has images.
+    `order` is "string", "natural", a file with the name of a class in each line, or a configuration of
+    transformers (.json with `id2label`); a file may name classes that have no images. Labels that came as
+    numbers are their own names, but only a file says how many there are. An InputError if two classes share
+    a name, the file names a class twice or lacks one that has images.
     """
     if data.labels is None:
         raise InputError(f"--class-order: expected labels, but data set {data.name!r} has none.")
@@ -99,4 +101,17 @@ def _listed(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         got = f"{str(path)!r}: no such file"
         raise InputError(f"--class-order: expected string, natural or a file of class names, got {got}.")
-    return read_names(path)
+    return _named_in(path) if path.suffix == ".json" else read_names(path)
+
+
+def _named_in(path: Path) -> tuple[str, ...]:
+    """Return the names in `id2label` of a configuration of transformers, by their numbers."""
+    try:
+        told = json.loads(read_text(path))["id2label"]
+        by_number = {int(number): str(name) for number, name in told.items()}
+        names = tuple(by_number[number] for number in range(len(by_number)))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON with id2label, a name for each of 0, 1, 2, ...") from error
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{path}: expected a name for each class, id2label has {twice!r} twice.")
+    return names

@@ -81,7 +81,7 @@ class DataRequest:
     channels: int | None = None
     class_order: str | Path | None = None
     valid_classes: str | Path | Sequence[str | int] | None = None
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
     crop: int | None = None
     interpolation: str | None = None
     resize_corrupted: bool = False

@@ -97,8 +97,9 @@ def _timm(name: str) -> Native | None:
     how = timm.data.resolve_data_config(pretrained_cfg=config.to_dict(), use_test_size=True)
     source = f"timm's {config.architecture}{f'.{config.tag}' if config.tag else ''}"
     channels, height, width = how["input_size"]
-    centre = height == width and how["crop_mode"] == "center" and how["interpolation"] in INTERPOLATIONS
-    resize = math.floor(height / how["crop_pct"])
-    view = View(resize, height, how["interpolation"], source) if centre else None
+    side = math.floor(height / how["crop_pct"])
+    resize = {"center": side, "squash": (side, side)}.get(how["crop_mode"])
+    expressed = height == width and resize is not None and how["interpolation"] in INTERPOLATIONS
+    view = View(resize, height, how["interpolation"], source) if expressed else None
     mean, std = tuple(how["mean"]), tuple(how["std"])
     return Native(source, config.num_classes, (channels, height, width), mean, std, view)

@@ -164,24 +164,17 @@ def test_networks_trained_on_pictures_are_shown_them_alike(
         "--out",
         "nets",
     )
-    trained = actrobust("train", *data, "--resize", 20, "--crop", 16, "--interpolation", "bicubic", *small)
-    assert trained.exit_code == 0, trained.output
-    result = actrobust(
-        "evaluate",
-        "nets",
-        *data,
-        "--suite",
-        "light",
-        "--device",
-        "cpu",
-        "--no-probes",
-        "--out",
-        "o",
-        "--report",
-        "none",
+    trained = actrobust(
+        "train", *data, "--resize", "18,20", "--crop", 16, "--interpolation", "bicubic", *small
     )
+    assert trained.exit_code == 0, trained.output
+    evaluated = ("evaluate", "nets", *data, "--suite", "light", "--device", "cpu", "--no-probes")
+    evaluated = (*evaluated, "--out", "o", "--report", "none")
+    result = actrobust(*evaluated)
     assert result.exit_code == 0, result.output
-    assert "resized to 20, centre of 16 x 16, bicubic (the checkpoint's spec)" in result.stderr
+    assert "resized to 18 x 20, centre of 16 x 16, bicubic (the checkpoint's spec)" in result.stderr
+    again = actrobust(*evaluated)
+    assert " units are done." in again.stderr, again.output
     made = actrobust("generate", data[1], "--resize", 20, "--crop", 16, "--suite", "light", "--out", "c")
     assert made.exit_code == 0, made.output
     assert np.load("c/contrast.npy").shape == (30, 16, 16, 3)

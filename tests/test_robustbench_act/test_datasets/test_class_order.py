@@ -1,5 +1,6 @@
 """The order of classes, against the libraries that networks are trained with, and a network that knows it."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_a_file_gives_the_order(tmp_path: Path) -> None:
     assert labels_of(data) == {"cat": 3, "dog": 2, "été": 0}
     assert data.classes == ("été", "owl", "dog", "cat")
     assert data.class_order == "order.txt"
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"id2label": {"3": "cat", "0": "été", "1": "owl", "2": "dog"}}))
+    assert labels_of(load_dataset(f"folder:{root}", class_order=config)) == labels_of(data)
+    config.write_text(json.dumps({"id2label": {"1": "a"}}))
+    with pytest.raises(InputError, match="config.json: expected JSON with id2label, a name for each of 0, 1"):
+        load_dataset(f"folder:{root}", class_order=config)
 
 
 @pytest.mark.parametrize(

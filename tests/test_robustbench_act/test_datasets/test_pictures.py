@@ -41,7 +41,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def expected(path: Path, resize: int, crop: int, mode: str = "bilinear") -> Tensor:
+def expected(path: Path, resize: int | tuple[int, int], crop: int, mode: str = "bilinear") -> Tensor:
     """Return what torchvision's transforms make of a file."""
     steps = Compose([Resize(resize, InterpolationMode(mode)), CenterCrop(crop), PILToTensor()])
     with Image.open(path) as opened:
@@ -56,6 +56,14 @@ def test_equal_to_torchvision(mode: str, photos: Path) -> None:
     assert data.shape == (3, 40, 40)
     for image, path in zip(data.images, files, strict=True):
         assert torch.equal(image, expected(path, 48, 40, mode))
+
+
+def test_both_sides_may_be_given(photos: Path) -> None:
+    data = load_dataset(f"folder:{photos}", view=View((36, 48), 30, "bicubic"))
+    files = sorted(path for path in photos.iterdir() if path.suffix != ".txt")
+    for image, path in zip(data.images, files, strict=True):
+        assert torch.equal(image, expected(path, (36, 48), 30, "bicubic"))
+    assert data.digest != load_dataset(f"folder:{photos}", view=View(36, 30, "bicubic")).digest
 
 
 def test_whole_preprocessing_equals_torchvisions(photos: Path) -> None:
@@ -118,7 +126,12 @@ def test_one_size_is_taken_as_it_is_and_grey_stays_grey(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "view", "wanted"),
-    [((300, 200), View(100), (150, 100)), ((200, 301), View(100), (100, 150)), ((9, 9), View(), (9, 9))],
+    [
+        ((300, 200), View(100), (150, 100)),
+        ((200, 301), View(100), (100, 150)),
+        ((200, 301), View((20, 30)), (20, 30)),
+        ((9, 9), View(), (9, 9)),
+    ],
 )
 def test_size_of_what_is_not_cropped(
     size: tuple[int, int], view: View, wanted: tuple[int, int], tmp_path: Path

@@ -113,7 +113,10 @@ def test_the_view_is_that_of_the_checkpoints_or_they_must_agree(tmp_path: Path) 
 
 def test_what_is_not_a_centre_must_be_said(tmp_path: Path) -> None:
     pytest.importorskip("timm")
-    name = "timm:coat_lite_medium_384.in1k"
+    squashed = native("timm:coat_lite_medium_384.in1k")
+    assert squashed is not None
+    assert squashed.view == View((384, 384), 384, "bicubic")
+    name = "timm:vit_base_patch16_sapiens2.fb"  # its pictures are not square
     found = native(name)
     assert found is not None
     assert found.view is None
