@@ -41,6 +41,7 @@ def command(*, imports: tuple[str, ...]) -> None:
     ours = [f"cifar:{name}" for name in CIFAR]
     say("Architectures")
     say(f"  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")
+    say("  with their weights, as checkpoints: transformers:FOLDER, onnx:FILE")
 
 
 def _whence(facts: Any) -> str:
