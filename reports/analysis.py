@@ -16,6 +16,8 @@ from reports.paired_tests import significance
 from reports.style import Line, distinct_lines, drawing_order
 from robustbench_act import metrics
 from robustbench_act.activations.facts import NATIVE
+from robustbench_act.records import Behaviour
+from robustbench_act.records.behaviour import notes
 from robustbench_act.run import Run
 from robustbench_act.statistics import Joint
 
@@ -149,7 +151,13 @@ class Analysis:
     @property
     def nothing_probed(self) -> str:
         """Why there are no layers; "" if there are."""
-        return self.nothing or (NOT_PROBED if self.run.layers.empty else "")
+        return self.nothing or (self.unwatched or NOT_PROBED if self.run.layers.empty else "")
+
+    @property
+    def unwatched(self) -> str:
+        """Which checkpoints have no layers that can be measured, and why; "" if all have some."""
+        reasons = {one.name: one.behaviour.unwatched for one in self.run.info.checkpoints}
+        return " ".join(notes({name: Behaviour(unwatched=why) for name, why in reasons.items() if why}))
 
     @cached_property
     def significance(self) -> dict[str, pd.DataFrame]:

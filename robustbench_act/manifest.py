@@ -28,7 +28,7 @@ from robustbench_act.checkpoints import Entry
 from robustbench_act.datasets import list_datasets
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.options import Option, manifest_keys
-from robustbench_act.paths import expand
+from robustbench_act.paths import expand, split_source, with_source
 from robustbench_act.texts import encodable
 
 _LARGEST = 2**20  # bytes of a manifest
@@ -170,8 +170,9 @@ def _entry(row: Any, path: Path, number: int) -> Entry:
     found = _checked(row, CHECKPOINT, where=f"{path}: checkpoint {number}")
     if "path" not in found:
         raise InputError(f"{path}: checkpoint {number}: expected a path.")
-    files = _beside(path.parent, found.pop("path"))
-    return Entry(str(files), found.pop("name", None), _made(found))
+    source, files = split_source(found.pop("path"))
+    where = with_source(source, _beside(path.parent, files))
+    return Entry(where, found.pop("name", None), _made(found))
 
 
 def _rooted(dataset: str, folder: Path) -> str:

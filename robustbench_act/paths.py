@@ -12,14 +12,37 @@ from robustbench_act.texts import encodable
 _SYSTEM = ("__MACOSX", "@eaDir")  # folders of copies that macOS's archives and network drives make
 
 
+SOURCES = ("transformers", "onnx")
+"""Words before a path and a colon: the network there is not a file of weights, but another library's."""
+
+
+def split_source(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the one of `SOURCES` that a path begins with, and the rest; "" and the path if there is none.
+
+    >>> split_source("transformers:nets/vit"), split_source(Path("nets/vit"))
+    (('transformers', 'nets/vit'), ('', 'nets/vit'))
+    """
+    text = os.fspath(path)
+    source, colon, rest = text.partition(":")
+    return (source, rest) if colon and source in SOURCES else ("", text)
+
+
+def with_source(source: str, path: str | os.PathLike[str]) -> str:
+    """Return a path behind its source, as `split_source` takes it apart."""
+    return f"{source}:{os.fspath(path)}" if source else os.fspath(path)
+
+
 def expand(path: str | os.PathLike[str]) -> Path:
     """Return a path with `~` and `~name` as the home folder; an InputError if there is no such home.
+
+    A source in front of it stays there.
 
     >>> expand("~/nets") == Path.home() / "nets", expand("a~b")
     (True, PosixPath('a~b'))
     """
+    source, rest = split_source(path)
     try:
-        return Path(path).expanduser()
+        return Path(with_source(source, Path(rest).expanduser()))
     except RuntimeError as error:
         raise InputError(f"{path}: expected a path, but the home folder of ~ is not known.") from error
 

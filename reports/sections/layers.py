@@ -74,13 +74,15 @@ def _section(
     """Return a section with a panel for each architecture, and the tables of its numbers."""
     if analysis.nothing_probed:
         return replace(bare, nothing=analysis.nothing_probed)
-    panels, numbers = [], []
+    panels: list[Panel] = []
+    numbers = []
     for place, (architecture, own) in enumerate(make(analysis.layers).groupby("architecture")):
         heading = str(architecture) if len(analysis.architectures) > 1 else ""
         measured = [one for one in drawn if one.value in own]  # older runs have fewer columns
         names = [f"{bare.name}-{place}-{slug(one.value)}" for one in measured]
         drawings = [_drawing(own, one, name=name) for one, name in zip(measured, names, strict=True)]
-        panels.append(Panel(heading, drawings, note=_layer_names(own)))
+        unwatched = "" if panels else analysis.unwatched
+        panels.append(Panel(heading, drawings, note=f"{_layer_names(own)} {unwatched}".strip()))
         where = f", {heading}" if heading else ""
         numbers.append(_table(own, f"{bare.title}{where}: mean over training seeds"))
     return replace(bare, content={"legend": analysis.legend}, panels=panels, tables=numbers)

@@ -145,7 +145,7 @@ def look_at(
         return found
     unlisted = unlisted_activations(network, shown[:IMAGES])
     if not before:
-        reason = unwatched or unwatched_again
+        reason = unwatched or unwatched_again or getattr(network, "unwatched", "")
         return replace(found, unwatched=reason or _NONE, unlisted=unlisted)
     axes = {
         name: image_axis(own, after.get(name, []), images=size, changed=_CHANGED)

@@ -176,6 +176,11 @@ class Checkpoint:
             _CACHE.take(self)
         return network
 
+    @property
+    def is_onnx(self) -> bool:
+        """Whether onnxruntime computes it: on the CPU, as its file says, and no layer can be watched."""
+        return self.spec.architecture.startswith("onnx:")
+
     @cached_property
     def _network(self) -> nn.Module:
         with torch.inference_mode(False):  # its weights outlive the caller's inference-mode block

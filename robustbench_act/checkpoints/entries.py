@@ -7,9 +7,11 @@ from typing import Any
 
 from robustbench_act.checkpoints.checkpoint import Checkpoint
 from robustbench_act.checkpoints.files import find_checkpoints, load_checkpoint, unique_names
+from robustbench_act.checkpoints.other_libraries import view_elsewhere
 from robustbench_act.checkpoints.spec_sources import wanted_view
 from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
+from robustbench_act.paths import expand, split_source
 from robustbench_act.view import View
 
 
@@ -34,6 +36,9 @@ class Entry:
 
     def wanted_view(self, classes: int | None) -> View | None:
         """Return how the checkpoint's file wants pictures shown; see `spec_sources.wanted_view`."""
+        path = expand(self.path)
+        if split_source(path)[0]:
+            return view_elsewhere(path)
         return wanted_view(Path(self.path), self.spec.get("model"), self.spec.get("classes", classes))
 
 

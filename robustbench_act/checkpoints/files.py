@@ -18,6 +18,8 @@ from robustbench_act.activations.registry import require, resolve
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints.checkpoint import Checkpoint, set_evaluation_mode, weights_digest
 from robustbench_act.checkpoints.fitting import fit, not_finite
+from robustbench_act.checkpoints.onnx_file import SUFFIX as ONNX
+from robustbench_act.checkpoints.other_libraries import find_elsewhere, load_elsewhere
 from robustbench_act.checkpoints.reading import INDEX_SUFFIX, Weights, read_weights, stored_spec, whole
 from robustbench_act.checkpoints.spec import METADATA_KEY, Spec, published_spec
 from robustbench_act.checkpoints.spec_sources import complete_spec
@@ -25,7 +27,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.errors import InputError
 from robustbench_act.models import Architecture, build_model, native
 from robustbench_act.normalizations import normalization_of
-from robustbench_act.paths import expand, files_at
+from robustbench_act.paths import expand, files_at, split_source
 from robustbench_act.user_code import find_named, import_modules, is_factory
 
 SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pt", ".pth", ".pth.tar", ".ckpt")
@@ -51,7 +53,12 @@ def find_checkpoints(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 def _expand(item: str) -> list[Path]:
     path = expand(item)
+    source, place = split_source(path)
+    if source:
+        return find_elsewhere(source, place)
     if path.is_file():
+        if path.name.endswith(ONNX):
+            raise InputError(f"{path}: give it as onnx:{path}.")
         if not path.name.endswith((*SUFFIXES, _PROGRAM)):
             raise InputError(f"{path}: expected a checkpoint ({', '.join(SUFFIXES)}).")
         return [whole(path)]
@@ -69,7 +76,8 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     >>> unique_names([Path("a/x/relu_1.pt"), Path("a/y/relu_1.pt"), Path("a/y/silu_1.pth.tar")])
     ['x/relu_1', 'y/relu_1', 'silu_1']
     """
-    parts = [[_stem(path), *(name for name in reversed(path.parts[:-1]))] for path in paths]
+    folders = [Path(split_source(path)[1]).parts[:-1] for path in paths]
+    parts = [[_stem(path), *reversed(above)] for path, above in zip(paths, folders, strict=True)]
     names = []
     for own in parts:
         length = next(
@@ -88,7 +96,7 @@ def load_checkpoint(
     data: Dataset | None = None,
     weights: str | None = None,
     imports: Iterable[str] = (),
-    **overrides: object,
+    **overrides: Any,
 ) -> Checkpoint:
     """Load one checkpoint; nothing in the file is executed.
 
@@ -97,7 +105,7 @@ def load_checkpoint(
     path
         A .safetensors file (ours carries its spec), the index of a sharded one, or a .pt, .pth, .pth.tar or
         .ckpt file that holds a state_dict: bare, or under a key that `checkpoints.reading` lists. The names
-        may have prefixes that `checkpoints.fitting` lists.
+        may have prefixes that `checkpoints.fitting` lists. Or transformers:FOLDER, onnx:FILE.
     model
         Architecture string; needed unless the file or its place in the published layout tells it.
     name
@@ -119,9 +127,12 @@ def load_checkpoint(
         If the file is missing or damaged, a pickle holds code, or keys or shapes do not match (listed).
     """
     path = expand(path)
+    import_modules(imports)
+    if split_source(path)[0]:
+        own = name or _stem(path)
+        return load_elsewhere(path, name=own, data=data, model=model, weights=weights, **overrides)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint file.")
-    import_modules(imports)
     read = read_weights(path, weights)
     stored = read.spec
     if stored is not None and model is None:
@@ -227,7 +238,8 @@ def read_spec(path: Path) -> Spec:
 
 
 def _stem(path: Path) -> str:
-    name = path.name
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+    source, place = split_source(path)
+    name = Path(place).absolute().name if source else path.name
+    for suffix in sorted((*SUFFIXES, ONNX), key=len, reverse=True):
         name = name.removesuffix(suffix)
     return name

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from robustbench_act.activations import activation_layers, activation_name
 from robustbench_act.activations.facts import NATIVE, known_facts
+from robustbench_act.activations.known import known_function
 from robustbench_act.activations.registry import FACTORIES
 from robustbench_act.checkpoints.spec import Spec
 from robustbench_act.checkpoints.spec_sources import inputs_for, per_channel
@@ -115,7 +116,7 @@ def activation_in(network: nn.Module) -> str:
 def _name_of(layer: nn.Module) -> str:
     name = next((name for name, factory in FACTORIES.items() if factory is type(layer)), None)
     if name is None:
-        return type(layer).__name__
+        return known_function(layer) or type(layer).__name__
     return activation_name(name, {key: item for key, item in _settings(layer).items() if is_number(item)})
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from robustbench_act.activations.facts import NATIVE
@@ -14,7 +15,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.models import Native, fixed_side, native
 from robustbench_act.view import View
 
-_NUMBERED = re.compile(r".*_(\d{1,9})(\.[a-z]+)+")  # NAME_3.pth.tar
+_NUMBERED = re.compile(r".*_(\d{1,9})(\.[a-z]+)*")  # NAME_3.pth.tar
 
 _NEEDED = {
     "architecture": "--model",
@@ -26,25 +27,30 @@ _NEEDED = {
 
 
 def complete_spec(
-    spec: Spec | None, path: Path, data: Dataset | None, **given: Any
+    spec: Spec | None,
+    path: Path,
+    data: Dataset | None,
+    *,
+    told: Mapping[str, Any] = MappingProxyType({}),
+    **given: Any,
 ) -> tuple[Spec, tuple[str, ...]]:
     """Return the whole spec of a checkpoint, and the source of its fields.
 
     `spec` is the file's own, or the one that the published layout spells out; `data` the images that the
-    network will be shown; `given` the fields of `Spec` that the user set, None if not set. Without a spec, N
-    is the training seed of a file NAME_N. If something is missing, an InputError names the flags that supply
-    it.
+    network will be shown; `told` the fields of `Spec` that files of another library tell; `given` those that
+    the user set, None if not set. Without a spec, N is the training seed of a file NAME_N. If something is
+    missing, an InputError names the flags that supply it.
     """
     given = {key: value for key, value in given.items() if value is not None}
     if spec is not None:
         own = spec.override(**per_channel(given, given.get("input_size", spec.input_size)))
         return own, _grouped(dict.fromkeys(given, "as given"))
-    sources: dict[str, str] = dict.fromkeys(given, "as given")
+    sources = dict.fromkeys(told, "as its files tell") | dict.fromkeys(given, "as given")
     if (numbered := _NUMBERED.fullmatch(path.name)) and "training_seed" not in given:
         given["training_seed"] = int(numbered[1])
         sources["training_seed"] = "as the file's name ends"
     classes = given.get("classes", None if data is None else data.class_count)
-    known = _library(given.get("architecture"), path, classes)
+    known = None if told else _library(given.get("architecture"), path, classes)
     fields: dict[str, Any] = {"activation": NATIVE}
     if classes is not None:
         fields["classes"] = classes
@@ -53,16 +59,26 @@ def complete_spec(
         if data is None:
             fields["input_size"] = known.input_size
         sources = dict.fromkeys(("mean", "std"), f"as {known.source} has them") | sources
-    fields |= given
+    fields |= {**told, **given}
+    if "labels" in told:
+        fields["labels"] = {**told["labels"], **given.get("labels", {})}
     if data is not None:
         fields.setdefault("input_size", inputs_for(data.shape, fields))
+    _check_complete(fields, path)
+    return Spec(**per_channel(fields, fields["input_size"])), _grouped(sources)
+
+
+def _check_complete(fields: Mapping[str, Any], path: Path) -> None:
+    """Raise an InputError that names the flags of fields that are missing."""
     missing = [flag for key, flag in _NEEDED.items() if key not in fields]
     if missing:
         flags = ", ".join(missing)
+        beside = path.with_name("config.json").is_file() and "--model" in missing
+        folder = f", or give transformers:{path.parent}" if beside else ""
         raise InputError(
-            f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)."
+            f"{path}: the file does not describe its network fully; add {flags} (or [spec] in a manifest)"
+            f"{folder}."
         )
-    return Spec(**per_channel(fields, fields["input_size"])), _grouped(sources)
 
 
 def per_channel(fields: Mapping[str, Any], size: Sequence[int]) -> dict[str, Any]:

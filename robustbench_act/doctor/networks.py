@@ -70,7 +70,8 @@ def examine(
     own = predict(checkpoint, sample, device, behaviour)
     if isinstance(own, Finding):
         return [own]
-    read = [Finding(checkpoint.name, not behaviour.unwatched, text) for text in behaviour.notes()]
+    watched = checkpoint.is_onnx or not behaviour.unwatched
+    read = [Finding(checkpoint.name, watched, text) for text in behaviour.notes()]
     read += [Finding(checkpoint.name, True, f"read: {note}") for note in checkpoint.notes]
     read += [
         Finding(checkpoint.name, True, f"after corruptions, images are {step}")

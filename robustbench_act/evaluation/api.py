@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from corruptions import Suite
 from robustbench_act.datasets import Dataset
+from robustbench_act.english import some
 from robustbench_act.errors import StoppedError
 from robustbench_act.evaluation.engine import run_plan
 from robustbench_act.evaluation.execution import Execution
@@ -228,7 +229,11 @@ def run_request(
         allow_random=request.allow_random,
         known=recorded_checkpoints(directory) if resume else (),
     )
-    for text in (*adaptations(plan.checkpoints, plan.dataset), *notes(plan.behaviours)):
+    said = [*adaptations(plan.checkpoints, plan.dataset), *notes(plan.behaviours)]
+    graphs = [one.name for one in plan.checkpoints if one.is_onnx]
+    if graphs and execution.device.type != "cpu":
+        said.append(f"{some(graphs)}: onnxruntime computes on the CPU, not on {execution.device.type}.")
+    for text in said:
         execution.on_note(text)
     if on_start:
         execution = replace(execution, on_images=on_start(plan, directory))

@@ -21,6 +21,7 @@ from robustbench_act.texts import encodable
 from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
+_OF_SOURCES = {"onnx": "onnxruntime", "transformers": "transformers"}
 _KERNELS = ("torch", "torchvision")  # libraries whose next version may round in another way
 _ROUNDS = 3  # how often damaged parts are made again before the disk is to blame
 
@@ -77,10 +78,16 @@ def _info(plan: Plan, execution: Execution, command: str) -> RunInfo:
         precision=execution.precision,
         memory_format=memory_format(plan.largest_input, execution.precision, execution.device),
         compiled=execution.compiled,
-        kernels={name: version(name) for name in _KERNELS},
+        kernels={name: version(name) for name in (*_KERNELS, *_others(plan))},
         batch_size=execution.batch_size,
         libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
     )
+
+
+def _others(plan: Plan) -> list[str]:
+    """Return the libraries that compute some of the networks in their own way."""
+    sources = {one.spec.architecture.partition(":")[0] for one in plan.checkpoints}
+    return [library for source, library in _OF_SOURCES.items() if source in sources]
 
 
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:

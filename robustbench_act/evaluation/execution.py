@@ -100,8 +100,13 @@ class Execution:
 
         On CPUs a pass of a small network is Python as much as kernels, and Python is one thread: a process a
         core does 1.4 times the images of one process with two threads. Starting them takes seconds. Raises
-        InputError if networks are to be both compiled and probed.
+        InputError if networks are to be both compiled and probed, or one cannot be computed in this way.
         """
+        graph = next((one for one in plan.checkpoints if one.is_onnx), None)
+        if graph is not None and (self.compiled or self.precision != "fp32"):
+            raise InputError(
+                f"{graph.path}: onnxruntime computes as the file says; leave out --compile and --precision."
+            )
         if self.compiled and plan.probes:
             raise InputError("--compile cannot be combined with probes; add --no-probes.")
         if self.processes != "auto":

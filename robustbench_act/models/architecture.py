@@ -27,6 +27,7 @@ from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models.cifar_names import CIFAR
 from robustbench_act.models.cifar_resnet import CifarResNet
 from robustbench_act.normalizations import replace_normalization
+from robustbench_act.paths import SOURCES
 from robustbench_act.user_code import call_factory, find_factory
 
 OptionValue: TypeAlias = int | float | bool | str
@@ -58,7 +59,7 @@ class Architecture:
     @property
     def is_factory(self) -> bool:
         """Whether it is a user's function: building it runs code that is neither ours nor a library's."""
-        return self.source not in ("cifar", "torchvision", "timm")
+        return self.source not in ("cifar", "torchvision", "timm", *SOURCES)
 
     @classmethod
     def parse(cls, text: str) -> "Architecture":
@@ -156,6 +157,10 @@ def build_model(
         activation = NATIVE if at_once else activation
     elif spec.source == "torchvision":
         model = _torchvision(spec, classes=classes, channels=channels, side=side)
+    elif spec.source in SOURCES:
+        raise InputError(
+            f"Architecture {str(spec)!r}: is read from its files; give {spec.source}:PATH as a checkpoint."
+        )
     elif spec.source == "timm":
         model = _timm(spec, classes=classes, channels=channels)
     else:

@@ -168,8 +168,8 @@ def test_networks_trained_on_pictures_are_shown_them_alike(
         "train", *data, "--resize", "18,20", "--crop", 16, "--interpolation", "bicubic", *small
     )
     assert trained.exit_code == 0, trained.output
-    evaluated = ("evaluate", "nets", *data, "--suite", "light", "--device", "cpu", "--no-probes")
-    evaluated = (*evaluated, "--out", "o", "--report", "none")
+    shown = ("evaluate", "nets", *data, "--suite", "light", "--device", "cpu", "--no-probes")
+    evaluated = (*shown, "--out", "o", "--report", "none")
     result = actrobust(*evaluated)
     assert result.exit_code == 0, result.output
     assert "resized to 18 x 20, centre of 16 x 16, bicubic (the checkpoint's spec)" in result.stderr

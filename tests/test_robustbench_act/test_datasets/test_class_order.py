@@ -72,7 +72,7 @@ def test_a_file_gives_the_order(tmp_path: Path) -> None:
     config.write_text(json.dumps({"id2label": {"3": "cat", "0": "été", "1": "owl", "2": "dog"}}))
     assert labels_of(load_dataset(f"folder:{root}", class_order=config)) == labels_of(data)
     config.write_text(json.dumps({"id2label": {"1": "a"}}))
-    with pytest.raises(InputError, match="config.json: expected JSON with id2label, a name for each of 0, 1"):
+    with pytest.raises(InputError, match=r"config\.json: expected JSON with id2label"):
         load_dataset(f"folder:{root}", class_order=config)
 
 
