@@ -46,6 +46,8 @@ def test_the_picture_of_the_house_is_the_contract() -> None:
         ("import robustbench_act.evaluation, robustbench_act.training", "matplotlib"),
         ("import robustbench_act.evaluation, robustbench_act.training", "torchvision"),  # and torch._dynamo
         ("import robustbench_act.evaluation, robustbench_act.training", "scipy.stats"),
+        ("import robustbench_act.evaluation, robustbench_act.training", "transformers"),
+        ("import robustbench_act.evaluation, robustbench_act.training", "onnxruntime"),
         ("from robustbench_act.activations import activation_label", "torch"),
         ("import corruptions", "pandas"),
         ("from corruptions import GROUPS, corruption_facts", "torch"),

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from torch import nn
 
+from reports.analysis import Analysis
+from reports.sections.layers import profile
 from robustbench_act import evaluate
 from robustbench_act.checkpoints import Checkpoint, find_checkpoints, load_checkpoint
 from robustbench_act.checkpoints.files import unique_names
@@ -77,19 +80,20 @@ def test_answers_do_not_depend_on_batches_or_threads(inputs: torch.Tensor, tmp_p
 
 
 def test_accuracy_is_measured_and_that_no_layer_is_said(digits: Dataset, tmp_path: Path) -> None:
-    save_tiny(tmp_path / "relu_3.onnx")
+    name = f"onnx:{save_tiny(tmp_path / 'relu_3.onnx')}"
+    onnx = load_checkpoint(name, labels={"activation": "relu", "architecture": "tiny"}, **NORMALISED)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.SiLU(), nn.Linear(12, 10))
+    own = Checkpoint.of(net, name="own", data=digits, **NORMALISED)
     said: list[str] = []
-    run = evaluate(
-        f"onnx:{tmp_path / 'relu_3.onnx'}", dataset=digits, suites=["light"], severities=[3],
-        labels={"activation": "relu", "architecture": "tiny"}, out=tmp_path / "run", on_note=said.append,
-        **NORMALISED,
-    )  # fmt: skip
+    asked: dict[str, Any] = {"dataset": digits, "suites": ["light"], "severities": [3]}
+    run = evaluate([onnx, own], **asked, out=tmp_path / "run", on_note=said.append)
     images = (digits.images.expand(-1, 3, -1, -1) / 255 - 0.3) / 0.4
-    clean = run.cells.query("corruption == 'clean'").iloc[0]
+    clean = run.cells.query("corruption == 'clean' and checkpoint == 'relu_3'").iloc[0]
     assert clean["correct"] == int((expected(images).argmax(1) == digits.known_labels).sum())
     assert (clean["activation"], clean["architecture"], clean["training_seed"]) == ("relu", "tiny", 3)
-    assert run.layers.empty
-    assert any("none of its layers can be" in text for text in said)
+    assert set(run.layers["checkpoint"]) == {"own"}
+    assert any("relu_3: its layers are not measured: onnxruntime computes it" in text for text in said)
+    assert profile(Analysis(run)).panels[0].note.endswith("none of its layers can be.")
     assert "onnxruntime" in run.info.kernels
 
 
@@ -110,6 +114,8 @@ def test_several_outputs_and_probabilities_are_recognised(digits: Dataset, tmp_p
     assert behaviours["softmax"].outputs == "probabilities"
     assert behaviours["plain"].outputs == "logits"
     assert len({one.digest for one in run.info.checkpoints}) == 3
+    nothing = profile(Analysis(run)).nothing
+    assert nothing.startswith("hidden, plain and softmax: its layers are not measured: onnxruntime computes")
 
 
 def garbage(path: Path) -> None:
