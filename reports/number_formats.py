@@ -6,13 +6,18 @@ from typing import Any
 import pandas as pd
 
 
+def _hundredths(share: float) -> float:
+    """Return a share in percent, without the last bits: sums in different orders are shown as one number."""
+    return round(100 * share, 9)
+
+
 def percent(share: Any) -> str:
     """Return a share as percent with one decimal and no sign; "n/a" for a missing one.
 
-    >>> percent(0.12345), percent(float("nan"))
-    ('12.3', 'n/a')
+    >>> percent(0.12345), percent(0.0125), percent(0.0125 + 1e-16), percent(float("nan"))
+    ('12.3', '1.2', '1.2', 'n/a')
     """
-    return "n/a" if pd.isna(share) else f"{100 * share:.1f}"
+    return "n/a" if pd.isna(share) else f"{_hundredths(share):.1f}"
 
 
 def number(value: Any) -> str:
@@ -40,7 +45,7 @@ def points(difference: float) -> str:
     >>> points(0.0123), points(-0.5), points(-0.0001), points(float("nan"))
     ('+1.2', '−50.0', '0.0', 'n/a')
     """
-    text = f"{100 * difference:+.1f}"
+    text = f"{_hundredths(difference):+.1f}"
     return "n/a" if math.isnan(difference) else "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
@@ -50,7 +55,7 @@ def fine_points(difference: float) -> str:
     >>> fine_points(-0.0123), fine_points(0.0003), fine_points(1e-17)
     ('−1.2', '+0.03', '0.0')
     """
-    text, fine = points(difference), f"{100 * difference:+.2f}"
+    text, fine = points(difference), f"{_hundredths(difference):+.2f}"
     return fine.replace("-", "−") if text == "0.0" and float(fine) else text
 
 
