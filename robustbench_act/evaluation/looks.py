@@ -1,6 +1,7 @@
 """Looks at every network of a plan once, before anything is written."""
 
 import pickle
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, nullcontext
@@ -28,7 +29,8 @@ from robustbench_act.records import Behaviour, CheckpointInfo
 def check_own_corruptions(plan: Plan, execution: Execution) -> None:
     """Raise InputError if a corruption of the user's breaks the contract, or cannot be found by workers.
 
-    See `corruptions.check_corruption`: each is tried on a few images of the plan, on black and on white.
+    See `corruptions.check_corruption`: each is tried on a few images of the plan, on black and on white. What
+    they warn of becomes notes.
     """
     few = plan.dataset.subset(min(_TRIED, len(plan.dataset))).images
     images = torch.cat([few, torch.zeros_like(few[:1]), torch.full_like(few[:1], 255)])
@@ -38,7 +40,11 @@ def check_own_corruptions(plan: Plan, execution: Execution) -> None:
         if execution.executor == "ray" and kind.home == "__main__":
             raise InputError(f"Corruption {name!r} is defined in a script; Ray needs it in a module.")
         shown = images if kind.domain == "pixels" else images / 64 - 2
-        check_corruption(name, shown, severities=plan.severities, seed=plan.seed)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            check_corruption(name, shown, severities=plan.severities, seed=plan.seed)
+        for text in dict.fromkeys(str(one.message) for one in said):
+            execution.on_note(text)
 
 
 def with_behaviours(

@@ -179,6 +179,15 @@ def test_a_corruption_that_fails_later_costs_its_own_cells_alone(
     assert whole["correct"].tolist() == cells["correct"].tolist()
 
 
+def test_what_a_corruption_warns_of_is_a_note(own: Callable[..., Path], checkpoints: Path) -> None:
+    once = "    if not soot.__dict__.setdefault('said', []):\n        soot.said.append(1)\n"
+    once += "        import warnings\n        warnings.warn('old lens')\n"
+    own(MODULE.replace("    sooty = image", f"{once}    sooty = image"))
+    network = checkpoints / "relu_1.safetensors"
+    said = actrobust("evaluate", network, *STUDY, "--corruption", "soot", "--limit", "20", "--out", "run")
+    assert said.count("note: old lens") == 1
+
+
 def test_changed_code_is_another_run(own: Callable[..., Path], checkpoints: Path) -> None:
     own(MODULE)
     network = checkpoints / "relu_1.safetensors"
