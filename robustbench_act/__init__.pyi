@@ -13,7 +13,7 @@ from .checkpoints import (
     save_checkpoint as save_checkpoint,
 )
 from .datasets import Dataset as Dataset, list_datasets as list_datasets, load_dataset as load_dataset
-from .errors import InputError as InputError
+from .errors import InputError as InputError, StoppedError as StoppedError
 from .evaluation import evaluate as evaluate
 from .metrics import layer_correlations as layer_correlations
 from .models import build_model as build_model, list_architectures as list_architectures

@@ -27,7 +27,21 @@ from robustbench_act.records.behaviour import notes
 
 
 class Run(RunData):
-    """A finished run: its data (see `RunData`) and what is made of them."""
+    """A finished run: its data (see `RunData`) and what is made of them.
+
+    At the end of a notebook's cell it is its leaderboard.
+
+    Examples
+    --------
+    >>> run.cells[["activation", "corruption", "severity", "accuracy"]].shape
+    (28, 4)
+    >>> run.layers[["activation", "layer", "corruption", "severity", "output_fluctuation_mean"]].shape
+    (56, 5)
+    >>> run.leaderboard()[["rank", "activation", "mca"]].round(3).to_numpy().tolist()
+    [[1, 'la_silu', 0.763], [2, 'relu', 0.528]]
+    >>> run.summary()[["checkpoint", "clean", "mca", "worst_class"]].shape
+    (4, 4)
+    """
 
     @classmethod
     def of(cls, data: RunData) -> Self:

@@ -1,10 +1,12 @@
 """The guides run as they are printed."""
 
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,6 +15,7 @@ from PIL import Image
 from corruptions.conformity import load_photographs
 from robustbench_act import load_run
 from robustbench_act.cli import main
+from tests.kernel import kernel
 from tests.pages import ROOT, blocks, commands, read_page
 from tests.test_robustbench_act.test_activations.conftest import own
 from tests.test_robustbench_act.test_behaviour.test_unlisted import COLLEAGUE
@@ -71,6 +74,33 @@ def test_your_own_corruption() -> None:
     assert Path("mnist-dust/dust.npy").is_file()
 
 
-def test_the_guide_of_networks_is_short() -> None:
-    """`test_docs` runs it."""
+@pytest.mark.slow
+def test_the_notebook(tmp_path: Path) -> None:
+    """It runs as it is in the repository: without outputs, which would age."""
+    notebook = nbformat.read(ROOT / "docs/notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs for cell in cells)
+    with kernel(tmp_path) as run:
+        trained, evaluated, table, figure, report, error = [run(cell.source) for cell in cells]
+    assert trained == []
+    *progress, (kind, shown) = evaluated
+    assert [kind for kind, _ in progress] == ["display_data", *["update_display_data"] * (len(progress) - 1)]
+    assert re.match(r"evaluating: ([\d,]+) of \1 images in \d", progress[-1][1]["data"]["text/plain"])
+    assert kind == "execute_result"
+    assert {"GatedCube", "ReLU", "SiLU"} <= set(
+        re.findall(r"<td[^>]*>(.*?)</td>", shown["data"]["text/html"])
+    )
+    assert "gaussian_noise" in table[0][1]["data"]["text/html"]
+    assert "image/png" in figure[0][1]["data"]
+    assert "<iframe" in report[0][1]["data"]["text/html"]
+    assert error[0][1]["traceback"] == [
+        "InputError: Unknown corruption 'gausian_noise'. Did you mean 'gaussian_noise'?"
+    ]
+    assert max(map(len, (table, figure, report, error))) == 1
+
+
+def test_the_guides_are_short() -> None:
+    """`test_docs` runs them."""
+    assert len((ROOT / "docs/from-a-notebook.md").read_text().splitlines()) < 30
     assert len(blocks("docs/your-network.md", "python")[0].splitlines()) < 30
