@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, overload
 
+from robustbench_act.errors import InputError, first_line
+
 
 class Source(Protocol):
     """One picture, encoded in a format that Pillow reads. Every `Path` is a source.
@@ -52,10 +54,20 @@ def opened(source: Source) -> BinaryIO:
 
 
 def size_of(source: Source) -> int:
-    """Return the number of bytes of the encoded picture."""
-    return source.stat().st_size if isinstance(source, Path) else len(source.read_bytes())
+    """Return the number of bytes of the encoded picture; an InputError if it cannot be read."""
+    try:
+        return source.stat().st_size if isinstance(source, Path) else len(source.read_bytes())
+    except OSError as error:
+        raise _lost(source, error) from error
 
 
 def digest_of(source: Source) -> bytes:
-    """Return the SHA-256 of the encoded picture."""
-    return hashlib.sha256(source.read_bytes()).digest()
+    """Return the SHA-256 of the encoded picture; an InputError if it cannot be read."""
+    try:
+        return hashlib.sha256(source.read_bytes()).digest()
+    except OSError as error:
+        raise _lost(source, error) from error
+
+
+def _lost(source: Source, error: OSError) -> InputError:
+    return InputError(f"{source}: cannot be read ({error.strerror or first_line(error)}).")

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from robustbench_act.datasets import Dataset, hold_out, load_dataset, shared_images
+from robustbench_act.errors import InputError
 from robustbench_act.view import View
 
 
@@ -74,3 +75,6 @@ def test_copies_of_files_are_found_and_no_others(tmp_path: Path) -> None:
     assert shared_images(ours[:2], theirs) == []
     assert len(shared_images(ours, ours[1:])) == 5
     assert shared_images(ours, load_dataset("digits")) == shared_images(load_dataset("digits"), ours) == []
+    (tmp_path / "b" / "5.bmp").unlink()
+    with pytest.raises(InputError, match=r"b/5\.bmp: cannot be read \(No such file or directory\)"):
+        shared_images(ours, theirs)
