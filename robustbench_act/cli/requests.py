@@ -1,6 +1,6 @@
 """Turns parsed options into requests to the engine; checks pictures, with a progress bar."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from robustbench_act.evaluation import Execution, PlanRequest
 from robustbench_act.evaluation.request import leave_out
 from robustbench_act.manifest import Manifest
 from robustbench_act.options import manifest_keys
-from robustbench_act.progress.terminal import progress_bar
+from robustbench_act.progress.terminal import TerminalBar, progress_bar
 
 QUICK_IMAGES = 60  # with 3 severities, what two cores do in 90 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
@@ -32,6 +32,20 @@ def pick(kind: type[T], options: Mapping[str, Any]) -> T:
     """
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in options.items() if name in names})
+
+
+def reading_items(total: int) -> Callable[[int], None]:
+    """Show the progress of reading all items of a data set once; return what counts them."""
+    bar, left = TerminalBar(), [total]
+    advance = bar.start("reading labels", total)
+
+    def count_items(done: int) -> None:
+        advance(done)
+        left[0] -= done
+        if not left[0]:
+            bar.stop()
+
+    return count_items
 
 
 def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:
@@ -57,7 +71,8 @@ def plan_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> Pl
         for entry in entries
     ]
     chosen = {name: options.get(name) or None for name in ("suites", "corruptions")}
-    return pick(PlanRequest, {**options, "checkpoints": named or None, **chosen})
+    more = {"checkpoints": named or None, "on_items": reading_items}
+    return pick(PlanRequest, {**options, **more, **chosen})
 
 
 def study_request(checkpoints: tuple[str, ...], options: Mapping[str, Any]) -> PlanRequest:

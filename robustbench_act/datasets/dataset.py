@@ -130,8 +130,9 @@ class Dataset:
 
     @property
     def view(self) -> View | None:
-        """How its pictures are resized and cropped; None if they are stored as images of one size."""
-        return self.pixels.view if isinstance(self.pixels, Pictures) else None
+        """How its pictures are resized and cropped; None if they are taken as images of one size."""
+        view = self.pixels.view if isinstance(self.pixels, Pictures) else None
+        return None if view == View() and not view.source else view
 
     @cached_property
     def digest(self) -> str:

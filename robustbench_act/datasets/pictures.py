@@ -28,7 +28,7 @@ WORKERS = min(os.cpu_count() or 1, 8)
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that an external program would render
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits per value
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits per value
 _DEEP = (";16", "65535")  # in Pillow's description of a file's rows: it would cut these values to 8 bits
 _SHOWN = 3  # pictures named in a message
 _BLOCK = 1024  # pictures that wait for threads at a time
@@ -197,7 +197,7 @@ class Pictures:
             return why_unreadable(content, reason, *PICTURES)
 
     def _array(self, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-        if picture.mode not in _MODES or any(deep in repr(getattr(picture, "tile", ())) for deep in _DEEP):
+        if picture.mode not in MODES or any(deep in repr(getattr(picture, "tile", ())) for deep in _DEEP):
             raise ValueError(f"mode {picture.mode}, more than 8 bits per value")
         shown = self.view.apply(picture.convert("RGB" if self.channels == 3 else "L"))
         return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, self.channels)

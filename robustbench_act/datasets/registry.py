@@ -10,7 +10,7 @@ from robustbench_act.datasets.class_order import with_class_order
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.layouts import pair_corrupted
 from robustbench_act.datasets.pictures import WORKERS
-from robustbench_act.datasets.request import MissingDataError, Request
+from robustbench_act.datasets.request import MissingDataError, OnItems, Request, quietly
 from robustbench_act.datasets.request import download as download_set
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.paths import expand
@@ -27,6 +27,7 @@ def load_dataset(
     workers: int | None = None,
     resize_corrupted: bool = False,
     class_order: str | Path | None = None,
+    on_items: OnItems = quietly,
 ) -> Dataset:
     """Load a data set by `NAME`, `NAME:ROOT` or `package.module:function`.
 
@@ -43,7 +44,7 @@ def load_dataset(
         WebDataset shards; FILES is a file, a folder or a pattern. "zip:FILE": such a folder in an archive.
         "cifar-10-c", "cifar-100-c", "imagenet-c", "tiny-imagenet-c" and "mnist-c" add the corrupted images
         in ROOT/CIFAR-10-C, CIFAR-100-C, ImageNet-C, Tiny-ImageNet-C and mnist_c. ROOT is `data` by default.
-        Your own function returns a `Dataset`, or images and labels.
+        Your own function returns a `Dataset`, images and labels, or a map-style data set of torch.
     train
         The training part instead of the test part.
     download
@@ -57,6 +58,9 @@ def load_dataset(
     class_order
         Which class is label 0, label 1, ...: "string" (1, 10, 2), "natural" (1, 2, 10) or a file with the
         name of a class in each line; by default the data set's own, for folders "string".
+    on_items
+        Told of the items of a map-style data set if all have to be read for their labels: see
+        `torch_datasets.load_items`.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def load_dataset(
     (1000, (1, 28, 28), 1000)
     """
     root = spec.partition(":")[2]
-    request = Request(expand(root) if root else None, train, workers or WORKERS)
+    request = Request(expand(root) if root else None, train, workers or WORKERS, on_items)
     data = _load_or_download(spec, request) if download else _load(spec, request)
     if class_order is not None:
         data = with_class_order(data, class_order)
@@ -105,7 +109,9 @@ def _load(spec: str, request: Request) -> Dataset:
     if name in LOADERS:
         return _loader(name)(request)
     if is_factory(spec):
-        return user_data.load_factory(spec, train=request.train, names=list_datasets())
+        return user_data.load_factory(
+            spec, train=request.train, names=list_datasets(), on_items=request.on_items
+        )
     raise _unknown(spec)
 
 

@@ -1,12 +1,22 @@
 """The request that a loader of data sets gets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from robustbench_act.datasets.catalogue import FILES
 from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
+
+OnItems: TypeAlias = Callable[[int], Callable[[int], None]]
+"""Called with the number of items before all are read; returns what is called with each number read."""
+
+
+def quietly(count: int) -> Callable[[int], None]:
+    """Say nothing of items that are read: see `OnItems`."""
+    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class Request:
     root: Path | None = None
     train: bool = False
     workers: int = WORKERS
+    on_items: OnItems = quietly
 
     @property
     def folder(self) -> Path:

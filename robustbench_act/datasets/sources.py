@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, overload
@@ -15,7 +15,8 @@ class Source(Protocol):
 
     str() names it in messages, e.g. "train.parquet row 17". It is hashable, equal to a source of the same
     picture, and small: data sets hold one for each image and send them to other processes, so it keeps no
-    file open. It is read from several threads at once.
+    file open. It is read from several threads at once. One that knows mode and size without the whole picture
+    has `read_head() -> bytes` too.
     """
 
     @property
@@ -50,7 +51,10 @@ class Files(Sequence[Path]):
 
 def opened(source: Source) -> BinaryIO:
     """Return the encoded picture as a stream, for readers that need only its first bytes."""
-    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read_bytes())
+    if isinstance(source, Path):
+        return source.open("rb")
+    read: Callable[[], bytes] = getattr(source, "read_head", source.read_bytes)
+    return io.BytesIO(read())
 
 
 def size_of(source: Source) -> int:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from corruptions import Suite
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import Data, Dataset
 from robustbench_act.english import some
 from robustbench_act.errors import StoppedError
 from robustbench_act.evaluation.engine import run_plan
@@ -29,7 +30,7 @@ def evaluate(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     labels: Mapping[str, str] | None = None,
-    dataset: str | Dataset = "mnist-1k",
+    dataset: Data = "mnist-1k",
     suites: Sequence[str | Suite] | str | Suite | None = None,
     corruptions: Sequence[str] | str | None = None,
     severities: Sequence[float] | None = None,
@@ -72,7 +73,8 @@ def evaluate(
         What tables call the "architecture", "group" or "activation" of all but `Checkpoint` objects: networks
         are compared within one architecture.
     dataset
-        A `Dataset`, or what `load_dataset` takes.
+        What `load_dataset` takes, a `Dataset`, images and labels, or a map-style data set of torch: see
+        `robustbench_act.datasets.as_dataset`.
     suites
         Suites (`corruptions.Suite`) or their names (`corruptions.list_suites()`). By default c19 and shift,
         or, for a data set with corrupted versions in files (`Dataset.stored`), only these.
@@ -182,7 +184,7 @@ def evaluate(
     try:
         with bar:
             run = run_request(
-                request,
+                replace(request, on_items=partial(bar.start, "reading labels")),
                 replace(execution, on_note=note),
                 out,
                 resume=resume,

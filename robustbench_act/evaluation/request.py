@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from corruptions import Suite
 from corruptions.facts import matching_corruptions
@@ -19,9 +19,13 @@ from robustbench_act.checkpoints import (
     load_entries,
 )
 from robustbench_act.datasets import (
+    Data,
     Dataset,
+    OnItems,
+    as_dataset,
     load_dataset,
     pair_corrupted,
+    quietly,
     with_class_order,
     with_valid_classes,
 )
@@ -49,7 +53,7 @@ class DataRequest:
     Attributes
     ----------
     dataset
-        A `Dataset`, or what `load_dataset` takes.
+        A `Dataset`, what `load_dataset` takes, or what a function of the user's may return: see `as_dataset`.
     train, download, workers
         See `load_dataset`.
     corrupted
@@ -71,9 +75,11 @@ class DataRequest:
         Images of a stratified subset, or None for all.
     imports
         Modules of the user's to import first: they register activations, and files may name what they define.
+    on_items
+        See `load_dataset`.
     """
 
-    dataset: str | Dataset = "mnist-1k"
+    dataset: Data = "mnist-1k"
     train: bool = False
     download: bool = False
     workers: int | None = None
@@ -88,16 +94,21 @@ class DataRequest:
     skip_unreadable: bool = False
     limit: int | None = None
     imports: Sequence[str] | None = None
+    on_items: OnItems = quietly
 
     def __post_init__(self) -> None:
         use_plain_numbers(self)
         import_modules(self.imports or ())
 
+    def loaded(self) -> Self:
+        """Return the same request, with images from Python as a `Dataset`: they are looked at only once."""
+        if isinstance(self.dataset, str | Dataset):
+            return self
+        return replace(self, dataset=self._load())
+
     def open(self, wanted: Callable[[Dataset], View | None] = lambda data: None) -> Dataset:
         """Return all images, shown as the request says, else as `wanted`, else in the data set's own way."""
-        data = self.dataset
-        if isinstance(data, str):
-            data = load_dataset(data, train=self.train, download=self.download, workers=self.workers)
+        data = self._load()
         data = pair_corrupted(data, self.corrupted) if self.corrupted else data
         if self.channels is not None:
             if self.channels not in (1, 3):
@@ -118,6 +129,17 @@ class DataRequest:
         """Return the images of the classes and the subset that are asked for, after a look at them."""
         data = self._restricted(data)
         return look(data if self.limit is None else data.subset(self.limit), self.skip_unreadable)
+
+    def _load(self) -> Dataset:
+        if not isinstance(self.dataset, str):
+            return as_dataset(self.dataset, on_items=self.on_items)
+        return load_dataset(
+            self.dataset,
+            train=self.train,
+            download=self.download,
+            workers=self.workers,
+            on_items=self.on_items,
+        )
 
     def _restricted(self, data: Dataset) -> Dataset:
         return data if self.valid_classes is None else with_valid_classes(data, self.valid_classes)

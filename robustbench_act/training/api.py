@@ -4,14 +4,15 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from robustbench_act.activations import list_activations, split_activations
 from robustbench_act.activations.registry import Factory
 from robustbench_act.checkpoints import Spec
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import Data, name_of
 from robustbench_act.devices import choose_device
 from robustbench_act.errors import InputError, StoppedError, unknown_name
 from robustbench_act.evaluation import DataRequest
@@ -29,7 +30,7 @@ ALL = "all"
 
 
 def train(
-    dataset: str | Dataset,
+    dataset: Data,
     *,
     arch: str | Callable[..., Any] = "cifar:resnet8?width=8",
     activation: str | Factory | Sequence[str | Factory] = "relu",
@@ -57,7 +58,8 @@ def train(
     Parameters
     ----------
     dataset
-        Training data: a `Dataset`, or what `load_dataset` takes.
+        Training data: what `load_dataset` takes, a `Dataset`, images and labels, or a map-style data set of
+        torch: see `robustbench_act.datasets.as_dataset`.
     arch
         An architecture, see `build_model`, or your own function or class. One from a script or a notebook
         can be trained, but its files can be loaded only there.
@@ -110,7 +112,9 @@ def train(
     folder = expand(out) if out else Path("runs") / f"train-{_name(dataset)}"
     jobs = plan_grid(_activations(activation), _seeds(seeds), folder, _several(normalization))
     where = choose_device(device)
-    parts = open_parts(request)
+    with choose_bar(progress and on_start is None, log=_log.warning) as bar:
+        told = request.on_items if "on_items" in data else partial(bar.start, "reading labels")
+        parts = open_parts(replace(request, on_items=told))
     bar = choose_bar(progress and on_start is None, log=_log.warning)
     for text in _notes(parts):
         (on_note or bar.note)(text)
@@ -166,7 +170,7 @@ def _text(track: str | Sequence[int]) -> str:
     return track if isinstance(track, str) else ",".join(map(str, track))
 
 
-def _name(dataset: str | Dataset) -> str:
+def _name(dataset: Data) -> str:
     """Return the name of a data set for a folder."""
-    name = dataset if isinstance(dataset, str) else dataset.name
-    return re.sub(r"[^\w.-]", "-", name.partition(":")[0])
+    name = dataset.partition(":")[0] if isinstance(dataset, str) else name_of(dataset)
+    return re.sub(r"[^\w.-]", "-", name)

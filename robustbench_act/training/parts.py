@@ -29,6 +29,7 @@ def open_parts(request: DataRequest) -> Parts:
     The limit of the request is on the images to train on. An InputError if some of the test images are
     training images.
     """
+    request = request.loaded()
     everything = replace(request, limit=None)
     whole = replace(everything, train=True)
     train = whole.choose(whole.open())

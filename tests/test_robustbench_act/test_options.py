@@ -123,7 +123,7 @@ def test_what_a_command_makes_has_the_defaults_of_the_table(command: str, kind: 
 
 def test_every_field_of_a_request_is_an_option() -> None:
     known = {one.name for one in options_of("evaluate")} | {"checkpoints", "spec"}
-    assert {field.name for field in fields(PlanRequest)} - known == {"train"}
+    assert {field.name for field in fields(PlanRequest)} - known == {"train", "on_items"}
     assert {field.name for field in fields(DataRequest)} < {field.name for field in fields(PlanRequest)}
 
 

@@ -31,7 +31,7 @@ def command(
     from corruptions import get_suite
     from corruptions.facts import matching_corruptions
     from robustbench_act import generation
-    from robustbench_act.cli.requests import pick
+    from robustbench_act.cli.requests import pick, reading_items
     from robustbench_act.devices import choose_device
     from robustbench_act.english import count
     from robustbench_act.evaluation import DataRequest
@@ -40,7 +40,7 @@ def command(
     where = choose_device(device)
     if suite and corruptions:
         raise click.UsageError("Expected --suite or --corruption, got both.")
-    request = pick(DataRequest, options)  # imports the user's modules
+    request = pick(DataRequest, {**options, "on_items": reading_items})  # imports the user's modules
     chosen = get_suite(",".join(matching_corruptions(corruptions)) if corruptions else suite or "c15")
     chosen = chosen.with_severities(severities) if severities else chosen
     data = request.choose(request.open()).among_all()
