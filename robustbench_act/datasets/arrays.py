@@ -12,7 +12,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import NPY, NPZ, ZIP, why_unreadable
 from robustbench_act.zip_guard import member_names
 
-_MOST_CLASSES = 1_000_000
+MOST_CLASSES = 1_000_000
 
 
 def open_npy(path: Path) -> NDArray[Any]:
@@ -78,8 +78,8 @@ def as_labels(array: NDArray[Any] | Tensor, *, count: int, where: str) -> Tensor
     labels = labels.reshape(count).to(torch.int64)
     if (labels < 0).any():
         raise InputError(f"{where}: expected labels from 0 up, got {int(labels.min())}.")
-    if (labels >= _MOST_CLASSES).any():
-        raise InputError(f"{where}: expected labels below {_MOST_CLASSES:,}, got {int(labels.max())}.")
+    if (labels >= MOST_CLASSES).any():
+        raise InputError(f"{where}: expected labels below {MOST_CLASSES:,}, got {int(labels.max())}.")
     return labels
 
 

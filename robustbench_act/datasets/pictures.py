@@ -109,7 +109,10 @@ class Pictures:
             raise unreadable(problems, of=len(self))
         arrays = np.stack([array for array in found if not isinstance(array, str)])
         # NumPy moves the axes: with other threads running, PyTorch would start threads of its own for it.
-        return torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
+        # Flat in between: NumPy leaves the strides of a single channel as they were, and PyTorch would take
+        # the images for channels_last, which convolutions round in another way.
+        flat = np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)).reshape(-1)
+        return torch.from_numpy(flat).view(len(self), self.channels, *arrays.shape[1:3])
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Source, str]:
         """Read and decode every picture; return those that cannot be used, with the reason. No image is kept.

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from corruptions.code import in_one_line
-from robustbench_act.datasets.arrays import as_images, as_labels
+from robustbench_act.datasets.arrays import MOST_CLASSES, as_images, as_labels
+from robustbench_act.datasets.class_order import doubt_about
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.normalisations import usual_of_pictures
 from robustbench_act.datasets.pictures import MODES, Pictures
@@ -83,9 +84,7 @@ def load_items(data: Any, name: str, *, on_items: OnItems = quietly) -> Dataset:
     (2, (3, 8, 8), [0, 1], True)
     """
     items = Items(data, name)
-    items.look(on_items)
-    labels = items.labels
-    assert labels is not None
+    labels = items.look(on_items)
     classes, most = _class_names(data), int(labels.max())
     if classes and most >= len(classes):
         raise InputError(
@@ -103,6 +102,7 @@ def load_items(data: Any, name: str, *, on_items: OnItems = quietly) -> Dataset:
         std,
         total=len(items),
         open_ended=not classes,
+        order_doubt=doubt_about(classes) if list(classes) == sorted(classes) else "",
     )
 
 
@@ -146,7 +146,7 @@ class Items(Sequence[Item]):
     def __init__(self, data: Any, name: str) -> None:
         self.name, self.channels = name, 3
         self.labels: Tensor | None = None
-        self._stated = False  # whether the data set keeps the labels apart from its items
+        self._whose = ""  # labels they are
         self._data, self._count = data, _length(data, name)
         self._lock = threading.Lock()
         self._digests = np.zeros(self._count, dtype=np.uint64)  # 0: not read yet
@@ -168,28 +168,27 @@ class Items(Sequence[Item]):
         """Return the beginning of an error about an item."""
         return f"Dataset {self.name!r}: item {index}"
 
-    def look(self, on_items: OnItems) -> None:
-        """Read a few items twice, and all of them once if nothing else tells their labels.
+    def look(self, on_items: OnItems) -> Tensor:
+        """Return the labels after reading a few items twice, and all of them if nothing else tells labels.
 
-        An item that raises is left to those who read it later; an InputError if all of them do.
+        An item that raises has label 0; it is left to those who read it later. An InputError if all raise.
         """
         few = sorted({self._count * place // _FEW for place in range(_FEW)})
-        labels = {index: label for index in few * 2 if (label := self._label(index)) is not None}
+        known = {index: label for index in few * 2 if (label := self._label(index)) is not None}
         stated = _stated_labels(self._data, self._count)
-        self._stated = stated is not None and all(stated[index] == own for index, own in labels.items())
-        if not self._stated:
-            labels, on_item = {}, on_items(self._count)
+        if stated is not None and all(stated[index] == label for index, label in known.items()):
+            self._whose, labels = "its targets say", stated
+        else:
+            self._whose, labels = "had before", torch.zeros(self._count, dtype=torch.int64)
+            on_item = on_items(self._count)
             for index in range(self._count):
                 if (label := self._label(index)) is not None:
-                    labels[index] = label
+                    known[index] = labels[index] = label
                 on_item(1)
-            stated = torch.tensor([labels.get(index, 0) for index in range(self._count)])
-        if not labels:
-            raise InputError(
-                f"Dataset {self.name!r}: not one of its {self._count} items can be read: item 0 {self._why(0)}."
-            )
-        self.channels = int(self._sizes[:, 2].max())
-        self.labels = as_labels(stated, count=self._count, where=f"Dataset {self.name!r}: its labels")
+        if not known:
+            self._refuse()
+        self.channels, self.labels = int(self._sizes[:, 2].max()), labels
+        return labels
 
     def read(self, index: int) -> bytes:
         """Return an item's image in Netpbm's format; see `Item.read_bytes`.
@@ -198,9 +197,8 @@ class Items(Sequence[Item]):
         """
         image, label = self._read(index)
         if self.labels is not None and label != self.labels[index]:
-            before = "its targets say" if self._stated else "had before"
-            known = int(self.labels[index])
-            raise InputError(f"{self.called(index)}: has label {label}, but {before} {known}.")
+            known = f"{self._whose} {int(self.labels[index])}"
+            raise InputError(f"{self.called(index)}: has label {label}, but {known}.")
         if self.channels == 1 and self.labels is not None and image.startswith(b"P6"):
             raise InputError(
                 f"{self.called(index)}: is in colour, those before are grey; make all of them the same, as "
@@ -223,12 +221,13 @@ class Items(Sequence[Item]):
         except OSError:
             return None
 
-    def _why(self, index: int) -> str:
+    def _refuse(self) -> None:
+        """Raise what the first item raises."""
         try:
-            self._read(index)
+            self._read(0)
         except OSError as error:
-            return str(error)
-        return "it can be read now"
+            count = f"not one of its {self._count} items can be read"
+            raise InputError(f"Dataset {self.name!r}: {count}: item 0 {error}") from error
 
     def _read(self, index: int) -> tuple[bytes, int]:
         with self._lock:
@@ -320,8 +319,8 @@ def _whole_number(label: Any, where: str) -> int:
         number = label.item()
     if not isinstance(number, int) or isinstance(number, bool):
         raise InputError(f"{where}: expected a whole number as label, got {label!r:.60}.")
-    if number < 0:
-        raise InputError(f"{where}: expected a label from 0 up, got {number}.")
+    if not 0 <= number < MOST_CLASSES:
+        raise InputError(f"{where}: expected a label from 0 up, below {MOST_CLASSES:,}, got {number:.6g}.")
     return number
 
 

@@ -1,5 +1,7 @@
 """Map-style data sets of torch, torchvision and one's own: the same images and labels, or one line."""
 
+import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 import torch
 from click.testing import Result
 from PIL import Image
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 from torchvision import datasets as torchvision_datasets
 from torchvision import transforms
 
@@ -18,6 +20,7 @@ from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.datasets import Dataset, as_dataset, load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import DataRequest, evaluate
+from robustbench_act.evaluation.work import Chunk
 from robustbench_act.run import load_run
 
 DIGITS = load_dataset("digits").subset(40)
@@ -29,6 +32,7 @@ class Items(torch.utils.data.Dataset[Any]):
 
     def __init__(self, items: list[Any], **attributes: Any) -> None:
         self.items, self.read = items, [0] * len(items)
+        self.targets: list[int] | None = None
         self.__dict__.update(attributes)
 
     def __len__(self) -> int:
@@ -79,7 +83,7 @@ def test_every_form_of_an_image_is_the_same_image(form: str) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    [lambda n: np.int64(n), lambda n: np.array(n), lambda n: torch.tensor(n, dtype=torch.uint8)],
+    [np.int64, np.array, lambda n: torch.tensor(n, dtype=torch.uint8)],
 )
 def test_labels_are_whole_numbers_of_any_kind(label: Callable[[int], Any]) -> None:
     found = as_dataset(Items([(IMAGES[place], label(place)) for place in (0, 2, 1)]))
@@ -107,7 +111,7 @@ def test_pictures_of_any_mode_and_size_go_through_the_view() -> None:
     found = as_dataset(Items([(picture, 0) for picture in pictures]))
     assert found.shape == (3, 12, 16)
     for image, picture in zip(found.images, pictures, strict=True):
-        assert np.array_equal(image.permute(1, 2, 0), picture.convert("RGB"))
+        assert np.array_equal(image.permute(1, 2, 0), np.asarray(picture.convert("RGB")))
     assert as_dataset(Items([(picture.convert("L"), 0) for picture in pictures])).shape == (1, 12, 16)
     some = Items([(picture.resize((20, 12 + place)), 0) for place, picture in enumerate(pictures)])
     message = "several sizes: Items item 0 has 12 x 20 pixels, Items item 1 has 13 x 20; set a common size"
@@ -125,8 +129,6 @@ def test_pictures_of_any_mode_and_size_go_through_the_view() -> None:
 @pytest.fixture
 def cifar(tmp_path: Path) -> Path:
     """Return a folder with three batches of CIFAR-10's layout, 12 images in all, and no checksums."""
-    import pickle
-
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -160,12 +162,16 @@ def test_torchvisions_sets_are_what_we_read_from_the_same_files(
     files = load_dataset(f"folder:{tmp_path / 'pets'}")
     assert pets.shape == (3, 8, 8)  # ImageFolder makes all of them RGB
     assert torch.equal(pets.images, files.with_channels(3).images)
+    assert (found.order_doubt, pets.order_doubt) == ("", "")
+    for place in ("10", "9"):
+        shutil.copytree(tmp_path / "pets" / "cat", tmp_path / "numbers" / place)
+    doubt = as_dataset(torchvision_datasets.ImageFolder(tmp_path / "numbers")).order_doubt
+    assert doubt == load_dataset(f"folder:{tmp_path / 'numbers'}").order_doubt != ""
     assert (pets.classes, pets.known_labels.tolist()) == (files.classes, files.known_labels.tolist())
 
 
 def _load_meta(self: Any) -> None:
-    self.classes = load_dataset(f"cifar-10:{self.root}").classes
-    self.classes = list(self.classes)
+    self.classes = list(load_dataset(f"cifar-10:{self.root}").classes)
 
 
 def test_labels_come_from_targets_if_the_items_agree_and_from_one_pass_if_not() -> None:
@@ -185,6 +191,10 @@ def test_labels_come_from_targets_if_the_items_agree_and_from_one_pass_if_not() 
         unstated = digits(FORMS["tensor"], **other)
         assert torch.equal(as_dataset(unstated, on_items=on_items).known_labels, LABELS)
         assert told == [40] + [-1] * 40
+    pictures = digits(as_picture)
+    assert as_dataset(pictures).shape == (1, 8, 8)  # sizes are known by then
+    assert sum(pictures.read) == 2 * 8 + 40
+    assert as_dataset(Subset(pictures, [3, 1])).known_labels.tolist() == LABELS[[3, 1]].tolist()
 
 
 def flaky(values: Iterator[Any]) -> Callable[[], Any]:
@@ -199,7 +209,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "a text as label": ((IMAGE, "cat"), "expected a whole number as label, got 'cat'"),
     "a float as label": ((IMAGE, 1.0), r"expected a whole number as label, got 1\.0"),
     "one-hot label": ((IMAGE, torch.eye(3)[0]), "expected a whole number as label, got tensor"),
-    "negative label": ((IMAGE, -1), "expected a label from 0 up, got -1"),
+    "negative label": ((IMAGE, -1), "expected a label from 0 up, below 1,000,000, got -1"),
+    "a huge label": ((IMAGE, 10**30), r"expected a label from 0 up, below 1,000,000, got 1e\+30"),
     "other keys": ({"pixels": IMAGE, "label": 0}, "expected the keys image and label, got pixels, label"),
     "no image": (("cat.png", 0), "expected a PIL image, an array or a tensor as image, got str"),
     "deep picture": (
@@ -224,15 +235,20 @@ BAD: dict[str, tuple[Any, str]] = {
     "a different size": ((torch.zeros(1, 8, 9, dtype=torch.uint8), 0), "expected 8 x 8 x 1 as those before"),
     "colours": ((IMAGE.expand(3, 8, 8), 0), "expected 8 x 8 x 1 as those before, got 8 x 8 x 3"),
     "random pixels": (
-        flaky(((IMAGE + step, 0) for step in range(99))),
+        flaky((IMAGE + step, 0) for step in range(99)),
         "is not the same when it is read again; leave out random transforms",
     ),
     "random labels": (
-        flaky(((IMAGE, step) for step in range(99))),
+        flaky((IMAGE, step) for step in range(99)),
         "has label [0-9], but (its targets say|had before) [0-9]",
     ),
     "a label beyond": ((IMAGE, 10), "expected a label below 10, the number of its classes, got 10"),
 }
+
+
+def look_twice(items: Items) -> None:
+    data = as_dataset(items, "photos")
+    _ = data.digest, data.images
 
 
 @pytest.mark.parametrize("targets", [False, True])
@@ -251,8 +267,7 @@ def test_what_is_no_image_with_a_label_is_one_line(name: str, targets: bool) -> 
         items.targets = LABELS.tolist()
         items.targets[7] = bad[1] if name == "a label beyond" else items.targets[7]
     with pytest.raises(InputError, match=f"^Dataset 'photos': item 7: {message}") as caught:
-        data = as_dataset(items, "photos")
-        _ = data.digest, data.images
+        look_twice(items)
     assert "\n" not in str(caught.value)
 
 
@@ -261,7 +276,7 @@ def test_pictures_in_colour_among_grey_ones_are_named() -> None:
     items.items[7] = as_picture(IMAGES[7]).convert("RGB"), int(LABELS[7])
     with pytest.raises(InputError, match="item 7: is in colour, those before are grey; make all of them the"):
         _ = as_dataset(items).digest
-    del items.targets  # all are read first
+    items.targets = None  # all are read first
     assert as_dataset(items).shape == (3, 8, 8)
 
 
@@ -324,47 +339,101 @@ from robustbench_act.datasets import load_dataset
 
 class Photos(Dataset):
     def __init__(self):
-        self.data = load_dataset("digits").subset(300)
+        self.data = load_dataset("digits").subset(60)
     def __len__(self):
         return len(self.data)
     def __getitem__(self, index):
         return self.data.images[index], self.data.labels[index]
 
-def photos():
+def photos(train=False):
     return Photos()
 """
+QUICK: dict[str, Any] = {"suites": ["light"], "severities": [3], "probes": False}
+
+
+def in_memory(count: int, name: str) -> Dataset:
+    """Return the same images as arrays; ids are the numbers of the items."""
+    data = load_dataset("digits").subset(count)
+    return as_dataset((data.images, data.labels), name)
 
 
 def test_a_function_may_return_one(
     checkpoints: Path, module: Callable[[str, str], str], actrobust: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Numbers are those of the same images in memory, also in processes, and when the run is continued."""
+    """Numbers are those of the same images in memory, also if the run is continued."""
     module("mine_photos", FACTORY)
-    flags = [
-        "evaluate",
-        checkpoints / "relu_1.safetensors",
-        "--dataset",
-        "mine_photos:photos",
-        "--suite",
-        "light",
-    ]
-    flags += ["--severity", 3, "--no-probes", "--report", "none"]
-    found = actrobust(*flags, "--out", "run")
-    assert found.exit_code == 0, found.output
-    run = load_run("run")
-    data = load_dataset("digits").subset(300)
-    options: dict[str, Any] = {"suites": ["light"], "severities": [3], "probes": False}
-    # ids are the numbers of the items
-    same = Dataset("photos", data.images, data.labels, torch.arange(300), data.classes, *usual(), total=300)
-    expected = evaluate([checkpoints / "relu_1.safetensors"], dataset=same, out=tmp_path / "same", **options)
+    network = checkpoints / "relu_1.safetensors"
+    flags = ["evaluate", network, "--dataset", "mine_photos:photos", "--suite", "light", "--severity", 3]
+    flags += ["--no-probes", "--report", "none", "--out", tmp_path / "run"]
+    assert actrobust(*flags).exit_code == 0
+    run = load_run(tmp_path / "run")
+    assert (run.info.dataset.name, run.info.dataset.view) == ("photos", None)
+    expected = evaluate([network], dataset=in_memory(60, "photos"), out=tmp_path / "same", **QUICK)
     assert run.cells.equals(expected.cells)
-    assert run.info.dataset.view is None
-    parts = sorted(Path("run/parts").glob("*.zip"))
-    parts[0].unlink()
-    for name in ("cells", "layers"):
-        for file in Path("run", name).glob("*"):
+    parts = sorted((tmp_path / "run" / "parts").glob("*.zip"))
+    for part in (parts[0], parts[-1]):
+        part.unlink()
+    for table in ("cells", "layers"):
+        for file in (tmp_path / "run" / table).iterdir():
             file.unlink()
+    found = actrobust(*flags)
+    assert found.exit_code == 0, found.output
+    assert f"Continuing: {len(parts) - 2} of {len(parts)} units are done." in found.stderr
+    assert load_run(tmp_path / "run").cells.equals(run.cells)
 
 
-def usual() -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return DIGITS.mean, DIGITS.std
+def test_workers_get_pixels_not_the_data_set() -> None:
+    items = digits(as_picture, secret=lambda: "cannot be sent")
+    sent = pickle.loads(pickle.dumps(Chunk(as_dataset(items)[8:12])))
+    assert torch.equal(sent.images, IMAGES[8:12])
+
+
+def test_hugging_faces_data_sets_are_map_style() -> None:
+    """Pictures and names of classes as they keep them; a dictionary of parts is told apart."""
+    import datasets
+
+    pictures = [as_picture(image) for image in IMAGES[:6]]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    table = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1] * 3}, features=features)
+    for form in (table, table.with_format("torch"), table.with_format("numpy")):
+        found = as_dataset(form)
+        assert torch.equal(found.images, IMAGES[:6])
+        assert (found.classes, found.known_labels.tolist()) == (("a", "b"), [0, 1] * 3)
+    with pytest.raises(InputError, match="got DatasetDict with the keys test: give one of its parts"):
+        as_dataset(datasets.DatasetDict(test=table))
+    with pytest.raises(InputError, match="got IterableDataset, whose items have no numbers"):
+        as_dataset(table.to_iterable_dataset())
+
+
+def test_networks_are_trained_on_one(tmp_path: Path) -> None:
+    """As on the same images in memory; labels are read once though there are two parts."""
+    told: list[int] = []
+
+    def on_items(count: int) -> Callable[[int], None]:
+        told.append(count)
+        return lambda done: None
+
+    settings: dict[str, Any] = {"arch": "cifar:resnet8?width=4", "epochs": 1, "batch_size": 16}
+    (file,) = train(digits(FORMS["tensor"]), out=tmp_path / "items", on_items=on_items, **settings)
+    data = as_dataset((IMAGES, LABELS), "Items")
+    (other,) = train(data, out=tmp_path / "arrays", **settings)
+    assert told == [40]
+    ours, theirs = (load_checkpoint(path).model.state_dict() for path in (file, other))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_images_and_labels_may_be_given_as_arrays() -> None:
+    found = DataRequest(dataset=(IMAGES.numpy(), LABELS.numpy())).open()
+    assert (found.name, len(found)) == ("arrays", 40)
+    assert torch.equal(found.images, IMAGES)
+
+
+def test_the_command_line_says_what_is_wrong(
+    module: Callable[[str, str], str], actrobust: Callable[..., Result]
+) -> None:
+    module("bad_photos", FACTORY.replace("self.data.labels[index]", "str(index)"))
+    for command in ("evaluate", "train"):
+        found = actrobust(command, "--dataset", "bad_photos:photos")
+        assert found.exit_code == 2
+        *_, last = found.stderr.splitlines()
+        assert "Dataset 'photos': item 0: expected a whole number as label, got '0'." in last

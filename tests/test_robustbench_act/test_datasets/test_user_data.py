@@ -178,7 +178,7 @@ def test_a_function_of_the_users_own(module: Callable[[str, str], str]) -> None:
     assert len(load_dataset("my_data_for_a_test:tensors", train=True)) == 3
     assert load_dataset("my_data_for_a_test:whole").total == 360
     for name, message in [
-        ("wrong", "expected a Dataset, or images and labels as arrays, got int"),
+        ("wrong", "expected a Dataset, images and labels as arrays, or a map-style data set, got int"),
         ("fails", r"the call with \(\) raised KeyError: 'x'"),
         ("number", "number is not a function"),
         ("ragged", "expected arrays, got a ragged list"),
