@@ -38,7 +38,11 @@ def curves(cells: pd.DataFrame) -> pd.DataFrame:
     mean over seeds, 95 %, NaN for one seed). Severity 0 is the clean cell, repeated for every corruption.
     """
     whole = succeeded(cells)
-    bad = corrupted(whole)
+    return _by_severity(whole, corrupted(whole))
+
+
+def _by_severity(whole: pd.DataFrame, bad: pd.DataFrame) -> pd.DataFrame:
+    """Return `curves` of corrupted rows and of the clean ones in `whole`."""
     clean = whole[whole["severity"] == 0].drop_duplicates("checkpoint").drop(columns=["group", "corruption"])
     starts = clean.merge(bad[["group", "corruption"]].drop_duplicates(), how="cross")
     both = pd.concat([starts, bad], ignore_index=True)
@@ -60,7 +64,7 @@ def mean_curves(cells: pd.DataFrame) -> pd.DataFrame:
     bad = bad[bad["severity"].isin(there.index[there == there.max()])]
     keys = [*COHORT, "checkpoint", "severity"]
     rows = bad.groupby(keys)["accuracy"].mean().reset_index().assign(group="mean", corruption="mean")
-    return curves(pd.concat([whole[whole["severity"] == 0], rows], ignore_index=True))
+    return _by_severity(whole, rows)
 
 
 def layer_profile(layers: pd.DataFrame) -> pd.DataFrame:
