@@ -116,7 +116,8 @@ _SHOWN = f"{_STUDY} train generate"
 # fmt: off
 GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Checkpoints": (
-        Option("path", TEXT, "", "File, folder or pattern, relative to the manifest.", at="checkpoint"),
+        Option("path", TEXT, "", "File, folder or pattern, relative to the manifest; or transformers:FOLDER, "
+               "onnx:FILE.", at="checkpoint"),
         Option("name", TEXT, "", "Name in tables, for a single file.", at="checkpoint"),
         Option("--model ARCH", TEXT, _STUDY, "Architecture, if the file does not name it: cifar:resnet20, "
                "torchvision:NAME, timm:NAME or package.module:factory.", at="spec"),

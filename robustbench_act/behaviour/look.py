@@ -145,8 +145,8 @@ def look_at(
         return found
     unlisted = unlisted_activations(network, shown[:IMAGES])
     if not before:
-        reason = unwatched or unwatched_again or getattr(network, "unwatched", "")
-        return replace(found, unwatched=reason or _NONE, unlisted=unlisted)
+        reason = unwatched or unwatched_again or getattr(type(network), "WHY_UNWATCHED", _NONE)
+        return replace(found, unwatched=reason, unlisted=unlisted)
     axes = {
         name: image_axis(own, after.get(name, []), images=size, changed=_CHANGED)
         for name, own in before.items()

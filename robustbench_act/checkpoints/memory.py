@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robustbench_act.activations import activation_layers, activation_name
-from robustbench_act.activations.facts import NATIVE, known_facts
+from robustbench_act.activations.facts import NATIVE, SHEET, known_facts
 from robustbench_act.activations.known import known_function
 from robustbench_act.activations.registry import FACTORIES
 from robustbench_act.checkpoints.spec import Spec
@@ -108,6 +108,8 @@ def activation_in(network: nn.Module) -> str:
 
     >>> activation_in(nn.Sequential(nn.Linear(2, 2), nn.ELU(0.5))), activation_in(nn.Linear(2, 2))
     ('elu(alpha=0.5)', 'native')
+    >>> activation_in(nn.ReLU6()), activation_in(nn.GELU(approximate="tanh"))
+    ('relu6', 'gelu_tanh')
     """
     found = {_name_of(layer) for _, layer in activation_layers(network)}
     return found.pop() if len(found) == 1 else NATIVE
@@ -117,7 +119,11 @@ def _name_of(layer: nn.Module) -> str:
     name = next((name for name, factory in FACTORIES.items() if factory is type(layer)), None)
     if name is None:
         return known_function(layer) or type(layer).__name__
-    return activation_name(name, {key: item for key, item in _settings(layer).items() if is_number(item)})
+    if name == "gelu" and getattr(layer, "approximate", "none") != "none":
+        name = "gelu_tanh"
+    facts = SHEET[name]
+    told = {key: item for key, item in _settings(layer).items() if facts.origin or key in facts.parameters}
+    return activation_name(name, {key: item for key, item in told.items() if is_number(item)})
 
 
 def describe(

@@ -25,7 +25,7 @@ class OnnxNetwork(nn.Module):
     It runs on the CPU, wherever the images are, in as many threads as PyTorch is set to.
     """
 
-    unwatched = "onnxruntime computes it, so its accuracy is measured and none of its layers can be"
+    WHY_UNWATCHED = "onnxruntime computes it, so its accuracy is measured and none of its layers can be"
 
     def __init__(self, path: Path, where: Path) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class OnnxNetwork(nn.Module):
     def _answered(self, images: Tensor) -> list[Any]:
         """Return the outputs for at most so many images as the file takes; missing ones are repeated."""
         count, taken = len(images), self._batch or len(images)
-        shown = images[torch.arange(taken) % count].contiguous().numpy()
-        outputs = self._session.run(None, {self._input.name: shown})
+        shown = images if count == taken else images[torch.arange(taken) % count]
+        outputs = self._session.run(None, {self._input.name: shown.contiguous().numpy()})
         return [own[:count] if isinstance(own, np.ndarray) and own.ndim else own for own in outputs]
 
     def _opened(self) -> Any:

@@ -1,6 +1,7 @@
 """Image processors of transformers as a view and a normalisation: found out by what they do to pictures."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,18 +52,37 @@ def read_processor(folder: Path, where: Path, library: Any, *, channels: int) ->
     wide and a tall picture, and the one that gives the same pixels counts.
     """
     try:
-        own = library.AutoImageProcessor.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
-        )
-        told = own.to_dict()
-
-        def process(picture: Image.Image) -> _Pixels:
-            return np.asarray(own(images=picture, return_tensors="pt")["pixel_values"][0], dtype=np.float64)
-
-        return _found(told, process, f"{where}/{CONFIG}", channels)
+        with quiet(library):
+            return _read(folder, f"{where}/{CONFIG}", library, channels)
     except Exception as error:  # of the library: the file may hold anything
         reason = f"transformers cannot use it ({first_line(error)})"
         return Processor(problem=f"{where}/{CONFIG}: {reason}; {_ADVICE}")
+
+
+def _read(folder: Path, where: str, library: Any, channels: int) -> Processor:
+    own = library.AutoImageProcessor.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
+
+    def process(picture: Image.Image) -> _Pixels:
+        return np.asarray(own(images=picture, return_tensors="pt")["pixel_values"][0], dtype=np.float64)
+
+    return _found(own.to_dict(), process, where, channels)
+
+
+@contextmanager
+def quiet(library: Any) -> Iterator[None]:
+    """Let the library print neither warnings nor bars; its settings are as before afterwards."""
+    logging = library.utils.logging
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _found(told: Mapping[str, Any], process: _Process, where: str, channels: int) -> Processor:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from robustbench_act.checkpoints.elsewhere import Elsewhere
 from robustbench_act.checkpoints.fitting import not_finite
 from robustbench_act.checkpoints.memory import activation_in
 from robustbench_act.checkpoints.processors import CONFIG as PROCESSOR
-from robustbench_act.checkpoints.processors import Processor, read_processor
+from robustbench_act.checkpoints.processors import Processor, quiet, read_processor
 from robustbench_act.checkpoints.reading import read_weights, some
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import why_unreadable
@@ -157,7 +156,7 @@ def _built(
         raise InputError(f"{where}: expected {_WEIGHTS[0]}, found {found}.")
     tensors = dict(read_weights(file).tensors)
     try:
-        with torch.random.fork_rng(devices=[]), _quiet(library):
+        with torch.random.fork_rng(devices=[]), quiet(library):
             network, report = kind.from_pretrained(
                 None,
                 config=made,
@@ -177,21 +176,6 @@ def _built(
     passed_over = sorted(report["unexpected_keys"])
     notes = [f"transformers passed over {some(passed_over)}"] if passed_over else []
     return network, network.state_dict(), notes
-
-
-@contextmanager
-def _quiet(library: Any) -> Iterator[None]:
-    """Let the library print neither its report nor a bar; its settings are as before afterwards."""
-    logging = library.utils.logging
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
