@@ -1,8 +1,7 @@
 """How a picture becomes an image of a fixed size."""
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -53,11 +52,6 @@ class View:
         whole = self.resize == (self.crop, self.crop)
         cropped = f"centre of {self.crop} x {self.crop}, " if self.crop and not whole else ""
         return f"{resized}{cropped}{self.interpolation}" if resized or cropped else "as it is"
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the settings as JSON holds them: two sides are a list."""
-        sides = list(self.resize) if isinstance(self.resize, tuple) else self.resize
-        return {**asdict(self), "resize": sides}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size (H, W) of a picture of this size after the view."""

@@ -101,7 +101,9 @@ def test_logits_and_accuracy_are_those_of_the_librarys_pipeline(
     assert clean["correct"] == (wanted.argmax(1) == torch.tensor(labels)).sum()
     assert clean["activation"] == activation
     assert clean["normalization"] == normalization
+    parameters = sum(own.numel() for own in checkpoint.model.parameters())
     assert clean["architecture"].startswith("transformers:")
+    assert clean["architecture"].endswith(f"ForImageClassification?parameters={parameters}")
     assert not run.layers.empty
     assert run.info.kernels["transformers"] == transformers.__version__
     layers = {path for path, one in checkpoint.model.named_modules() if "Activation" in type(one).__name__}
