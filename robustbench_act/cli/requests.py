@@ -37,6 +37,7 @@ def pick(kind: type[T], options: Mapping[str, Any]) -> T:
 def reading_items(total: int) -> Callable[[int], None]:
     """Show the progress of reading all items of a data set once; return what counts them."""
     bar, left = TerminalBar(), [total]
+    click.get_current_context().call_on_close(bar.stop)  # also if an item is wrong
     advance = bar.start("reading labels", total)
 
     def count_items(done: int) -> None:

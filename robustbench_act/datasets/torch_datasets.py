@@ -64,7 +64,7 @@ def load_items(data: Any, name: str, *, on_items: OnItems = quietly) -> Dataset:
     data
         Items (image, label) or {"image": image, "label": label}. An image is a PIL image, a uint8 array (H,
         W) or (H, W, C), or a tensor (C, H, W): uint8, or floats k / 255 as of ToTensor. A label is a whole
-        number.
+        number, also in an array of one.
     name
         Its name in tables.
     on_items
@@ -315,7 +315,7 @@ def _pair(item: Any, where: str) -> tuple[Any, Any]:
 
 def _whole_number(label: Any, where: str) -> int:
     number = label
-    if isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0:
+    if isinstance(label, Tensor | np.ndarray | np.generic) and label.shape in ((), (1,)):
         number = label.item()
     if not isinstance(number, int) or isinstance(number, bool):
         raise InputError(f"{where}: expected a whole number as label, got {label!r:.60}.")

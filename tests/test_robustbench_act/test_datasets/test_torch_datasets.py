@@ -83,7 +83,7 @@ def test_every_form_of_an_image_is_the_same_image(form: str) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    [np.int64, np.array, lambda n: torch.tensor(n, dtype=torch.uint8)],
+    [np.int64, np.array, lambda n: np.array([n]), lambda n: torch.tensor(n, dtype=torch.uint8)],
 )
 def test_labels_are_whole_numbers_of_any_kind(label: Callable[[int], Any]) -> None:
     found = as_dataset(Items([(IMAGES[place], label(place)) for place in (0, 2, 1)]))

@@ -19,7 +19,7 @@ from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.comparison import compare_runs
 from robustbench_act.datasets import Dataset, load_dataset, with_class_order, with_valid_classes
 from robustbench_act.datasets.folders import imagenet_synsets
-from robustbench_act.doctor import examine_networks
+from robustbench_act.doctor import examine_data, examine_networks
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import DataRequest, evaluate
 from robustbench_act.evaluation.work import Chunk
@@ -243,7 +243,9 @@ def test_columns_travel_to_workers_and_labels_count_all_classes_again() -> None:
 def test_doctor_finds_the_order_of_all_classes(checkpoints: Path, tmp_path: Path) -> None:
     """In a wrong order the valid classes are other columns; accuracy is that among the valid ones."""
     loaded, digits = load_checkpoint(checkpoints / "relu_1.safetensors"), load_dataset("digits")
-    findings, _ = examine_networks([loaded], with_valid_classes(digits, VALID), torch.device("cpu"))
+    some = with_valid_classes(digits, VALID)
+    findings, _ = examine_networks([loaded], some, torch.device("cpu"))
+    assert examine_data(some)[1].text == "labels of 3 of 3 classes, of 10 that networks know"
     (accuracy,) = [finding for finding in findings if "accuracy" in finding.text]
     assert "33.3% by chance" in accuracy.text
     assert accuracy.good
