@@ -115,7 +115,7 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> list[str]:
 def _has_pictures(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         place = kind.get_field_index(BYTES)
-        return place >= 0 and _has_pictures(kind.field(place).type)
+        kind = kind.field(place).type if place >= 0 else pa.null()
     return any(of(kind) for of in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 

@@ -29,6 +29,7 @@ WORKERS = min(os.cpu_count() or 1, 8)
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # none that an external program would render
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")  # 8 bits per value
+_GREY = ("1", "L")
 _DEEP = (";16", "65535")  # in Pillow's description of a file's rows: it would cut these values to 8 bits
 _SHOWN = 3  # pictures named in a message
 _BLOCK = 1024  # pictures that wait for threads at a time
@@ -213,15 +214,19 @@ class Head(NamedTuple):
     size: tuple[int, int]
 
 
-def read_heads(sources: Sequence[Source], workers: int) -> list[Head | None]:
-    """Return the header of each picture; None if it is not one."""
-    return list(_in_threads(_head, sources, workers))
+def read_heads(sources: Sequence[Source], workers: int) -> Iterator[Head | None]:
+    """Yield the header of each picture; None if it is not one."""
+    return _in_threads(_head, sources, workers)
 
 
 def channels_of(sources: Sequence[Source], workers: int) -> int:
-    """Return 1 if all pictures that can be read are grey, else 3."""
-    modes = {head.mode for head in read_heads(sources, workers) if head is not None}
-    return 1 if modes and modes <= {"1", "L"} else 3
+    """Return 1 if all pictures that can be read are grey, else 3; the first in colour ends the search."""
+    grey = False
+    for head in read_heads(sources, workers):
+        if head is not None and head.mode not in _GREY:
+            return 3
+        grey = grey or head is not None
+    return 1 if grey else 3
 
 
 def unreadable(problems: Iterable[tuple[object, object]], *, of: int) -> InputError:

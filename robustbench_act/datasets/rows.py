@@ -91,7 +91,7 @@ class _Column:
         if row >= first:
             raise OSError(reason)
         try:
-            if not (self._next <= row < self._end and self._starts[group] <= self._next):
+            if not self._next <= row < self._end:
                 self._start(group)
             while True:
                 start, pictures = self._advance()
@@ -99,7 +99,6 @@ class _Column:
                     return pictures[row - start]
         except Exception as error:  # a damaged file makes its reader raise almost anything
             self._lost[group] = self._next, first_line(error)
-            self._end = self._next
             raise OSError(first_line(error)) from error
 
     def _start(self, group: int) -> None:

@@ -75,7 +75,7 @@ def test_columns(name: str, tmp_path: Path) -> None:
 
 def test_names_as_labels_count_in_string_order(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image": PICTURES, "label": pd.Categorical(["10", "9", "10", "9", "1", "9"])})
-    frame.iloc[::-1].to_parquet(tmp_path / "x.parquet")  # with a column for the index
+    frame.iloc[::-1].to_parquet(tmp_path / "x.parquet")
     data = load_dataset(f"parquet:{tmp_path}")
     assert data.classes == ("1", "10", "9")
     assert data.known_labels.tolist() == [2, 0, 2, 1, 2, 1]
@@ -102,6 +102,8 @@ def test_without_labels(tmp_path: Path) -> None:
     data = load_dataset(written({"image": BYTES, "caption": ["a"] * 6}, tmp_path))
     assert data.labels is None
     assert len(data) == 6
+    pd.DataFrame({"image": PICTURES}, index=[5, 3, 4, 2, 1, 0]).to_parquet(tmp_path / "x.parquet")
+    assert load_dataset(f"parquet:{tmp_path}").labels is None  # the index is no label
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,10 @@ WITHOUT_BYTES = GOOD.set_column(0, "image", pa.array([{"path": "a.png"}] * 6))
 REFUSED: dict[str, tuple[pa.Table, str]] = {
     "no pictures": (pa.table({"text": ["a"], "label": [1]}), "columns are text (string), label (int64)."),
     "paths": (WITHOUT_BYTES, "found none; the columns are image (struct<path: string>), label (int64)"),
+    "structs in structs": (
+        pa.table({"image": [{"bytes": {"bytes": content}} for content in PICTURES]}),
+        "found none; the columns are image (struct<bytes: struct<bytes: binary>>)",
+    ),
     "two of pictures": (
         pa.table({"a": BYTES, "b": BYTES}),
         "found a, b; the columns are a (binary), b (binary)",

@@ -3,7 +3,9 @@
 import io
 import struct
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from torchvision.models import get_weight
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 
 from robustbench_act.datasets import Pictures, load_dataset
+from robustbench_act.datasets.pictures import channels_of
 from robustbench_act.datasets.sources import Files
 from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import normalise
@@ -212,8 +215,6 @@ def test_what_cannot_be_read_is_named_counted_and_left_out_on_request(name: str,
     (photos / "bad.png").write_bytes(content)
     files = Files(photos, sorted(path.name for path in photos.iterdir() if path.suffix != ".txt"))
     good = load_dataset("mnist-1k").subset(len(files))
-    from dataclasses import replace
-
     data = replace(good, pixels=Pictures(files, View(crop=40)))
     with pytest.raises(InputError) as caught:
         data.check()
@@ -264,3 +265,27 @@ def test_unreadable_files_do_not_stop_a_folder_from_opening(photos: Path) -> Non
     data = load_dataset(f"folder:{photos}", view=View(crop=40))
     assert len(data) == 7
     assert len(data.readable()) == 6
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A picture in memory that counts how often any of them is read."""
+
+    stem: str
+    content: bytes
+    reads: ClassVar[list[str]] = []
+
+    def read_bytes(self) -> bytes:
+        self.reads.append(self.stem)
+        return self.content
+
+
+def test_a_set_is_in_colours_if_one_picture_is() -> None:
+    """The others need not be read to know it."""
+    grey, colour = (Counted(mode, saved(picture(1, 9, 9, mode), "PNG")) for mode in ("L", "RGB"))
+    assert channels_of([grey] * 3, 2) == 1
+    assert channels_of([grey, colour, grey], 2) == channels_of([], 2) == 3
+    assert channels_of([Counted("bad", b""), grey], 2) == 1
+    Counted.reads.clear()
+    assert channels_of([colour] * 3000, 1) == 3
+    assert len(Counted.reads) < 2000
