@@ -58,12 +58,14 @@ def _from_file(name: str, path: Path) -> Mapping[str, Any]:
             f"{', '.join(LONGEST_SIDES)}, got {', '.join(found) or 'none'} ({where})."
         )
     tables: dict[str, Any] = {} if ANY_SIZE in found else {key: {"inherits": "224"} for key in list_tables()}
-    for size, fields in found.items():
-        if not isinstance(fields, Mapping):
-            raise InputError(f"Expected constants by field, got {fields!r:.60} ({where}).")
-        tables[size] = {name: {field: _column(field, own, where=where) for field, own in fields.items()}}
-    columns = next(iter(tables[size][name] for size in found))
-    if different := next((size for size in found if tables[size][name].keys() != columns.keys()), None):
+    for size, given in found.items():
+        if not isinstance(given, Mapping):
+            raise InputError(f"Expected constants by field, got {given!r:.60} ({where}).")
+        tables[size] = {name: {field: _column(field, own, where=where) for field, own in given.items()}}
+    by_size = {size: tables[size][name] for size in found}
+    fields = next(iter(by_size.values()))
+    columns = {field: [own[field] for own in by_size.values() if field in own] for field in fields}
+    if different := next((size for size, own in by_size.items() if own.keys() != columns.keys()), None):
         raise InputError(f"Expected the same fields in every table, got others for {different} ({where}).")
     return {"fields": {name: _rules(data, name, columns, path)}, "tables": tables}
 
@@ -87,18 +89,22 @@ def _of(data: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Mapping[s
     return found
 
 
-def _rules(data: Mapping[str, Any], name: str, columns: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _rules(
+    data: Mapping[str, Any], name: str, columns: Mapping[str, list[Any]], path: Path
+) -> dict[str, Any]:
+    """Return the rules of the fields, each with its columns in all tables."""
     said = _of(data, "fields", path).get(name, {})
     rules = {}
-    for field, column in columns.items():
+    for field, own_columns in columns.items():
         own = said.get(field, {})
         where = f"{path}: [fields.{name}] {field}"
         if not isinstance(own, Mapping):
             raise InputError(f'{where}: expected a table such as {{ unit = "pixels" }}, got {own!r:.60}.')
         if unknown := next((key for key in own if key not in _KEYS), None):
             raise InputError(f"{where}: {unknown_name('key', unknown, _KEYS)}")
-        between = own.get("between", _rule(column))
-        if between not in _RULES or (between != "nearest" and _rule(column) == "nearest"):
+        usual = _rule(*own_columns)
+        between = own.get("between", usual)
+        if between not in _RULES or (between != "nearest" and usual == "nearest"):
             raise InputError(f"{where}: expected between = {' or '.join(_RULES)}, got {between!r}.")
         rules[field] = {"unit": str(own.get("unit", "")), "between": between}
     if unknown := next((field for field in said if field not in columns), None):
@@ -132,8 +138,8 @@ def _value(field: str, given: Any, *, where: str) -> Any:
     return value
 
 
-def _rule(column: Any) -> str:
-    values = column if isinstance(column, list) else [column]
+def _rule(*columns: Any) -> str:
+    values = [one for column in columns for one in (column if isinstance(column, list) else [column])]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if not numbers:
         return "nearest"

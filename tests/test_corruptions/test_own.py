@@ -141,6 +141,11 @@ def test_constants_from_a_file_may_depend_on_the_image_size(tmp_path: Path) -> N
         ("[tables.any]\nx = {a = 'm'}\n[fields.x]\na = {between = 'linear'}", "expected between = "),
         ("[tables.any]\nx = {a = 1}\n[fields.x]\na = 1", "expected a table such as"),
         ("[tables", "is not TOML"),
+        (
+            "[tables]\n32.x.a = 1\n64.x.a = 1\n224.x.a = 'm'\n[fields]\nx.a = {between = 'round'}",
+            "expected between = linear or round or nearest, got 'round'",
+        ),
+        ("[tables]\n32.x = {a = 1}\n64.x = {a = 1}\n224.x = {b = 1}", "the same fields .* others for 224"),
     ],
 )
 def test_a_wrong_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
