@@ -1,5 +1,6 @@
 """The guides run as they are printed."""
 
+import io
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from robustbench_act import load_run
 from robustbench_act.cli import main
 from tests.kernel import kernel
 from tests.pages import ROOT, blocks, commands, read_page
+from tests.references.archives import ARCHIVES, write_folder
 from tests.test_robustbench_act.test_activations.conftest import own
 from tests.test_robustbench_act.test_behaviour.test_unlisted import COLLEAGUE
 
@@ -72,6 +75,38 @@ def test_your_own_corruption() -> None:
     assert load_run("runs/dust").info.suites[0].corruptions[:2] == ("dust", "fog")
     run(generate)
     assert Path("mnist-dust/dust.npy").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own")
+def test_your_own_data() -> None:
+    page = read_page("docs/data.md")
+    guide = page[page.index("## In short") : page.index("## Data sets")]
+    assert len(blocks("docs/data.md", "python")[0].splitlines()) < 30
+    Path("mine.py").write_text(blocks("docs/data.md", "python")[0])
+    *forms, train, evaluate = [line for line in commands("docs/data.md") if line in guide]
+    run(train)
+    run(evaluate)
+    labels = set(load_run("runs/mine").images["label"])
+    assert labels == set(range(10))
+    pictures: dict[str, list[bytes]] = {str(label): [] for label in range(10)}
+    for image, label in (sys.modules["mine"].Digits()[place] for place in range(60)):
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "JPEG")
+        pictures[str(label)].append(stream.getvalue())
+    write_folder(Path("photos"), pictures)
+    for name in ("zip", "tar", "parquet"):
+        where = {"zip": "photos.zip", "tar": "photos-0.tar", "parquet": "photos/0.parquet"}[name]
+        with Path(where).open("wb") as file:
+            ARCHIVES[name](file, pictures)
+    cells = []
+    quick = "--suite light --severity 3 --no-probes --report none"
+    for place, line in enumerate(forms):
+        run(f"{line.partition('#')[0]} {quick} --out runs/{place}")
+        cells.append(load_run(f"runs/{place}").cells.drop(columns="dataset"))
+    assert len(cells) == 4
+    for other in cells[1:]:
+        pd.testing.assert_frame_equal(other, cells[0])
 
 
 @pytest.mark.slow
