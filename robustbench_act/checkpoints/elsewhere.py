@@ -1,12 +1,10 @@
 """What is known of a network that another library wrote."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-
-_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +33,7 @@ class Elsewhere:
 
     network: nn.Module
     architecture: str
-    facts: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    facts: Mapping[str, Any]
     digest: str
     size: int
     open_size: str = ""

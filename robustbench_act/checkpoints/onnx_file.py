@@ -22,14 +22,16 @@ _CHANNELS = (1, 3)
 class OnnxNetwork(nn.Module):
     """A graph of onnxruntime with the interface of a network: images (N, C, H, W) in, its outputs out.
 
-    It runs on the CPU, wherever the images are, in as many threads as PyTorch is set to.
+    It runs on the CPU, wherever the images are, in as many threads as PyTorch is set to. A pickled one holds
+    the content of its file, unless other files hold weights: then these must be where they were.
     """
 
     WHY_UNWATCHED = "onnxruntime computes it, so its accuracy is measured and none of its layers can be"
 
-    def __init__(self, path: Path, where: Path) -> None:
+    def __init__(self, path: Path, where: Path, content: bytes | None = None) -> None:
         super().__init__()
-        self._path, self._where, self._threads = path, where, torch.get_num_threads()
+        self._path, self._where, self._content = path, where, content
+        self._threads = torch.get_num_threads()
         self._session = self._opened()
         self._input = self._only_input()
         self._dtype = _TYPES[self._input.type]
@@ -43,6 +45,10 @@ class OnnxNetwork(nn.Module):
             raise InputError(
                 f"{where}: expected images with 1 or 3 channels as its input, got {_shown(self._input)}."
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        content = self._content or self._path.read_bytes()
+        return type(self), (self._path, self._where, None if external_files(content) else content)
 
     @property
     def columns(self) -> int | None:
@@ -87,7 +93,7 @@ class OnnxNetwork(nn.Module):
         options.log_severity_level = 4
         try:
             return library.InferenceSession(
-                str(self._path), sess_options=options, providers=["CPUExecutionProvider"]
+                self._content or str(self._path), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # of the library
             raise InputError(f"{self._where}: onnxruntime cannot load it ({first_line(error)}).") from error

@@ -63,8 +63,7 @@ def load_elsewhere(path: Path, *, name: str, data: Dataset | None = None, **opti
         if key in given:
             raise InputError(f"{path}: is built as its files say, which {flag} cannot change.")
     found = _read(path)
-    mean_and_std = {"mean", "std"} <= given.keys()
-    if found.doubt and not mean_and_std:
+    if found.doubt and not {"mean", "std"} <= given.keys():
         raise InputError(f"{found.doubt}.")
     if found.open_size and "input_size" not in given:
         raise InputError(f"{path}: its input, {found.open_size}, leaves the size open; add --input-size.")

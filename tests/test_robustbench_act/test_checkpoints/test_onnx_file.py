@@ -1,5 +1,6 @@
 """ONNX files, against the same network in PyTorch's functions."""
 
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,6 +78,19 @@ def test_answers_do_not_depend_on_batches_or_threads(inputs: torch.Tensor, tmp_p
                 assert torch.equal(torch.cat([network(part) for part in torch.split(inputs, size)]), whole)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("beside", ["", "weights.bin"])
+def test_a_network_can_be_sent_to_a_machine_without_its_file(
+    beside: str, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    """Ray does; weights in other files must be there."""
+    network = loaded(save_tiny(tmp_path / "tiny.onnx", beside=beside)).model
+    sent = pickle.dumps(network)
+    if not beside:
+        (tmp_path / "tiny.onnx").unlink()
+    there = pickle.loads(pickle.dumps(pickle.loads(sent)))
+    assert torch.equal(there(inputs), network(inputs))
 
 
 def test_accuracy_is_measured_and_that_no_layer_is_said(digits: Dataset, tmp_path: Path) -> None:
