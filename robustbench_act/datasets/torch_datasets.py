@@ -151,6 +151,7 @@ class Items(Sequence[Item]):
         self._lock = threading.Lock()
         self._digests = np.zeros(self._count, dtype=np.uint64)  # 0: not read yet
         self._sizes = np.zeros((self._count, 3), dtype=np.int32)
+        self._begun = False  # whether an item has been read
         self._shape: tuple[int, ...] | None = None  # of arrays and tensors
 
     def __len__(self) -> int:
@@ -238,14 +239,7 @@ class Items(Sequence[Item]):
             where = self.called(index)
             image, label = _pair(item, where)
             pixels = _pixels(image, where)
-            if not isinstance(image, Image.Image):
-                self._shape = self._shape or pixels.shape
-                if pixels.shape != self._shape:
-                    expected, got = (" x ".join(map(str, shape)) for shape in (self._shape, pixels.shape))
-                    raise InputError(
-                        f"{where}: expected {expected} as those before, got {got}; only PIL images may "
-                        "differ in size, with --resize and --crop."
-                    )
+            self._check_alike(None if isinstance(image, Image.Image) else pixels.shape, where)
             content = _head(*pixels.shape) + np.ascontiguousarray(pixels).tobytes()
             digest = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) | 1
             if self._digests[index] not in (0, digest):
@@ -254,6 +248,22 @@ class Items(Sequence[Item]):
                 )
             self._digests[index], self._sizes[index] = digest, pixels.shape
             return content, _whole_number(label, where)
+
+    def _check_alike(self, shape: tuple[int, ...] | None, where: str) -> None:
+        """Refuse an array of a shape that differs from the first one's, or PIL images (None) with arrays."""
+        if not self._begun:
+            self._begun, self._shape = True, shape
+        if shape == self._shape:
+            return
+        expected, got = ("a PIL image" if one is None else _size(one) for one in (self._shape, shape))
+        raise InputError(
+            f"{where}: expected {expected} as those before, got {got}; only PIL images may differ in size, "
+            "with --resize and --crop."
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _is_indexed(thing: object) -> bool:
@@ -329,7 +339,12 @@ def _pixels(image: Any, where: str) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         if image.mode not in MODES:
             raise InputError(f"{where}: expected 8 bits per value, got a picture of mode {image.mode}.")
-        shown = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        try:
+            shown = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        except (
+            Exception
+        ) as error:  # Pillow reads files late, and a damaged one makes it raise almost anything
+            raise OSError(in_one_line(error)) from error
         return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, -1)
     if not isinstance(image, Tensor | np.ndarray):
         kind = type(image).__name__

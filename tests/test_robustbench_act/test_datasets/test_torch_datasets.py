@@ -1,5 +1,6 @@
 """Map-style data sets of torch, torchvision and one's own: the same images and labels, or one line."""
 
+import io
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
@@ -234,6 +235,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "a different size": ((torch.zeros(1, 8, 9, dtype=torch.uint8), 0), "expected 8 x 8 x 1 as those before"),
     "colours": ((IMAGE.expand(3, 8, 8), 0), "expected 8 x 8 x 1 as those before, got 8 x 8 x 3"),
+    "a picture beside arrays": ((as_picture(IMAGE), 0), "expected 8 x 8 x 1 as .*, got a PIL image"),
     "random pixels": (
         flaky((IMAGE + step, 0) for step in range(99)),
         "is not the same when it is read again; leave out random transforms",
@@ -269,6 +271,27 @@ def test_what_is_no_image_with_a_label_is_one_line(name: str, targets: bool) -> 
     with pytest.raises(InputError, match=f"^Dataset 'photos': item 7: {message}") as caught:
         look_twice(items)
     assert "\n" not in str(caught.value)
+
+
+def test_an_array_beside_pictures_is_named() -> None:
+    items = digits(as_picture)
+    items.items[7] = IMAGE, 0
+    with pytest.raises(InputError, match="item 7: expected a PIL image as those before, got 8 x 8 x 1"):
+        as_dataset(items)
+
+
+def test_pictures_whose_files_are_damaged_cannot_be_read() -> None:
+    """Pillow opens a file and reads it late, when nobody but us is there to catch the error."""
+    noise, file = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8), io.BytesIO()
+    Image.fromarray(noise).save(file, "png")
+    whole, damaged = file.getvalue(), file.getvalue()[:2000]
+    items = [lambda content=content: (Image.open(io.BytesIO(content)), 0) for content in (whole, damaged)]
+    data = as_dataset(Items(items))
+    with pytest.raises(
+        InputError, match=r"1 of 2 images cannot be read: Items item 1 \(OSError: .*truncated"
+    ):
+        _ = data.digest
+    assert data.readable().ids.tolist() == [0]
 
 
 def test_pictures_in_colour_among_grey_ones_are_named() -> None:
