@@ -1,7 +1,8 @@
 """How a picture becomes an image of a fixed size."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from PIL import Image
 
@@ -52,6 +53,15 @@ class View:
         whole = self.resize == (self.crop, self.crop)
         cropped = f"centre of {self.crop} x {self.crop}, " if self.crop and not whole else ""
         return f"{resized}{cropped}{self.interpolation}" if resized or cropped else "as it is"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the settings as run.json gives them back: two sides are a list.
+
+        >>> View((224, 224), 224).to_record()["resize"]
+        [224, 224]
+        """
+        sides = list(self.resize) if isinstance(self.resize, tuple) else self.resize
+        return {**asdict(self), "resize": sides}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size (H, W) of a picture of this size after the view."""

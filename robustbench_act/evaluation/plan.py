@@ -288,7 +288,7 @@ def _describe_data(data: Dataset) -> DatasetInfo:
         columns=() if data.columns is None else tuple(data.columns.tolist()),
         valid_classes=restriction(data),
         size=tuple(data.shape),
-        view=None if view is None else {"what": str(view), **asdict(view)},
+        view=None if view is None else {"what": str(view), **view.to_record()},
         unreadable=tuple(data.unreadable),
         labels_from=data.labels_from,
         digest=data.digest,
