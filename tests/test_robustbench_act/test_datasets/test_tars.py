@@ -77,7 +77,7 @@ LABELLED: dict[str, tuple[Members, list[int], tuple[str, ...]]] = {
         [
             ("readme.md", b"x"),
             ("data", b"x"),
-            ("._0.png", b"x"),
+            ("__MACOSX/9.png", b"x"),
             ("k/0.png", A),
             ("k/0.seg.png", B),
             ("k/0.cls", b"0"),
