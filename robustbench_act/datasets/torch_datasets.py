@@ -341,9 +341,7 @@ def _pixels(image: Any, where: str) -> NDArray[np.uint8]:
             raise InputError(f"{where}: expected 8 bits per value, got a picture of mode {image.mode}.")
         try:
             shown = image.convert("L" if image.mode in ("1", "L") else "RGB")
-        except (
-            Exception
-        ) as error:  # Pillow reads files late, and a damaged one makes it raise almost anything
+        except Exception as error:  # Pillow reads files late; a damaged one makes it raise almost anything
             raise OSError(in_one_line(error)) from error
         return np.asarray(shown, dtype=np.uint8).reshape(shown.height, shown.width, -1)
     if not isinstance(image, Tensor | np.ndarray):

@@ -268,7 +268,7 @@ class Wrapped(Net):
     """Returns a dictionary."""
 
     def forward(self, x: Tensor) -> Any:
-        return {"features": x, "logits": super().forward(x)}
+        return {"features": x, "scores": super().forward(x)}
 
 
 ELSEWHERE = [
@@ -284,8 +284,8 @@ def test_other_processes_give_the_same_numbers(where: dict[str, Any], tmp_path: 
     there = evaluate(nets, **GRID, **where, out=tmp_path / "there")
     pd.testing.assert_frame_equal(here.cells, there.cells, check_exact=True)
     pd.testing.assert_frame_equal(here.layers, there.layers, check_exact=True)
-    assert here.info.checkpoints[0].behaviour.entry == "logits"
-    assert here.network_notes == ["relu and Gated: returns more than a tensor; its entry 'logits' is used."]
+    assert here.info.checkpoints[0].behaviour.entry == "scores"
+    assert here.network_notes == ["relu and Gated: returns more than a tensor; its entry 'scores' is used."]
 
 
 def test_what_travels_is_the_same_network() -> None:
