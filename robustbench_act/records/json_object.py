@@ -21,8 +21,9 @@ class JsonObject:
         object, a key is missing, or a value is of the wrong type.
 
         >>> from robustbench_act.records import SuiteInfo
-        >>> SuiteInfo.from_json({"name": "c15", "table": "32", "mine": 1}, where="run.json").to_json()
-        {'name': 'c15', 'source': '', 'codec': '', 'hash': '', 'table': '32', 'corruptions': [], 'mine': 1}
+        >>> SuiteInfo.from_json({"name": "c15", "mine": 1}, where="run.json").to_json()
+        {'name': 'c15', 'source': '', 'codec': '', 'hash': '', 'table': '', 'corruptions': [], 'code': {},
+         'mine': 1}
         """
         if not isinstance(data, dict):
             raise InputError(f"{where}: expected an object, got {data!r:.60}.")
