@@ -11,14 +11,14 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILTo
 
 from corruptions import corrupt
 from robustbench_act.run import load_run
-from tests.pages import block
+from tests.pages import blocks
 
 
 @pytest.mark.slow
 def test_the_recipe_for_your_own_model_runs(tmp_path: Path) -> None:
     """Its agreement is that of plain torch on the same pictures."""
     for language, name in (("python", "lite.py"), ("toml", "lite.toml")):
-        (tmp_path / name).write_text(block("docs/your-model.md", language))
+        (tmp_path / name).write_text(blocks("docs/your-model.md", language)[0])
     command = [sys.executable, "-W", "error", "-m", "robustbench_act.cli"]
     for line in ([sys.executable, "lite.py"], [*command, "doctor", "--manifest", "lite.toml"]):
         subprocess.run(line, cwd=tmp_path, check=True)
