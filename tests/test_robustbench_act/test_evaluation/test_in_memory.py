@@ -293,7 +293,7 @@ def test_what_travels_is_the_same_network() -> None:
     _ = kept.model
     there, x = pickle.loads(pickle.dumps(kept)), torch.rand(5, 1, 8, 8)
     assert there.digest == kept.digest
-    assert torch.equal(there.model(x)["logits"], kept.model(x)["logits"])
+    assert torch.equal(there.model(x)["scores"], kept.model(x)["scores"])
 
 
 def test_what_cannot_be_sent_is_named_before_anything_is_done() -> None:
