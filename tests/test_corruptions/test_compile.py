@@ -62,7 +62,7 @@ def test_compiled_streams_are_the_same_to_the_bit(compiled: None) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_compiled_pixels_differ_by_one_level_at_most_on_few_values(compiled: None) -> None:
-    settings = covering_rows(corruptions.list_corruptions(), (3, 7), (1, 2, 3, 4, 5), ("32", "224"))
+    settings = covering_rows(corruptions.list_corruptions(), (3, 7), (1, 3, 5), ("32", "224"))
 
     def run() -> list[torch.Tensor]:
         return [
