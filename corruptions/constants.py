@@ -1,18 +1,17 @@
 """The severity constants that corruptions of other packages declare: on the class, or in a TOML file."""
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .errors import InputError, unknown_name
 from .severity import ANY_SIZE, LONGEST_SIDES, SEVERITIES, list_tables
+from .toml_files import read_toml
 
 Severities: TypeAlias = Mapping[str, Any] | str | Path
 """Constants by field, five or one for all severities; or a TOML file, see `read_constants`."""
 
-_LARGEST = 2**20  # bytes of a file
 _RULES = ("linear", "round", "nearest")
 _KEYS = ("unit", "meaning", "between")
 
@@ -46,7 +45,7 @@ def read_constants(name: str, severities: Severities, units: Mapping[str, str]) 
 
 
 def _from_file(name: str, path: Path) -> Mapping[str, Any]:
-    data = _toml(path)
+    data = read_toml(path, what="severity constants")
     where = f"{path}, corruption {name!r}"
     found = {size: own[name] for size, own in _of(data, "tables", path).items() if name in own}
     if unknown := next((size for size in found if size not in (*list_tables(), ANY_SIZE)), None):
@@ -68,17 +67,6 @@ def _from_file(name: str, path: Path) -> Mapping[str, Any]:
     if different := next((size for size, own in by_size.items() if own.keys() != columns.keys()), None):
         raise InputError(f"Expected the same fields in every table, got others for {different} ({where}).")
     return {"fields": {name: _rules(data, name, columns, path)}, "tables": tables}
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: expected severity constants of at most {_LARGEST:,} bytes.")
-        return tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:  # ValueErrors are also those of TOML and of UTF-8
-        raise InputError(f"{path}: is not TOML ({error!s:.200}).") from error
 
 
 def _of(data: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Mapping[str, Any]]:

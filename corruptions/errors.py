@@ -26,7 +26,7 @@ class InputError(ValueError):
 
 
 def _place(cause: BaseException | None) -> str:
-    """Return the function and line of the user's in which an error was raised; "" if there is none.
+    """Return where the user's own code raised an error, as function and line; "" if it did not.
 
     >>> try: int("x")
     ... except ValueError as error: _place(error)

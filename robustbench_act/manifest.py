@@ -18,21 +18,18 @@ the file.
 
 import glob
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from corruptions.toml_files import read_toml
 from robustbench_act.checkpoints import Entry
 from robustbench_act.datasets import list_datasets
 from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.options import Option, manifest_keys
 from robustbench_act.paths import expand, split_source, with_source
 from robustbench_act.texts import encodable
-
-_LARGEST = 2**20  # bytes of a manifest
-
 
 OPTIONS = manifest_keys("top")
 """Options of commands, by their keys in a manifest."""
@@ -71,7 +68,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises InputError for a missing or damaged file, an unknown key or a value of the wrong kind; it says
     where.
     """
-    data = _read_toml(path)
+    data = read_toml(path, what="a manifest")
     tables = {name: data.pop(name) for name in _TABLES if name in data}
     options = _checked(data, OPTIONS, where=str(path))
     spec = _made(_checked(tables.get("spec", {}), SPEC, where=f"{path}: [spec]"))
@@ -136,17 +133,6 @@ def manifest_schema() -> dict[str, Any]:
     }
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "actrobust manifest"}
     return head | whole
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: expected a manifest of at most {_LARGEST:,} bytes.")
-        return tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:  # ValueErrors are also those of TOML and of UTF-8
-        raise InputError(f"{path}: is not TOML ({error!s:.200}).") from error
 
 
 def _checked(table: Any, keys: Mapping[str, Option], *, where: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ SOURCES = ("transformers", "onnx")
 
 
 def split_source(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Return the one of `SOURCES` that a path begins with, and the rest; "" and the path if there is none.
+    """Split a path such as transformers:nets/vit into its source, one of `SOURCES`, and the rest.
+
+    The source of any other path is "".
 
     >>> split_source("transformers:nets/vit"), split_source(Path("nets/vit"))
     (('transformers', 'nets/vit'), ('', 'nets/vit'))

@@ -41,7 +41,7 @@ def is_map_style(thing: object) -> bool:
 
 
 def why_no_items(thing: object) -> str:
-    """Return what to do with a thing that holds images, but not by number; "" if it is none."""
+    """Return the advice for a loader, stream or dictionary of images, given as a data set; else ""."""
     kind = type(thing).__name__
     if isinstance(thing, DataLoader):
         return f"got a {kind}: give its .dataset, since batches and their order are chosen here"
@@ -73,7 +73,7 @@ def load_items(data: Any, name: str, *, on_items: OnItems = quietly) -> Dataset:
     Raises
     ------
     InputError
-        With the number of the first item that is none of this, or is not the same when it is read again.
+        With the number of the first item that is wrong, or that changes when it is read a second time.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def _stated_labels(data: Any, count: int) -> Tensor | None:
 
 
 def _class_names(data: Any) -> tuple[str, ...]:
-    """Return the names of the classes, as torchvision or Hugging Face keeps them; empty if there are none."""
+    """Return the class names that torchvision or Hugging Face keeps; an empty tuple without any."""
     if isinstance(data, Subset):
         return _class_names(data.dataset)
     features = getattr(data, "features", None)

@@ -1,11 +1,11 @@
 """What must not fall, declared before it is measured."""
 
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from corruptions.toml_files import read_toml
 from robustbench_act.errors import InputError
 from robustbench_act.metrics import CELL_METRICS, METRICS, Metric
 from robustbench_act.option_kinds import is_number
@@ -111,12 +111,7 @@ def read_rules(path: str | Path) -> Rules:
 
     Raises InputError if the file is missing, is not TOML, or has an unknown key or value.
     """
-    try:
-        found = tomllib.loads(expand(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: is no TOML ({error}).") from error
+    found = read_toml(expand(path), what="rules")
     try:
         return parse_rules(found)
     except InputError as error:

@@ -20,7 +20,7 @@ from corruptions import Corruption, InputError, Suite, check_corruption, code, f
 from corruptions.__main__ import GAP, LABEL_HEIGHT, main
 from corruptions.base import Noise
 from corruptions.random import Stream
-from corruptions.registry import forget
+from corruptions.registry import forget, require
 from corruptions.severity import get_constants, units
 
 from .conftest import make_images
@@ -421,6 +421,14 @@ def test_the_hash_of_a_suite_holds_the_code_and_a_cell_finds_its_module(
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         elsewhere = pool.submit(cell.apply, images.clone()).result()
     assert torch.equal(elsewhere, cell.apply(images))
+
+
+def test_a_corruption_of_a_notebook_is_not_found_by_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "__mp_main__", raising=False)
+    with pytest.raises(InputError, match=r"'soot' is defined in a notebook or a script.* into a module"):
+        require("soot", "__main__")
+    require("fog", "")
+    require("fog", "__main__")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import corruptions
@@ -13,7 +14,8 @@ from corruptions import Suite
 from robustbench_act import evaluate, load_run
 from robustbench_act.cli import main
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import PlanRequest, make_plan
+from robustbench_act.evaluation import Execution, PlanRequest, make_plan
+from robustbench_act.evaluation.looks import check_own_corruptions
 from tests.references.grid import TABLES
 from tests.test_robustbench_act.test_activations.conftest import own
 
@@ -186,6 +188,16 @@ def test_what_a_corruption_warns_of_is_a_note(own: Callable[..., Path], checkpoi
     network = checkpoints / "relu_1.safetensors"
     said = actrobust("evaluate", network, *STUDY, "--corruption", "soot", "--limit", "20", "--out", "run")
     assert said.count("note: old lens") == 1
+
+
+def test_ray_needs_it_in_a_module(own: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    own(MODULE)
+    plan = PlanRequest(dataset="digits", corruptions=["dust"], limit=10, imports=["own"]).plan()
+    on_ray = Execution(torch.device("cpu"), executor="ray")
+    check_own_corruptions(plan, on_ray)
+    monkeypatch.setattr(corruptions.get_corruption("dust"), "home", "__main__")
+    with pytest.raises(InputError, match="'dust' is defined in a script; Ray needs it in a module"):
+        check_own_corruptions(plan, on_ray)
 
 
 def test_changed_code_is_another_run(own: Callable[..., Path], checkpoints: Path) -> None:

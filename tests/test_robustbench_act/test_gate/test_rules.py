@@ -42,7 +42,8 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
         ("[[rule]]\ntolerance = true", "a tolerance of 0 or more, got True"),
         ("[[rule]]\n[[rule]]\ntolerance = 1", "each rule once, got 'accuracy on corruptions' twice"),
         ('[[rule]]\ngroup = "all"', "Expected group 'corruptions', got its former name 'all', which counted"),
-        ("[[rule", "is no TOML"),
+        ("[[rule", "is not TOML"),
+        ("level = " + "9" * 10_000, "is not TOML"),  # more digits than Python reads
     ],
 )
 def test_wrong_rules_are_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -63,5 +64,5 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_rules(tmp_path / "none.toml")
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not TOML"):
         read_rules(tmp_path / "x.toml")
