@@ -1,9 +1,11 @@
 """Colour spaces, channel axis 1."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ._compile import kernel
+from ._host import Levels, from_levels, look_up, to_levels
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of BT.601."""
@@ -20,6 +22,19 @@ def shift_value(images: Tensor, shift: float) -> Tensor:
     shifted = (value + shift).clamp(0, 1)
     black = (value == 0).to(images.dtype)  # counts as white, of which the share `shifted` is left
     return (images + black).mul_(shifted / (value + black))
+
+
+def shift_value_levels(images: Levels, shift: float) -> Levels:
+    """Return the same of levels (N, C, H, W)."""
+    value = from_levels(np.arange(256, dtype=np.uint8))
+    black = (value == 0).astype(np.float32)
+    ratio = (value + np.float32(shift)).clip(0, 1) / (value + black)
+    brightest = images.max(1, keepdims=True)
+    shifted = from_levels(images)
+    shifted *= look_up(ratio, brightest)
+    if not brightest.all():
+        shifted += look_up(black * ratio, brightest)
+    return to_levels(shifted)
 
 
 @kernel
@@ -40,6 +55,28 @@ def scale_saturation(images: Tensor, factor: float, shift: float) -> Tensor:
     # S' / S = clip(factor * D + shift * V, 0, V) / D with D = V * S
     scaled = torch.minimum((spread * factor).add_(value * shift).clamp_(min=0), value)
     return torch.addcmul(value, distance, scaled / (spread + grey), value=-1)
+
+
+def scale_saturation_levels(images: Levels, factor: float, shift: float) -> Levels:
+    """Return the same of levels (N, C, H, W)."""
+    if images.shape[1] == 1:
+        share = np.float32(1 - (1 - LUMA[0]) * min(max(shift, 0.0), 1.0))
+        return to_levels(from_levels(images) * share)
+    floats = from_levels(images)
+    value, least = (from_levels(extreme(1, keepdims=True)) for extreme in (images.max, images.min))
+    spread = value - least
+    grey = (spread == 0).astype(np.float32)
+    distance = value - floats
+    distance[:, 1:] += grey
+    scaled = spread * np.float32(factor)
+    scaled += value * np.float32(shift)
+    np.minimum(np.maximum(scaled, 0, out=scaled), value, out=scaled)
+    spread += grey
+    scaled /= spread
+    # torch's, for the product is not rounded before it is taken away
+    parts = (torch.from_numpy(part) for part in (value, distance, scaled))
+    torch.addcmul(*parts, value=-1, out=torch.from_numpy(floats))
+    return to_levels(floats)
 
 
 def luma(colours: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Optional torch.compile for the kernels, and constants that live on a device."""
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache, wraps
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
@@ -31,6 +32,17 @@ def use_compile(enabled: bool = True) -> None:
 def compiles_kernels() -> bool:
     """Tell whether `use_compile` is on."""
     return _state["enabled"]
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Leave the kernels uncompiled inside."""
+    before = _state["enabled"]
+    _state["enabled"] = False
+    try:
+        yield
+    finally:
+        _state["enabled"] = before
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

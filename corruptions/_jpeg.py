@@ -1,8 +1,12 @@
 """The lossy steps of JPEG in the integer arithmetic of libjpeg; entropy coding, lossless, is left out.
 
+Images of levels in host memory go through libjpeg-turbo itself.
+
 Blocks are handled as (8, 8, n): row, column, block. Each step of an 8-point transform is then one operation
 on a long contiguous run, and integers make the result independent of order, batch and device, to the bit.
 """
+
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._compile import device_constant, kernel
+from ._compile import device_constant, eager, kernel
+from ._host import Levels, opencv
 
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -35,6 +40,9 @@ CHROMINANCE = (
 
 SCALE_BITS = 13
 """Fraction bits of the cosines."""
+
+LONGEST_SIDE = 65500
+"""What libjpeg encodes."""
 
 EXTRA_BITS = 2
 """Fraction bits kept between the two passes of a transform."""
@@ -89,6 +97,46 @@ def jpeg(images: Tensor, *, quality: int) -> Tensor:
         return (plane[:, None] / 255).to(images.dtype)
     luma, chroma = _to_ycc(images)
     return _to_rgb(_code_planes(luma, luma_steps), _code_planes(chroma, chroma_steps)).to(images.dtype)
+
+
+def jpeg_levels(images: Levels, *, quality: int) -> Levels | None:
+    """Return the same of levels (N, C, H, W) by the libjpeg-turbo in OpenCV, in a seventh of the time.
+
+    None if the library is absent, refuses sides this long, or makes other levels than `jpeg`.
+    """
+    if max(images.shape[2:]) > LONGEST_SIDE or not _library_agrees():
+        return None
+    return _by_library(images, quality)
+
+
+def _by_library(images: Levels, quality: int) -> Levels:
+    library = opencv()
+    made = np.empty_like(images)
+    options = (library.IMWRITE_JPEG_QUALITY, quality)
+    for image, target in zip(images, made, strict=True):
+        if len(image) == 1:
+            stored = library.imencode(".jpg", image[0], options)[1]
+            target[0] = library.imdecode(stored, library.IMREAD_GRAYSCALE)
+        else:  # OpenCV's pixels are blue, green, red
+            stored = library.imencode(".jpg", library.merge(image[::-1]), options)[1]
+            library.split(library.imdecode(stored, library.IMREAD_COLOR), list(target[::-1]))
+    return made
+
+
+@cache
+def _library_agrees() -> bool:
+    """Compare the library with `jpeg` on small images: others transform, enlarge or round differently."""
+    if opencv() is None:
+        return False
+    ramps = np.arange(17 * 35).reshape(17, 35)
+    colours = np.stack([ramps * 7 % 256, ramps * ramps % 251, ramps // 3]).astype(np.uint8)[None]
+    for images in (colours, colours[:, :1]):
+        for quality in (10, 40, 85):
+            with eager():
+                ours = jpeg(torch.from_numpy(images) / 255, quality=quality).mul_(255).round_()
+            if not np.array_equal(_by_library(images, quality), ours.numpy()):
+                return False
+    return True
 
 
 def _code_planes(planes: Tensor, steps: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Resampling of batches: boxes, affine maps, displacements; images are independent, to the bit."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._compile import device_constant, kernel
+from ._host import Levels, turned
 
 WEIGHT_BITS = 22
 """Fraction bits of Pillow's resampling weights."""
@@ -32,6 +35,34 @@ def pixelate(images: Tensor, reduced: tuple[int, int]) -> Tensor:
         index = device_constant(_box_index, side, images.shape[axis], device=images.device)
         small = _take(small, index[0], axis)
     return small
+
+
+def pixelate_levels(images: Levels, reduced: tuple[int, int]) -> Levels:
+    """Return the same of levels (N, C, H, W), in integers: whole rows at a time, columns as rows."""
+    height, width = images.shape[2:]
+    small = turned(_box_rows(turned(images.reshape(-1, height, width)), reduced[1]))
+    small = turned(_box_rows(small, reduced[0]))
+    wide = turned(small.take(_box_index(reduced[1], width)[0], axis=1))
+    made: Levels = wide.take(_box_index(reduced[0], height)[0], axis=1)
+    return made.reshape(images.shape)
+
+
+def _box_rows(planes: Levels, reduced: int) -> Levels:
+    """Return planes (P, side, W) with the means of `reduced` windows of rows."""
+    side = planes.shape[1]
+    index, inside, weight = (build(side, reduced) for build in (_box_index, _box_inside, _box_weight))
+    total = planes.take(index[0], axis=1).astype(np.uint16 if len(index) <= 2**16 // 255 else np.uint32)
+    for tap in range(1, len(index)):
+        has = np.flatnonzero(inside[tap])
+        if len(has) == reduced:
+            total += planes.take(index[tap], axis=1)
+        else:
+            total[:, has] += planes.take(index[tap][has], axis=1)
+    fixed = total * weight.astype(np.uint32)[:, None]
+    fixed += np.uint32(1 << (WEIGHT_BITS - 1))
+    fixed >>= WEIGHT_BITS
+    means: Levels = fixed.astype(np.uint8)
+    return means
 
 
 def _box_axis(levels: Tensor, index: Tensor, inside: Tensor, weight: Tensor, *, axis: int) -> Tensor:
@@ -62,6 +93,7 @@ def _take(images: Tensor, index: Tensor, axis: int) -> Tensor:
     return images.gather(3, index.expand(*images.shape[:3], -1))
 
 
+@lru_cache(maxsize=16)
 def _box_windows(side: int, reduced: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first source pixel of each of `reduced` windows and how many pixels it has."""
     # Centres often lie on the edge of a window, up to the last bit: Pillow's operations in its order.
@@ -75,18 +107,21 @@ def _box_windows(side: int, reduced: int) -> tuple[NDArray[np.int64], NDArray[np
     return inside.argmax(1), inside.sum(1)
 
 
+@lru_cache(maxsize=16)
 def _box_index(side: int, reduced: int) -> NDArray[np.int64]:
     """Return the source pixels of each window, (taps, reduced); a tap it lacks gets any pixel."""
     first, count = _box_windows(side, reduced)
     return np.minimum(first + np.arange(count.max())[:, None], side - 1)
 
 
+@lru_cache(maxsize=16)
 def _box_inside(side: int, reduced: int) -> NDArray[np.float32]:
     """Return 1 if a window has the tap and 0 if it lacks it, (taps, reduced)."""
     _, count = _box_windows(side, reduced)
     return (np.arange(count.max())[:, None] < count).astype(np.float32)
 
 
+@lru_cache(maxsize=16)
 def _box_weight(side: int, reduced: int) -> NDArray[np.int32]:
     """Return 1 / count of each window in Pillow's fixed point."""
     _, count = _box_windows(side, reduced)

@@ -63,6 +63,7 @@ def _round_significant(value: float, *, bits: int) -> float:
     return math.ldexp(round(math.ldexp(fraction, bits)), exponent - bits)
 
 
+@lru_cache(maxsize=16)
 def _poisson_support(mean_per_unit: float, digit_bits: int) -> tuple[NDArray[np.int64], int]:
     """Return the least count of each digit's table row, and log2 of the number of columns.
 
@@ -80,6 +81,7 @@ def poisson_column_bits(mean_per_unit: float, digit_bits: int) -> int:
     return _poisson_support(mean_per_unit, digit_bits)[1]
 
 
+@lru_cache(maxsize=16)
 def poisson_starts(mean_per_unit: float, digit_bits: int) -> NDArray[np.int32]:
     """Return the count that column 0 stands for, int32 (2**digit_bits,)."""
     return _poisson_support(mean_per_unit, digit_bits)[0].astype(np.int32)

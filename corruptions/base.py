@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Self, TypeAlias, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from . import severity as severities
-from ._compile import kernel, with_own_code
+from ._compile import compiles_kernels, kernel, with_own_code
+from ._host import HAIR, Levels, on_host
 from .code import source_digest
 from .constants import Severities
 from .errors import InputError
@@ -18,6 +21,9 @@ from .random import Stream, check_seed
 
 Noise: TypeAlias = Mapping[str, Tensor]
 """Everything random about a call, by name; each tensor has the images as its first axis."""
+
+HostNoise: TypeAlias = Mapping[str, NDArray[Any]]
+"""The same as arrays that share the tensors' memory: nobody may write to them."""
 
 MINIMUM_SIDE = 8
 
@@ -31,7 +37,9 @@ class Corruption(ABC):
     """A corruption of images: subclass it as a frozen dataclass of its parameters.
 
     A subclass declares its name, has one dataclass field per severity constant (same names), and implements
-    `apply` and, if anything is random, `draw`. `register` makes it known, and shows one.
+    `apply` and, if anything is random, `draw`. `register` makes it known, and shows one. `apply` is the
+    definition, for every device, floats and gradients; a subclass may also have `levels`, the same for uint8
+    images in host memory, if NumPy or the library behind the definition is faster there.
 
     Attributes
     ----------
@@ -155,6 +163,13 @@ class Corruption(ABC):
         for an image must not depend on N, to the bit.
         """
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels | None:
+        """Return corrupted uint8 images (N, C, H, W) in host memory, equal to the level to those of `apply`.
+
+        It must not write to its arguments. None, by default and if a subclass cannot, leaves it to `apply`.
+        """
+        return None
+
     @final
     def render(self, images: Tensor, noise: Noise) -> Tensor:
         """Apply the corruption with the given noise and return images of the input's dtype.
@@ -170,7 +185,13 @@ class Corruption(ABC):
         return corrupted.to(images.dtype)
 
     def _levels(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return the corrupted uint8 images, of uint8 images."""
+        """Return the corrupted uint8 images, of uint8 images; here alone it is decided who makes them."""
+        compiled = self.fused and compiles_kernels()
+        if type(self).levels is not Corruption.levels and len(images) and on_host(images) and not compiled:
+            arrays = {name: numbers.numpy() for name, numbers in noise.items()}
+            made = self.levels(np.ascontiguousarray(images.numpy()), arrays)
+            if made is not None:
+                return torch.from_numpy(made)
         if self.fused:
             return _fused_rendering(type(self))(self, images.contiguous(), noise)
         return _render_levels(self, images, noise)
@@ -221,10 +242,8 @@ def _from_levels(images: Tensor) -> Tensor:
 
 @kernel
 def _to_levels(images: Tensor) -> Tensor:
-    # The published generators truncate float64. In float32 a value that should be the integer v can
-    # come out a few units of 2**-16 below it and would be truncated to v - 1: 2**-12 levels lift it. So
-    # "no effect" gives the image back, and 1 value in 4,000 is a level above the float64 result.
-    return (images * 255).add_(2.0**-12).clamp_(0, 255).to(torch.uint8)
+    """Do what `_host.to_levels` does, which says why."""
+    return (images * 255).add_(HAIR).clamp_(0, 255).to(torch.uint8)
 
 
 def _check_pixels(images: Tensor, *, where: str, values: bool) -> None:

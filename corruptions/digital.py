@@ -1,17 +1,21 @@
 """Digital corruptions: what processing and storage do to an image (Hendrycks & Dietterich 2019)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ._color import scale_saturation
+from ._color import scale_saturation, scale_saturation_levels
 from ._compile import kernel
 from ._filters import smooth_field
-from ._jpeg import jpeg
-from ._sampling import affine_positions, pixelate, sample
-from .base import Corruption, Noise
+from ._host import SMALL, Levels, from_levels, look_up, to_levels
+from ._jpeg import jpeg, jpeg_levels
+from ._sampling import affine_positions, pixelate, pixelate_levels, sample
+from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
 
@@ -29,6 +33,10 @@ class Contrast(Corruption):
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return m + factor * (x - m)."""
         return _towards(images, _channel_means(images), 1 - self.factor)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same: the mean of a channel from its histogram, and a table for each channel."""
+        return _contrast_levels(images, np.float32(1 - self.factor))
 
 
 @register
@@ -48,6 +56,10 @@ class JpegCompression(Corruption):
         """Return the decoded images, multiples of 1 / 255."""
         return jpeg(images, quality=self.quality)
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels | None:
+        """Return the same by libjpeg-turbo, if this process has the one we equal."""
+        return jpeg_levels(images, quality=self.quality)
+
 
 @register
 @dataclass(frozen=True)
@@ -64,9 +76,15 @@ class Pixelate(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the pixelated images, multiples of 1 / 255."""
-        height, width = images.shape[2:]
-        reduced = (max(1, int(height * self.scale)), max(1, int(width * self.scale)))
-        return pixelate(images, reduced)
+        return pixelate(images, self._reduced(images.shape))
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same in integers."""
+        return pixelate_levels(images, self._reduced(images.shape))
+
+    def _reduced(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Return the size of the small image."""
+        return max(1, int(shape[2] * self.scale)), max(1, int(shape[3] * self.scale))
 
 
 @register
@@ -138,6 +156,10 @@ class Saturate(Corruption):
         """Return the images with S changed."""
         return scale_saturation(images, self.factor, self.shift)
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same."""
+        return scale_saturation_levels(images, self.factor, self.shift)
+
 
 def _warp(images: Tensor, jitter: Tensor) -> Tensor:
     """Return the images under the affine maps that move the anchors by `jitter` (N, 3, 2), float64."""
@@ -171,6 +193,28 @@ def _displace(images: Tensor, field: Tensor) -> Tensor:
     columns = torch.arange(width, dtype=field.dtype, device=field.device)
     rows = torch.arange(height, dtype=field.dtype, device=field.device)[:, None]
     return sample(images, field[:, 0] + columns, field[:, 1] + rows, mirror=False)
+
+
+def _contrast_levels(images: Levels, share: np.float32) -> Levels:
+    """Return what `_towards` and `_channel_means` make of levels."""
+    planes = images.reshape(-1, images.shape[2] * images.shape[3])
+    floats = from_levels(np.arange(256, dtype=np.uint8))
+    fixed = np.rint(floats.astype(np.float64) * 2.0**31)  # whose sums are exact in float64
+    if planes.shape[1] <= SMALL:
+        means = _means_of_totals(look_up(fixed, planes).sum(1), planes)
+        floats = from_levels(planes)
+        return to_levels(floats + (means - floats) * share).reshape(images.shape)
+    means = _means_of_totals(
+        np.array([np.bincount(plane, minlength=256) @ fixed for plane in planes]), planes
+    )
+    tables = to_levels(floats + (means - floats) * share)
+    made = [look_up(table, plane[None]) for table, plane in zip(tables, planes, strict=True)]
+    return np.concatenate(made).reshape(images.shape)
+
+
+def _means_of_totals(totals: NDArray[np.float64], planes: Levels) -> NDArray[np.float32]:
+    means: NDArray[np.float64] = totals / (planes.shape[1] * 2.0**31)
+    return means.astype(np.float32)[:, None]
 
 
 @kernel

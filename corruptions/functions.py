@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .base import Corruption, Noise
+from ._host import Levels
+from .base import Corruption, HostNoise, Noise
 from .code import in_one_line, source_digest
 from .constants import Severities, read_constants
 from .errors import InputError
@@ -114,18 +115,18 @@ class FunctionCorruption(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what the function makes of each image, rounded to 256 levels."""
-        levels = (images * 255).round_().to(torch.uint8)
-        return self._levels(levels, noise).to(images.dtype).div_(255)
-
-    def _levels(self, images: Tensor, noise: Noise) -> Tensor:
         if images.device.type != "cpu":
             _say_host(self.name)
-        levels = images.permute(0, 2, 3, 1).cpu().contiguous().numpy()
-        seeds = noise["seeds"].cpu().numpy().view(np.uint32)
-        ids = noise["ids"].tolist()
-        made = [self._of(*one) for one in zip(levels, seeds, ids, strict=True)]
-        corrupted = torch.from_numpy(np.stack(made) if made else levels.copy())
-        return corrupted.permute(0, 3, 1, 2).contiguous().to(images.device)
+        levels = (images * 255).round_().to(torch.uint8).cpu().numpy()
+        arrays = {name: numbers.cpu().numpy() for name, numbers in noise.items()}
+        return torch.from_numpy(self.levels(levels, arrays)).to(images).div_(255)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same, without rounding."""
+        pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        ones = zip(pixels, noise["seeds"].view(np.uint32), noise["ids"].tolist(), strict=True)
+        made = [self._of(*one) for one in ones]
+        return np.ascontiguousarray(np.stack(made).transpose(0, 3, 1, 2)) if made else images.copy()
 
     def _of(self, levels: NDArray[np.uint8], seed: NDArray[np.uint32], number: int) -> NDArray[np.uint8]:
         where = f"Corruption {self.name!r}, {self!r}, image {number}"

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Corruption, Noise
+from ._host import Levels, from_levels, to_levels
+from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
 
@@ -29,6 +31,12 @@ class GaussianNoise(Corruption):
         """Return x + std * z."""
         return images + noise["z"] * self.std
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same."""
+        noisy = noise["z"] * np.float32(self.std)
+        noisy += from_levels(images)
+        return to_levels(noisy)
+
 
 @register
 @dataclass(frozen=True)
@@ -48,6 +56,12 @@ class ShotNoise(Corruption):
         """Return counts / rate."""
         return noise["counts"].to(images.dtype) / self.rate
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same."""
+        counted = noise["counts"].astype(np.float32)
+        counted /= np.float32(self.rate)
+        return to_levels(counted)
+
 
 @register
 @dataclass(frozen=True)
@@ -63,13 +77,20 @@ class ImpulseNoise(Corruption):
 
     def draw(self, stream: Stream, images: Tensor) -> Noise:
         """Return `flipped` and `salted`, bool (N, C, H, W): which values are replaced, which by 1."""
-        # One word serves both: its upper 24 bits and its lowest bit are independent.
-        words = stream.bits(*images.shape[1:])
-        return {"flipped": ((words >> 8) & 0xFFFFFF) < self.amount * 2**24, "salted": (words & 1).bool()}
+        flipped, salted = stream.trials(self.amount, *images.shape[1:])
+        return {"flipped": flipped, "salted": salted}
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return 1 where flipped and salted, 0 where flipped only, x elsewhere."""
         return torch.where(noise["flipped"], noise["salted"].to(images.dtype), images)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same by bits, a byte at a time: an eighth of the time of a choice."""
+        chosen, new = (-noise[name].view(np.int8).view(np.uint8) for name in ("flipped", "salted"))
+        new ^= images
+        new &= chosen
+        new ^= images
+        return new
 
 
 @register
@@ -89,3 +110,11 @@ class SpeckleNoise(Corruption):
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return x + x * std * z."""
         return images + images * (noise["z"] * self.std)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same."""
+        floats = from_levels(images)
+        noisy = noise["z"] * np.float32(self.std)
+        noisy *= floats
+        noisy += floats
+        return to_levels(noisy)

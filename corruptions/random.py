@@ -18,12 +18,17 @@ import hashlib
 import math
 import struct
 from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from . import _tables
-from ._compile import device_constant, kernel
+from ._compile import compiles_kernels, device_constant, kernel
+from ._host import Levels, look_up, on_host
+from ._words import Words, host_words, words
 from .errors import InputError
 
 STREAM_VERSION = 1
@@ -75,20 +80,22 @@ class Stream:
     """
 
     def __init__(self, ids: Tensor, *, name: str, severity: float, seed: int) -> None:
-        # A clone, because `contiguous` leaves a single id its stride of 0, which `view` refuses.
         self.ids = ids
-        words = ids.clone(memory_format=torch.contiguous_format).view(torch.int32)
-        self._ids = words.view(-1, 2)
+        self._on_host = on_host(ids) and not compiles_kernels()
         self._key = f"actrobust-stream-{STREAM_VERSION}/{seed}/{name}/{float(severity).hex()}"
         self._draws = 0
 
     def bits(self, *shape: int) -> Tensor:
         """Return 32 random bits each, as int32 of either sign."""
-        return _bits(self._ids, self._next_key(), math.prod(shape)).view(len(self._ids), *shape)
+        if self._on_host:
+            return self._shaped(self._words(shape).view(np.int32), shape)
+        return _bits(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Return float32 uniform on [0, 1): multiples of 2**-24."""
-        return _uniform(self._ids, self._next_key(), math.prod(shape)).view(len(self._ids), *shape)
+        if self._on_host:
+            return self._shaped(_host_uniform(self._words(shape)), shape)
+        return _uniform(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Return float32 standard normals.
@@ -104,8 +111,20 @@ class Stream:
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """Return int64 uniform on low, ..., high - 1 (bias below (high - low) * 2**-32)."""
-        words = self.bits(*shape).to(torch.int64).bitwise_and_(0xFFFFFFFF)
-        return words.mul_(high - low).bitwise_right_shift_(32).add_(low)
+        drawn = self.bits(*shape).to(torch.int64).bitwise_and_(0xFFFFFFFF)
+        return drawn.mul_(high - low).bitwise_right_shift_(32).add_(low)
+
+    def trials(self, probability: float, *shape: int) -> tuple[Tensor, Tensor]:
+        """Return bool: whether trials of this probability succeeded; and fair coins, independent of that."""
+        # One word serves both: its upper 24 bits and its lowest bit are independent.
+        least = math.ceil(np.float32(probability * 2**24))
+        if self._on_host:
+            drawn = self._words(shape)
+            coins = (drawn & np.uint32(1)).astype(np.bool_)
+            drawn >>= 8
+            return self._shaped(drawn < np.uint32(least), shape), self._shaped(coins, shape)
+        bits = self.bits(*shape)
+        return ((bits >> 8) & 0xFFFFFF) < least, (bits & 1).bool()
 
     def poisson(self, images: Tensor, *, rate: float) -> Tensor:
         """Return int32 Poisson counts of mean images * rate, images in [0, 1] or uint8 (v / 255).
@@ -117,70 +136,103 @@ class Stream:
         """
         shape = images.shape[1:]
         if images.dtype == torch.uint8:
-            return self._poisson_digit(images, rate / 255, 8).view(len(self._ids), *shape)
+            return self._poisson_digit(images, rate / 255, 8).view(len(self.ids), *shape)
         fixed = (images.to(torch.float32) * (255 * 2**14)).round_().to(torch.int32)
         counts = self._poisson_digit(fixed >> 14, rate / 255, 8)
         counts += self._poisson_digit((fixed >> 7) & 127, rate / 255 / 2**7, 7)
         counts += self._poisson_digit(fixed & 127, rate / 255 / 2**14, 7)
-        return counts.view(len(self._ids), *shape)
+        return counts.view(len(self.ids), *shape)
 
-    def _next_key(self) -> Tensor:
+    def _next_key(self) -> tuple[int, ...]:
         digest = hashlib.sha256(f"{self._key}/{self._draws}".encode()).digest()
         self._draws += 1
-        words = struct.unpack("<8i", digest)
-        return torch.tensor(words, dtype=torch.int32, device=self._ids.device)
+        return struct.unpack("<8I", digest)
+
+    def _source(self) -> tuple[Tensor, Tensor]:
+        """Return the ids (N, 2) and the key of the next draw (8,), both int32, on the device."""
+        # A clone, because `contiguous` leaves a single id its stride of 0, which `view` refuses.
+        ids = self.ids.clone(memory_format=torch.contiguous_format).view(torch.int32).view(-1, 2)
+        key = np.array(self._next_key(), dtype=np.uint32).view(np.int32)
+        return ids, torch.tensor(key.tolist(), dtype=torch.int32, device=ids.device)
+
+    def _words(self, shape: tuple[int, ...]) -> Words:
+        """Return the words of the next draw, in host memory."""
+        return host_words(np.ascontiguousarray(self.ids.numpy()), self._next_key(), math.prod(shape))
+
+    def _shaped(self, numbers: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(numbers.reshape(len(numbers), *shape))
 
     def _quantiles(self, distribution: _tables.Distribution, shape: tuple[int, ...]) -> Tensor:
-        device = self._ids.device
-        lines = device_constant(_tables.quantile_lines, distribution, device=device)
-        numbers = _quantiles(self._ids, self._next_key(), math.prod(shape), lines)
-        return numbers.view(len(self._ids), *shape)
+        if self._on_host:
+            return self._shaped(_host_quantiles(self._words(shape), distribution), shape)
+        lines = device_constant(_tables.quantile_lines, distribution, device=self.ids.device)
+        return _quantiles(*self._source(), math.prod(shape), lines).view(len(self.ids), *shape)
 
     def _poisson_digit(self, digits: Tensor, mean_per_unit: float, digit_bits: int) -> Tensor:
+        flat = digits.flatten(1)
+        if self._on_host:
+            drawn = self._words(tuple(flat.shape[1:]))
+            return torch.from_numpy(
+                _host_poisson(drawn, flat.to(torch.uint8).numpy(), mean_per_unit, digit_bits)
+            )
         columns = _tables.poisson_column_bits(mean_per_unit, digit_bits)
-        device = self._ids.device
+        device = self.ids.device
         entries = device_constant(_tables.poisson_entries, mean_per_unit, digit_bits, device=device)
         starts = device_constant(_tables.poisson_starts, mean_per_unit, digit_bits, device=device)
-        flat = digits.flatten(1).to(torch.int32)
-        return _poisson(self._ids, self._next_key(), flat, entries, starts, column_bits=columns)
+        return _poisson(*self._source(), flat.to(torch.int32), entries, starts, column_bits=columns)
 
 
-def _mix(words: Tensor) -> Tensor:
-    """Hash int32 words in place, a bijection (multiply-xorshift 16 21f0aaad 15 d35a2d97 15 of C. Wellons).
-
-    int32 shifts keep the sign, so each is masked to the bits that a logical shift would leave.
-    """
-    shifted = words >> 16
-    words ^= shifted.bitwise_and_(0xFFFF)
-    words *= 0x21F0AAAD
-    torch.bitwise_right_shift(words, 15, out=shifted)
-    words ^= shifted.bitwise_and_(0x1FFFF)
-    words *= 0xD35A2D97 - 2**32
-    torch.bitwise_right_shift(words, 15, out=shifted)
-    words ^= shifted.bitwise_and_(0x1FFFF)
-    return words
+def _host_uniform(drawn: Words) -> NDArray[np.float32]:
+    drawn >>= 8
+    uniform = drawn.view(np.int32).astype(np.float32)
+    uniform *= np.float32(2.0**-24)
+    return uniform
 
 
-def _words(ids: Tensor, key: Tensor, count: int) -> Tensor:
-    """Return int32 (N, count) random words from ids (N, 2) int32 and key (8,) int32."""
-    left, right = ids[:, 0], ids[:, 1]
-    for turn in range(4):
-        left, right = right, left ^ _mix(right + key[turn])
-    position = _mix(torch.arange(count, dtype=torch.int32, device=ids.device) + key[4])
-    words = position[None, :] ^ left[:, None]
-    words *= (right | 1)[:, None]
-    return _mix(words)
+def _host_quantiles(drawn: Words, distribution: _tables.Distribution) -> NDArray[np.float32]:
+    drawn |= 1
+    cell = drawn.view(np.int32).astype(np.float32).view(np.uint32)  # see `_cells`
+    offset = np.bitwise_and(cell, (1 << _tables.OFFSET_BITS) - 1, out=drawn).view(np.int32)
+    cell >>= _tables.OFFSET_BITS
+    line = _tables.quantile_lines(distribution).take(cell.view(np.int32), mode="clip")
+    left, slope = np.moveaxis(line.view(np.float32).reshape(*line.shape, 2), -1, 0)
+    numbers = offset.astype(np.float32)
+    numbers *= slope
+    numbers += left
+    return numbers
+
+
+def _host_poisson(drawn: Words, digits: Levels, mean_per_unit: float, digit_bits: int) -> NDArray[np.int32]:
+    """Return the counts of `_poisson`."""
+    column_bits = _tables.poisson_column_bits(mean_per_unit, digit_bits)
+    share_bits = 32 - column_bits
+    column = drawn >> share_bits
+    row = digits.astype(np.uint32)
+    row <<= column_bits
+    row |= column
+    entry = _tables.poisson_entries(mean_per_unit, digit_bits).view(np.uint32).take(row.view(np.int32))
+    mask = (1 << share_bits) - 1
+    drawn &= mask
+    drawn -= entry & mask
+    below = np.right_shift(drawn.view(np.int32), 31, out=drawn.view(np.int32)).view(np.uint32)
+    entry >>= share_bits
+    column ^= entry
+    column &= below
+    column ^= entry
+    counts: NDArray[np.int32] = column.view(np.int32)
+    counts += look_up(_tables.poisson_starts(mean_per_unit, digit_bits), digits)
+    return counts
 
 
 @kernel
 def _bits(ids: Tensor, key: Tensor, count: int) -> Tensor:
-    return _words(ids, key, count)
+    return words(ids, key, count)
 
 
 @kernel
 def _uniform(ids: Tensor, key: Tensor, count: int) -> Tensor:
-    words = _words(ids, key, count).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
-    return words.to(torch.float32).mul_(2.0**-24)
+    drawn = words(ids, key, count).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
+    return drawn.to(torch.float32).mul_(2.0**-24)
 
 
 def _quantiles(ids: Tensor, key: Tensor, count: int, lines: Tensor) -> Tensor:
@@ -196,7 +248,7 @@ def _cells(ids: Tensor, key: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the cells of a quantile table hit by random numbers, and their offsets in the cells, float32."""
     # The exponent and the leading bits of an odd integer, read as a float32, are the table's index:
     # cells that are equally wide relative to the distance from the end of the distribution.
-    cell = _words(ids, key, count).bitwise_or_(1)
+    cell = words(ids, key, count).bitwise_or_(1)
     offset = cell.to(torch.float32).view(torch.int32)
     torch.bitwise_right_shift(offset, _tables.OFFSET_BITS, out=cell)
     cell &= _tables.QUANTILE_CELLS - 1
@@ -207,14 +259,14 @@ def _cells(ids: Tensor, key: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _poisson(
     ids: Tensor, key: Tensor, digits: Tensor, entries: Tensor, starts: Tensor, *, column_bits: int
 ) -> Tensor:
-    words = _words(ids, key, digits.shape[1])
+    drawn = words(ids, key, digits.shape[1])
     share_bits = 32 - column_bits
-    column = (words >> share_bits) & ((1 << column_bits) - 1)
+    column = (drawn >> share_bits) & ((1 << column_bits) - 1)
     row = (digits << column_bits) | column
     entry = torch.index_select(entries, 0, row.view(-1)).view_as(row)
     mask = (1 << share_bits) - 1
     other = (entry >> share_bits) & ((1 << column_bits) - 1)
-    # All ones where (words & mask) < (entry & mask): `where` takes three times as long.
-    below = ((words & mask) - (entry & mask)) >> 31
+    # All ones where (drawn & mask) < (entry & mask): `where` takes three times as long.
+    below = ((drawn & mask) - (entry & mask)) >> 31
     chosen = other ^ ((column ^ other) & below)
     return chosen + torch.index_select(starts, 0, digits.reshape(-1)).view_as(row)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ._color import luma, shift_value
+from ._color import luma, shift_value, shift_value_levels
 from ._compile import device_constant, kernel
 from ._filters import clipped_zoom, motion_blur, zero_below
 from ._fractal import map_side, plasma
-from .base import Corruption, Noise
+from ._host import Levels
+from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
 
@@ -280,3 +281,7 @@ class Brightness(Corruption):
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the images with V shifted."""
         return shift_value(images, self.value_shift)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same: the factor V' / V by table."""
+        return shift_value_levels(images, self.value_shift)
