@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from .registry import get_corruption, list_corruptions, register
     from .severity import list_tables
     from .suites import Cell, Suite, get_suite
+    from .transforms import Corrupt, Corrupted, RandomCorruption
 
 __all__ = [
     "GROUPS",
     "Cell",
+    "Corrupt",
+    "Corrupted",
     "Corruption",
     "CorruptionFacts",
     "InputError",
+    "RandomCorruption",
     "Suite",
     "check_corruption",
     "corrupt",

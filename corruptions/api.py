@@ -1,9 +1,9 @@
 """The public names that need torch, with every corruption registered."""
-# ruff: noqa: F401 - importing the modules of corruptions registers their classes; `__init__` lists the names
+# ruff: noqa: F401 - `__init__` lists the names
 
 from torch import Tensor
 
-from . import blur, digital, noise, shift, spatter, weather
+from . import _ours
 from ._compile import kernel, use_compile
 from .base import Corruption
 from .contract import check_corruption
@@ -11,6 +11,7 @@ from .functions import from_function
 from .registry import get_corruption, list_corruptions, register
 from .severity import list_tables
 from .suites import Cell, Suite, get_suite
+from .transforms import Corrupt, Corrupted, RandomCorruption
 
 
 def corrupt(

@@ -110,6 +110,30 @@ def test_your_own_data() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own")
+def test_in_a_pipeline() -> None:
+    """The evaluation of the guide has the numbers of `actrobust evaluate`."""
+    generator = torch.Generator().manual_seed(0)
+    for place, folder in enumerate(("train/cats", "train/dogs", "test/cats", "test/dogs")):
+        (Path("photos") / folder).mkdir(parents=True)
+        for number in range(40):
+            photo = load_photographs(96)[place % 2]
+            photo = photo // 2 + torch.randint(128, photo.shape, generator=generator, dtype=torch.uint8)
+            Image.fromarray(photo.permute(1, 2, 0).numpy()).save(f"photos/{folder}/{number:02d}.png")
+    train, evaluate = blocks("docs/in-a-pipeline.md", "python")[:2]
+    assert all(len(listing.splitlines()) < 30 for listing in (train, evaluate))
+    Path("train.py").write_text(train)
+    subprocess.run([sys.executable, "train.py"], check=True)
+    done = subprocess.run([sys.executable, "-c", evaluate], check=True, capture_output=True, text=True)
+    (line,) = commands("docs/in-a-pipeline.md")
+    run(line)
+    cells = load_run("runs/fog").cells.query("corruption == 'fog'")
+    rows = zip(cells["severity"], cells["correct"], cells["n"], strict=True)
+    expected = [f"fog {severity:g}: {correct} of {count}" for severity, correct, count in rows]
+    assert done.stdout.splitlines() == expected
+
+
+@pytest.mark.slow
 def test_the_notebook(tmp_path: Path) -> None:
     """It runs as it is in the repository: without outputs, which would age."""
     notebook = nbformat.read(ROOT / "docs/notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]

@@ -50,6 +50,7 @@ def test_the_picture_of_the_house_is_the_contract() -> None:
         ("import robustbench_act.evaluation, robustbench_act.training", "onnxruntime"),
         ("from robustbench_act.activations import activation_label", "torch"),
         ("import corruptions", "pandas"),
+        ("from corruptions import Corrupt, Corrupted, RandomCorruption", "torchvision"),
         ("from corruptions import GROUPS, corruption_facts", "torch"),
     ],
 )
