@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from robustbench_act.activations import (
     LASiLU,
     activation_layers,
+    list_activations,
 )
 from robustbench_act.errors import InputError
 from robustbench_act.probes import DEFAULT_METRICS, Injection, Probe
@@ -230,6 +231,20 @@ def test_runs_on_fake_cuda_without_synchronising(activation: str) -> None:
             model(stacked)
             model(stacked)
         assert all(layer.samples and layer.samples.moments[0].mean.is_cuda for layer in probe.layers)
+
+
+@pytest.mark.parametrize("activation", list_activations())
+def test_slopes_look_at_no_values(activation: str) -> None:
+    """On the meta device, which has none: autograd's engine asks for a real GPU under fake CUDA."""
+    with torch.device("meta"), torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), made(activation, 4), nn.Flatten(), nn.ReLU()).eval()
+        with Probe(model, versions=3, metrics=["fluctuation", "means", "slopes"]) as probe:
+            model(torch.empty(6, 3, 8, 8))
+            model(torch.empty(6, 3, 8, 8))
+    assert not probe.left_out
+    assert all(layer.element._saturated is not None for layer in probe.layers)
+    with pytest.raises(Exception, match=r"meta tensor"):
+        torch.ones(1, device="meta").item()
 
 
 def test_a_probe_that_is_done_with_goes_at_once() -> None:
