@@ -77,14 +77,31 @@ def device_constant(
 
     Under a fake tensor mode it is made each time: a fake constant in the cache would poison later calls.
     """
+    (constant,) = _constants(build, args, device)
+    return constant
+
+
+def device_constants(
+    build: Callable[[*Args], tuple[np.ndarray[Any, Any], ...]], *args: *Args, device: torch.device
+) -> tuple[Tensor, ...]:
+    """Return the arrays `build(*args)` in the same way, with one look-up for all."""
+    return _constants(build, args, device)
+
+
+def _constants(
+    build: Callable[..., Any], args: tuple[Hashable, ...], device: torch.device
+) -> tuple[Tensor, ...]:
     if type(torch.empty(0)) is not torch.Tensor:
-        return torch.from_numpy(build(*args)).to(device)
+        return _cached_constant.__wrapped__(build, args, device)
     return _cached_constant(build, args, device)
 
 
 @lru_cache(maxsize=256)
 def _cached_constant(
-    build: Callable[..., np.ndarray[Any, Any]], args: tuple[Hashable, ...], device: torch.device
-) -> Tensor:
+    build: Callable[..., Any], args: tuple[Hashable, ...], device: torch.device
+) -> tuple[Tensor, ...]:
+    made = build(*args)
     with torch.inference_mode(False):  # an inference tensor in the cache would break later gradients
-        return torch.from_numpy(build(*args)).to(device)
+        return tuple(
+            torch.from_numpy(one).to(device) for one in (made if isinstance(made, tuple) else (made,))
+        )

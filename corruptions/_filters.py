@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._compile import device_constant, kernel
+from ._compile import device_constant, device_constants, kernel
+from ._host import on_host, turned
 
 Mode: TypeAlias = Literal["replicate", "symmetric", "mirror"]
 """What lies beyond the edge: aaa|abcd|ddd, cba|abcd|dcb or dcb|abcd|cba."""
@@ -34,10 +35,14 @@ FIELD_BITS, MATRIX_BITS = 23, 28
 WINDOW = 8
 """How many pixels of a line motion_blur moves together."""
 
+KEPT_ROWS = 2**13
+"""Rows of planes up to which the list of their taps is kept from one call to the next."""
+
 MAPS_AT_ONCE = 4
 """How many enlarged images zoom_blur holds in memory together."""
 
 
+@lru_cache(maxsize=64)
 def gaussian_weights(sigma: float, *, truncate: float = 4.0) -> tuple[float, ...]:
     """Return the weights of a Gaussian at distance 0, 1, ..., r = int(truncate * sigma + 0.5) pixels.
 
@@ -81,11 +86,12 @@ def smooth_field(field: Tensor, sigmas: tuple[float, float]) -> Tensor:
 
 def _filter_axis(images: Tensor, weights: tuple[float, ...], axis: int, mode: Mode) -> Tensor:
     """Return (N, C, H, W) with each row (axis 3) or column (axis 2) correlated with weights[|distance|]."""
-    if axis == 3:
-        return _filter_axis(images.transpose(2, 3), weights, 2, mode).transpose(2, 3).contiguous()
     if len(images) == 0:
         return images.clone()
-    return _sum_rows(images, *_taps(symmetric_maps, images.shape[2], 2, (weights, mode), images))
+    planes = images.contiguous().flatten(0, 1)
+    planes = turn(planes) if axis == 3 else planes
+    planes = _sum_rows(planes, symmetric_maps, images.shape[axis], 2, (weights, mode))
+    return (turn(planes) if axis == 3 else planes).view_as(images)
 
 
 @kernel
@@ -198,39 +204,66 @@ def reflect(places: NDArray[np.int64], side: int, mode: Mode) -> NDArray[np.int6
 def _separable(images: Tensor, maps: Callable[..., Maps], *args: Any, height: int | None = None) -> Tensor:
     """Return the sum over m of images with rows mapped by maps(H, 2, ...)[m], columns by maps(W, 3, ...)[m].
 
-    Rows first; then the results are transposed, so that columns are rows too. `height` is that of the
-    result, if it differs.
+    Rows first; then the results are turned, so that columns are rows too. `height` is that of the result, if
+    it differs.
     """
     count, channels, side, width = images.shape
     if count == 0:
         return images.clone()
-    rows = _sum_rows(images, *_taps(maps, side, 2, args, images))
-    turned = rows.view(count, channels, -1, height or side, width).transpose(3, 4)
-    columns = _sum_rows(turned.flatten(2, 3), *_taps(maps, width, 3, args, images))
-    return columns.transpose(2, 3).contiguous()
+    rows = _sum_rows(images.contiguous().view(-1, side, width), maps, side, 2, args)
+    columns = turn(rows.view(-1, height or side, width)).view(count * channels, -1, height or side)
+    summed = turn(_sum_rows(columns, maps, width, 3, args))
+    return summed.view(count, channels, height or side, -1)
 
 
-def _taps(
-    maps: Callable[..., Maps], side: int, axis: int, args: tuple[Any, ...], like: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for every output row, one after the other: sources and weights; and where each row starts."""
-    sources, weights, starts = (
-        device_constant(_taps_part, maps, side, axis, args, part, device=like.device) for part in range(3)
-    )
-    return sources, weights.to(like.dtype), starts
+def turn(planes: Tensor) -> Tensor:
+    """Return planes (P, H, W) as (P, W, H), contiguous."""
+    if on_host(planes):
+        return torch.from_numpy(turned(planes.numpy()))
+    return planes.transpose(1, 2).contiguous()
 
 
-def _taps_part(
-    maps: Callable[..., Maps], side: int, axis: int, args: tuple[Any, ...], part: int
-) -> NDArray[Any]:
-    return _list_taps(maps, side, axis, args)[part]
+def _sum_rows(
+    planes: Tensor, maps: Callable[..., Maps], side: int, axis: int, args: tuple[Any, ...]
+) -> Tensor:
+    """Return planes (P, H, W), contiguous, with their rows mapped by maps(side, axis, *args).
+
+    Other strides would take a path of `embedding_bag` that rounds differently.
+    """
+    count, height, width = planes.shape
+    few = count * height <= KEPT_ROWS
+    spread = (count, height) if few else (1, 0)
+    call, double = (maps, side, axis, args), planes.dtype == torch.float64
+    sources, weights, starts = device_constants(_spread_taps, call, double, *spread, device=planes.device)
+    if not few:
+        short = count * max(sources.shape[0], height) < 2**31
+        plane = torch.arange(count, dtype=torch.int32 if short else torch.int64, device=planes.device)[
+            :, None
+        ]
+        starts = (plane * sources.shape[0] + starts).view(-1)
+        sources = (plane * height + sources).view(-1)
+        weights = weights.expand(count, -1).reshape(-1)
+    flat = planes.view(-1, width)
+    summed = torch.embedding_bag(flat, sources, starts, mode=0, per_sample_weights=weights)[0]
+    return summed.view(count, -1, width)
 
 
-@lru_cache(maxsize=8)
+def _spread_taps(call: tuple[Any, ...], double: bool, count: int, height: int) -> tuple[NDArray[Any], ...]:
+    """Return the taps of `count` planes, each `height` rows from the last."""
+    sources, weights, starts = _list_taps(*call)
+    planes = np.arange(count, dtype=np.int32)[:, None]
+    weights = np.tile(weights.astype(np.float64 if double else np.float32), count)
+    return (planes * height + sources).ravel(), weights, (planes * len(sources) + starts).ravel()
+
+
+@lru_cache(maxsize=16)
 def _list_taps(
     maps: Callable[..., Maps], side: int, axis: int, args: tuple[Any, ...]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32]]:
-    """Return the arrays of `_taps`. Maps of rows are stacked; those of columns are added up."""
+    """Return for every row of a plane's result, one after the other: sources and weights; where each starts.
+
+    Maps of rows are stacked; those of columns are added up.
+    """
     sources, weights = maps(side, axis, *args)
     if axis == 3:
         outputs = sources.shape[1]
@@ -240,25 +273,6 @@ def _list_taps(
     kept = abs(weights) > 1e-12
     lengths = kept.sum(2).ravel()
     return sources[kept].astype(np.int32), weights[kept], (np.cumsum(lengths) - lengths).astype(np.int32)
-
-
-def _sum_rows(images: Tensor, sources: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
-    """Return (N, C, len(starts), W): row r is the sum of weights[t] * images[..., sources[t], :], t its taps.
-
-    The taps of row r are those from starts[r] to before starts[r + 1].
-    """
-    count, channels, height, width = images.shape
-    short = count * channels * max(sources.shape[0], height) < 2**31
-    planes = torch.arange(count * channels, dtype=torch.int32 if short else torch.int64, device=images.device)
-    planes = planes[:, None]
-    summed = F.embedding_bag(
-        (planes * height + sources).view(-1),
-        images.contiguous().view(-1, width),  # other strides would take a path that rounds differently
-        (planes * sources.shape[0] + starts).view(-1),
-        mode="sum",
-        per_sample_weights=weights.expand(count * channels, -1).reshape(-1),
-    )
-    return summed.view(count, channels, -1, width)
 
 
 def zero_below(images: Tensor, threshold: float) -> Tensor:

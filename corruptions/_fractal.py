@@ -1,6 +1,10 @@
 """The plasma fractal of the fog: a diamond-square map that wraps around."""
 
+from functools import lru_cache
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -42,3 +46,56 @@ def plasma(u: Tensor, side: int, decay: float) -> Tensor:
         width, used, count = width / decay, used + 3 * count**2, 2 * count
     grid -= grid.amin((1, 2), keepdim=True)
     return grid.div_(grid.amax((1, 2), keepdim=True))
+
+
+def host_plasma(
+    u: NDArray[np.float32], side: int, decay: float, corner: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the upper left corners, (N, *corner), of the maps that `plasma` makes of float32."""
+    factors, shifts = _noise_range(side, decay)
+    noise = u * factors
+    noise -= shifts
+    # The last row and column are the first ones again: a neighbour is a shifted view.
+    grid = np.zeros((len(u), 2, 2), dtype=np.float32)
+    used, count = 0, 1
+    while count < side:
+        of_squares, of_rows, of_columns = (
+            noise[:, used + part * count**2 : used + (part + 1) * count**2].reshape(-1, count, count)
+            for part in range(3)
+        )
+        finer = np.empty((len(u), 2 * count + 1, 2 * count + 1), dtype=np.float32)
+        around = np.empty((len(u), count + 1, count + 1), dtype=np.float32)
+        right = grid[:, :, :-1] + grid[:, :, 1:]
+        squares = np.add(right[:, :-1], right[:, 1:], out=around[:, 1:, 1:])
+        squares *= 0.25
+        squares += of_squares
+        around[:, 0, 1:], around[:, 1:, 0] = squares[:, -1], squares[:, :, -1]
+        horizontal = squares + around[:, :-1, 1:]
+        horizontal += right[:, :-1]
+        horizontal *= 0.25
+        vertical = squares + around[:, 1:, :-1]
+        vertical += grid[:, :-1, :-1]
+        vertical += grid[:, 1:, :-1]
+        vertical *= 0.25
+        finer[:, :-1:2, :-1:2], finer[:, 1::2, 1::2] = grid[:, :-1, :-1], squares
+        np.add(horizontal, of_rows, out=finer[:, :-1:2, 1::2])
+        np.add(vertical, of_columns, out=finer[:, 1::2, :-1:2])
+        finer[:, -1] = finer[:, 0]
+        finer[:, :, -1] = finer[:, :, 0]
+        grid, used, count = finer, used + 3 * count**2, 2 * count
+    least, greatest = (extreme((1, 2), keepdims=True) for extreme in (grid.min, grid.max))
+    made: NDArray[np.float32] = grid[:, : corner[0], : corner[1]] - least
+    made /= greatest - least
+    return made
+
+
+@lru_cache(maxsize=8)
+def _noise_range(side: int, decay: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return twice w * w, and w * w, for each number of `plasma`'s u."""
+    widths = []
+    width, count = 100.0, 1
+    while count < side:
+        widths += [width * width] * (3 * count**2)
+        width, count = width / decay, 2 * count
+    squares = np.array(widths)
+    return (squares * 2).astype(np.float32), squares.astype(np.float32)

@@ -24,14 +24,14 @@ HAIR = 2.0**-12
 
 
 def on_host(tensor: Tensor) -> bool:
-    """Tell whether NumPy may read a tensor's memory now: it is in this host's, and not part of a compilation.
+    """Tell whether NumPy may read a tensor's memory now: it is in this host's, free of gradients.
 
     >>> on_host(torch.zeros(3)), on_host(torch.zeros(3, device="meta"))
     (True, False)
     """
     if type(tensor) is not Tensor or tensor.device.type != "cpu":  # the type of a fake tensor is its own
         return False
-    return not torch.compiler.is_compiling()
+    return not (tensor.requires_grad or torch.compiler.is_compiling())
 
 
 @cache
@@ -72,12 +72,12 @@ def from_levels(images: Levels) -> NDArray[np.float32]:
 
 
 def to_levels(floats: NDArray[np.float32]) -> Levels:
-    """Return 255 * floats as levels, clipped and truncated; the floats are used up.
+    """Return 255 * floats as levels, clipped and truncated.
 
     The published generators truncate float64. In float32 a value that should be the integer v can come out a
     few units of 2**-16 below it and would be truncated to v - 1: 2**-12 levels lift it. So "no effect" gives
     the image back, and 1 value in 4,000 is a level above the float64 result.
     """
-    floats *= np.float32(255)
-    floats += np.float32(HAIR)
-    return np.clip(floats, 0, 255, out=floats).astype(np.uint8)
+    scaled = floats * np.float32(255)
+    scaled += np.float32(HAIR)
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import severity as severities
 from ._compile import compiles_kernels, kernel, with_own_code
-from ._host import HAIR, Levels, on_host
+from ._host import HAIR, Levels, from_levels, on_host, to_levels
 from .code import source_digest
 from .constants import Severities
 from .errors import InputError
@@ -186,15 +186,22 @@ class Corruption(ABC):
 
     def _levels(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the corrupted uint8 images, of uint8 images; here alone it is decided who makes them."""
-        compiled = self.fused and compiles_kernels()
-        if type(self).levels is not Corruption.levels and len(images) and on_host(images) and not compiled:
-            arrays = {name: numbers.numpy() for name, numbers in noise.items()}
-            made = self.levels(np.ascontiguousarray(images.numpy()), arrays)
+        if on_host(images) and len(images) and not (self.fused and compiles_kernels()):
+            made = self._host_levels(np.ascontiguousarray(images.numpy()), noise)
             if made is not None:
                 return torch.from_numpy(made)
         if self.fused:
             return _fused_rendering(type(self))(self, images.contiguous(), noise)
         return _render_levels(self, images, noise)
+
+    def _host_levels(self, images: Levels, noise: Noise) -> Levels | None:
+        if type(self).levels is not Corruption.levels:
+            made = self.levels(images, {name: numbers.numpy() for name, numbers in noise.items()})
+            if made is not None:
+                return made
+        if self.home or compiles_kernels():
+            return None
+        return to_levels(self.apply(torch.from_numpy(from_levels(images)), noise).numpy())
 
     def _applied(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""

@@ -6,11 +6,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ._compile import kernel
 from ._filters import disk_filter, gaussian_filter, motion_blur, zoom_mean
-from .base import Corruption, Noise
+from ._host import Levels, from_levels, on_host, to_levels
+from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
 
@@ -104,15 +106,46 @@ class GlassBlur(Corruption):
             smooth = _take(smooth, _shuffle(noise["offsets"], height, width, self.max_delta))
         return gaussian_filter(smooth, self.sigma)
 
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same; levels are shuffled, and only chains that have not ended are followed further."""
+        height, width = images.shape[2:]
+        smooth = to_levels(self._smooth(images))
+        if min(height, width) > 2 * self.max_delta:
+            smooth = _taken_levels(smooth, _host_shuffle(noise["offsets"], height, width, self.max_delta))
+        return to_levels(self._smooth(smooth))
+
+    def _smooth(self, levels: Levels) -> NDArray[np.float32]:
+        smooth: NDArray[np.float32] = gaussian_filter(
+            torch.from_numpy(from_levels(levels)), self.sigma
+        ).numpy()
+        return smooth
+
 
 def _offsets(words: Tensor, shape: tuple[int, int, int], d: int) -> Tensor:
     """Return int32 (N, passes, 2, height, width) in -d, ..., d - 1 from words (N, half as many)."""
+    if on_host(words):
+        return torch.from_numpy(_host_offsets(words.numpy().view(np.uint32), shape, d))
     halves = torch.cat([words, words >> 16], dim=1)[:, : math.prod(shape)]
     # Times 2d, the integer part of a 16-bit fraction is the row's choice; the remainder makes the column's.
     scaled = halves.bitwise_and_(0xFFFF).mul_(2 * d).view(len(words), *shape)
     row = scaled >> 16
     column = scaled.bitwise_and_(0xFFFF).mul_(2 * d).bitwise_right_shift_(16)
     return torch.stack([row, column], dim=2).sub_(d)
+
+
+def _host_offsets(words: NDArray[np.uint32], shape: tuple[int, int, int], d: int) -> NDArray[np.int32]:
+    """Return the same."""
+    halves = np.concatenate([words & 0xFFFF, words >> 16], axis=1)[:, : math.prod(shape)]
+    halves *= 2 * d
+    scaled = halves.reshape(len(words), *shape)
+    offsets = np.empty((len(words), shape[0], 2, *shape[1:]), dtype=np.uint32)
+    np.right_shift(scaled, 16, out=offsets[:, :, 0])
+    scaled &= 0xFFFF
+    scaled *= 2 * d
+    np.right_shift(scaled, 16, out=offsets[:, :, 1])
+    signed = offsets.view(np.int32)
+    signed -= d
+    return signed
 
 
 @kernel
@@ -146,6 +179,48 @@ def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
             target = target.index_select(0, last)
         visited.copy_(source.index_select(0, target).view_as(visited))
     return source.view(count, height * width)
+
+
+def _host_shuffle(offsets: NDArray[np.int32], height: int, width: int, d: int) -> NDArray[np.intp]:
+    """Return the same."""
+    itself = np.arange(len(offsets) * height * width)
+    inner = (slice(None), slice(d + 1, height - d + 1), slice(d + 1, width - d + 1))
+    visited = np.zeros((len(offsets), height, width), dtype=np.bool_)
+    visited[inner] = True
+    source = itself
+    for step in range(offsets.shape[1]):
+        target = itself.copy()
+        target.reshape(visited.shape)[inner] += offsets[:, step, 0] * np.int32(width) + offsets[:, step, 1]
+        if d > 1:  # else every target lies before its pixel
+            ahead = np.flatnonzero((target > itself) & visited.reshape(-1).take(target, mode="clip"))
+            target[ahead] = target.take(_ends(itself, ahead, target.take(ahead)), mode="clip")
+        source = source.take(target, mode="clip")
+    return source.reshape(len(offsets), height * width)
+
+
+def _ends(itself: NDArray[np.intp], links: NDArray[np.intp], onto: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return where the chains from `links` end, each of which leads `onto` another place, all others nowhere.
+
+    The distance followed doubles each time, and chains that have ended are left alone.
+    """
+    last, going, near = itself.copy(), links, onto
+    last[links] = onto
+    while len(going):
+        far = last.take(near, mode="clip")
+        moved = far != near
+        going, near = going[moved], far[moved]
+        last[going] = near
+    return last.take(links, mode="clip")
+
+
+def _taken_levels(images: Levels, source: NDArray[np.intp]) -> Levels:
+    """Return images (N, C, H, W) with pixels taken from `source`, as `_shuffle` returns it."""
+    flat, size = images.reshape(*images.shape[:2], -1), source.shape[1]
+    made = [
+        image.take(one - n * size, axis=1, mode="clip")
+        for n, (image, one) in enumerate(zip(flat, source, strict=True))
+    ]
+    return np.stack(made).reshape(images.shape)
 
 
 def _take(images: Tensor, source: Tensor) -> Tensor:

@@ -1,21 +1,27 @@
 """Spatter: drops of water or mud on the lens (Hendrycks & Dietterich 2019)."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from ._color import luma
 from ._edges import FARTHEST, canny, chamfer_distance
 from ._filters import gaussian_filter, zero_below
-from .base import Corruption, Noise
+from ._host import Levels, from_levels, opencv, to_levels
+from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
 
 _WATER = (175, 238, 238)
 _MUD = (63, 42, 20)
+_CANNY = (50, 150)
+_LIGHT = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 
 
 @register
@@ -60,8 +66,7 @@ class Spatter(Corruption):
 
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the images with drops on them."""
-        layer = noise["z"].to(images.dtype) * self.noise_std + self.noise_mean
-        layer = gaussian_filter(layer, self.smooth_sigma)
+        layer = self._layer(noise["z"].to(images.dtype))
         if self.kind == "mud":
             mask = gaussian_filter((layer > self.threshold).to(images.dtype), self.mud_sigma)
             mask = zero_below(mask, 0.8)
@@ -69,10 +74,28 @@ class Spatter(Corruption):
         # The generator's cast to uint8 wraps around where the layer is above 1.
         levels = zero_below(layer, self.threshold).mul_(255).floor_()
         levels -= (levels * (1 / 256)).floor_().mul_(256)
-        relief = levels * _relief(chamfer_distance(canny(levels, 50, 150)))
+        relief = levels * _relief(chamfer_distance(canny(levels, *_CANNY)))
         greatest = relief.amax((1, 2, 3), keepdim=True)
         water = relief / torch.where(greatest == 0, 1.0, greatest) * self.water_strength
         return images + water * _colour(_WATER, images)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels | None:
+        """Return the same; OpenCV finds the relief of the drops, image by image, if it agrees with ours."""
+        if self.kind == "mud" or not _library_agrees():
+            return None
+        layer = zero_below(self._layer(torch.from_numpy(noise["z"])), self.threshold).numpy()
+        wrapped = np.floor(layer * np.float32(255)).astype(np.int32).astype(np.uint8)
+        water = _host_relief(wrapped)
+        water *= wrapped
+        greatest = water.max((1, 2, 3), keepdims=True)
+        water /= np.where(greatest == 0, np.float32(1), greatest)
+        water *= np.float32(self.water_strength)
+        floats = from_levels(images)
+        floats += water * _colour(_WATER, torch.from_numpy(floats)).numpy()
+        return to_levels(floats)
+
+    def _layer(self, z: Tensor) -> Tensor:
+        return gaussian_filter(z * self.noise_std + self.noise_mean, self.smooth_sigma)
 
 
 def _colour(levels: tuple[int, int, int], images: Tensor) -> Tensor:
@@ -85,13 +108,43 @@ def _relief(distance: Tensor) -> Tensor:
     surface = _equalise(torch.floor(_sum3(distance) / 9))
     edges = F.pad(surface, (1, 1, 1, 1), mode="reflect")
     height, width = surface.shape[2:]
-    weights = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
     lit = torch.zeros_like(surface)
-    for row, line in enumerate(weights):
+    for row, line in enumerate(_LIGHT):
         for column, weight in enumerate(line):
             if weight:
                 lit = lit + edges[:, :, row : row + height, column : column + width] * weight
     return torch.floor(_sum3(lit.clamp(0, 255)) / 9 + 0.5)
+
+
+def _host_relief(levels: Levels) -> NDArray[np.float32]:
+    """Return the relief of the distances from the edges of levels (N, 1, H, W), by OpenCV."""
+    library = opencv()
+    reliefs = np.empty(levels.shape, dtype=np.float32)
+    fast = library.ipp.useIPP()
+    library.ipp.setUseIPP(False)  # of this thread: Intel's distances are not whole numbers of 2**-16
+    try:
+        for plane, relief in zip(levels[:, 0], reliefs[:, 0], strict=True):
+            distance = library.distanceTransform(~library.Canny(plane, *_CANNY), library.DIST_L2, 5)
+            np.minimum(distance, FARTHEST, out=distance)
+            mean = library.boxFilter(distance, -1, (3, 3), normalize=False) / np.float32(9)
+            surface = library.equalizeHist(mean.astype(np.uint8))
+            relief[...] = library.blur(library.filter2D(surface, library.CV_8U, np.array(_LIGHT)), (3, 3))
+    finally:
+        library.ipp.setUseIPP(fast)
+    return reliefs
+
+
+@cache
+def _library_agrees() -> bool:
+    """Compare OpenCV with `_relief` on three layers: builds for other processors may round otherwise."""
+    if opencv() is None:
+        return False
+    waves = np.outer(np.sin(np.arange(40) / 3) + 1, np.sin(np.arange(57) / 5) + 1) * 64
+    levels = np.stack([waves, waves[::-1] ** 2 / 256, np.where(waves > 70, waves, 0)])[:, None].astype(
+        np.uint8
+    )
+    edges = canny(torch.from_numpy(levels).to(torch.float32), *_CANNY)
+    return np.array_equal(_relief(chamfer_distance(edges)).numpy(), _host_relief(levels))
 
 
 def _sum3(images: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 from ._color import luma, shift_value, shift_value_levels
 from ._compile import device_constant, kernel
 from ._filters import clipped_zoom, motion_blur, zero_below
-from ._fractal import map_side, plasma
-from ._host import Levels
+from ._fractal import host_plasma, map_side, plasma
+from ._host import Levels, from_levels, to_levels
 from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
@@ -260,6 +260,18 @@ class Fog(Corruption):
         height, width = images.shape[2:]
         fog = plasma(noise["u"].to(images.dtype), map_side(height, width, self.map_size), self.wibble_decay)
         return _add_fog(images, fog[:, None, :height, :width], self.strength)
+
+    def levels(self, images: Levels, noise: HostNoise) -> Levels:
+        """Return the same: no more of the map is finished than the image shows."""
+        height, width = images.shape[2:]
+        side = map_side(height, width, self.map_size)
+        fog = host_plasma(noise["u"], side, self.wibble_decay, (height, width))
+        fog *= np.float32(self.strength)
+        brightest = from_levels(images.max((1, 2, 3), keepdims=True))
+        foggy = from_levels(images)
+        foggy += fog[:, None]
+        foggy *= brightest / (brightest + np.float32(self.strength))
+        return to_levels(foggy)
 
 
 @kernel
