@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tests.benchmarks.bench_cuda import Outcome, page, run_step
 from tests.benchmarks.cuda_steps import STEPS, tried
-from tests.benchmarks.traffic import Traffic, of_corruption
+from tests.benchmarks.traffic import Traffic, of_corruption, of_pass
 
 
 @pytest.mark.slow
@@ -70,3 +71,13 @@ def test_traffic_of_a_gpu_that_is_not_there() -> None:
     assert 60 < many.moved / one.moved <= 64
     assert one.uploads == 0
     assert of_corruption("impulse_noise", side=32, batch=2).uploads == 1  # the key of its draw
+
+
+def test_traffic_of_a_pass() -> None:
+    with torch.device("meta"):
+        model, inputs = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU()).eval(), torch.empty(6, 8, 8)
+    plain = of_pass(model, inputs, versions=3, metrics=())
+    assert plain.operations == {"linear": 1, "relu": 1}
+    assert plain.moved == 4 * ((6 * 64 + 64 * 8 + 8 + 6 * 8) + 2 * 6 * 8)
+    watched = of_pass(model, inputs, versions=3, metrics=("fluctuation",))
+    assert watched.operations.total() > 20

@@ -23,7 +23,6 @@ from robustbench_act import evaluate, load_run
 from robustbench_act.devices import MEMORY_FORMATS
 from robustbench_act.evaluation.forward import measure
 from robustbench_act.evaluation.precision import computing, memory_format
-from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.run import Run
 from tests.benchmarks.bench_corruptions import images_of
 from tests.benchmarks.cuda_timing import (
@@ -36,17 +35,11 @@ from tests.benchmarks.cuda_timing import (
     told_of_waits,
     wait,
 )
-from tests.benchmarks.traffic import Traffic
+from tests.benchmarks.traffic import PROBES, Traffic
 
 Row = dict[str, Any]
 
 VERSIONS = 6
-PROBES: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "fluctuation": ("fluctuation",),
-    "fluctuation, means": ("fluctuation", "means"),
-    "all": DEFAULT_METRICS,
-}
 TESTS = ("tests/test_corruptions/test_cuda.py", "tests/test_robustbench_act/test_cuda.py")
 LAYERS = ("input_fluctuation_mean", "output_fluctuation_mean", "activation_abs_mean", "saturated")
 
@@ -209,9 +202,14 @@ def _network(
     with computing(precision, size.device):
         seconds = seconds_per_call(passes, size)
         count, at_work = kernels(passes, size)
+        with Traffic(size.device.type) as traffic:
+            passes()
         return {
             "layout": layout,
             "images/s": size.network_batch / seconds,
+            "ms": seconds * 1e3,
+            "operations": traffic.operations.total(),
+            "GB": traffic.moved / 1e9,
             "kernels": count,
             "% busy": at_work and 100 * at_work / seconds,
             "MiB at most": peak(passes, size),

@@ -2,21 +2,25 @@
 
     python -m tests.benchmarks.traffic [--side 32] [--batch 256] [NAME ...]
 
-prints them for each corruption, eager, on a GPU that is not there (PyTorch's fake tensors).
+prints them for each corruption, eager, on a GPU that is not there (PyTorch's fake tensors), and for a pass of
+ResNet-50 with and without probes, on the meta device.
 """
 
 import argparse
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+import torchvision
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import corruptions
+from robustbench_act.probes import DEFAULT_METRICS, Probe
 
 NO_KERNEL = {
     *("alias", "detach", "empty", "empty_like", "empty_strided", "lift_fresh", "new_empty"),
@@ -84,8 +88,28 @@ def of_corruption(name: str, *, side: int, batch: int, severity: float = 3, tabl
     return traffic
 
 
+PROBES: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "fluctuation": ("fluctuation",),
+    "fluctuation, means": ("fluctuation", "means"),
+    "all": DEFAULT_METRICS,
+}
+"""Metrics of a `Probe`, by what tables call them."""
+
+
+def of_pass(model: nn.Module, inputs: Tensor, *, versions: int, metrics: tuple[str, ...]) -> Traffic:
+    """Return the traffic of a pass of a network in evaluation mode, watched or not; it is not the first."""
+    watch = Probe(model, versions=versions, metrics=metrics) if metrics else nullcontext()
+    traffic = Traffic(inputs.device.type)
+    with watch, torch.inference_mode():
+        model(inputs)
+        with traffic:
+            model(inputs)
+    return traffic
+
+
 def main() -> int:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="corruptions; all by default")
     parser.add_argument("--side", type=int, default=32)
@@ -97,6 +121,12 @@ def main() -> int:
         total, each = found.operations.total(), found.moved / (options.batch * 3 * options.side**2)
         most = ", ".join(f"{count} {what}" for what, count in found.operations.most_common(4))
         sys.stdout.write(f"{name:18s} {total:10d} {found.uploads:7d} {each:11.0f}  {most}\n")
+    with torch.device("meta"):
+        model, inputs = torchvision.models.resnet50().eval(), torch.empty(192, 3, 224, 224)
+    sys.stdout.write(f"\n{'ResNet-50, probes':18s} operations GB of {len(inputs)} images\n")
+    for name, metrics in PROBES.items():
+        found = of_pass(model, inputs, versions=6, metrics=metrics)
+        sys.stdout.write(f"{name:18s} {found.operations.total():10d} {found.moved / 1e9:5.0f}\n")
     return 0
 
 

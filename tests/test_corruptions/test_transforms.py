@@ -26,6 +26,7 @@ from corruptions.registry import forget
 from corruptions.transforms import epoch_seed
 
 from .conftest import make_images
+from .test_device import fake_cuda
 
 COUNT = 24
 MODULE = """
@@ -165,6 +166,13 @@ def test_input_shifts_take_normalised_floats() -> None:
     drawn = RandomCorruption("shift")(clean, index=3)
     assert type(drawn) is tv_tensors.Image
     assert drawn.shape == clean.shape
+
+
+def test_batches_on_a_gpu_stay_there() -> None:
+    with fake_cuda():
+        images = torch.empty(4, 3, 17, 11, dtype=torch.uint8, device="cuda")
+        made = Corrupt("fog", severity=3)(images, index=torch.arange(4))
+        assert (made.device.type, made.shape, made.dtype) == ("cuda", images.shape, images.dtype)
 
 
 def test_it_stands_where_transforms_stand() -> None:
