@@ -16,12 +16,16 @@ from torch.utils.data import Dataset, IterableDataset
 from . import _ours  # noqa: F401 - a worker that gets a transform may have imported nothing else
 from ._pictures import digests, find_images, like, to_batch
 from .errors import InputError
-from .random import check_seed
+from .random import Stream, check_seed
 from .severity import SEVERITIES
 from .suites import Cell, Suite, get_suite
 
 Index: TypeAlias = int | Sequence[int] | Tensor
 """The id of an image, or those of a batch."""
+
+
+_DRAW = "corruptions.RandomCorruption"
+"""The stream that decides which corruption an image gets; no corruption has a dot in its name."""
 
 
 class _Item(NamedTuple):
@@ -156,7 +160,7 @@ class RandomCorruption(_Transform):
     >>> blurs = RandomCorruption("*_blur", severities=[1, 2], p=0.5)
     >>> blurs
     RandomCorruption('*_blur', severities=[1.0, 2.0], p=0.5)
-    >>> blurs.draw(3), blurs.draw(4)
+    >>> blurs.draw(0), blurs.draw(4)
     (None, Cell(corruption='zoom_blur', severity=1.0, table=None))
     >>> image = torch.zeros(3, 32, 32, dtype=torch.uint8)
     >>> torch.equal(blurs(image, index=4), blurs.draw(4).apply(image[None], ids=torch.tensor([4]))[0])
@@ -186,19 +190,20 @@ class RandomCorruption(_Transform):
 
     def draw(self, index: int, *, epoch: int = 0) -> Cell | None:
         """Return what the image of an index gets: a corruption at a severity, or None."""
-        return self._draw(index, epoch_seed(self.seed, epoch))
+        (cell,) = self._drawn(_ids(index, where=type(self).__name__), epoch_seed(self.seed, epoch))
+        return cell
 
-    def _draw(self, index: int, seed: int) -> Cell | None:
-        digest = hashlib.sha256(f"actrobust-draw/{seed}/{index}".encode()).digest()
-        share, place = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-        if share >= self.p * 2**64:
-            return None
-        return self.suite.cells[place * len(self.suite.cells) >> 64]
+    def _drawn(self, ids: Tensor, seed: int) -> list[Cell | None]:
+        """Return what each image gets."""
+        bits = Stream(ids.cpu(), name=_DRAW, severity=0, seed=seed).bits(2).tolist()
+        pairs = [[word % 2**32 for word in own] for own in bits]
+        cells, least = self.suite.cells, self.p * 2**32
+        return [cells[place * len(cells) >> 32] if share < least else None for share, place in pairs]
 
     def _corrupted(self, images: Tensor, ids: Tensor, seed: int) -> Tensor:
         rows: dict[Cell | None, list[int]] = {}
-        for row, number in enumerate(ids.tolist()):
-            rows.setdefault(self._draw(number, seed), []).append(row)
+        for row, cell in enumerate(self._drawn(ids, seed)):
+            rows.setdefault(cell, []).append(row)
         if len(rows) == 1:
             (cell,) = rows
             return images.clone() if cell is None else cell.apply(images, ids=ids, seed=seed)
