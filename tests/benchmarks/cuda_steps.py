@@ -92,10 +92,11 @@ def pixels(size: Size) -> Iterator[Row]:
 
 def _pixels(name: str, size: Size) -> Row:
     row: Row = {}
-    for dtype in (torch.uint8, torch.float32, torch.bfloat16):
+    for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
         largest, off, count = 0.0, 0, 0
-        for height, width in size.compared:
-            images = input_of(name, images_of(max(height, width), 8)[..., :height, :width], dtype)
+        for channels, height, width in size.compared:
+            images = images_of(max(height, width), 8)[:, :channels, :height, :width]
+            images = input_of(name, images, dtype)
             for severity in (1, 3, 5):
                 made = corruptions.corrupt(images.to(size.device), name, severity=severity).cpu().double()
                 away = (made - corruptions.corrupt(images, name, severity=severity).double()).abs()

@@ -33,7 +33,7 @@ class Size:
     copied, product
         Bytes of a copy, rows of matrices.
     compared
-        Heights and widths of images on both devices.
+        Channels, heights and widths of images on both devices.
     network_batch, network_side
         Images in all versions that go through a network at once, and their side.
     checkpoints, options
@@ -48,7 +48,7 @@ class Size:
     least_seconds: float
     copied: int
     product: int
-    compared: tuple[tuple[int, int], ...]
+    compared: tuple[tuple[int, int, int], ...]
     network_batch: int
     network_side: int
     checkpoints: tuple[str, ...]
@@ -66,12 +66,14 @@ def size_of(device: str) -> Size:
     where = torch.device(device)
     if where.type == "cuda":
         names = tuple(corruptions.list_corruptions())
-        sides = ((17, 11), (32, 32), (224, 224))
+        sides = ((3, 17, 11), (1, 28, 28), (3, 32, 32), (3, 224, 224))
         return Size(where, {32: 1024, 224: 64}, names, 0.1, 2**30, 8192, sides, 192, 224, (), (), None)
     embedded = resources.files("robustbench_act") / "assets" / "checkpoints" / "relu_1.safetensors"
     options = ("--suite", "light", "--severity", "3", "--limit", "8")
     names = ("contrast", "shift_up")
-    return Size(where, {16: 4}, names, 0.0, 2**20, 64, ((17, 11),), 6, 32, (str(embedded),), options, 8)
+    return Size(
+        where, {16: 4}, names, 0.0, 2**20, 64, ((3, 17, 11), (1, 28, 28)), 6, 32, (str(embedded),), options, 8
+    )
 
 
 def wait(device: torch.device) -> None:
