@@ -38,7 +38,8 @@ class Traffic(TorchDispatchMode):
     moved : int
         Bytes of the tensors that they read and write. Caches may keep some, and a look-up names its table.
     uploads : int
-        Copies from host memory. Unless from pinned memory, and told not to block, each waits for the device.
+        Copies from host memory; each waits for the device, unless it is from pinned memory and told not to
+        block. On a fake device constants that a real one keeps are among them.
     """
 
     def __init__(self, device: str) -> None:
