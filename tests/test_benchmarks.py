@@ -36,11 +36,18 @@ def test_every_step_is_rehearsed(tmp_path: Path) -> None:
 def test_a_step_that_fails_or_takes_too_long_keeps_its_rows() -> None:
     failed = run_step("nothing", "cpu", 60)
     assert failed.problem == "failed (1): KeyError: 'nothing'"
-    stopped = run_step("grid", "cpu", 3)
-    assert stopped.problem == "stopped after 3 seconds"
+    stopped = run_step("grid", "cpu", 1)
+    assert stopped.problem == "stopped after 1 seconds"
     text = page([Outcome("machine", "", 1.0, [{"what": "a|b", "value": 12345.6}]), failed], "cpu")
     assert "| a\\|b | 12,346 |" in text
     assert "**failed (1): KeyError: 'nothing'**" in text
+
+
+def test_steps_that_come_too_late_are_not_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.bench_cuda", "--rehearse", "--out", str(tmp_path)]
+    done = subprocess.run([*command, "--minutes", "0", "--steps", "grid", "tests"], check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "cuda.md").read_text().count("not started: the time is up") == 4
 
 
 def test_a_row_that_fails_says_so() -> None:

@@ -63,21 +63,23 @@ def run_step(step: str, device: str, seconds: float) -> Outcome:
         child = context.Process(target=do_step, args=(step, device, rows, log))
         started = time.perf_counter()
         child.start()
-        child.join(max(seconds, 0))
+        child.join(seconds)
         problem = ""
         if child.exitcode is None:
             problem = f"stopped after {seconds:.0f} seconds"
             _kill(child)
         elif child.exitcode:
             problem = f"failed ({child.exitcode}): {_last_line(log)}"
-        found = [json.loads(line) for line in rows.read_text().splitlines()]
+        lines = rows.read_text().splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one may be cut off
         return Outcome(step, problem, time.perf_counter() - started, found)
 
 
 def _kill(child: BaseProcess) -> None:
     """End a step and all that it has started."""
-    with suppress(ProcessLookupError, PermissionError):  # it has not come as far as its own group
-        os.killpg(child.pid or 0, signal.SIGKILL)
+    assert child.pid, "it was started"
+    with suppress(ProcessLookupError):  # it has not come as far as its own group
+        os.killpg(child.pid, signal.SIGKILL)
     child.kill()
     child.join()
 
@@ -144,7 +146,9 @@ def main() -> int:
     outcomes: list[Outcome] = []
     for step in options.steps:
         _, most = STEPS[step]
-        outcomes.append(run_step(step, device, min(most, end - time.monotonic())))
+        left = end - time.monotonic()
+        late = Outcome(step, "not started: the time is up", 0.0, [])
+        outcomes.append(run_step(step, device, min(most, left)) if left > 0 else late)
         sys.stderr.write(f"{step}: {outcomes[-1].how}, {outcomes[-1].seconds:.0f} s\n")
         (options.out / "cuda.md").write_text(page(outcomes, device))
         everything = [vars(one) for one in outcomes]
