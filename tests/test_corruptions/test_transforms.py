@@ -406,6 +406,23 @@ def test_a_subset_reads_items_in_batches_and_still_gets_its_index() -> None:
     assert torch.equal(made, expected_items(RANDOM, 0)[chosen])
 
 
+@pytest.mark.slow
+def test_data_sets_of_hugging_face() -> None:
+    import datasets
+
+    columns = {"image": [image for image, _ in Pictures()], "label": list(range(COUNT))}  # type: ignore[attr-defined]
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    pipeline = v2.Compose([RANDOM, v2.ToImage()])
+
+    def transform(batch: dict[str, Any]) -> dict[str, Any]:
+        return {**batch, "image": [pipeline(image) for image in batch["image"]]}
+
+    data = Corrupted(datasets.Dataset.from_dict(columns, features=kinds).with_transform(transform))
+    found = list(DataLoader(data, batch_size=5))
+    assert torch.equal(torch.cat([batch["image"] for batch in found]), expected_items(RANDOM, 0))
+    assert torch.cat([batch["label"] for batch in found]).tolist() == list(range(COUNT))
+
+
 def test_the_place_is_forgotten_after_an_item_also_after_an_error() -> None:
     def broken(image: Image.Image) -> Image.Image:
         raise OSError("the disk")
