@@ -38,6 +38,9 @@ WINDOW = 8
 KEPT_ROWS = 2**13
 """Rows of planes up to which the list of their taps is kept from one call to the next."""
 
+LARGE = 2**13
+"""Pixels of an image from which on it does not pay to list the windows of a motion's pixels."""
+
 MAPS_AT_ONCE = 4
 """How many enlarged images zoom_blur holds in memory together."""
 
@@ -297,14 +300,31 @@ def motion_blur(
     """
     if len(images) == 0:
         return images.clone()
+    if on_host(images) and images.shape[2] * images.shape[3] >= LARGE:
+        return _sum_shifts(images, angles, _motion_weights(radius, float(sigma)))
     weights = device_constant(_motion_weights, radius, float(sigma), device=images.device)
     return _sum_windows(images, angles, weights.to(images.dtype), left=0 if forward else 2 * radius)
 
 
+@lru_cache(maxsize=16)
 def _motion_weights(radius: int, sigma: float) -> NDArray[np.float64]:
     weights = np.exp(-0.5 * (np.arange(2 * radius + 1) / sigma) ** 2)
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised
+
+
+def _sum_shifts(images: Tensor, angles: Tensor, weights: NDArray[np.float64]) -> Tensor:
+    """Return the same as `_sum_windows`, to the bit: `add` too rounds a product and its sum once."""
+    height, width = images.shape[2:]
+    dx, dy = (steps.tolist() for steps in _steps(angles, len(weights)))
+    summed = torch.zeros_like(images, memory_format=torch.contiguous_format)
+    for image, total, right, down in zip(images, summed, dx, dy, strict=True):
+        left, top = max(0, -min(right)), max(0, -min(down))
+        padded = F.pad(image, (left, max(0, *right), top, max(0, *down)), mode="replicate")
+        for weight, column, row in zip(weights.tolist(), right, down, strict=True):
+            source = padded[:, top + row : top + row + height, left + column : left + column + width]
+            total.add_(source, alpha=weight)
+    return summed
 
 
 def _sum_windows(images: Tensor, angles: Tensor, weights: Tensor, *, left: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._compile import device_constant, eager, kernel
-from ._host import Levels, opencv
+from ._host import Levels, by_threads, opencv
 
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -110,6 +110,10 @@ def jpeg_levels(images: Levels, *, quality: int) -> Levels | None:
 
 
 def _by_library(images: Levels, quality: int) -> Levels:
+    return by_threads(lambda part: _stored_and_read(images[part], quality), images.shape, np.uint8)
+
+
+def _stored_and_read(images: Levels, quality: int) -> Levels:
     library = opencv()
     made = np.empty_like(images)
     options = (library.IMWRITE_JPEG_QUALITY, quality)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import severity as severities
 from ._compile import compiles_kernels, kernel, with_own_code
-from ._host import HAIR, Levels, from_levels, on_host, to_levels
+from ._host import HAIR, Levels, by_threads, from_levels, on_host, to_levels
 from .code import source_digest
 from .constants import Severities
 from .errors import InputError
@@ -60,6 +60,8 @@ class Corruption(ABC):
     fused : bool
         Whether `use_compile` compiles the whole corruption of uint8 images, levels to levels. It pays if
         `apply` is a few operations, value by value: they then share one pass over memory.
+    threads : bool
+        Whether `levels` may run in several threads, each with some of the images. It then never returns None.
     """
 
     name: ClassVar[str]
@@ -67,6 +69,7 @@ class Corruption(ABC):
     domain: ClassVar[Domain] = "pixels"
     version: ClassVar[int] = 1
     fused: ClassVar[bool] = False
+    threads: ClassVar[bool] = False
     severities: ClassVar[Severities | None] = None
     units: ClassVar[Mapping[str, str]] = {}
     home: ClassVar[str] = ""
@@ -196,12 +199,21 @@ class Corruption(ABC):
 
     def _host_levels(self, images: Levels, noise: Noise) -> Levels | None:
         if type(self).levels is not Corruption.levels:
-            made = self.levels(images, {name: numbers.numpy() for name, numbers in noise.items()})
+            arrays = {name: numbers.numpy() for name, numbers in noise.items()}
+            made = self._levels_by_threads(images, arrays) if self.threads else self.levels(images, arrays)
             if made is not None:
                 return made
         if self.home or compiles_kernels():
             return None
         return to_levels(self.apply(torch.from_numpy(from_levels(images)), noise).numpy())
+
+    def _levels_by_threads(self, images: Levels, noise: HostNoise) -> Levels:
+        def make(part: slice) -> Levels:
+            made = self.levels(images[part], {name: numbers[part] for name, numbers in noise.items()})
+            assert made is not None
+            return made
+
+        return by_threads(make, images.shape, np.uint8)
 
     def _applied(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""

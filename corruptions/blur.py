@@ -57,6 +57,10 @@ class DefocusBlur(Corruption):
         """Return the correlated images."""
         return disk_filter(images, self.radius, self.alias_blur)
 
+    def values_per_image(self, images: Tensor) -> int:
+        """Return four times the image's: up to seven sums of rows are held together."""
+        return 4 * super().values_per_image(images)
+
 
 @register
 @dataclass(frozen=True)
@@ -289,6 +293,10 @@ class ZoomBlur(Corruption):
     def apply(self, images: Tensor, noise: Noise) -> Tensor:
         """Return (x + sum of the zoomed images) / (number of factors + 1)."""
         return zoom_mean(images, self.factors)
+
+    def values_per_image(self, images: Tensor) -> int:
+        """Return four times the image's: four enlarged images are held together."""
+        return 4 * super().values_per_image(images)
 
     @property
     def factors(self) -> tuple[float, ...]:

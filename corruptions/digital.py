@@ -27,6 +27,7 @@ class Contrast(Corruption):
 
     name: ClassVar[str] = "contrast"
     fused: ClassVar[bool] = True
+    threads: ClassVar[bool] = True
 
     factor: float
 
@@ -71,6 +72,7 @@ class Pixelate(Corruption):
     """
 
     name: ClassVar[str] = "pixelate"
+    threads: ClassVar[bool] = True
 
     scale: float
 

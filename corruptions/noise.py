@@ -20,6 +20,7 @@ class GaussianNoise(Corruption):
 
     name: ClassVar[str] = "gaussian_noise"
     fused: ClassVar[bool] = True
+    threads: ClassVar[bool] = True
 
     std: float
 
@@ -45,6 +46,7 @@ class ShotNoise(Corruption):
 
     name: ClassVar[str] = "shot_noise"
     fused: ClassVar[bool] = True
+    threads: ClassVar[bool] = True
 
     rate: float
 
@@ -72,6 +74,7 @@ class ImpulseNoise(Corruption):
     """
 
     name: ClassVar[str] = "impulse_noise"
+    threads: ClassVar[bool] = True
 
     amount: float
 
@@ -100,6 +103,7 @@ class SpeckleNoise(Corruption):
 
     name: ClassVar[str] = "speckle_noise"
     fused: ClassVar[bool] = True
+    threads: ClassVar[bool] = True
 
     std: float
 

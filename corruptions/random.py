@@ -17,6 +17,7 @@ in a table, and products that float32 holds exactly, so that fusing a product wi
 import hashlib
 import math
 import struct
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from . import _tables
 from ._compile import compiles_kernels, device_constant, kernel
-from ._host import Levels, look_up, on_host
+from ._host import Levels, by_threads, look_up, on_host
 from ._words import Words, host_words, words
 from .errors import InputError
 
@@ -88,13 +89,13 @@ class Stream:
     def bits(self, *shape: int) -> Tensor:
         """Return 32 random bits each, as int32 of either sign."""
         if self._on_host:
-            return self._shaped(self._words(shape).view(np.int32), shape)
+            return self._made(lambda drawn, part: drawn.view(np.int32), shape, np.int32)
         return _bits(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Return float32 uniform on [0, 1): multiples of 2**-24."""
         if self._on_host:
-            return self._shaped(_host_uniform(self._words(shape)), shape)
+            return self._made(lambda drawn, part: _host_uniform(drawn), shape, np.float32)
         return _uniform(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def normal(self, *shape: int) -> Tensor:
@@ -119,10 +120,8 @@ class Stream:
         # One word serves both: its upper 24 bits and its lowest bit are independent.
         least = math.ceil(np.float32(probability * 2**24))
         if self._on_host:
-            drawn = self._words(shape)
-            coins = (drawn & np.uint32(1)).astype(np.bool_)
-            drawn >>= 8
-            return self._shaped(drawn < np.uint32(least), shape), self._shaped(coins, shape)
+            both = self._made(lambda drawn, part: _host_trials(drawn, least), shape, np.bool_, of=2)
+            return both[:, 0], both[:, 1]
         bits = self.bits(*shape)
         return ((bits >> 8) & 0xFFFFFF) < least, (bits & 1).bool()
 
@@ -155,31 +154,50 @@ class Stream:
         key = np.array(self._next_key(), dtype=np.uint32).view(np.int32)
         return ids, torch.tensor(key.tolist(), dtype=torch.int32, device=ids.device)
 
-    def _words(self, shape: tuple[int, ...]) -> Words:
-        """Return the words of the next draw, in host memory."""
-        return host_words(np.ascontiguousarray(self.ids.numpy()), self._next_key(), math.prod(shape))
+    def _made(
+        self,
+        make: Callable[[Words, slice], NDArray[Any]],
+        shape: tuple[int, ...],
+        dtype: Any,
+        of: int | None = None,
+    ) -> Tensor:
+        """Return the next draw in host memory: make(words, part) has the words (n, count) of some images.
 
-    def _shaped(self, numbers: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
-        return torch.from_numpy(numbers.reshape(len(numbers), *shape))
+        If `of` is given, it makes that many numbers of each word, (n, of, count).
+        """
+        ids, key, count = np.ascontiguousarray(self.ids.numpy()), self._next_key(), math.prod(shape)
+        each = (count,) if of is None else (of, count)
+        numbers = by_threads(
+            lambda part: make(host_words(ids[part], key, count), part), (len(ids), *each), dtype
+        )
+        return torch.from_numpy(numbers.reshape(len(ids), *each[:-1], *shape))
 
     def _quantiles(self, distribution: _tables.Distribution, shape: tuple[int, ...]) -> Tensor:
         if self._on_host:
-            return self._shaped(_host_quantiles(self._words(shape), distribution), shape)
+            return self._made(lambda drawn, part: _host_quantiles(drawn, distribution), shape, np.float32)
         lines = device_constant(_tables.quantile_lines, distribution, device=self.ids.device)
         return _quantiles(*self._source(), math.prod(shape), lines).view(len(self.ids), *shape)
 
     def _poisson_digit(self, digits: Tensor, mean_per_unit: float, digit_bits: int) -> Tensor:
         flat = digits.flatten(1)
         if self._on_host:
-            drawn = self._words(tuple(flat.shape[1:]))
-            return torch.from_numpy(
-                _host_poisson(drawn, flat.to(torch.uint8).numpy(), mean_per_unit, digit_bits)
+            levels, row = flat.to(torch.uint8).numpy(), (mean_per_unit, digit_bits)
+            return self._made(
+                lambda drawn, part: _host_poisson(drawn, levels[part], *row), levels.shape[1:], np.int32
             )
         columns = _tables.poisson_column_bits(mean_per_unit, digit_bits)
         device = self.ids.device
         entries = device_constant(_tables.poisson_entries, mean_per_unit, digit_bits, device=device)
         starts = device_constant(_tables.poisson_starts, mean_per_unit, digit_bits, device=device)
         return _poisson(*self._source(), flat.to(torch.int32), entries, starts, column_bits=columns)
+
+
+def _host_trials(drawn: Words, least: int) -> NDArray[np.bool_]:
+    both = np.empty((len(drawn), 2, drawn.shape[1]), dtype=np.bool_)
+    np.bitwise_and(drawn, 1, out=both[:, 1], casting="unsafe")
+    drawn >>= 8
+    np.less(drawn, np.uint32(least), out=both[:, 0])
+    return both
 
 
 def _host_uniform(drawn: Words) -> NDArray[np.float32]:

@@ -1,12 +1,15 @@
 """Levels in host memory: NumPy and the libraries make the levels that `apply` makes, and write to nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import corruptions
-from corruptions import Corruption, _jpeg, base, random
+from corruptions import Corruption, _host, _jpeg, base, random
+from corruptions._host import Levels
 from corruptions.random import Stream
 from tests.pairwise import each_pair
 
@@ -109,3 +112,37 @@ def test_a_library_that_makes_other_levels_is_not_used(monkeypatch: pytest.Monke
 
 def test_the_library_here_is_used() -> None:
     assert _jpeg._library_agrees()
+
+
+def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = natural(3, (17, 11))
+    threads = torch.get_num_threads()
+    started: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int) -> None:
+            started.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(_host, "ThreadPoolExecutor", Pool)
+    for name in LEVELLED:
+        usual = corruptions.corrupt(images, name, severity=3)
+        monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
+        torch.set_num_threads(3)
+        try:
+            assert torch.equal(corruptions.corrupt(images, name, severity=3), usual), name
+        finally:
+            torch.set_num_threads(threads)
+            monkeypatch.setattr(_host, "VALUES_PER_THREAD", 2**17)
+    assert 3 in started
+
+
+def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def fail(part: slice) -> Levels:
+        raise ValueError(part)
+
+    with pytest.raises(ValueError, match="slice"):
+        _host.by_threads(fail, (4, 2), np.uint8)
