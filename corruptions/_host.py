@@ -3,11 +3,10 @@
 An operation of NumPy starts in a third of the time of torch's, and turns floats into levels in a seventh.
 """
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
+from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,7 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Levels: TypeAlias = NDArray[np.uint8]
-Floats: TypeAlias = NDArray[np.floating[Any]]
+Tile: TypeAlias = tuple[slice, EllipsisType, slice]
+
+TILE = 2**16
+"""Values of a tile of random numbers: a few arrays of them fit into a core's second cache."""
+
+IMAGE_TILE = 2**16
+"""The same of images, which are floats in between, a few times over."""
 
 VALUES_PER_THREAD = 2**17
 """Values that are worth the 50 us that a thread costs."""
@@ -60,25 +65,51 @@ def look_up(table: NDArray[T], levels: Levels) -> NDArray[T]:
     return found.reshape(levels.shape)
 
 
-def by_threads(
-    make: Callable[[slice], NDArray[T]], shape: tuple[int, ...], dtype: type[T] | np.dtype[T]
-) -> NDArray[T]:
-    """Return the array whose slices along the first axis are make(slice), in as many threads as torch uses.
+def tiles(rows: int, columns: int, *, values: int) -> list[Tile]:
+    """Return the tiles, of about `values` each, of an array (rows, ..., columns): rows, or parts of one.
 
-    A few values are made in this thread. NumPy and OpenCV release the interpreter while they work. Torch has
-    threads of its own: `make` should not call it.
+    >>> [tile[0] for tile in tiles(5, 10, values=20)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    threads = min(torch.get_num_threads(), shape[0], math.prod(shape) // VALUES_PER_THREAD)
-    if threads < 2:
-        return make(slice(0, shape[0]))
+    wide = max(1, min(columns, values))
+    tall = max(1, values // wide)
+    return [
+        (slice(top, min(top + tall, rows)), ..., slice(left, min(left + wide, columns)))
+        for top in range(0, rows, tall)
+        for left in range(0, columns, wide)
+    ]
+
+
+def image_tiles(images: Levels) -> list[Tile]:
+    """Return the tiles of images (N, C, H, W): whole images, as many as a core's second cache holds."""
+    count, width = len(images), images.shape[-1]
+    return tiles(count, width, values=width * max(1, IMAGE_TILE // images[0].size))
+
+
+def by_tiles(
+    make: Callable[[Tile], NDArray[T]], parts: list[Tile], shape: tuple[int, ...], dtype: Any
+) -> NDArray[T]:
+    """Return the array whose tiles are make(tile), so that the work stays in the caches of each core.
+
+    If there is enough work, it is shared among as many threads as torch uses: NumPy and OpenCV release the
+    interpreter while they work. Torch has threads of its own, so `make` should not call it.
+    """
+    if len(parts) == 1:
+        return make(parts[0])
     made = np.empty(shape, dtype=dtype)
 
-    def fill(part: slice) -> None:
-        made[part] = make(part)
+    def fill(some: list[Tile]) -> None:
+        for tile in some:
+            made[tile] = make(tile)
 
-    edges = [shape[0] * thread // threads for thread in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, [slice(*pair) for pair in pairwise(edges)]))  # raises what one has raised
+    threads = min(torch.get_num_threads(), len(parts), made.size // VALUES_PER_THREAD)
+    if threads < 2:
+        fill(parts)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(
+                pool.map(fill, [parts[thread::threads] for thread in range(threads)])
+            )  # raises what they raise
     return made
 
 

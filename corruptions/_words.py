@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._host import Tile
+
 Words: TypeAlias = NDArray[np.uint32]
 
 KEPT_POSITIONS = 2**20
@@ -33,18 +35,35 @@ def words(ids: Tensor, key: Tensor, count: int) -> Tensor:
     return _mix(made)
 
 
-def host_words(ids: NDArray[np.int64], key: tuple[int, ...], count: int) -> Words:
-    """Return the same words, uint32 (N, count), from ids (N,) and the key as eight integers below 2**32."""
-    halves: Words = ids.view(np.uint32).reshape(-1, 2)
-    if len(ids) > _FEW:
-        left, right = _image_key(halves[:, 0], halves[:, 1], key)
-    else:
-        keys = [_image_key(low, high, key) for low, high in halves.tolist()]
-        left, right = np.array(keys, dtype=np.uint32).reshape(-1, 2).transpose()
-    position = _positions if count <= KEPT_POSITIONS else _positions.__wrapped__
-    made = position(key[4], count) ^ left[:, None]
-    made *= (right | np.uint32(1))[:, None]
-    return _mix_host(made)
+class HostWords:
+    """The same words in host memory, uint32 (N, count), made tile by tile.
+
+    Parameters
+    ----------
+    ids : array
+        int64 (N,).
+    key : tuple of int
+        Eight integers below 2**32.
+    count : int
+        Words for each image.
+    """
+
+    def __init__(self, ids: NDArray[np.int64], key: tuple[int, ...], count: int) -> None:
+        halves: Words = ids.view(np.uint32).reshape(-1, 2)
+        if len(ids) > _FEW:
+            left, right = _image_key(halves[:, 0], halves[:, 1], key)
+        else:
+            keys = [_image_key(low, high, key) for low, high in halves.tolist()]
+            left, right = np.array(keys, dtype=np.uint32).reshape(-1, 2).transpose()
+        self._left, self._right = left[:, None], (right | np.uint32(1))[:, None]
+        positions = _positions if count <= KEPT_POSITIONS else _positions.__wrapped__
+        self._positions = positions(key[4], count)
+
+    def __getitem__(self, tile: Tile) -> Words:
+        rows, _, columns = tile
+        made = self._positions[columns] ^ self._left[rows]
+        made *= self._right[rows]
+        return _mix_host(made)
 
 
 def _image_key(left: Any, right: Any, key: tuple[int, ...]) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import severity as severities
 from ._compile import compiles_kernels, kernel, with_own_code
-from ._host import HAIR, Levels, by_threads, from_levels, on_host, to_levels
+from ._host import HAIR, Levels, Tile, by_tiles, from_levels, image_tiles, on_host, to_levels
 from .code import source_digest
 from .constants import Severities
 from .errors import InputError
@@ -200,20 +200,21 @@ class Corruption(ABC):
     def _host_levels(self, images: Levels, noise: Noise) -> Levels | None:
         if type(self).levels is not Corruption.levels:
             arrays = {name: numbers.numpy() for name, numbers in noise.items()}
-            made = self._levels_by_threads(images, arrays) if self.threads else self.levels(images, arrays)
+            made = self._levels_by_tiles(images, arrays) if self.threads else self.levels(images, arrays)
             if made is not None:
                 return made
         if self.home or compiles_kernels():
             return None
         return to_levels(self.apply(torch.from_numpy(from_levels(images)), noise).numpy())
 
-    def _levels_by_threads(self, images: Levels, noise: HostNoise) -> Levels:
-        def make(part: slice) -> Levels:
-            made = self.levels(images[part], {name: numbers[part] for name, numbers in noise.items()})
+    def _levels_by_tiles(self, images: Levels, noise: HostNoise) -> Levels:
+        def make(tile: Tile) -> Levels:
+            some = tile[0]
+            made = self.levels(images[some], {name: numbers[some] for name, numbers in noise.items()})
             assert made is not None
             return made
 
-        return by_threads(make, images.shape, np.uint8)
+        return by_tiles(make, image_tiles(images), images.shape, np.uint8)
 
     def _applied(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""

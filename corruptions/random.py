@@ -28,8 +28,8 @@ from torch import Tensor
 
 from . import _tables
 from ._compile import compiles_kernels, device_constant, kernel
-from ._host import Levels, by_threads, look_up, on_host
-from ._words import Words, host_words, words
+from ._host import TILE, Levels, Tile, by_tiles, look_up, on_host, tiles
+from ._words import HostWords, Words, words
 from .errors import InputError
 
 STREAM_VERSION = 1
@@ -89,13 +89,13 @@ class Stream:
     def bits(self, *shape: int) -> Tensor:
         """Return 32 random bits each, as int32 of either sign."""
         if self._on_host:
-            return self._made(lambda drawn, part: drawn.view(np.int32), shape, np.int32)
+            return self._made(lambda drawn, tile: drawn.view(np.int32), shape, np.int32)
         return _bits(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Return float32 uniform on [0, 1): multiples of 2**-24."""
         if self._on_host:
-            return self._made(lambda drawn, part: _host_uniform(drawn), shape, np.float32)
+            return self._made(lambda drawn, tile: _host_uniform(drawn), shape, np.float32)
         return _uniform(*self._source(), math.prod(shape)).view(len(self.ids), *shape)
 
     def normal(self, *shape: int) -> Tensor:
@@ -120,7 +120,7 @@ class Stream:
         # One word serves both: its upper 24 bits and its lowest bit are independent.
         least = math.ceil(np.float32(probability * 2**24))
         if self._on_host:
-            both = self._made(lambda drawn, part: _host_trials(drawn, least), shape, np.bool_, of=2)
+            both = self._made(lambda drawn, tile: _host_trials(drawn, least), shape, np.bool_, of=2)
             return both[:, 0], both[:, 1]
         bits = self.bits(*shape)
         return ((bits >> 8) & 0xFFFFFF) < least, (bits & 1).bool()
@@ -156,25 +156,29 @@ class Stream:
 
     def _made(
         self,
-        make: Callable[[Words, slice], NDArray[Any]],
+        make: Callable[[Words, Tile], NDArray[Any]],
         shape: tuple[int, ...],
         dtype: Any,
         of: int | None = None,
     ) -> Tensor:
-        """Return the next draw in host memory: make(words, part) has the words (n, count) of some images.
+        """Return the next draw in host memory: make(words, tile) gets the words of a tile of (N, values).
 
-        If `of` is given, it makes that many numbers of each word, (n, of, count).
+        If `of` is given, it makes that many numbers of each word, (n, of, m).
         """
-        ids, key, count = np.ascontiguousarray(self.ids.numpy()), self._next_key(), math.prod(shape)
+        ids, count = np.ascontiguousarray(self.ids.numpy()), math.prod(shape)
+        drawn = HostWords(ids, self._next_key(), count)
         each = (count,) if of is None else (of, count)
-        numbers = by_threads(
-            lambda part: make(host_words(ids[part], key, count), part), (len(ids), *each), dtype
-        )
+
+        def make_tile(tile: Tile) -> NDArray[Any]:
+            return make(drawn[tile], tile)
+
+        parts = tiles(len(ids), count, values=TILE)
+        numbers = by_tiles(make_tile, parts, (len(ids), *each), dtype)
         return torch.from_numpy(numbers.reshape(len(ids), *each[:-1], *shape))
 
     def _quantiles(self, distribution: _tables.Distribution, shape: tuple[int, ...]) -> Tensor:
         if self._on_host:
-            return self._made(lambda drawn, part: _host_quantiles(drawn, distribution), shape, np.float32)
+            return self._made(lambda drawn, tile: _host_quantiles(drawn, distribution), shape, np.float32)
         lines = device_constant(_tables.quantile_lines, distribution, device=self.ids.device)
         return _quantiles(*self._source(), math.prod(shape), lines).view(len(self.ids), *shape)
 
@@ -183,7 +187,7 @@ class Stream:
         if self._on_host:
             levels, row = flat.to(torch.uint8).numpy(), (mean_per_unit, digit_bits)
             return self._made(
-                lambda drawn, part: _host_poisson(drawn, levels[part], *row), levels.shape[1:], np.int32
+                lambda drawn, tile: _host_poisson(drawn, levels[tile], *row), levels.shape[1:], np.int32
             )
         columns = _tables.poisson_column_bits(mean_per_unit, digit_bits)
         device = self.ids.device

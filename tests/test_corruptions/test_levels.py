@@ -9,7 +9,7 @@ from torch import Tensor
 
 import corruptions
 from corruptions import Corruption, _host, _jpeg, base, random
-from corruptions._host import Levels
+from corruptions._host import Levels, Tile
 from corruptions.random import Stream
 from tests.pairwise import each_pair
 
@@ -114,9 +114,10 @@ def test_the_library_here_is_used() -> None:
     assert _jpeg._library_agrees()
 
 
-def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", LEVELLED)
+def test_tiles_and_threads_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = natural(3, (17, 11))
-    threads = torch.get_num_threads()
+    usual = corruptions.corrupt(images, name, severity=3)
     started: list[int] = []
 
     class Pool(ThreadPoolExecutor):
@@ -125,24 +126,24 @@ def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
             super().__init__(workers)
 
     monkeypatch.setattr(_host, "ThreadPoolExecutor", Pool)
-    for name in LEVELLED:
-        usual = corruptions.corrupt(images, name, severity=3)
-        monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
-        torch.set_num_threads(3)
-        try:
-            assert torch.equal(corruptions.corrupt(images, name, severity=3), usual), name
-        finally:
-            torch.set_num_threads(threads)
-            monkeypatch.setattr(_host, "VALUES_PER_THREAD", 2**17)
-    assert 3 in started
+    monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
+    monkeypatch.setattr(_host, "IMAGE_TILE", 1)
+    monkeypatch.setattr(random, "TILE", 50)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert torch.equal(corruptions.corrupt(images, name, severity=3), usual)
+    finally:
+        torch.set_num_threads(threads)
+    assert 3 in started or name == "saturate"  # which draws nothing, and whose levels call torch
 
 
 def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
-    def fail(part: slice) -> Levels:
-        raise ValueError(part)
+    def fail(tile: Tile) -> Levels:
+        raise ValueError(tile)
 
     with pytest.raises(ValueError, match="slice"):
-        _host.by_threads(fail, (4, 2), np.uint8)
+        _host.by_tiles(fail, _host.tiles(4, 2, values=2), (4, 2), np.uint8)
