@@ -8,7 +8,7 @@ batch. These sums are not compiled: the compiler takes them apart and is several
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -300,7 +300,7 @@ def motion_blur(
     """
     if len(images) == 0:
         return images.clone()
-    if on_host(images) and images.shape[2] * images.shape[3] >= LARGE:
+    if on_host(images) and images.shape[2] * images.shape[3] >= LARGE and _shifts_agree():
         return _sum_shifts(images, angles, _motion_weights(radius, float(sigma)))
     weights = device_constant(_motion_weights, radius, float(sigma), device=images.device)
     return _sum_windows(images, angles, weights.to(images.dtype), left=0 if forward else 2 * radius)
@@ -314,7 +314,7 @@ def _motion_weights(radius: int, sigma: float) -> NDArray[np.float64]:
 
 
 def _sum_shifts(images: Tensor, angles: Tensor, weights: NDArray[np.float64]) -> Tensor:
-    """Return the same as `_sum_windows`, to the bit: `add` too rounds a product and its sum once."""
+    """Return the same as `_sum_windows`, to the bit if `add` too rounds a product and its sum once."""
     height, width = images.shape[2:]
     dx, dy = (steps.tolist() for steps in _steps(angles, len(weights)))
     summed = torch.zeros_like(images, memory_format=torch.contiguous_format)
@@ -325,6 +325,15 @@ def _sum_shifts(images: Tensor, angles: Tensor, weights: NDArray[np.float64]) ->
             source = padded[:, top + row : top + row + height, left + column : left + column + width]
             total.add_(source, alpha=weight)
     return summed
+
+
+@cache
+def _shifts_agree() -> bool:
+    """Compare `_sum_shifts` with `_sum_windows`: not every processor multiplies and adds in one operation."""
+    images = torch.arange(2 * 31 * 61, dtype=torch.float32).view(2, 1, 31, 61).mul_(0.7).sin_()
+    angles, weights = torch.tensor([-20.0, 130.0]), _motion_weights(6, 3.0)
+    by_windows = _sum_windows(images, angles, torch.from_numpy(weights).to(images.dtype), left=12)
+    return torch.equal(_sum_shifts(images, angles, weights), by_windows)
 
 
 def _sum_windows(images: Tensor, angles: Tensor, weights: Tensor, *, left: int) -> Tensor:

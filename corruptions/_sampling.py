@@ -137,12 +137,10 @@ def affine_positions(matrix: Tensor, height: int, width: int) -> tuple[Tensor, T
     """
     columns = torch.arange(width, dtype=torch.float64, device=matrix.device)
     rows = torch.arange(height, dtype=torch.float64, device=matrix.device)[:, None]
-    places = []
-    for axis in range(2):
-        slope_x, slope_y, offset = (matrix[:, axis, term, None, None] * 1024 for term in range(3))
-        fixed = torch.round(slope_x * columns) + torch.round(slope_y * rows + offset)
-        places.append((torch.floor((fixed + 16) * 2.0**-5) * 2.0**-5).to(torch.float32))
-    return places[0], places[1]
+    slope_x, slope_y, offset = (matrix * 1024)[..., None, None].unbind(2)
+    fixed = torch.round(slope_x * columns) + torch.round(slope_y * rows + offset)
+    x, y = fixed.add_(16).mul_(2.0**-5).floor_().mul_(2.0**-5).to(torch.float32).unbind(1)
+    return x, y
 
 
 def sample(images: Tensor, x: Tensor, y: Tensor, *, mirror: bool) -> Tensor:

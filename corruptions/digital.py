@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._color import scale_saturation, scale_saturation_levels
-from ._compile import kernel
+from ._compile import device_constants, kernel
 from ._filters import smooth_field
 from ._host import SMALL, Levels, from_levels, look_up, to_levels
 from ._jpeg import jpeg, jpeg_levels
@@ -166,27 +166,27 @@ class Saturate(Corruption):
 def _warp(images: Tensor, jitter: Tensor) -> Tensor:
     """Return the images under the affine maps that move the anchors by `jitter` (N, 3, 2), float64."""
     height, width = images.shape[2:]
-    middle, reach = (width // 2, height // 2), min(height, width) // 3
+    anchors, corner, signs = device_constants(_anchors, height, width, device=images.device)
     # The generator keeps the moved anchors in float32.
-    moved = [
-        [
-            (jitter[:, i, axis].to(torch.float32) + (middle[axis] + sign * reach)).to(torch.float64)
-            for axis, sign in enumerate(signs)
-        ]
-        for i, signs in enumerate(((1, 1), (1, -1), (-1, -1)))
-    ]
+    moved = (jitter.to(torch.float32) + anchors).to(torch.float64)
     # Backwards, moved anchor to anchor: the edges (0, 2q) and (2q, 0) are the images of a and b.
-    a = [moved[0][axis] - moved[1][axis] for axis in range(2)]
-    b = [moved[1][axis] - moved[2][axis] for axis in range(2)]
-    area = a[0] * b[1] - a[1] * b[0]
-    gain = torch.where(area == 0, 0.0, 2 * reach / area)  # three anchors in line: one colour, not NaN
-    slopes = ((-a[1] * gain, a[0] * gain), (b[1] * gain, -b[0] * gain))
-    rows = [
-        torch.stack([sx, sy, middle[axis] + reach - sx * moved[0][0] - sy * moved[0][1]], dim=1)
-        for axis, (sx, sy) in enumerate(slopes)
-    ]
-    x, y = affine_positions(torch.stack(rows, dim=1), height, width)
+    edges = moved[:, :2] - moved[:, 1:]
+    a, b = edges.unbind(1)
+    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    double = 2 * (min(height, width) // 3)
+    gain = torch.where(area == 0, 0.0, double / area)  # three anchors in line: one colour, not NaN
+    slopes = edges.flip(2) * signs * gain[:, None, None]  # ((-a1, a0), (b1, -b0)) * gain
+    offsets = corner - slopes[..., 0] * moved[:, :1, 0] - slopes[..., 1] * moved[:, :1, 1]
+    x, y = affine_positions(torch.cat([slopes, offsets[..., None]], dim=2), height, width)
     return sample(images, x, y, mirror=True)
+
+
+def _anchors(height: int, width: int) -> tuple[NDArray[Any], ...]:
+    """Return the anchors (3, 2), float32, the first of them (2,), and the signs of the slopes, float64."""
+    reach = min(height, width) // 3
+    signs = np.array(((1, 1), (1, -1), (-1, -1)))
+    anchors = np.array((width // 2, height // 2)) + signs * reach
+    return anchors.astype(np.float32), anchors[0].astype(np.float64), np.array(((-1.0, 1.0), (1.0, -1.0)))
 
 
 def _displace(images: Tensor, field: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ MOST = {
     "brightness": (1, 16),
     "contrast": (1, 18),
     "defocus_blur": (3, 17),
-    "elastic_transform": (123, 301),
+    "elastic_transform": (80, 261),
     "fog": (1, 295),
     "frost": (24, 198),
     "gaussian_blur": (3, 17),
