@@ -82,8 +82,8 @@ def tiles(rows: int, columns: int, *, values: int) -> list[Tile]:
 
 def image_tiles(images: Levels) -> list[Tile]:
     """Return the tiles of images (N, C, H, W): whole images, as many as a core's second cache holds."""
-    count, width = len(images), images.shape[-1]
-    return tiles(count, width, values=width * max(1, IMAGE_TILE // images[0].size))
+    some = tiles(len(images), 1, values=max(1, IMAGE_TILE // images[0].size))
+    return [(rows, ..., slice(None)) for rows, _, _ in some]
 
 
 def by_tiles(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ._compile import kernel
 from ._filters import disk_filter, gaussian_filter, motion_blur, zoom_mean
-from ._host import Levels, from_levels, on_host, to_levels
+from ._host import Levels, Tile, by_tiles, from_levels, image_tiles, on_host, to_levels
 from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
@@ -115,7 +115,7 @@ class GlassBlur(Corruption):
         height, width = images.shape[2:]
         smooth = to_levels(self._smooth(images))
         if min(height, width) > 2 * self.max_delta:
-            smooth = _taken_levels(smooth, _host_shuffle(noise["offsets"], height, width, self.max_delta))
+            smooth = _shuffled_levels(smooth, noise["offsets"], self.max_delta)
         return to_levels(self._smooth(smooth))
 
     def _smooth(self, levels: Levels) -> NDArray[np.float32]:
@@ -186,7 +186,7 @@ def _shuffle(offsets: Tensor, height: int, width: int, d: int) -> Tensor:
 
 
 def _host_shuffle(offsets: NDArray[np.int32], height: int, width: int, d: int) -> NDArray[np.intp]:
-    """Return the same."""
+    """Return the same, but the index in its own image."""
     itself = np.arange(len(offsets) * height * width)
     inner = (slice(None), slice(d + 1, height - d + 1), slice(d + 1, width - d + 1))
     visited = np.zeros((len(offsets), height, width), dtype=np.bool_)
@@ -199,7 +199,9 @@ def _host_shuffle(offsets: NDArray[np.int32], height: int, width: int, d: int) -
             ahead = np.flatnonzero((target > itself) & visited.reshape(-1).take(target, mode="clip"))
             target[ahead] = target.take(_ends(itself, ahead, target.take(ahead)), mode="clip")
         source = source.take(target, mode="clip")
-    return source.reshape(len(offsets), height * width)
+    sources = source.reshape(len(offsets), height * width)
+    sources -= np.arange(len(offsets))[:, None] * (height * width)
+    return sources
 
 
 def _ends(itself: NDArray[np.intp], links: NDArray[np.intp], onto: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -211,20 +213,23 @@ def _ends(itself: NDArray[np.intp], links: NDArray[np.intp], onto: NDArray[np.in
     last[links] = onto
     while len(going):
         far = last.take(near, mode="clip")
-        moved = far != near
-        going, near = going[moved], far[moved]
+        moved = np.flatnonzero(far != near)
+        going, near = going.take(moved), far.take(moved)
         last[going] = near
     return last.take(links, mode="clip")
 
 
-def _taken_levels(images: Levels, source: NDArray[np.intp]) -> Levels:
-    """Return images (N, C, H, W) with pixels taken from `source`, as `_shuffle` returns it."""
-    flat, size = images.reshape(*images.shape[:2], -1), source.shape[1]
-    made = [
-        image.take(one - n * size, axis=1, mode="clip")
-        for n, (image, one) in enumerate(zip(flat, source, strict=True))
-    ]
-    return np.stack(made).reshape(images.shape)
+def _shuffled_levels(images: Levels, offsets: NDArray[np.int32], d: int) -> Levels:
+    """Return images (N, C, H, W) whose pixels have followed all passes."""
+    height, width = images.shape[2:]
+    flat = images.reshape(*images.shape[:2], -1)
+
+    def make(tile: Tile) -> Levels:
+        sources = _host_shuffle(offsets[tile[0]], height, width, d)
+        pairs = zip(flat[tile[0]], sources, strict=True)
+        return np.stack([image.take(source, axis=1, mode="clip") for image, source in pairs])
+
+    return by_tiles(make, image_tiles(images), flat.shape, np.uint8).reshape(images.shape)
 
 
 def _take(images: Tensor, source: Tensor) -> Tensor:

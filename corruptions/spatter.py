@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ._color import luma
 from ._edges import FARTHEST, canny, chamfer_distance
 from ._filters import gaussian_filter, zero_below
-from ._host import Levels, from_levels, opencv, to_levels
+from ._host import Levels, by_tiles, from_levels, image_tiles, opencv, to_levels
 from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
@@ -91,7 +91,7 @@ class Spatter(Corruption):
         water /= np.where(greatest == 0, np.float32(1), greatest)
         water *= np.float32(self.water_strength)
         floats = from_levels(images)
-        floats += water * _colour(_WATER, torch.from_numpy(floats)).numpy()
+        floats += water * _host_colour(_WATER, floats.shape[1])
         return to_levels(floats)
 
     def _layer(self, z: Tensor) -> Tensor:
@@ -101,6 +101,12 @@ class Spatter(Corruption):
 def _colour(levels: tuple[int, int, int], images: Tensor) -> Tensor:
     colour = torch.tensor(levels, dtype=images.dtype, device=images.device).view(1, 3, 1, 1) / 255
     return colour if images.shape[1] == 3 else luma(colour)
+
+
+@cache
+def _host_colour(levels: tuple[int, int, int], channels: int) -> NDArray[np.float32]:
+    colour: NDArray[np.float32] = _colour(levels, torch.zeros(1, channels, 1, 1)).numpy()
+    return colour
 
 
 def _relief(distance: Tensor) -> Tensor:
@@ -118,6 +124,10 @@ def _relief(distance: Tensor) -> Tensor:
 
 def _host_relief(levels: Levels) -> NDArray[np.float32]:
     """Return the relief of the distances from the edges of levels (N, 1, H, W), by OpenCV."""
+    return by_tiles(lambda tile: _reliefs(levels[tile[0]]), image_tiles(levels), levels.shape, np.float32)
+
+
+def _reliefs(levels: Levels) -> NDArray[np.float32]:
     library = opencv()
     reliefs = np.empty(levels.shape, dtype=np.float32)
     fast = library.ipp.useIPP()

@@ -1,11 +1,12 @@
 """Throughput of the corruptions against the imagecorruptions package, on the same images in one run.
 
-    python -m tests.benchmarks.bench_corruptions [--sides 32 64 224] [--batches 32 256] [--threads 1 2]
+    python -m tests.benchmarks.bench_corruptions [--sides 32 64 224] [--batches 1 32 256] [--threads 1 2]
                                                  [--modes eager compiled] [--json FILE] [NAME ...]
 
 Both sides use the constants of ImageNet-C at severity 3 (the table `imagecorruptions`). The two take turns,
 each for at least a tenth of a second, and the fastest call of each counts, so that what else the machine does
-disturbs both alike; the package works image by image, so it gets at most 32 images. The floor of a corruption
+disturbs both alike; the package works image by image, so it gets at most 32 images. A batch of one is what a
+DataLoader's worker corrupts. The floor of a corruption
 is a copy of the batch plus its own random numbers. Peak memory is what a call adds to the process at most,
 input and output included in neither (Linux; 0 elsewhere).
 """
@@ -141,7 +142,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="corruptions; all by default")
     parser.add_argument("--sides", type=int, nargs="+", default=[32, 64, 224])
-    parser.add_argument("--batches", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--modes", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
     parser.add_argument("--repeats", type=int, default=3)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import corruptions
-from corruptions import Corruption, _host, _jpeg, base, random
+from corruptions import Corruption, _host, _jpeg, base, random, spatter
 from corruptions._host import Levels, Tile
 from corruptions.random import Stream
 from tests.pairwise import each_pair
@@ -110,8 +110,10 @@ def test_a_library_that_makes_other_levels_is_not_used(monkeypatch: pytest.Monke
         _jpeg._library_agrees.cache_clear()
 
 
+@pytest.mark.skipif(_host.opencv() is None, reason="needs an OpenCV that loads")
 def test_the_library_here_is_used() -> None:
     assert _jpeg._library_agrees()
+    assert spatter._library_agrees()
 
 
 @pytest.mark.parametrize("name", LEVELLED)
