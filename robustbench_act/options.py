@@ -37,6 +37,7 @@ from robustbench_act.option_kinds import (
 
 DEFAULT_SUITES = ("c19", "shift")
 BATCH_SIZE = 128
+PROBE_IMAGES = 1024
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Layers": (
         Option("--probes/--no-probes", FLAG, _RUN, "Measure the activation layers.", True, at="top"),
+        Option("--probe-images N", whole(1), _RUN, "On how many images: a multiple of 256. Another number "
+               "is a different run.", PROBE_IMAGES, at="top"),
         Option("--allow-random", FLAG, _STUDY, "Allow networks that draw random numbers; seeds fix them.",
                at="top"),
         Option("--gradients", FLAG, "probe", "Also measure the variance of gradients, on clean images."),

@@ -52,7 +52,7 @@ class EvaluationProgress:
 
         self._plan, self._out = plan, out
         data = plan.dataset
-        groups = {unit.corruption: unit.group for unit in plan.units() if unit.corruption != "clean"}
+        groups = {one.corruption: one.group for one in plan.series if one.cells}
         severities = ", ".join(f"{severity:g}" for severity in plan.severities)
         say(
             f"{count(len(plan.checkpoints), 'checkpoint')} x {joined(counted_kinds(groups.values()))} x "

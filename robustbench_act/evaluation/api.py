@@ -41,6 +41,7 @@ def evaluate(
     download: bool = False,
     seed: int = 0,
     probes: bool = True,
+    probe_images: int = 1024,
     allow_random: bool = False,
     imports: Sequence[str] | None = None,
     batch_size: int = 128,
@@ -98,6 +99,8 @@ def evaluate(
         Seed of the corruptions.
     probes
         Whether to measure the activation layers.
+    probe_images
+        On how many images, stratified: a multiple of 256.
     allow_random
         Evaluate networks that give different answers to the same images too; seeds fix their random numbers.
     imports
@@ -156,6 +159,7 @@ def evaluate(
         download=download,
         seed=seed,
         probes=probes,
+        probe_images=probe_images,
         allow_random=allow_random,
         imports=imports,
     )

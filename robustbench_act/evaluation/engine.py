@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 
 from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
-from robustbench_act.evaluation.plan import Plan, WorkUnit, plan_key
+from robustbench_act.evaluation.plan import Plan, plan_key
 from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, RunDirectory, RunInfo
@@ -55,7 +56,7 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
                 _keep(result, directory, plan)
             if (found := directory.finished()) is not None:
                 return Run.of(found)
-            keys = (((unit.key(key) for unit in units) for units in block) for block in plan.merge_order())
+            keys = ((unit.key(key) for unit in block) for block in plan.merge_order())
             try:
                 directory.finish(keys, _identity(plan), _images(plan.ordered), info)
             except DamagedPartError as error:
@@ -92,8 +93,8 @@ def _others(plan: Plan) -> list[str]:
 
 def _keep(result: Result, directory: RunDirectory, plan: Plan) -> None:
     """Write the result of a unit; if two suites share a corruption, the thumbnails of the first one."""
-    for name, png in result.thumbnails.items():
-        if result.unit.suite == next(one.suite for one in plan.corruptions if one.corruption == name):
+    for (suite, name), png in result.thumbnails.items():
+        if suite == next(one.suite for one in plan.series if one.corruption == name):
             directory.write(Path("samples") / f"{name}.png", png)
     directory.add_part(result.key, result.part, provisional=result.provisional)
 
@@ -115,13 +116,7 @@ def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) 
             continue
         if chunk is None or unit.chunk != number:
             number, chunk = unit.chunk, Chunk(plan.chunk(unit.chunk))
-        yield Task(name, _of(unit, chunk), chunk)
-
-
-def _of(unit: WorkUnit, chunk: Chunk) -> WorkUnit:
-    """Return a unit whose stored cells hold the chunk's images only."""
-    cells = tuple(cell.of(chunk.ids) if isinstance(cell, StoredCell) else cell for cell in unit.cells)
-    return replace(unit, cells=cells)
+        yield Task(name, unit.map_stored(partial(StoredCell.of, ids=chunk.ids)), chunk)
 
 
 def _images(data: Dataset) -> pd.DataFrame:

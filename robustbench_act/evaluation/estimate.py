@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_act.activations import activation_layers
-from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.checkpoints.weights_cache import ROOM
+from robustbench_act.checkpoints import Checkpoint, weights_cache
 from robustbench_act.datasets import Dataset
 from robustbench_act.devices import MEMORY_FORMATS, at_hand, cores
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import Measured, measure
-from robustbench_act.evaluation.inputs import corrupt
+from robustbench_act.evaluation.inputs import ROOM, Versions, corrupt
 from robustbench_act.evaluation.plan import CHUNK, Plan
 from robustbench_act.evaluation.precision import computing, memory_format
-from robustbench_act.evaluation.worker import probe_metrics
 from robustbench_act.records import Part, pack
 
 FEW = 32
@@ -29,7 +27,7 @@ FEW = 32
 _FIRST = 4  # images that each architecture with each activation is shown first, and
 _PATIENCE = 0.5  # seconds that it may take with more
 _CELL_ROW, _LAYER_ROW, _CONFIDENCE = 200, 400, 4.2  # bytes in a part: of rows, and for each image of a cell
-_VERSIONS = 3  # of a chunk in float32, in addition to its inputs: while one is corrupted
+_VERSIONS = 3  # of a chunk in float32, in addition to what is kept: while one is corrupted
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def estimate(plan: Plan, execution: Execution) -> Estimate:
     """Measure the cost of a few images of a plan, and return that of all of them.
 
     Each corruption at each severity works on FEW images, a network of each architecture and activation on as
-    many as half a second allows. Images are corrupted again for each block of checkpoints.
+    many as half a second allows, with probes and without if the run has both.
     """
     execution = replace(execution.for_plan(plan), device=at_hand(execution.device))
     threads = torch.get_num_threads()
@@ -82,22 +80,25 @@ def _estimate(plan: Plan, execution: Execution) -> Estimate:
     few = plan.dataset.subset(FEW)
     few.images.to(execution.device)
     decoding = (time.perf_counter() - started) * len(plan.dataset) / len(few)
-    ways = sum(_preprocessings(plan, block) for block in plan.blocks)
-    corrupting = sum(
-        _seconds_of(cell, few, plan, execution) for unit in plan.corruptions for cell in unit.cells
-    ) * (len(plan.dataset) / len(few) * ways)
+    ways = len({one.preprocessing(plan.dataset.shape) for one in plan.checkpoints})
+    corrupting = sum(_seconds_of(cell, few, plan, execution) for one in plan.series for cell in one.cells) * (
+        len(plan.dataset) / len(few) * ways
+    )
     networks, writing = 0.0, 0.0
+    versions = 1 + sum(len(one.cells) for one in plan.series)
+    watched = len(plan.chunks[0]) if plan.probes else 0
+    shares = {True: (watched, 1), False: (len(plan.dataset) - watched, len(plan.chunks) - bool(watched))}
     known: dict[tuple[object, ...], tuple[float, float]] = {}
     for checkpoint in plan.checkpoints:
         if checkpoint.problem is not None:
             continue
-        alike = (*_kind(checkpoint), checkpoint.spec.input_size)
-        if alike not in known:
-            known[alike] = _measured(checkpoint, plan, execution)
-        seconds, packing = known[alike]
-        versions = sum(len(unit.severities) for unit in plan.corruptions)
-        networks += seconds * versions * len(plan.dataset)
-        writing += packing * versions * len(plan.chunks)
+        for probes, (images, chunks) in shares.items():
+            alike = (*_kind(checkpoint), checkpoint.spec.input_size, probes)
+            if images and alike not in known:
+                known[alike] = _measured(checkpoint, plan, execution, probes=probes)
+            seconds, packing = known.get(alike, (0.0, 0.0))
+            networks += seconds * versions * images
+            writing += packing * versions * chunks
     memory = memory_needed(plan, batch_size=execution.batch_size)
     return Estimate(
         decoding, corrupting, networks, writing, memory, disk_needed(plan), _at_once(plan, execution)
@@ -114,11 +115,6 @@ def _at_once(plan: Plan, execution: Execution) -> int:
     return max(1, min(wanted, cores() // (execution.threads or 1), plan.unit_count))
 
 
-def _preprocessings(plan: Plan, block: range) -> int:
-    specs = [plan.checkpoints[place].spec for place in block]
-    return len({spec.preprocessing(plan.dataset.shape) for spec in specs})
-
-
 def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> float:
     images, ids = few.images.to(execution.device), few.ids.to(execution.device)
     preprocessing = plan.checkpoints[0].preprocessing(few.shape)
@@ -126,17 +122,19 @@ def _seconds_of(cell: Any, few: Dataset, plan: Plan, execution: Execution) -> fl
     return _timed(corrupt, cell, images, clean, ids=ids, seed=plan.seed, preprocessing=preprocessing)[0]
 
 
-def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple[float, float]:
+def _measured(
+    checkpoint: Checkpoint, plan: Plan, execution: Execution, *, probes: bool
+) -> tuple[float, float]:
     """Return the seconds of a network for an image, and those of writing its rows for a version.
 
-    A unit's worth of images is shown to it if this takes no longer than `_PATIENCE`, since each unit takes
-    its time whatever the number of images; fewer of slower networks.
+    Images are shown to it as long as this takes no longer than `_PATIENCE`, since each unit takes its time
+    whatever the number of images; fewer of slower networks.
     """
-    versions = max(len(unit.severities) for unit in plan.corruptions)
+    most = max(len(one.cells) for one in plan.series)
     sample = plan.dataset.subset(min(CHUNK, len(plan.dataset)))
-    count = min(_FIRST, len(sample))
+    count, versions = min(_FIRST, len(sample)), 1 + most
     while True:
-        seconds, rows = _shown(checkpoint, sample[:count], versions, plan, execution)
+        seconds, rows = _shown(checkpoint, sample[:count], versions, plan, execution, probes=probes)
         if rows is None:
             return 0.0, 0.0
         affordable = min(len(sample), int(count * _PATIENCE / max(seconds, 1e-6)))
@@ -144,13 +142,13 @@ def _measured(checkpoint: Checkpoint, plan: Plan, execution: Execution) -> tuple
             break
         count = affordable
     block = len(plan.blocks[0])
-    tables = rows.cells, rows.layers
-    packing, _ = _timed(lambda: pack(Part(*(pd.DataFrame(table * block) for table in tables))))
+    tables = pd.DataFrame(rows.cells), rows.layers
+    packing, _ = _timed(lambda: pack(Part(*(pd.concat([table] * block) for table in tables))))
     return seconds / (count * versions), packing / (versions * block)
 
 
 def _shown(
-    checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution
+    checkpoint: Checkpoint, data: Dataset, versions: int, plan: Plan, execution: Execution, *, probes: bool
 ) -> tuple[float, Measured | None]:
     """Return the seconds that images in so many versions take, and their rows: None if they fail."""
     clean = checkpoint.preprocessing(data.shape)(data.images.to(execution.device))
@@ -162,11 +160,12 @@ def _shown(
         return _timed(
             measure,
             checkpoint.model.to(execution.device).to(memory_format=layout),
-            [torch.stack([clean] * versions)],
+            [Versions.of(torch.stack([clean] * versions))],
             labels,
+            series=[range(1, versions)],
             batch_size=execution.batch_size,
+            probes=probes,
             layout=layout,
-            metrics=probe_metrics(plan.chunks[-1], plan.corruptions[-1].corruption, probes=plan.probes),
             behaviour=behaviour,
             columns=data.columns,
         )
@@ -188,12 +187,18 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[f
 
 def memory_needed(plan: Plan, *, batch_size: int) -> int:
     """Return the bytes of a chunk's inputs, of the weights in memory, and of a batch in the largest layer."""
-    most = max(len(unit.severities) for unit in plan.corruptions)
-    pixels = min(len(plan.dataset), CHUNK) * math.prod(plan.largest_input)
-    inputs = pixels * ((most + _VERSIONS) * 4 + 1)
+    pixels, shape = math.prod(plan.dataset.shape), math.prod(plan.largest_input)
+    units = (
+        (len(images), pixels + sum(one.bytes_of(pixels, shape) for one in series))
+        for images in plan.chunks[:2]
+        for series in plan.groups(len(images))
+    )
+    inputs = max(min(images * each, max(ROOM, each)) for images, each in units)
+    inputs += _VERSIONS * min(len(plan.dataset), CHUNK) * shape * 4
     sizes = [checkpoint.size for checkpoint in plan.checkpoints]
-    weights = min(sum(sizes), max(ROOM, *sizes))
-    batch = min(max(batch_size, most), most * len(plan.dataset))
+    weights = min(sum(sizes), max(weights_cache.ROOM, *sizes))
+    versions = 1 + sum(len(one.cells) for one in plan.series)
+    batch = min(batch_size, versions * len(plan.dataset))
     running = [checkpoint for checkpoint in plan.checkpoints if checkpoint.problem is None]
     unlike = {_kind(one): one for one in running}
     layer = max((_largest_layer(one, plan.dataset) for one in unlike.values()), default=0)
@@ -202,16 +207,15 @@ def memory_needed(plan: Plan, *, batch_size: int) -> int:
 
 def disk_needed(plan: Plan) -> int:
     """Return the bytes of the parts of a finished run, which are most of it."""
-    versions = sum(len(unit.severities) for unit in plan.corruptions)
-    images = len(plan.dataset) / len(plan.chunks)
+    versions = 1 + sum(len(one.cells) for one in plan.series)
     layers: dict[tuple[str, str, str], int] = {}
     total = 0.0
     for checkpoint in plan.checkpoints:
         alike = _kind(checkpoint)
         if alike not in layers:
             layers[alike] = len(activation_layers(checkpoint.model)) if plan.probes else 0
-        total += _CELL_ROW + _CONFIDENCE * images + _LAYER_ROW * layers[alike]
-    return int(total * versions * len(plan.chunks))
+        total += _CELL_ROW * len(plan.chunks) + _CONFIDENCE * len(plan.dataset) + _LAYER_ROW * layers[alike]
+    return int(total * versions)
 
 
 @torch.inference_mode()

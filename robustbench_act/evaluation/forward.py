@@ -1,144 +1,231 @@
 """One network on one unit's images: its cell rows and its layer rows."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from robustbench_act.behaviour import logits_of, probe_axes
-from robustbench_act.probes import Layer, Probe
+from robustbench_act.evaluation.inputs import Versions
+from robustbench_act.evaluation.plan import CHUNK
+from robustbench_act.probes import DEFAULT_METRICS, ImageAxis, Layer, Probe
 from robustbench_act.records import Behaviour
 from robustbench_act.tally.answers import Answers
-from robustbench_act.tally.cell_rows import count_cells, rows_of
+from robustbench_act.tally.cell_rows import count_cells
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES
-from robustbench_act.tally.quantity_kinds import Columns, Row
+from robustbench_act.tally.quantity_kinds import Row
 
 USUAL = Behaviour()
+CLEAN_METRICS = DEFAULT_METRICS
+COMPARED_METRICS = ("fluctuation", "means")
+"""What is measured of clean images, and of corrupted ones in comparison with them."""
+
+_TOGETHER = 3  # images in a pass at least, with all versions that are compared
 
 Answer: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
 """From a network and its inputs to its logits (n, classes)."""
 
 
 class Measured(NamedTuple):
-    """The rows of one network on one unit's images, and the layers that are not measured, with the reason."""
+    """The rows of one network on one unit's images, and the layers that are not measured, with the reason.
+
+    Both kinds of rows have the key `version`.
+    """
 
     cells: list[Row]
-    layers: list[Row]
+    layers: pd.DataFrame
     left_out: Mapping[str, str]
+
+
+class _Pass:
+    """Versions that go through the network together, and the probe that watches them."""
+
+    def __init__(self, versions: Sequence[int], probe: Probe | None) -> None:
+        self.versions, self.probe = versions, probe
+        self.logits: list[Tensor] = []
 
 
 @torch.inference_mode()
 def measure(
     model: nn.Module,
-    inputs: Iterable[Tensor],
+    portions: Iterable[Versions],
     labels: Tensor | None,
     *,
+    series: Sequence[Sequence[int]],
     batch_size: int,
-    metrics: Collection[str],
+    probes: bool,
     layout: torch.memory_format = torch.contiguous_format,
     behaviour: Behaviour = USUAL,
     columns: Tensor | None = None,
 ) -> Measured:
-    """Run `model` over portions of stacked inputs and return its cell rows and its layer rows.
+    """Run `model` over images in several versions and return its cell rows and its layer rows.
 
-    Both have the key `version` (0: the clean images). Cells: see `cell_rows.count_cells`. Layers: layer,
-    index, elements, n, nonfinite; the moments `_count`, `_mean` and `_m2` (sum of squared deviations from the
-    mean) of each of QUANTITIES; `_histogram` of each of HISTOGRAMS, bytes of int64; and the other columns of
-    `Probe.to_frame` that the metrics have. Raises FloatingPointError if a logit is not finite.
+    Cells: see `cell_rows.count_cells`. Layers: layer, index, elements, n, nonfinite; the moments `_count`,
+    `_mean` and `_m2` (sum of squared deviations from the mean) of each of QUANTITIES; `_histogram` of each of
+    HISTOGRAMS, bytes of int64; and the other columns of `Probe.to_frame`. Raises FloatingPointError if a
+    logit is not finite.
 
     Parameters
     ----------
-    inputs
-        One or several (k + 1, n_i, C, H, W), normalised: clean images, then k corrupted versions of the
-        same; n images in all.
+    portions
+        The images, a portion at a time.
     labels
-        int64 (n,), or None: see `tally.answers.Answers`.
+        int64 (n,) for all of them, or None: see `tally.answers.Answers`.
+    series
+        The versions of each series, by rising severity; the clean images are the series [0], and come with
+        all others, to compare with them.
     batch_size
-        Images, clean and corrupted together, that go through the network at once (k + 1 at least).
-    metrics
-        What to measure in the activation layers: see `Probe`; nothing if empty.
+        Images in all versions that go through the network at once.
+    probes
+        Whether the activation layers are measured.
     layout
         Memory format of the network's inputs.
     behaviour
         What is known of the network, see `behaviour.look_at`. Layers are not measured if its images see each
-        other: then all images of a version go through it at once, whatever the batch size.
+        other: then the images of a version go through it CHUNK at a time, whatever the batch size.
     columns
         int64 (classes,): the logits of the classes; the others do not count. None if all do.
     """
     answer = partial(logits_of, behaviour=behaviour, columns=columns)
+    versions = sorted({0, *chain.from_iterable(series)})
     if behaviour.batch_dependent:
-        answers = Answers(_logits_in_company(model, inputs, layout, answer), labels)
+        passes = []
+        logits = _logits_in_company(model, portions, versions, layout, answer)
+    else:
+        axes = probe_axes(behaviour) if probes and not behaviour.unwatched else None
+        passes = _passes(model, versions, batch_size, axes, clean=[0] in map(list, series))
+        for portion in portions:
+            for one in passes:
+                with one.probe or nullcontext():
+                    for inputs in _batches(portion, one.versions, batch_size):
+                        found = answer(model, inputs.flatten(0, 1).contiguous(memory_format=layout))
+                        one.logits.append(found.view(*inputs.shape[:2], -1))
+        logits = _joined(passes)
+    places = {version: place for place, version in enumerate(versions)}
+    cells = []
+    for own in series:
+        compared = [0, *(version for version in own if version)]
+        answers = Answers(logits[[places[version] for version in compared]], labels)
         if not answers.are_finite():
-            raise FloatingPointError("logits that are not finite")
-        return Measured(count_cells(answers), [], {})
-    metrics = () if behaviour.unwatched else metrics
-    portions = iter(inputs)
-    first = next(portions)
-    versions = len(first)
-    probe = Probe(model, metrics=metrics, versions=versions, axes=probe_axes(behaviour))
-    step = max(batch_size // versions, 1)
-    with probe if metrics else nullcontext():
-        parts = list(_logits(model, chain([first], portions), step, layout, answer))
-    answers = Answers(torch.cat(parts, dim=1), labels)
-    if not answers.are_finite():
-        raise FloatingPointError(f"logits that are not finite{_where(probe) if metrics else ''}")
-    rows = [row for index, layer in enumerate(probe.layers) for row in _layer_rows(index, layer, probe)]
-    return Measured(count_cells(answers), rows, probe.left_out if metrics else {})
+            raise FloatingPointError(f"logits that are not finite{_where(passes)}")
+        rows = zip(compared, count_cells(answers), strict=True)
+        cells += [{**row, "version": version} for version, row in rows if version in own]
+    watched = [one.probe for one in passes if one.probe is not None]
+    left_out = {layer: why for probe in watched for layer, why in probe.left_out.items()}
+    return Measured(cells, _layer_rows(passes, series), left_out)
 
 
-def _where(probe: Probe) -> str:
+def _passes(
+    model: nn.Module,
+    versions: Sequence[int],
+    batch_size: int,
+    axes: Mapping[str, ImageAxis | str] | None,
+    *,
+    clean: bool,
+) -> list[_Pass]:
+    """Divide the versions; those whose layers are compared have the clean one among them.
+
+    What only the clean images are measured by is taken in a pass of their own. Without `axes` there are no
+    probes.
+    """
+    if axes is None:
+        return [_Pass(own, None) for own in _divided(versions, batch_size)]
+    found = [_Pass([0], Probe(model, metrics=CLEAN_METRICS, axes=axes))] if clean else []
+    for own in _divided(versions[1:], batch_size // _TOGETHER - 1):
+        probe = Probe(model, metrics=COMPARED_METRICS, versions=1 + len(own), axes=axes)
+        found.append(_Pass([0, *own], probe))
+    return found
+
+
+def _divided(versions: Sequence[int], most: int) -> list[Sequence[int]]:
+    """Divide versions into parts of about equal length, `most` at most.
+
+    >>> _divided([1, 2, 3, 4, 5], 3)
+    [[1, 2], [3, 4, 5]]
+    """
+    total, parts = len(versions), -(-len(versions) // max(most, 1))
+    return [versions[total * part // parts : total * (part + 1) // parts] for part in range(parts)]
+
+
+def _joined(passes: Sequence[_Pass]) -> Tensor:
+    """Return the logits, float (versions, n, classes): of the clean images, from their first pass."""
+    found: dict[int, Tensor] = {}
+    for one in passes:
+        logits = torch.cat(one.logits, dim=1)
+        for version, own in zip(one.versions, logits, strict=True):
+            found.setdefault(version, own)
+    return torch.stack([found[version] for version in sorted(found)])
+
+
+def _where(passes: Sequence[_Pass]) -> str:
     """Name the layer in which it began."""
-    for layer in probe.layers:
-        if layer.samples is not None and layer.samples.nonfinite.any():
-            return f"; the first layer with such values is {layer.name}"
+    for one in passes:
+        for layer in one.probe.layers if one.probe is not None else ():
+            if layer.samples is not None and layer.samples.nonfinite.any():
+                return f"; the first layer with such values is {layer.name}"
     return ""
 
 
-def _logits(
-    model: nn.Module, portions: Iterable[Tensor], step: int, layout: torch.memory_format, answer: Answer
-) -> Iterator[Tensor]:
-    """Yield float (k + 1, n, classes), taking `step` images and their corrupted versions at a time."""
-    for inputs in portions:
-        for part in torch.split(inputs, step, dim=1):
-            logits = answer(model, _own(part.flatten(0, 1), inputs, layout))
-            yield logits.view(len(inputs), -1, logits.shape[-1])
+def _batches(portion: Versions, versions: Sequence[int], batch_size: int) -> Iterator[Tensor]:
+    """Yield inputs (versions, n, C, H, W) of some images at a time."""
+    step = max(batch_size // len(versions), 1)
+    for start in range(0, len(portion), step):
+        yield portion.inputs(versions, slice(start, start + step))
 
 
 def _logits_in_company(
-    model: nn.Module, portions: Iterable[Tensor], layout: torch.memory_format, answer: Answer
+    model: nn.Module,
+    portions: Iterable[Versions],
+    versions: Sequence[int],
+    layout: torch.memory_format,
+    answer: Answer,
 ) -> Tensor:
-    """Return float (k + 1, n, classes), taking all images of a version at once."""
-    versions = len(next(iter(portions)))
-    return torch.stack(
-        [
-            answer(model, _own(torch.cat([part[version] for part in portions]), None, layout))
-            for version in range(versions)
-        ]
-    )
+    """Return float (versions, n, classes), taking the same CHUNK images at a time, whatever the portions."""
+    found = []
+    for version in versions:
+        images = torch.cat([portion.inputs([version], slice(None))[0] for portion in portions])
+        batches = (batch.contiguous(memory_format=layout) for batch in torch.split(images, CHUNK))
+        found.append(torch.cat([answer(model, batch) for batch in batches]))
+    return torch.stack(found)
 
 
-def _own(batch: Tensor, shared: Tensor | None, layout: torch.memory_format) -> Tensor:
-    """Return a batch that a network may write to: other networks see the same inputs."""
-    own = batch.contiguous(memory_format=layout)
-    return own.clone() if shared is not None and own.data_ptr() == shared.data_ptr() else own
+def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Return the rows of all layers, series by series; clean rows are those of the clean images' own pass."""
+    frames = []
+    for one in passes:
+        if one.probe is not None:
+            rows = [_rows_of_layer(index, layer, one) for index, layer in enumerate(one.probe.layers)]
+            frames += [frame if len(one.versions) == 1 else frame.iloc[1:] for frame in rows]
+    if not frames:
+        return pd.DataFrame()
+    table = pd.concat(frames, ignore_index=True)
+    rank = {version: place for place, own in enumerate(series) for version in own}
+    order = [table["version"], table["index"], table["version"].map(rank)]
+    return table.iloc[np.lexsort(order)].reset_index(drop=True)
 
 
-def _layer_rows(index: int, layer: Layer, probe: Probe) -> list[Row]:
+def _rows_of_layer(index: int, layer: Layer, one: _Pass) -> pd.DataFrame:
     assert layer.samples is not None
-    facts = {"layer": layer.name, "index": index, "elements": layer.elements, "n": layer.count}
-    columns: Columns = {"version": range(probe.versions)}
-    columns |= {name: [value] * probe.versions for name, value in facts.items()}
-    measured = {"nonfinite": layer.samples.nonfinite}
+    assert one.probe is not None
+    columns: dict[str, Any] = {
+        "version": one.versions,
+        "layer": layer.name,
+        "index": index,
+        "elements": layer.elements,
+        "n": layer.count,
+        "nonfinite": layer.samples.nonfinite.cpu().numpy(),
+    }
     for name, moments in zip(QUANTITIES, layer.samples.moments, strict=True):
-        measured |= {f"{name}_{part}": values for part, values in moments._asdict().items()}
-    measured |= layer.element.columns()
-    rows = rows_of(columns | {name: values.tolist() for name, values in measured.items()})
-    rows[0] |= probe.clean_columns(layer)
+        for part, values in moments._asdict().items():
+            columns[f"{name}_{part}"] = values.cpu().numpy()
+    columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
+    columns |= one.probe.clean_columns(layer)
     for name, histogram in zip(HISTOGRAMS, layer.samples.histograms, strict=True):
-        for row, counts in zip(rows, histogram.cpu().numpy(), strict=True):
-            row[f"{name}_histogram"] = counts.tobytes()
-    return rows
+        columns[f"{name}_histogram"] = [counts.tobytes() for counts in histogram.cpu().numpy()]
+    return pd.DataFrame(columns)

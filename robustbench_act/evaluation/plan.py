@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -18,26 +18,52 @@ from robustbench_act.datasets import CLEAN, Dataset, StoredCell, StoredSuite
 from robustbench_act.english import joined, some
 from robustbench_act.errors import InputError
 from robustbench_act.normalizations import normalization_code
+from robustbench_act.options import PROBE_IMAGES
 from robustbench_act.records import Behaviour, CheckpointInfo, DatasetInfo, RunInfo, SuiteInfo
 from robustbench_act.tally.columns import KEYS
 from robustbench_act.tally.outcomes import IMAGES_PER_BYTE
 from robustbench_act.texts import encodable
 
-CHUNK = 256  # images in a unit of work; the first chunk is also the probe sample
+CHUNK = 256  # images in a unit of work, after the probe sample: it is a chunk of its own
 assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.quantity_kinds.ImageBytes)"
+STORE = 2**29  # bytes of the images of a unit, in all versions, unless one series has more
 BLOCK = 32  # checkpoints in a unit of work, at most, and
-BLOCK_BYTES = 2**28  # about so much of their weights: large networks make a unit long
+BLOCK_BYTES = 2**28  # about so much of their weights, and
+PASSES = 2**16  # about so many images through networks: a unit that is lost is no great loss
+LEAST_UNITS = 16  # so that processes share the work evenly, if there are so many checkpoints
 
 
 @dataclass(frozen=True)
-class WorkUnit:
-    """One corruption at all its severities, on one chunk of images, before one block of checkpoints."""
+class Series:
+    """One corruption of one suite at all its severities; the clean images are a series without cells."""
 
     suite: str
     table: str
     corruption: str
     group: str
-    cells: tuple[Cell | StoredCell, ...]
+    cells: tuple[Cell | StoredCell, ...] = ()
+
+    @property
+    def severities(self) -> tuple[float, ...]:
+        """The severities of the cells."""
+        return tuple(float(cell.severity) for cell in self.cells)
+
+    def bytes_of(self, pixels: int, inputs: int) -> int:
+        """Return the bytes of an image in all cells: so many pixels each, or so many float32 inputs."""
+        return sum(pixels if cell.domain == "pixels" else 4 * inputs for cell in self.cells)
+
+
+CLEAN_SERIES = Series(CLEAN, "", CLEAN, CLEAN)
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Some corruptions at all their severities, on one chunk of images, before one block of checkpoints.
+
+    A network sees the images in several versions: 0 is clean, the others are the cells in their order.
+    """
+
+    series: tuple[Series, ...]
     chunk: int
     checkpoints: range
 
@@ -46,32 +72,70 @@ class WorkUnit:
 
         `plan` is the `plan_key` of everything that the units share.
         """
-        depends = f"{plan} {self.title} {self.checkpoints} {self.table} {self.severities}"
+        series = [(one.suite, one.table, one.corruption, one.severities) for one in self.series]
+        depends = f"{plan} {self.chunk} {self.checkpoints} {series}"
         digest = hashlib.sha256(encodable(depends).encode()).hexdigest()
         return f"{re.sub(r'[^A-Za-z0-9._-]', '_', self.title)[:80]}-{digest[:16]}"
 
     @property
     def title(self) -> str:
-        """Chunk, first checkpoint, suite and corruption; sorts in the order of the plan."""
-        return f"{self.chunk:06d}-{self.checkpoints.start:04d}-{self.suite}-{self.corruption}"
+        """Chunk, checkpoints, first and last corruption; sorts in the order of the plan."""
+        names = [f"{one.suite}-{one.corruption}" for one in self.series]
+        last = f"-to-{names[-1]}" if len(names) > 1 else ""
+        own = self.checkpoints
+        return f"{self.chunk:06d}-{own.start:04d}-{own.stop - 1:04d}-{names[0]}{last}"
 
     @property
-    def severities(self) -> tuple[float, ...]:
-        """0 for the clean images, then the severities of the cells."""
-        return (0.0, *(float(cell.severity) for cell in self.cells))
+    def cells(self) -> tuple[Cell | StoredCell, ...]:
+        """The cells of all series."""
+        return tuple(cell for one in self.series for cell in one.cells)
+
+    @property
+    def versions(self) -> int:
+        """How many versions of an image there are, the clean one included."""
+        return 1 + sum(len(one.cells) for one in self.series)
+
+    @property
+    def rows(self) -> int:
+        """How many versions are the unit's own: clean images may come only to compare with them."""
+        return sum(len(one.cells) or 1 for one in self.series)
+
+    def places(self) -> Iterator[tuple[Series, tuple[int, ...]]]:
+        """Yield each series with the versions that are its own."""
+        start = 1
+        for one in self.series:
+            yield one, tuple(range(start, start + len(one.cells))) if one.cells else (0,)
+            start += len(one.cells)
 
     def row_keys(self, checkpoint: str) -> dict[int, dict[str, Any]]:
-        """Return the `tally.columns.KEYS` of a checkpoint's rows, by the place of the severity.
+        """Return the `tally.columns.KEYS` of a checkpoint's rows, by version.
 
-        A corruption's pass repeats the clean images only to compare with them: the clean unit has their rows.
+        Corruptions come with the clean images only to compare with them: the clean series has their rows.
         """
-        names = (checkpoint, self.suite, self.table, self.corruption, self.group)
-        texts = tuple(map(encodable, names))
-        return {
-            place: dict(zip(KEYS, (*texts, severity), strict=True))
-            for place, severity in enumerate(self.severities)
-            if place > 0 or self.corruption == CLEAN
-        }
+        found = {}
+        for one, places in self.places():
+            names = (checkpoint, one.suite, one.table, one.corruption, one.group)
+            texts = tuple(map(encodable, names))
+            for place, severity in zip(places, one.severities or (0.0,), strict=True):
+                found[place] = dict(zip(KEYS, (*texts, severity), strict=True))
+        return found
+
+    def map_stored(self, change: Callable[[StoredCell], StoredCell]) -> "WorkUnit":
+        """Return the unit with something else in place of each stored cell."""
+        return replace(
+            self,
+            series=tuple(
+                replace(
+                    one,
+                    cells=tuple(change(cell) if isinstance(cell, StoredCell) else cell for cell in one.cells),
+                )
+                for one in self.series
+            ),
+        )
+
+    def without(self, series: Collection[Series]) -> "WorkUnit":
+        """Return the unit with some series left out."""
+        return replace(self, series=tuple(one for one in self.series if one not in series))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +156,8 @@ class Plan:
         Seed of the corruptions' random streams.
     probes
         Whether the activation layers are watched.
+    probe_images
+        On how many images: a multiple of CHUNK; on all if there are fewer.
     behaviours
         What networks do that others do not, by the names of the checkpoints; see `looks.with_behaviours`.
     """
@@ -102,6 +168,7 @@ class Plan:
     severities: tuple[float, ...]
     seed: int = 0
     probes: bool = True
+    probe_images: int = PROBE_IMAGES
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,6 +179,8 @@ class Plan:
                 raise InputError(
                     f"Expected severities in [1, 5] (the clean images always come too), got {severity:g}."
                 )
+        if self.probe_images < CHUNK or self.probe_images % CHUNK:
+            raise InputError(f"Expected probe images as a multiple of {CHUNK}, got {self.probe_images}.")
         self._check_suites()
         for checkpoint in self.checkpoints:
             _check_classes(checkpoint, self.dataset)
@@ -132,66 +201,92 @@ class Plan:
 
     @cached_property
     def ordered(self) -> Dataset:
-        """The images in the order of the chunks: the probe sample first, CHUNK images, stratified.
+        """The images in the order of the chunks: the probe sample first, stratified.
 
         Pixels are keyed by image id, so the order changes no pixel.
         """
-        return probe_sample_first(self.dataset)
+        return probe_sample_first(self.dataset, self.probe_images)
 
     @cached_property
-    def blocks(self) -> tuple[range, ...]:
-        """Places of the checkpoints that share a unit's images: in order, about equally many each."""
-        size = sum(checkpoint.size for checkpoint in self.checkpoints)
-        total = len(self.checkpoints)
-        count = min(total, max(-(-total // BLOCK), -(-size // BLOCK_BYTES)))
-        return tuple(range(total * place // count, total * (place + 1) // count) for place in range(count))
-
-    @cached_property
-    def corruptions(self) -> tuple[WorkUnit, ...]:
-        """The units of the first chunk and block: the clean images first, then each corruption."""
+    def series(self) -> tuple[Series, ...]:
+        """The clean images first, then each corruption of each suite."""
         _, height, width = self.dataset.shape
-        first = self.blocks[0]
-        found = [WorkUnit(CLEAN, "", CLEAN, CLEAN, (), 0, first)]
+        found = [CLEAN_SERIES]
         for suite in self.chosen_suites():
             table = suite.resolve_table(height, width)
             cells: tuple[Cell | StoredCell, ...] = suite.cells
             for name, own in groupby(cells, key=lambda cell: cell.corruption):
                 members = tuple(own)
-                found.append(WorkUnit(suite.name, table, name, members[0].group, members, 0, first))
+                found.append(Series(suite.name, table, name, members[0].group, members))
         return tuple(found)
 
-    @property
-    def chunks(self) -> range:
-        """The numbers of the chunks."""
-        return range(-(-len(self.dataset) // CHUNK))
+    @cached_property
+    def chunks(self) -> tuple[range, ...]:
+        """The places of the images of each chunk: the probe sample, if there is one, then CHUNK each."""
+        total = len(self.dataset)
+        first = min(self.probe_images if self.probes else CHUNK, total)
+        rest = (range(start, min(start + CHUNK, total)) for start in range(first, total, CHUNK))
+        return (range(first), *rest)
+
+    @cached_property
+    def blocks(self) -> tuple[range, ...]:
+        """Places of the checkpoints that share a unit's images: in order, about equally many each."""
+        total = len(self.checkpoints)
+        size = sum(checkpoint.size for checkpoint in self.checkpoints)
+        largest = max(
+            len(images) * (1 + sum(len(one.cells) for one in group))
+            for images in self.chunks[:2]
+            for group in self.groups(len(images))
+        )
+        units = sum(len(self.groups(len(images))) for images in self.chunks)
+        wanted = max(
+            -(-total // BLOCK),
+            -(-size // BLOCK_BYTES),
+            -(-total * largest // PASSES),
+            -(-LEAST_UNITS // units),
+        )
+        count = min(total, wanted)
+        return tuple(range(total * place // count, total * (place + 1) // count) for place in range(count))
+
+    def groups(self, images: int) -> tuple[tuple[Series, ...], ...]:
+        """Divide the series among units of so many images, as many to each as STORE has room for."""
+        pixels, inputs = math.prod(self.dataset.shape), math.prod(self.largest_input)
+        found: list[list[Series]] = []
+        room = 0
+        for one in self.series:
+            needed = images * one.bytes_of(pixels, inputs)
+            if not found or (needed > room and found != [[CLEAN_SERIES]]):  # no unit of clean images alone
+                found.append([])
+                room = STORE - images * pixels
+            found[-1].append(one)
+            room -= needed
+        return tuple(map(tuple, found))
 
     def units(self) -> Iterator[WorkUnit]:
-        """Yield the units in canonical order: chunk by chunk, in each block by block."""
-        for chunk in self.chunks:
-            for block in self.blocks:
-                for corruption in self.corruptions:
-                    yield replace(corruption, chunk=chunk, checkpoints=block)
+        """Yield the units in canonical order: chunk by chunk, in each group by group of corruptions."""
+        for number, images in enumerate(self.chunks):
+            for series in self.groups(len(images)):
+                for block in self.blocks:
+                    yield WorkUnit(series, number, block)
 
     @property
     def unit_count(self) -> int:
         """How many units there are."""
-        return len(self.chunks) * len(self.blocks) * len(self.corruptions)
+        return sum(len(self.groups(len(images))) for images in self.chunks) * len(self.blocks)
 
-    def merge_order(self) -> Iterator[Iterator[Iterator[WorkUnit]]]:
-        """Yield the units in the order in which tables are merged: by block, then by corruption."""
-        return (
-            (
-                (replace(corruption, chunk=chunk, checkpoints=block) for chunk in self.chunks)
-                for corruption in self.corruptions
+    def merge_order(self) -> Iterator[Iterator[WorkUnit]]:
+        """Yield the units in the order in which tables are merged: by block, then by chunk."""
+        for block in self.blocks:
+            yield (
+                WorkUnit(series, number, block)
+                for number, images in enumerate(self.chunks)
+                for series in self.groups(len(images))
             )
-            for block in self.blocks
-        )
 
     def images_of(self, unit: WorkUnit) -> int:
-        """Return how many images of a unit go through networks, clean and corrupted."""
-        images = min(CHUNK, len(self.dataset) - unit.chunk * CHUNK)
+        """Return how many images of a unit count as done with it, clean and corrupted."""
         running = sum(self.checkpoints[place].problem is None for place in unit.checkpoints)
-        return images * len(unit.severities) * running
+        return len(self.chunks[unit.chunk]) * unit.rows * running
 
     def chosen_suites(self) -> list[Suite | StoredSuite]:
         """Return the suites of corruptions on the fly, then the data set's files, at the severities."""
@@ -210,7 +305,8 @@ class Plan:
 
     def chunk(self, number: int) -> Dataset:
         """Return the images of a chunk."""
-        return self.ordered[number * CHUNK : (number + 1) * CHUNK]
+        images = self.chunks[number]
+        return self.ordered[images.start : images.stop]
 
     @property
     def largest_input(self) -> tuple[int, int, int]:
@@ -219,10 +315,10 @@ class Plan:
 
     @property
     def passes(self) -> int:
-        """Images that go through networks in all, clean and corrupted."""
-        versions = sum(len(each.severities) for each in self.corruptions)  # a pass repeats the clean images
+        """Images that the networks answer in all, clean and corrupted."""
+        cells = 1 + sum(len(one.cells) for one in self.series)
         running = sum(checkpoint.problem is None for checkpoint in self.checkpoints)
-        return versions * len(self.dataset) * running
+        return cells * len(self.dataset) * running
 
     def describe(self) -> RunInfo:
         """Return the plan as run.json has it."""
@@ -244,7 +340,7 @@ class Plan:
                 for suite in self.chosen_suites()
             ),
             checkpoints=tuple(_describe(one, self.behaviour(one), self.dataset) for one in self.checkpoints),
-            probe={"images": min(CHUNK, len(self.dataset))} if self.probes else None,
+            probe={"images": len(self.chunks[0])} if self.probes else None,
         )
 
 
@@ -253,9 +349,9 @@ def plan_key(info: RunInfo) -> str:
     return hashlib.sha256(json.dumps(info.decisive(), sort_keys=True).encode()).hexdigest()
 
 
-def probe_sample_first(dataset: Dataset) -> Dataset:
-    """Return the same images, a stratified subset of CHUNK of them in front."""
-    sample = dataset.subset(CHUNK)
+def probe_sample_first(dataset: Dataset, images: int = PROBE_IMAGES) -> Dataset:
+    """Return the same images, a stratified subset of so many of them in front."""
+    sample = dataset.subset(images)
     rest = torch.isin(dataset.ids, sample.ids, invert=True)
     rows = torch.arange(len(dataset))
     return dataset[torch.cat([rows[~rest], rows[rest]])]

@@ -33,7 +33,7 @@ from robustbench_act.errors import InputError
 from robustbench_act.evaluation.given import Given, InMemory, check_apart, listed
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.option_kinds import use_plain_numbers
-from robustbench_act.options import DEFAULT_SUITES
+from robustbench_act.options import DEFAULT_SUITES, PROBE_IMAGES
 from robustbench_act.user_code import import_modules
 from robustbench_act.view import View
 
@@ -178,6 +178,8 @@ class PlanRequest(DataRequest):
         Seed of the corruptions.
     probes
         Whether the activation layers are measured.
+    probe_images
+        On how many images, see `Plan`.
     allow_random
         Whether networks may give different answers to the same images.
 
@@ -194,6 +196,7 @@ class PlanRequest(DataRequest):
     severities: Sequence[float] | None = None
     seed: int = 0
     probes: bool = True
+    probe_images: int = PROBE_IMAGES
     allow_random: bool = False
 
     def load(self, look: Look = leave_out) -> tuple[Dataset, list[Checkpoint]]:
@@ -237,6 +240,7 @@ class PlanRequest(DataRequest):
             severities=tuple(sorted({float(severity) for severity in severities})),
             seed=seed,
             probes=self.probes,
+            probe_images=self.probe_images,
         )
 
     def _suites(self, data: Dataset) -> tuple[str | Suite, ...]:

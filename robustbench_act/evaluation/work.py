@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import Dataset, StoredCell
+from robustbench_act.datasets import Dataset
 from robustbench_act.evaluation.plan import WorkUnit
 from robustbench_act.records import Behaviour
 
@@ -91,10 +91,7 @@ class Task:
         Raises InputError if a picture cannot be read.
         """
         size = self.chunk.images.shape[-2:]
-        cells = tuple(
-            cell.decoded(size) if isinstance(cell, StoredCell) else cell for cell in self.unit.cells
-        )
-        return replace(self, unit=replace(self.unit, cells=cells))
+        return replace(self, unit=self.unit.map_stored(lambda cell: cell.decoded(size)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Result:
     part
         The bytes of its part (`records.parts`).
     thumbnails
-        A PNG by the corruption's name: one from the first unit of a corruption, none from the others.
+        A PNG by suite and corruption: from the first unit of a corruption, none from the others.
     notes
         Surprises that change no number.
     provisional
@@ -121,6 +118,6 @@ class Result:
     unit: WorkUnit
     images: int
     part: bytes
-    thumbnails: dict[str, bytes]
+    thumbnails: dict[tuple[str, str], bytes]
     notes: tuple[str, ...] = ()
     provisional: bool = False

@@ -2,6 +2,7 @@
 
 import hashlib
 import weakref
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from corruptions import Cell, get_corruption
 from robustbench_act.behaviour import seeded
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import CLEAN
 from robustbench_act.devices import MEMORY_FORMATS, is_out_of_memory
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.forward import Measured, measure
@@ -20,16 +20,15 @@ from robustbench_act.evaluation.inputs import (
     Inputs,
     OutOfMemoryError,
 )
-from robustbench_act.evaluation.plan import WorkUnit
+from robustbench_act.evaluation.plan import Series, WorkUnit
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.thumbnails import strip
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.preprocessing import Preprocessing
-from robustbench_act.probes import DEFAULT_METRICS
 from robustbench_act.records import Behaviour, Part, pack
 from robustbench_act.records.behaviour import BATCH_DEPENDENT
-from robustbench_act.tally.cell_rows import failed_cells, whole_cells, with_keys
-from robustbench_act.tally.quantity_kinds import Row
+from robustbench_act.tally.cell_quantities import THUMBNAILS
+from robustbench_act.tally.cell_rows import failed_cells, layers_with_keys, whole_cells
 from robustbench_act.texts import encodable
 
 
@@ -41,14 +40,17 @@ class Worker:
         self._portion = 2**31  # images whose versions are in memory at once
         self._missed = False  # a network of the current unit could not be read
         self._compiled: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._made: tuple[object, dict[Preprocessing, Inputs]] | None = None  # of the last unit
 
     def run(self, task: Task, on_images: Progress = lambda count: None) -> Result:
         """Return the result of a unit; `on_images` is called with numbers of images that networks have seen.
 
         If memory does not suffice, these numbers are taken back and the unit starts again with half as many
-        images at a time, down to one; a network that needs too much for one image has failed.
+        images at a time, down to one; a network that needs too much for one image has failed. If a corruption
+        of the user's fails, the unit starts again without it: its cells have failed.
         """
         notes: list[str] = []
+        lost: dict[Series, str] = {}
         while True:
             told: list[int] = []
 
@@ -58,57 +60,77 @@ class Worker:
 
             try:
                 with computing(self.job.precision, self.job.device):
-                    result = self._attempt(task.decoded(), tell)
+                    result = self._attempt(task.decoded(), lost, tell)
                     return replace(result, notes=(*notes, *result.notes))
             except CorruptionError as error:
-                if not _is_users(task.unit):
+                if not _is_users(error.series):
                     raise error.error from error
-                failed = failed_result(self.job, task, _message(error.error))
-                on_images(failed.images - sum(told))
-                return replace(failed, provisional=False)
+                lost[error.series] = _message(error.error)
             except OutOfMemoryError as error:
                 least = min(self._portion, len(task.chunk.ids))
                 if least <= 1:
                     raise InputError(f"One image does not fit into memory ({error}).") from error
                 self._portion = least // 2
-                on_images(-sum(told))
                 notes.append(f"{task.key}: out of memory; {self._portion} images at a time from here on")
+            on_images(-sum(told))
 
     def release(self) -> None:
         """Leave the networks uncompiled, as they came: the next run may want them so."""
         for network in self._compiled:
             network._compiled_call_impl = None
 
-    def _attempt(self, task: Task, on_images: Progress) -> Result:
-        unit, chunk, job = task.unit, task.chunk, self.job
+    def _attempt(self, task: Task, lost: Mapping[Series, str], on_images: Progress) -> Result:
+        whole, chunk, job = task.unit, task.chunk, self.job
+        unit = whole.without(lost)
+        task = replace(task, unit=unit)
         labels = None if chunk.labels is None else chunk.labels.to(job.device)
         mine = [job.checkpoints[place] for place in unit.checkpoints]
-        running = [one for one in mine if one.problem is None]
         cells = [
             row
             for one in mine
             if one.problem is not None
-            for row in failed_cells(unit.row_keys(one.name), one.problem)
+            for row in failed_cells(whole.row_keys(one.name), one.problem)
         ]
-        layers: list[Row] = []
+        running = [one for one in mine if one.problem is None]
+        for series, error in lost.items():
+            alone = replace(unit, series=(series,))
+            cells += [row for one in running for row in failed_cells(alone.row_keys(one.name), error)]
+        layers: list[pd.DataFrame] = []
         notes: list[str] = []
-        thumbnails: dict[str, bytes] = {}
+        thumbnails: dict[tuple[str, str], bytes] = {}
         self._missed = False
         first = next((one for one in job.checkpoints if one.problem is None), None)
         _, *shape = chunk.images.shape
+        if not unit.series:
+            on_images(len(chunk.ids) * whole.rows * len(running))
+            running = []
         for preprocessing, alike in _by_preprocessing(running, (shape[0], shape[1], shape[2])).items():
-            inputs = Inputs(task, preprocessing, job, self._portion)
+            inputs = self._inputs(task, preprocessing)
             if unit.chunk == 0 and first in alike:
-                thumbnails[unit.corruption] = strip(next(iter(inputs)), preprocessing.mean, preprocessing.std)
+                thumbnails = _thumbnails(unit, inputs)
             for checkpoint in alike:
                 found = self._measure(checkpoint, unit, inputs, labels, chunk.columns)
                 cells += found.cells
-                layers += found.layers
+                layers.append(found.layers)
                 notes += _left_out(checkpoint.name, found, job.behaviour(checkpoint))
-                on_images(len(chunk.ids) * len(unit.severities))
-        images = len(chunk.ids) * len(unit.severities) * len(running)
-        part = pack(Part(pd.DataFrame(cells), pd.DataFrame(layers)))
-        return Result(task.key, unit, images, part, thumbnails, tuple(notes), provisional=self._missed)
+                on_images(len(chunk.ids) * whole.rows)
+        images = len(chunk.ids) * whole.rows * sum(one.problem is None for one in mine)
+        tables = [table for table in layers if len(table)]
+        part = Part(pd.DataFrame(cells), pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
+        return Result(task.key, whole, images, pack(part), thumbnails, tuple(notes), provisional=self._missed)
+
+    def _inputs(self, task: Task, preprocessing: Preprocessing) -> Inputs:
+        """Return the inputs of a unit: those of the last unit, if it had the same images and corruptions."""
+        unit = task.unit
+        series = [(one.suite, one.corruption, one.severities) for one in unit.series]
+        what = unit.chunk, series, self._portion
+        if self._made is None or self._made[0] != what:
+            self._made = None  # before the next ones take their memory
+            self._made = what, {}
+        made = self._made[1]
+        if preprocessing not in made:
+            made[preprocessing] = Inputs(task, preprocessing, self.job, self._portion)
+        return made[preprocessing]
 
     def _measure(
         self,
@@ -126,7 +148,7 @@ class Worker:
             network = self._network(checkpoint).to(memory_format=layout)
         except Exception as error:  # it could be read when the run was planned
             self._missed = True
-            return Measured(failed_cells(keys, _message(error)), [], {})
+            return Measured(failed_cells(keys, _message(error)), pd.DataFrame(), {})
         seed = _seed(unit, checkpoint.name, self.job.seed)
         try:
             with seeded(seed, self.job.device) if behaviour.random else nullcontext():
@@ -134,9 +156,10 @@ class Worker:
                     network,
                     inputs,
                     labels,
+                    series=[places for _, places in unit.places()],
                     batch_size=self.job.batch_size,
+                    probes=self.job.probes and unit.chunk == 0,
                     layout=layout,
-                    metrics=probe_metrics(unit.chunk, unit.corruption, probes=self.job.probes),
                     behaviour=behaviour,
                     columns=columns,
                 )
@@ -148,9 +171,9 @@ class Worker:
                 message = f"{BATCH_DEPENDENT}: {len(inputs)} images do not fit into memory ({message})"
             elif is_out_of_memory(error) and min(self._portion, len(inputs)) > 1:
                 raise OutOfMemoryError(first_line(error)) from error
-            return Measured(failed_cells(keys, message), [], {})
+            return Measured(failed_cells(keys, message), pd.DataFrame(), {})
         cells = whole_cells(found.cells, keys, inputs.digests)
-        return Measured(cells, with_keys(found.layers, keys), found.left_out)
+        return Measured(cells, layers_with_keys(found.layers, keys), found.left_out)
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
         network = checkpoint.model.to(self.job.device)
@@ -160,9 +183,21 @@ class Worker:
         return network
 
 
-def _is_users(unit: WorkUnit) -> bool:
-    """Tell whether the corruption of a unit is the user's own: if it fails, its cells do, and no others."""
-    return any(isinstance(cell, Cell) and get_corruption(cell.corruption).home for cell in unit.cells)
+def _is_users(series: Series) -> bool:
+    """Tell whether a corruption is the user's own: if it fails, its cells do, and no others."""
+    return any(isinstance(cell, Cell) and get_corruption(cell.corruption).home for cell in series.cells)
+
+
+def _thumbnails(unit: WorkUnit, inputs: Inputs) -> dict[tuple[str, str], bytes]:
+    """Return a PNG of the first images for each series, by suite and corruption."""
+    portion, few = next(iter(inputs)), slice(0, THUMBNAILS)
+    preprocessing = inputs.preprocessing
+    return {
+        (one.suite, one.corruption): strip(
+            portion.inputs(sorted({0, *places}), few), preprocessing.mean, preprocessing.std
+        )
+        for one, places in unit.places()
+    }
 
 
 def failed_result(job: Job, task: Task, error: str) -> Result:
@@ -172,18 +207,9 @@ def failed_result(job: Job, task: Task, error: str) -> Result:
         row for one in checkpoints for row in failed_cells(task.unit.row_keys(one.name), one.problem or error)
     ]
     running = sum(one.problem is None for one in checkpoints)
-    images = len(task.chunk.ids) * len(task.unit.severities) * running
+    images = len(task.chunk.ids) * task.unit.rows * running
     part = pack(Part(pd.DataFrame(rows), pd.DataFrame()))
     return Result(task.key, task.unit, images, part, {}, provisional=True)
-
-
-def probe_metrics(chunk: int, corruption: str, *, probes: bool) -> tuple[str, ...]:
-    """Return the probe metrics of a unit: on the probe sample, or its clean version, costly ones too."""
-    if not probes:
-        return ()
-    if chunk > 0:
-        return ("fluctuation",)
-    return DEFAULT_METRICS if corruption == CLEAN else ("fluctuation", "means")
 
 
 def _left_out(name: str, found: Measured, behaviour: Behaviour) -> list[str]:
@@ -197,7 +223,8 @@ def _left_out(name: str, found: Measured, behaviour: Behaviour) -> list[str]:
 
 def _seed(unit: WorkUnit, name: str, seed: int) -> int:
     """Return the seed of what a random network draws in a unit: the same wherever the unit is done."""
-    text = f"{seed} {name} {unit.suite} {unit.corruption} {unit.chunk}"
+    first = unit.series[0]
+    text = f"{seed} {name} {first.suite} {first.corruption} {unit.chunk}"
     return int.from_bytes(hashlib.sha256(encodable(text).encode()).digest()[:8], "little")
 
 

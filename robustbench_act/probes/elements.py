@@ -22,13 +22,12 @@ import torch
 from torch import Tensor
 
 from robustbench_act.probes._blocks import Blocks
+from robustbench_act.probes.sweep import Sweep, sweep
 from robustbench_act.tally.layer_columns import mean_columns
 from robustbench_act.tally.mergeable_stats import QUANTILES
 
 SATURATED_SLOPE = 0.1
 """An element that passes on less than this share of a small change is saturated."""
-
-_STRETCH = 16  # samples summed in float32
 
 
 class ElementStatistics:
@@ -39,12 +38,18 @@ class ElementStatistics:
         self._sums: dict[str, _Sum] = {}
         self._saturated: Tensor | None = None  # int32 (versions, D)
 
-    def add(self, side: str, stacked: Tensor) -> None:
-        """Add a batch (versions, n, ...) of inputs ("activation_input") or outputs ("activation")."""
+    def swept(self, side: str, stacked: Tensor) -> Sweep:
+        """Add a batch (versions, n, ...) of inputs ("activation_input") or outputs ("activation").
+
+        Returns the sums of each sample, which are made in the same pass.
+        """
         if side not in self._sums:
-            self._sums[side] = _Sum(stacked.flatten(2))
-        self._sums[side].add(stacked)
+            self._sums[side] = _Sum(stacked)
+        own = self._sums[side]
+        found = sweep(stacked, own.total)
+        own.add_squares(found.squares)
         self._counts[side] += stacked.shape[1]
+        return found
 
     def add_slope(self, slope: Tensor) -> None:
         """Add d a / d y of a batch (versions, n, ...)."""
@@ -68,7 +73,7 @@ class ElementStatistics:
         """
         found: dict[str, Tensor] = {}
         for side, total in self._sums.items():
-            mu = total.value() / self._counts[side]
+            mu = total.total / self._counts[side]
             offset = _offset(mu, total.squares(), self._counts[side])
             with np.errstate(invalid="ignore"):  # infinite means
                 quantiles = torch.from_numpy(np.quantile(mu.cpu().numpy(), QUANTILES, axis=1))
@@ -89,51 +94,19 @@ def _offset(mu: Tensor, squares: Tensor, count: int) -> Tensor:
 
 
 class _Sum:
-    """The sum over samples, (versions, D), in an order that does not depend on the batches.
-
-    Stretches of 16 consecutive samples are added up in float32 (or the values' own wider dtype), their sums
-    in float64; the samples of an incomplete stretch are kept.
-    """
+    """The sums over samples, in an order that does not depend on the batches."""
 
     def __init__(self, like: Tensor) -> None:
-        versions, _, elements = like.shape
-        self._total = torch.zeros((versions, elements), dtype=torch.float64, device=like.device)
-        self._rest = like[:, :0]
+        shape = (len(like), like.shape[2:].numel())
+        self.total = torch.zeros(shape, dtype=torch.float64, device=like.device)
         self._squares = Blocks()
-        self._total_squares = torch.zeros(versions, dtype=torch.float64, device=like.device)
+        self._total_squares = torch.zeros(len(like), dtype=torch.float64, device=like.device)
 
-    def add(self, stacked: Tensor) -> None:
-        """Add values (versions, n, ...)."""
-        for block in self._squares.add(_squares(stacked)):
+    def add_squares(self, squares: Tensor) -> None:
+        """Add the sums of squares of some samples, (versions, n)."""
+        for block in self._squares.add(squares):
             self._total_squares += block.sum(1)
-        values = stacked.flatten(2)
-        missing = (_STRETCH - self._rest.shape[1]) % _STRETCH
-        if missing:
-            self._rest = torch.cat([self._rest, values[:, :missing]], 1)
-            values = values[:, missing:]
-            if self._rest.shape[1] < _STRETCH:
-                return
-            self._total += _add_up(self._rest)
-        whole = values.shape[1] // _STRETCH * _STRETCH
-        for stretch in torch.split(values[:, :whole], _STRETCH, 1) if whole else ():
-            self._total += _add_up(stretch)
-        self._rest = values[:, whole:].clone()  # an activation may work in place
-
-    def value(self) -> Tensor:
-        """Return the sum, float64 (versions, D)."""
-        return self._total + _add_up(self._rest)
 
     def squares(self) -> Tensor:
         """Return the sum of squares over samples and elements, float64 (versions,)."""
         return self._total_squares + self._squares.rest.sum(1)
-
-
-def _squares(stacked: Tensor) -> Tensor:
-    """Return the sum of each sample's squares, float64 (versions, n); see `per_sample` for its order."""
-    rows = stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
-    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    return wide.square().sum(-1).sum(-1, dtype=torch.float64)
-
-
-def _add_up(stretch: Tensor) -> Tensor:
-    return stretch.sum(1, dtype=torch.promote_types(stretch.dtype, torch.float32))

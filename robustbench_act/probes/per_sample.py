@@ -23,11 +23,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corruptions import kernel
 from robustbench_act.probes._blocks import Blocks
+from robustbench_act.probes.sweep import Sweep
 from robustbench_act.tally.mergeable_stats import BINS, EDGES, Moments
-
-_CACHE = 2**19  # values taken at a time
 
 
 class SampleStatistics:
@@ -50,16 +48,19 @@ class SampleStatistics:
     def __init__(self, versions: int, elements: int, device: torch.device) -> None:
         self._elements = elements
         self._edges = torch.from_numpy(EDGES).to(device)
-        self._blocks = (
-            Blocks()
-        )  # of (8, versions, n): what `movement` returns, the input's before the output's
+        self._blocks = Blocks()  # of (8, versions, n): `_measures` of the input before those of the output
         self._reduced = self._reduce(torch.zeros(8, versions, 0, dtype=torch.float64, device=device))
 
-    def add(self, before: "Movement", after: "Movement") -> None:
-        """Add the `movement` of a batch's inputs and of its outputs."""
-        values = [value.expand_as(before[0]) for value in (*before, *after)]
+    def add(self, before: Sweep, after: Sweep) -> None:
+        """Add a batch: the sums of its inputs and of its outputs."""
+        values = [value for found in (before, after) for value in self._measures(found)]
         for block in self._blocks.add(torch.stack(values)):
             self._reduced = self._reduced.merged(self._reduce(block))
+
+    def _measures(self, found: Sweep) -> list[Tensor]:
+        """Return how far each sample moved, its clean norm, and both as root mean squares, (versions, n)."""
+        rms, spread = ((value / self._elements).sqrt() for value in (found.moved_squares, found.deviation))
+        return [value.expand_as(found.moved) for value in (found.moved, found.norm, rms, spread)]
 
     @property
     def moments(self) -> list[Moments]:
@@ -126,83 +127,3 @@ def _moments_of_ratio(over: Tensor, under: Tensor) -> Moments:
     count = defined.sum(-1)
     mean = values.sum(-1) / count.clamp(min=1)
     return Moments(count, mean, ((values - mean[..., None]) * defined).square().sum(-1))
-
-
-Movement = tuple[Tensor, Tensor, Tensor, Tensor]
-"""See `movement`."""
-
-
-@kernel
-def movement(stacked: Tensor) -> Movement:
-    """Return how far each sample of a batch (versions, n, ...) is from its clean version, the first.
-
-    `corruptions.use_compile` makes it one pass over the values.
-
-    Returns
-    -------
-    moved : Tensor
-        float64 (versions, n): sum_i |x^_i - x_i| of each sample; 0 for the clean version, NaN if that is
-        not finite.
-    norm : Tensor
-        float64 (1, n): sum_i |x_i| of the clean version.
-    rms : Tensor
-        float64 (versions, n): the root of the mean square of x^_i - x_i.
-    spread : Tensor
-        float64 (1, n): standard deviation of the x_i of the clean version (divisor: their number).
-    """
-    rows = stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
-    parts = [_sums(part) for part in _in_cache(rows)]
-    elements = rows.shape[2:].numel()
-    return (
-        torch.cat([part.moved for part in parts], 1),
-        torch.cat([part.norm for part in parts], 1),
-        torch.cat([part.squares for part in parts], 1).div(elements).sqrt(),
-        torch.cat([part.clean.m2 for part in parts], 1).div(elements).sqrt(),
-    )
-
-
-def _in_cache(rows: Tensor) -> tuple[Tensor, ...]:
-    """Return a batch (versions, n, ...) in parts, one or more samples each, that a CPU's cache holds."""
-    values = len(rows) * rows.shape[2:].numel()
-    if torch.compiler.is_compiling() or rows.device.type != "cpu":
-        return (rows,)
-    return torch.split(rows, max(1, _CACHE // max(values, 1)), 1)
-
-
-class _Sums(NamedTuple):
-    """Sums over some channels: |x^ - x| and its square, |x|, and the moments of the clean x."""
-
-    moved: Tensor
-    squares: Tensor
-    norm: Tensor
-    clean: Moments
-
-    def merged(self, other: "_Sums") -> "_Sums":
-        return _Sums(
-            self.moved + other.moved,
-            self.squares + other.squares,
-            self.norm + other.norm,
-            self.clean.merged(other.clean),
-        )
-
-
-def _sums(rows: Tensor) -> _Sums:
-    """Return the sums of a batch (versions, n, channels, values)."""
-    in_parts = rows.device.type == "cpu" and not torch.compiler.is_compiling()
-    if in_parts and rows.shape[2] > 1 and rows.numel() > 2 * _CACHE:
-        one, other = (_sums(half) for half in rows.chunk(2, 2))
-        return one.merged(other)
-    # In float32 within a channel, whose sum does not depend on the batch, in float64 over the channels.
-    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    change, clean = wide - wide[:1], wide[:1]
-    moved, norm, mean = change.abs_().sum(-1), clean.abs().sum(-1), clean.mean(-1)
-    within = (clean - mean[..., None]).square_().sum(-1).sum(-1, dtype=torch.float64)
-    mean = mean.double()
-    middle = mean.mean(-1)
-    between = (mean - middle[..., None]).square().sum(-1) * rows.shape[-1]
-    return _Sums(
-        moved.sum(-1, dtype=torch.float64),
-        change.square_().sum(-1).sum(-1, dtype=torch.float64),
-        norm.sum(-1, dtype=torch.float64),
-        Moments(rows.shape[2:].numel(), middle, within + between),
-    )

@@ -17,8 +17,9 @@ from robustbench_act.probes.compiled import refuse_script
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.image_axes import SEVERAL, ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
-from robustbench_act.probes.per_sample import Movement, SampleStatistics, movement
+from robustbench_act.probes.per_sample import SampleStatistics
 from robustbench_act.probes.signals import SignalStatistics
+from robustbench_act.probes.sweep import Sweep, sweep
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES, SLOPE_COLUMNS
 from robustbench_act.tally.mergeable_stats import Moments, moment_columns, quantile_columns
 
@@ -122,7 +123,7 @@ class Probe:
         self._axes = axes
         self.left_out = {layer: why for layer, why in (axes or {}).items() if isinstance(why, str)}
         self._open: tuple[Layer, Stacking] | None = None  # what is being called, if it is measured
-        self._moved: Movement | None = None
+        self._before: Sweep | None = None  # of the input of what is being called
 
     def __enter__(self) -> Self:
         refuse_script(self._model)
@@ -223,24 +224,27 @@ class Probe:
 
     def _take_output(self, layer: Layer, stacked: Tensor) -> None:
         layer.count += stacked.shape[1]
-        if self._moved is not None:
+        after = self._swept(layer, "activation", stacked)
+        if self._before is not None and after is not None and "fluctuation" in self.metrics:
             if layer.samples is None:
                 layer.samples = SampleStatistics(self.versions, layer.elements, stacked.device)
-            layer.samples.add(self._moved, movement(stacked))
-        if "means" in self.metrics:
-            layer.element.add("activation", stacked)
+            layer.samples.add(self._before, after)
         if "signal" in self.metrics:
             layer.signal.add("output", stacked[0])
 
     def _take_input(self, layer: Layer, call: Call, x: Tensor, stacking: Stacking) -> None:
         stacked = stacking.of(x)
-        self._moved = movement(stacked) if "fluctuation" in self.metrics else None
-        if "means" in self.metrics:
-            layer.element.add("activation_input", stacked)
+        self._before = self._swept(layer, "activation_input", stacked)
         if "signal" in self.metrics:
             layer.signal.add_input(stacked[0])
         if self.metrics & {"slopes", "signal"} and _slopes_of(call.layer) not in self.left_out:
             self._take_slopes(layer, call, x, stacking)
+
+    def _swept(self, layer: Layer, side: str, stacked: Tensor) -> Sweep | None:
+        """Return the sums of one side of a layer, if a metric needs them; its element means are added up."""
+        if "means" in self.metrics:
+            return layer.element.swept(side, stacked)
+        return sweep(stacked) if "fluctuation" in self.metrics else None
 
     def _take_slopes(self, layer: Layer, call: Call, x: Tensor, stacking: Stacking) -> None:
         """Measure the slopes; if that fails in a network that was looked at before, leave them alone out."""

@@ -27,8 +27,8 @@ from robustbench_act.tally.merging import merge_cells, merge_layers
 _FOLDERS = ("parts", "cells", "layers", "samples")
 _LOCK = ".lock"
 
-Keys = Iterable[Iterable[Iterable[str]]]
-"""Keys of a run's units: for each block of checkpoints, for each corruption, in the order of the chunks."""
+Keys = Iterable[Iterable[str]]
+"""Keys of a run's units: for each block of checkpoints, in the order of the chunks."""
 
 
 class RunDirectory:
@@ -141,8 +141,9 @@ class RunDirectory:
 
         def tables() -> Iterator[Part]:
             for block in keys:
-                merged = [self._merged(chunks) for chunks in block]
-                cells, layers = ([part[place] for part in merged] for place in (0, 1))
+                parts = [self._read(key) for key in block]
+                cells = merge_cells(part.cells for part in parts)
+                layers = merge_layers(part.layers for part in parts)
                 yield Part(_final(cells, identity, CELL_COLUMNS), _final(layers, identity, LAYER_COLUMNS))
 
         self.write_tables(tables(), images, info)
@@ -164,19 +165,6 @@ class RunDirectory:
 
     def _part(self, key: str, *, provisional: bool = False) -> Path:
         return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
-
-    def _merged(self, keys: Iterable[str]) -> Part:
-        """Return the rows of one corruption over all chunks; only one chunk's layer rows are in memory."""
-        cells = []
-
-        def layers() -> Iterator[pd.DataFrame]:
-            for key in keys:
-                part = self._read(key)
-                cells.append(part.cells)
-                yield part.layers
-
-        merged = merge_layers(layers())
-        return Part(merge_cells(cells), merged)
 
     def _read(self, key: str) -> Part:
         path = self._part(key)
@@ -252,12 +240,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:12] + "..."
 
 
-def _final(frames: list[pd.DataFrame], identity: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def _final(table: pd.DataFrame, identity: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Put the columns IDENTITY before the numbers, and the rows in the order of the checkpoints."""
-    filled = [frame for frame in frames if len(frame)]
-    if not filled:
+    if not len(table):
         return pd.DataFrame(columns=columns)
-    table = pd.concat(filled, ignore_index=True)
     table = table.merge(identity[IDENTITY], on="checkpoint", how="left", validate="many_to_one")
     rank = {name: position for position, name in enumerate(identity["checkpoint"])}
     order = table["checkpoint"].map(rank).argsort(kind="stable")

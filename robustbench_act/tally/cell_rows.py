@@ -1,7 +1,9 @@
 """The rows of parts: what a unit of work counts of each cell, with the keys of its cells."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from robustbench_act.tally.answers import Answers
 from robustbench_act.tally.columns import FAILED_CELL, QUANTITIES_BY_KIND
@@ -39,19 +41,25 @@ def rows_of(columns: Columns) -> list[Row]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def with_keys(rows: Iterable[Row], keys: Keys) -> list[Row]:
-    """Put the keys of its version before each row, in place of the version; leave out rows without keys."""
-    return [
-        {**keys[row["version"]], **{name: value for name, value in row.items() if name != "version"}}
-        for row in rows
-        if row["version"] in keys
-    ]
+def layers_with_keys(rows: pd.DataFrame, keys: Keys) -> pd.DataFrame:
+    """Put the keys of its version before each row, in place of the version."""
+    if not len(rows):
+        return rows
+    own = pd.DataFrame([keys[version] for version in rows["version"]])
+    return pd.concat([own, rows.drop(columns="version")], axis=1)
 
 
 def whole_cells(counted: Sequence[Row], keys: Keys, digests: Sequence[str]) -> list[Row]:
     """Return the rows of cells that did not fail: what was counted, and the digests of the pixels."""
-    rows = zip(counted, digests, strict=True)
-    return with_keys(({**row, "pixels": digest, "error": None} for row, digest in rows), keys)
+    return [
+        {
+            **keys[row["version"]],
+            **{name: value for name, value in row.items() if name != "version"},
+            "pixels": digests[row["version"]],
+            "error": None,
+        }
+        for row in counted
+    ]
 
 
 def failed_cells(keys: Keys, error: str) -> list[Row]:

@@ -35,7 +35,7 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     cells = pd.DataFrame({"n": grouped["n"].sum().mask(failed, 0), "failed": failed})
     for quantity in sorted(CELL_QUANTITIES, key=lambda one: isinstance(one, OverAllImages)):
         cells = cells.assign(**quantity.merge(grouped, cells))
-    cells["error"] = error.astype(object).where(failed, None)
+    cells["error"] = error.astype("string")  # also if none has failed: files of blocks have one schema
     return cells.reset_index()[[*KEYS, *CELL_COLUMNS[CELL_COLUMNS.index("n") :]]]
 
 
@@ -49,22 +49,29 @@ def _check_whole_bytes(chunks: list[pd.DataFrame]) -> None:
 
 
 def merge_layers(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Merge the layer rows of one corruption's chunks, in the order given, one chunk at a time in memory.
+    """Make the final rows of the layer rows of parts: only the first chunk has any, the probe sample.
 
     Returns a row for each LAYER_KEYS with n and nonfinite (samples), mean and variance (divisor n - 1) over
     samples of each of QUANTITIES, quantiles of HISTOGRAMS, and PROBE_SAMPLE_COLUMNS; no rows if no part
     has any.
 
-    A chunk has no rows of a cell that failed there. Rows of the other chunks stay if the first part with rows
-    has them too, and are dropped if not. Either way `merge_cells` calls the cell failed, and neither reports
+    Rows of a cell that failed in a later chunk stay. `merge_cells` calls the cell failed, and neither reports
     nor correlations use layers of failed cells.
     """
-    total: _Layers | None = None
-    for part in parts:
-        if len(part):
-            rows = _Layers(part.set_index(LAYER_KEYS))
-            total = rows if total is None else total.merged(rows)
-    return pd.DataFrame() if total is None else total.table()
+    measured = [part for part in parts if len(part)]
+    if not measured:
+        return pd.DataFrame()
+    rows = pd.concat(measured, ignore_index=True)
+    columns: dict[str, Any] = {"n": rows["n"].to_numpy(), "nonfinite": rows["nonfinite"].to_numpy()}
+    for name in QUANTITIES:
+        moments = Moments(*(rows[f"{name}_{part}"].to_numpy(float) for part in Moments._fields))
+        columns |= moment_columns(name, moments)
+    elements = rows["elements"].to_numpy()
+    for name, packed in zip(HISTOGRAMS, HISTOGRAM_BYTES, strict=True):
+        histogram = np.frombuffer(b"".join(rows[packed]), dtype=np.int64).reshape(-1, BINS)
+        columns |= quantile_columns(name, histogram, elements)
+    sample = rows.reindex(columns=list(PROBE_SAMPLE_COLUMNS))
+    return pd.concat([rows[LAYER_KEYS], pd.DataFrame(columns), sample], axis=1)
 
 
 def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -80,45 +87,3 @@ def merge_histograms(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
             total[tuple(key)] = total.get(tuple(key), 0) + counts
     rows = [(*key, *counts) for key, counts in total.items()]
     return pd.DataFrame(rows, columns=[*LAYER_KEYS, *HISTOGRAMS])
-
-
-class _Layers:
-    """The layer rows of some chunks: their keys, the mergeable columns, and those of the first chunk only."""
-
-    def __init__(self, rows: pd.DataFrame) -> None:
-        self.rows = rows.drop(columns=HISTOGRAM_BYTES)
-        self.counts = rows[["n", "nonfinite"]].to_numpy(np.int64)
-        self.moments = [
-            Moments(*(rows[f"{name}_{part}"].to_numpy(float) for part in Moments._fields))
-            for name in QUANTITIES
-        ]
-        self.histograms = [
-            np.frombuffer(b"".join(rows[name]), dtype=np.int64).reshape(-1, BINS) for name in HISTOGRAM_BYTES
-        ]
-
-    def merged(self, other: "_Layers") -> "_Layers":
-        """Return both together; rows that `other` lacks stay as they are, those that `self` lacks go."""
-        place = other.rows.index.get_indexer(self.rows.index)
-        found, place = place >= 0, place.clip(min=0)
-
-        def take(values: NDArray[Any]) -> NDArray[Any]:
-            taken: NDArray[Any] = values[place]
-            return np.where(found.reshape(-1, *[1] * (taken.ndim - 1)), taken, 0)
-
-        self.counts = self.counts + take(other.counts)
-        pairs = zip(self.moments, other.moments, strict=True)
-        self.moments = [own.merged(Moments(*map(take, more))) for own, more in pairs]
-        counts = zip(self.histograms, other.histograms, strict=True)
-        self.histograms = [own + take(more) for own, more in counts]
-        return self
-
-    def table(self) -> pd.DataFrame:
-        """Return the rows of the final table."""
-        columns = {"n": self.counts[:, 0], "nonfinite": self.counts[:, 1]}
-        for name, moments in zip(QUANTITIES, self.moments, strict=True):
-            columns |= moment_columns(name, moments)
-        elements = self.rows.index.get_level_values("elements").to_numpy()
-        for name, histogram in zip(HISTOGRAMS, self.histograms, strict=True):
-            columns |= quantile_columns(name, histogram, elements)
-        sample = self.rows.reindex(columns=list(PROBE_SAMPLE_COLUMNS))
-        return pd.concat([pd.DataFrame(columns, index=self.rows.index), sample], axis=1).reset_index()

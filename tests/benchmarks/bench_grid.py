@@ -40,6 +40,7 @@ from corruptions.reference import corrupt_reference
 from robustbench_act.checkpoints import Checkpoint, Entry, find_entries, load_entries
 from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.evaluation import Plan, evaluate, measure
+from robustbench_act.evaluation.inputs import Versions
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import Part, RunDirectory, pack
 from robustbench_act.records.parts import unpack
@@ -278,11 +279,12 @@ def rates(out: Path, asked: Asked) -> Iterator[dict[str, Any]]:
         network = checkpoint.model.to(where)
         inputs = normalise(images, checkpoint.spec.mean, checkpoint.spec.std)
         labels = data.known_labels.to(where)
-        for metrics in ((), ("fluctuation",)):
-            passes = partial(measure, network, [inputs[None]], labels, batch_size=256, metrics=metrics)
+        versions = [Versions.of(inputs[None])]
+        for probes in (False, True):
+            passes = partial(measure, network, versions, labels, series=[[0]], batch_size=256, probes=probes)
             yield {
                 "network": checkpoint.name,
-                "probes": ", ".join(metrics) or "none",
+                "probes": "all" if probes else "none",
                 "images/s": len(images) / _fastest(passes, where),
             }
 

@@ -19,8 +19,11 @@ from robustbench_act.evaluation import evaluate
 from robustbench_act.run import load_run
 
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of malloc.h
-TABLES = ("cells/part-0000.parquet", "layers/part-0000.parquet", "images.parquet")
-UNITS = 10
+TABLES = (
+    *(f"{kind}/part-000{block}.parquet" for kind in ("cells", "layers") for block in range(4)),
+    "images.parquet",
+)
+UNITS = 8
 PRELOADED = ["robustbench_act.evaluation", "tests.references.grid"]
 
 
@@ -42,9 +45,10 @@ def many_images(count: int, side: int = 8) -> Dataset:
 
 
 def run_grid(checkpoints: Path, out: Path, images: int = 300, **options: Any) -> None:
-    """Evaluate on two chunks: ten units for the four networks."""
+    """Evaluate on two chunks: eight units, each of one network."""
     torch.set_num_threads(1)
-    chosen: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "device": "cpu", **options}
+    chosen: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "probe_images": 256, **options}
+    chosen["device"] = "cpu"
     evaluate([checkpoints], dataset=many_images(images), out=out, **chosen)
 
 

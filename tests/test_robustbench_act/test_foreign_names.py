@@ -12,10 +12,11 @@ import torch
 from click.testing import Result
 from PIL import Image
 
+from corruptions import Cell
 from reports import make_report
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation.plan import WorkUnit
+from robustbench_act.evaluation.plan import Series, WorkUnit
 from robustbench_act.run import load_run
 from robustbench_act.tally.cell_rows import failed_cells
 from tests.build_run import Builder
@@ -44,7 +45,7 @@ def test_a_run_and_all_that_is_made_of_it(actrobust: Callable[..., Result], chec
     assert made.exit_code == 1, made.output
     assert "failed: b\\xe9d: weights that are not finite" in made.stdout
     assert "No report" not in made.stderr
-    assert actrobust(*arguments, "--report", "none").stderr.count("Continuing: 3 of 3 units") == 1
+    assert actrobust(*arguments, "--report", "none").stderr.count("Continuing: 2 of 2 units") == 1
     run = load_run(OUT)
     assert set(run.cells["checkpoint"]) == {"n\\xe9t", "b\\xe9d"}
     assert run.cells["architecture"].notna().all()
@@ -94,8 +95,9 @@ def test_reports_of_several_runs_and_a_baseline(actrobust: Callable[..., Result]
 
 
 def test_units_and_errors_have_names_that_can_be_written() -> None:
-    unit = WorkUnit("files:g\udce9n", "npy files", "fog", "weather", (), 0, range(1))
-    assert unit.key("plan").startswith("000000-0000-files_g_n-fog-")
-    assert unit.row_keys("x") == {}
+    series = Series("files:g\udce9n", "npy files", "fog", "weather", (Cell("fog", 3),))
+    unit = WorkUnit((series,), 0, range(1))
+    assert unit.key("plan").startswith("000000-0000-0000-files_g_n-fog-")
+    assert unit.row_keys("x")[1]["suite"] == "files:g\\xe9n"
     (row,) = failed_cells({0: {}}, "n\udce9t.pth: has changed")
     assert row["error"] == "n\\xe9t.pth: has changed"

@@ -49,8 +49,8 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
     from robustbench_act.english import count, joined
     from robustbench_act.records import counted_kinds
 
-    _, *kinds = plan.corruptions  # the clean images are the first
-    corruptions, data = joined(counted_kinds(unit.group for unit in kinds)), plan.dataset
+    kinds = counted_kinds(one.group for one in plan.series if one.cells)
+    corruptions, data = joined(kinds), plan.dataset
     probes = " with probes" if plan.probes else ""
     parts = {
         "decoding": estimate.decoding,
@@ -63,8 +63,9 @@ def _print_estimate(plan: Any, estimate: Any) -> None:
     rows = {
         "what": f"{count(len(plan.checkpoints), 'checkpoint')} x {corruptions} x "
         f"{count(len(plan.severities), 'severity')} x {len(data)} images of {data.name}",
-        "units": f"{plan.unit_count:,}: {len(plan.corruptions)} (clean and these) x "
-        f"{count(len(plan.chunks), 'chunk')} of images x {count(len(plan.blocks), 'block')} of checkpoints",
+        "units": f"{plan.unit_count:,}: {count(len(plan.chunks), 'chunk')} of images x "
+        f"{count(len(plan.blocks), 'block')} of checkpoints"
+        + (", corruptions in groups" if plan.unit_count > len(plan.chunks) * len(plan.blocks) else ""),
         "passes": f"{plan.passes:,} images through networks{probes}",
         "time": f"about {duration(estimate.seconds)} here"
         + (f" in {estimate.processes} processes" if estimate.processes > 1 else "")

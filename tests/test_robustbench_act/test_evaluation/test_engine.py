@@ -1,6 +1,7 @@
 """The engine: equal to brute force, independent of batch size, honest about failures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from corruptions import list_corruptions
 from robustbench_act.checkpoints import load_checkpoint, save_checkpoint
 from robustbench_act.datasets import load_dataset
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation import CHUNK, Plan, evaluate
 from robustbench_act.preprocessing import normalise
 from robustbench_act.records import CELL_COLUMNS, KEYS, LAYER_COLUMNS, outcomes
-from robustbench_act.records.parts import unpack
 from robustbench_act.run import EvaluationFailedError, Run, load_run
 from robustbench_act.tally.layer_columns import QUANTILE_NAMES
 from robustbench_act.tally.mergeable_stats import EDGES, quantiles
@@ -173,10 +174,19 @@ def test_pixels_are_those_of_the_whole_set(run: Run, checkpoints: Path, tmp_path
 
 
 def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
-    """Three chunks give what one pass over all images gives."""
+    """Three chunks give what one pass over all images gives; the layers are those of the first."""
     data = many_images(2 * CHUNK + 50)
+    sample = data.subset(CHUNK)
     path = checkpoints / "la_silu_1.safetensors"
-    run = evaluate([path], dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
+    run = evaluate(
+        [path],
+        dataset=data,
+        suites=["light"],
+        severities=[3],
+        probe_images=CHUNK,
+        device="cpu",
+        out=tmp_path / "run",
+    )
     model = load_checkpoint(path).model
     expected = brute_force(
         model,
@@ -194,9 +204,10 @@ def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
     assert cell["loss"] == pytest.approx(expected["loss"], rel=1e-5)
     assert cell["ece"] == pytest.approx(expected["ece"], abs=1e-5)
     rows = run.layers.query("corruption == 'contrast'").set_index("layer")
+    watched = torch.isin(data.ids, sample.ids).numpy()
     for layer, samples in expected["layers"].items():
-        values = np.array(samples)[:, 1]
-        assert rows.loc[layer, "n"] == len(data)
+        values = np.array(samples)[watched, 1]
+        assert rows.loc[layer, "n"] == CHUNK
         assert rows.loc[layer, "output_fluctuation_mean"] == pytest.approx(values.mean(), rel=1e-5)
         assert rows.loc[layer, "output_fluctuation_var"] == pytest.approx(values.var(ddof=1), rel=1e-4)
         bin_width = EDGES[1] / EDGES[0] * (1 + 1e-5)
@@ -206,22 +217,14 @@ def test_chunks_are_merged_exactly(checkpoints: Path, tmp_path: Path) -> None:
             assert exact / bin_width <= found <= exact * bin_width
 
 
-def test_histograms_of_chunks_add_up(checkpoints: Path, tmp_path: Path) -> None:
-    """The quantiles over three chunks are those of the chunks' histograms added up, to the bit."""
-    data = many_images(2 * CHUNK + 50)
+def test_histograms_are_those_of_the_quantiles(checkpoints: Path, tmp_path: Path) -> None:
+    data = many_images(CHUNK + 50)
     path = checkpoints / "la_silu_1.safetensors"
     run = evaluate([path], dataset=data, suites=["light"], severities=[3], device="cpu", out=tmp_path / "run")
-    rows = run.layers.query("corruption == 'contrast'")
-    files = sorted(run.path.glob("parts/*contrast*.zip"))
-    parts = [unpack(file.read_bytes(), file).layers for file in files]
-    assert len(parts) == 3
     histograms = run.histograms()
     assert histograms[KEYS].equals(run.layers[KEYS])
-    drawn = histograms.query("corruption == 'contrast'")["output_fluctuation"].to_list()
-    for place, row in enumerate(rows.to_dict("records")):
-        counts = sum(np.frombuffer(part["output_fluctuation_histogram"][place], np.int64) for part in parts)
+    for counts, row in zip(histograms["output_fluctuation"], run.layers.to_dict("records"), strict=True):
         assert np.sum(counts) == len(data)
-        np.testing.assert_array_equal(drawn[place], counts)
         found = [row[f"output_fluctuation_{name}"] for name in QUANTILE_NAMES]
         assert found == pytest.approx(quantiles(np.asarray(counts)) * row["elements"], rel=1e-12)
 
@@ -247,11 +250,15 @@ def test_outcomes_of_chunks_are_joined_in_the_order_of_the_images(checkpoints: P
 
 def test_probe_sample_is_a_stratified_subset_in_front(checkpoints: Path) -> None:
     data = many_images(700)
-    plan = Plan([load_checkpoint(checkpoints / "relu_1.safetensors")], data, ("noise",), (1.0,))
-    front = plan.ordered[:CHUNK]
-    assert front.digest == data.subset(CHUNK).digest
+    network = load_checkpoint(checkpoints / "relu_1.safetensors")
+    plan = Plan([network], data, ("noise",), (1.0,), probe_images=512)
+    front = plan.chunk(0)
+    assert front.digest == data.subset(512).digest
     assert sorted(plan.ordered.ids.tolist()) == data.ids.tolist()
     assert plan.describe().dataset.digest == data.digest
+    assert plan.describe().probe == {"images": 512}
+    with pytest.raises(InputError, match=r"^Expected probe images as a multiple of 256, got 300\.$"):
+        replace(plan, probe_images=300)
 
 
 def broken_copy(source: Path, target: Path, value: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from click.testing import Result
 
 from robustbench_act.checkpoints import load_checkpoint
-from robustbench_act.datasets import load_dataset
+from robustbench_act.datasets import Dataset, load_dataset
 from robustbench_act.evaluation import (
     Execution,
     Plan,
@@ -20,17 +20,18 @@ from robustbench_act.evaluation import (
     make_plan,
     memory_needed,
 )
+from tests.references.grid import many_images
 
 
 def test_memory_is_that_of_a_chunk_of_weights_and_of_the_largest_layer(checkpoints: Path) -> None:
     """By hand: 40 images of 8 x 8, clean and at two severities; 16,160 weights of 4 bytes."""
     checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
     plan = make_plan([checkpoint], dataset="digits", suites=["light"], severities=[1, 2], limit=40)
-    inputs = 40 * 64 * ((3 + 3) * 4 + 1)
+    inputs = 40 * 64 * (5 + 3 * 4)  # two corruptions; what a third one needs while it is made
     state = checkpoint.model.state_dict().values()
     weights = sum(tensor.numel() * tensor.element_size() for tensor in state)
     largest = 2 * 4 * 4 * 64  # 4 channels of float32 into a layer of the first stage, and out of it
-    assert memory_needed(plan, batch_size=128) == inputs + weights + largest * 120
+    assert memory_needed(plan, batch_size=128) == inputs + weights + largest * 128
 
 
 def test_disk_is_about_that_of_the_parts(checkpoints: Path, tmp_path: Path) -> None:
@@ -68,29 +69,39 @@ def test_the_plan_is_printed(actrobust: Callable[..., Result], checkpoints: Path
     result = actrobust(*arguments)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[:4] == [
-        "000000-0000-clean-clean",
-        "000000-0000-light-brightness",
-        "000000-0000-light-contrast",
-        "000001-0000-clean-clean",
-    ]
-    assert "units   6: 3 (clean and these) x 2 chunks of images x 1 block of checkpoints" in lines
-    passes = 4 * len(load_dataset("digits")) * (1 + 2 * 3)
+    assert lines[:4] == [f"000000-000{n}-000{n}-clean-clean-to-light-contrast" for n in range(4)]
+    assert "units   4: 1 chunk of images x 4 blocks of checkpoints" in lines
+    passes = 4 * len(load_dataset("digits")) * (1 + 2 * 2)
     assert f"passes  {passes:,} images through networks with probes" in lines
     told = json.loads(actrobust(*arguments, "--out", "never", "--report", "none", "--json").stdout)
-    assert told["unit"] == lines[:6]
-    assert told["units"] == 6
+    assert told["unit"] == lines[:4]
+    assert told["units"] == 4
     assert told["passes"] == passes
     assert list(tmp_path.glob("cwd/*")) == []
 
 
-def test_groups_are_even_and_bounded(checkpoints: Path) -> None:
+def test_blocks_are_even_and_bounded(checkpoints: Path) -> None:
     one = load_checkpoint(checkpoints / "relu_1.safetensors")
-    data = load_dataset("digits")
-    sizes = {
-        count: [len(group) for group in Plan([one] * count, data, ("light",), (1.0,)).blocks]
-        for count in (1, 32, 33, 100)
-    }
-    assert sizes == {1: [1], 32: [32], 33: [16, 17], 100: [25] * 4}
-    large = replace(one, size=100_000_000)
-    assert [len(group) for group in Plan([large] * 4, data, ("light",), (1.0,)).blocks] == [2, 2]
+    few, many = load_dataset("digits").subset(40), many_images(1024 + 15 * 256)
+
+    def blocks(count: int, data: Dataset, **changes: Any) -> list[int]:
+        plan = Plan([replace(one, **changes)] * count, data, ("light",), (1.0,))
+        return [len(block) for block in plan.blocks]
+
+    assert blocks(1, few) == [1]
+    assert blocks(39, few) == [2, 2, 3, 2, 3, 2, 3, 2, 2, 3, 2, 3, 2, 3, 2, 3]  # 16 units
+    assert blocks(32, many) == [16, 16]  # 3,072 images each in three versions: up to 65,536 passes
+    assert blocks(4, many, size=100_000_000) == [2, 2]
+
+
+def test_corruptions_share_a_unit_as_long_as_there_is_room(checkpoints: Path) -> None:
+    """512 MiB: 44 versions of 1,024 pictures of 64 x 64, or 11 inputs of their size."""
+    one = load_checkpoint(checkpoints / "relu_1.safetensors")
+    one = replace(one, spec=replace(one.spec, input_size=(3, 64, 64), mean=(0.5,) * 3, std=(0.5,) * 3))
+    images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8).expand(2000, -1, -1, -1)
+    data = replace(load_dataset("digits"), pixels=images, labels=None, ids=torch.arange(2000), classes=())
+    plan = Plan([one], data, ("c19", "shift"), (1.0, 2.0, 3.0, 4.0, 5.0))
+    sizes = [[len(series) for series in plan.groups(count)] for count in (1024, 256)]
+    assert sizes == [[9, 8, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1], [20, 8]]
+    assert plan.unit_count == 12 + 4 * 2
+    assert [unit.series[0].corruption for unit in plan.units()][:2] == ["clean", "snow"]

@@ -30,7 +30,7 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 }
 EACH = [pytest.param("processes"), pytest.param("ray", marks=pytest.mark.slow)]
 SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE]
-GRID: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "device": "cpu"}
+GRID: dict[str, Any] = {"suites": ["noise"], "severities": [1, 4], "probe_images": 256, "device": "cpu"}
 
 NETWORK = """
 import os, signal
@@ -107,7 +107,7 @@ def test_tables_are_the_same_to_the_bit(
         assert (out / "parts" / part.name).read_bytes() == part.read_bytes()
     samples = sorted(path.name for path in here.path.glob("samples/*.png"))
     assert sorted(path.name for path in out.glob("samples/*.png")) == samples
-    assert sum(images) == 4 * 300 * (1 + 4 * 3)
+    assert sum(images) == 4 * 300 * (1 + 4 * 2)
 
 
 @pytest.mark.slow
@@ -264,10 +264,10 @@ def test_a_network_that_cannot_travel_is_said(checkpoints: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("images", "ways", "several"),
     [
-        (1000, {}, True),  # 4 networks x 1,000 images x (1 + 4 x 6) versions
+        (1200, {}, True),  # 4 networks x 1,200 images x (1 + 4 x 5) versions
         (100, {}, False),  # too few to pay for the start
-        (1000, {"processes": None}, False),
-        (1000, {"threads": 2}, False),
+        (1200, {"processes": None}, False),
+        (1200, {"threads": 2}, False),
     ],
 )
 def test_processes_where_nobody_says_how_many(

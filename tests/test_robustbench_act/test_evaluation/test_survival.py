@@ -120,7 +120,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(
     assert result.exit_code == 1, result.output
     line = result.stderr.splitlines()[-1]
     assert re.fullmatch(
-        rf"{out}/\S+: No space left on device\. (\d+) of 10 units are kept; to continue, repeat the command "
+        rf"{out}/\S+: No space left on device\. (\d+) of 8 units are kept; to continue, repeat the command "
         rf"with --out {out}\.",
         line,
     ), line
@@ -145,7 +145,7 @@ def test_the_clock_may_move(
 ) -> None:
     """Half of a run is years older, or younger, than the rest; no date decides anything."""
     out = tmp_path / "run"
-    assert finished(with_bad_disk, 25, die, checkpoints, out) == -signal.SIGKILL
+    assert finished(with_bad_disk, 40, die, checkpoints, out) == -signal.SIGKILL
     moved = time.time() + years * 365 * 86_400
     done = sorted(out.glob("parts/*.zip"))
     assert 0 < len(done) < UNITS
@@ -191,9 +191,7 @@ def test_stopped_by_a_signal(
     assert process.returncode in codes
     if process.returncode > 0:
         assert "Traceback" not in errors
-        pattern = (
-            rf"Interrupted: \d+ of 10 units are kept; to continue, repeat the command with --out {out}\."
-        )
+        pattern = rf"Interrupted: \d+ of 8 units are kept; to continue, repeat the command with --out {out}\."
         assert re.fullmatch(pattern, errors.splitlines()[-1])
     while is_there(process.pid):  # of the whole group nobody is left
         assert time.monotonic() < deadline

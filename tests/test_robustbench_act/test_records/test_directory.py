@@ -81,7 +81,7 @@ def test_a_part_damaged_at_the_last_moment_is_done_again(
         def count(number: int) -> None:
             images.append(number)
             first = sorted(out.glob("parts/*.zip"))[:1]
-            if len(images) == 30 and first:
+            if len(images) == 6 and first:
                 changed(first[0], 150)
 
         return count
