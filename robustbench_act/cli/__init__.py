@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from reports.errors import SectionError
+from robustbench_act.allocator import keep_freed_memory
 from robustbench_act.cli.terminal import prepare_streams
 from robustbench_act.errors import InputError
 from robustbench_act.texts import printable
@@ -76,3 +77,4 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="actrobust")
 def main() -> None:
     """How robust trained image classifiers are to noise, and what goes with it inside."""
+    keep_freed_memory()

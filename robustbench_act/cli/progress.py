@@ -25,6 +25,7 @@ def report_status() -> Iterator[Callable[[str], None]]:
 
 
 _MINUTE = 60.0
+_PAUSE = 0.5  # seconds between two pictures of the leaderboard
 
 
 class EvaluationProgress:
@@ -35,6 +36,7 @@ class EvaluationProgress:
         self._bar = TerminalBar()
         self._plan: Any = None
         self._out = Path()
+        self._board: _Board | None = None  # while the run is under way, in a terminal
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +64,8 @@ class EvaluationProgress:
         )
         if done := done_units(out):
             say(f"Continuing: {done} of {plan.unit_count} units are done.", err=True)
+        elif not self._bar.hidden:
+            self._board = _Board(plan, self._bar)
         if data.view is not None:
             size = " x ".join(map(str, data.shape))
             say(f"Images of {size} pixels: {data.view} ({data.view.source or 'as it is'})", err=True)
@@ -76,6 +80,11 @@ class EvaluationProgress:
         """Print what did not go as planned but changes no number."""
         self._bar.note(text)
 
+    def result(self, result: Any) -> None:
+        """Show what the leaderboard is so far, unless it lacks units of an earlier call."""
+        if self._board is not None:
+            self._board.add(result)
+
     def kept(self) -> str:
         """Return how much of the run is done, and how to continue it."""
         if self._plan is None:
@@ -84,6 +93,31 @@ class EvaluationProgress:
 
         done = f"{done_units(self._out)} of {self._plan.unit_count}"
         return f"{done} units are kept; to continue, repeat the command with --out {self._out}."
+
+
+class _Board:
+    """The leaderboard so far, above the bar."""
+
+    def __init__(self, plan: Any, bar: TerminalBar) -> None:
+        from robustbench_act.metrics import SoFar
+
+        self._networks = len(plan.checkpoints)
+        self._labelled = plan.dataset.labels is not None
+        self._so_far, self._bar = SoFar(plan.identity()), bar
+        self._shown = -_PAUSE
+
+    def add(self, result: Any) -> None:
+        """Add the result of a unit, and show the table if it has been a moment."""
+        from robustbench_act.cli.leaderboard import running_leaderboard
+        from robustbench_act.records.parts import unpack_bytes
+
+        self._so_far.add(unpack_bytes(result.part).cells)
+        if time.monotonic() - self._shown < _PAUSE:
+            return
+        board = self._so_far.leaderboard()
+        if len(board):
+            self._shown = time.monotonic()
+            self._bar.show(running_leaderboard(board, networks=self._networks, labelled=self._labelled))
 
 
 class TrainingProgress:

@@ -7,9 +7,10 @@ from robustbench_act.evaluation.estimate import Estimate, disk_needed, estimate,
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.forward import measure
 from robustbench_act.evaluation.looks import behaviour_of, few_images, with_behaviours
-from robustbench_act.evaluation.plan import CHUNK, Plan, WorkUnit, adaptations
+from robustbench_act.evaluation.plan import CHUNK, Plan, adaptations
 from robustbench_act.evaluation.probing import probe_layers
 from robustbench_act.evaluation.request import DataRequest, PlanRequest
+from robustbench_act.evaluation.units import Series, WorkUnit
 from robustbench_act.options import BATCH_SIZE, DEFAULT_SUITES
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Execution",
     "Plan",
     "PlanRequest",
+    "Series",
     "WorkUnit",
     "adaptations",
     "behaviour_of",

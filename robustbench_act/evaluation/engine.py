@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -18,7 +17,6 @@ from robustbench_act.evaluation.precision import memory_format
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, RunDirectory, RunInfo
 from robustbench_act.run import Run, load_run
-from robustbench_act.texts import encodable
 from robustbench_act.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
@@ -54,11 +52,12 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
                     info = _noted(text, info, execution)
                 directory.begin(info)
                 _keep(result, directory, plan)
+                execution.on_result(result)
             if (found := directory.finished()) is not None:
                 return Run.of(found)
             keys = ((unit.key(key) for unit in block) for block in plan.merge_order())
             try:
-                directory.finish(keys, _identity(plan), _images(plan.ordered), info)
+                directory.finish(keys, plan.identity(), _images(plan.ordered), info)
             except DamagedPartError as error:
                 info = _noted(str(error), info, execution)
                 directory.discard(error.path)
@@ -123,19 +122,3 @@ def _images(data: Dataset) -> pd.DataFrame:
     """Return id and label of each image; the label is missing if it is unknown."""
     labels = [None] * len(data) if data.labels is None else data.labels.tolist()
     return pd.DataFrame({"id": data.ids.numpy(), "label": pd.array(labels, dtype="Int64")})
-
-
-def _identity(plan: Plan) -> pd.DataFrame:
-    rows: Iterator[dict[str, Any]] = (
-        {
-            "checkpoint": encodable(checkpoint.name),  # as it is in the parts
-            "architecture": encodable(checkpoint.spec.architecture_name),
-            "activation": encodable(checkpoint.spec.activation_name),
-            "normalization": checkpoint.normalization,
-            "network_group": encodable(checkpoint.spec.group),
-            "training_seed": checkpoint.spec.training_seed,
-            "dataset": encodable(plan.dataset.name),
-        }
-        for checkpoint in plan.checkpoints
-    )
-    return pd.DataFrame(rows)

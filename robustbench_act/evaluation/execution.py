@@ -52,6 +52,8 @@ class Execution:
         Address of a Ray cluster; without one a local cluster is started.
     on_images
         Called with the number of images that have gone through a network.
+    on_result
+        Called with the result of each unit, once it is stored.
     on_note
         Called with surprises that change no number; a warning in the log by default.
     """
@@ -65,6 +67,7 @@ class Execution:
     threads: int | None = None
     ray_address: str | None = None
     on_images: Callable[[int], None] = lambda count: None
+    on_result: Callable[[Result], None] = lambda result: None
     on_note: Callable[[str], None] = logging.getLogger(__name__).warning
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from corruptions import Cell
 from robustbench_act.datasets import StoredCell
 from robustbench_act.devices import is_out_of_memory
 from robustbench_act.errors import first_line
-from robustbench_act.evaluation.plan import Series
+from robustbench_act.evaluation.units import Series
 from robustbench_act.evaluation.work import Job, Task
 from robustbench_act.preprocessing import Preprocessing
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.datasets import Dataset
-from robustbench_act.evaluation.plan import WorkUnit
+from robustbench_act.evaluation.units import WorkUnit
 from robustbench_act.records import Behaviour
 
 Progress = Callable[[int], None]

@@ -20,9 +20,9 @@ from robustbench_act.evaluation.inputs import (
     Inputs,
     OutOfMemoryError,
 )
-from robustbench_act.evaluation.plan import Series, WorkUnit
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.evaluation.thumbnails import strip
+from robustbench_act.evaluation.units import Series, WorkUnit
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.preprocessing import Preprocessing
 from robustbench_act.records import Behaviour, Part, pack

@@ -30,6 +30,7 @@ from robustbench_act.metrics.scores import (
     image_accuracy_by_corruption,
     image_scores,
 )
+from robustbench_act.metrics.so_far import SoFar
 from robustbench_act.metrics.summary import CELL_METRICS, summary
 from robustbench_act.records import (
     HeadlineWords,
@@ -64,6 +65,7 @@ __all__ = [
     "HeadlineWords",
     "Metric",
     "Reference",
+    "SoFar",
     "alexnet",
     "axis_columns",
     "calibration_error",

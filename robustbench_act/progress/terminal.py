@@ -1,10 +1,10 @@
 """Progress in a terminal, on stderr."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -25,7 +25,18 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f} images/s" if speed else "")
 
 
-def progress_bar() -> Progress:
+class _BelowATable(Progress):
+    """A progress bar with something above it that changes."""
+
+    above: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.above is not None:
+            yield self.above
+        yield from super().get_renderables()
+
+
+def progress_bar() -> _BelowATable:
     """Return a progress bar in images, on stderr; hidden unless stderr is a terminal."""
     columns = (
         TextColumn("{task.description:<18}", markup=False),
@@ -35,7 +46,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
     )
     screen = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    return Progress(*columns, console=screen, disable=not sys.stderr.isatty())
+    return _BelowATable(*columns, console=screen, disable=not sys.stderr.isatty())
 
 
 class TerminalBar:
@@ -56,8 +67,13 @@ class TerminalBar:
         return self._bar.disable
 
     def stop(self) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar as it is, and take away what is above it."""
+        self._bar.above = None
         self._bar.stop()
+
+    def show(self, above: RenderableType) -> None:
+        """Show something above the bar, in place of what was there."""
+        self._bar.above = above
 
     def start(self, what: str, total: int) -> Callable[[int], None]:
         """Show what is done with how many images; return the function that counts them."""

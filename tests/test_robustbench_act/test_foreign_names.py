@@ -16,7 +16,7 @@ from corruptions import Cell
 from reports import make_report
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation.plan import Series, WorkUnit
+from robustbench_act.evaluation import Series, WorkUnit
 from robustbench_act.run import load_run
 from robustbench_act.tally.cell_rows import failed_cells
 from tests.build_run import Builder

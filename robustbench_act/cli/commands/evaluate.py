@@ -37,7 +37,7 @@ def command(
     from robustbench_act.evaluation import run_request
 
     with EvaluationProgress() as progress, interruptible(progress.kept):
-        execution = replace(requests.execution(options), on_note=progress.note)
+        execution = replace(requests.execution(options), on_note=progress.note, on_result=progress.result)
         asked = requests.plan_request(checkpoints, options)
         request, started = requests.quick_unless(full, asked), time.monotonic()
         progress.quick = request.limit != asked.limit

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from robustbench_act.allocator import keep_freed_memory
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
 from robustbench_act.evaluation.work import Job, Result, Task
@@ -194,6 +195,7 @@ def _start(job: bytes, threads: int) -> None:
     """Make this process a worker."""
     global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
     settle()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     try:
         _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one

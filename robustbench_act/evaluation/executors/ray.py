@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from robustbench_act.allocator import keep_freed_memory
 from robustbench_act.checkpoints import Checkpoint
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.evaluation.executors.casualties import Casualties
-from robustbench_act.evaluation.plan import WorkUnit
+from robustbench_act.evaluation.units import WorkUnit
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.evaluation.worker import Worker
 
@@ -150,6 +151,7 @@ def _work(job: list[Any], key: str, unit: WorkUnit, chunk: list[Any], threads: i
     name = job[0].hex()
     if name not in _workers:
         _workers.clear()
+        keep_freed_memory()
         torch.set_num_threads(threads)
         _workers[name] = Worker(ray.get(job[0]))
     images: Chunk = ray.get(chunk[0])

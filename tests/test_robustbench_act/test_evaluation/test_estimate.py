@@ -102,6 +102,6 @@ def test_corruptions_share_a_unit_as_long_as_there_is_room(checkpoints: Path) ->
     data = replace(load_dataset("digits"), pixels=images, labels=None, ids=torch.arange(2000), classes=())
     plan = Plan([one], data, ("c19", "shift"), (1.0, 2.0, 3.0, 4.0, 5.0))
     sizes = [[len(series) for series in plan.groups(count)] for count in (1024, 256)]
-    assert sizes == [[9, 8, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1], [20, 8]]
-    assert plan.unit_count == 12 + 4 * 2
-    assert [unit.series[0].corruption for unit in plan.units()][:2] == ["clean", "snow"]
+    assert sizes == [[9, 8, 4, 2, 2, 2, 1], [23, 5]]
+    assert plan.unit_count == 7 + 4 * 2
+    assert [unit.series[0] for unit in plan.units()][:3] == [plan.series[0], plan.series[9], plan.series[17]]
