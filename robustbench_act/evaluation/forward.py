@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,8 +27,8 @@ COMPARED_METRICS = ("fluctuation", "means")
 
 _TOGETHER = 3  # images in a pass at least, with all versions that are compared
 
-Answer: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
-"""From a network and its inputs to its logits (n, classes)."""
+Answer: TypeAlias = Callable[[Tensor], Tensor]
+"""From inputs of a network to its logits (n, classes)."""
 
 
 class Measured(NamedTuple):
@@ -41,6 +40,7 @@ class Measured(NamedTuple):
     cells: list[Row]
     layers: pd.DataFrame
     left_out: Mapping[str, str]
+    clean: Tensor | None = None  # int64 (n,): what it predicts for the clean images
 
 
 class _Pass:
@@ -63,6 +63,7 @@ def measure(
     layout: torch.memory_format = torch.contiguous_format,
     behaviour: Behaviour = USUAL,
     columns: Tensor | None = None,
+    clean: Tensor | None = None,
 ) -> Measured:
     """Run `model` over images in several versions and return its cell rows and its layer rows.
 
@@ -78,8 +79,7 @@ def measure(
     labels
         int64 (n,) for all of them, or None: see `tally.answers.Answers`.
     series
-        The versions of each series, by rising severity; the clean images are the series [0], and come with
-        all others, to compare with them.
+        The versions of each series, by rising severity; the clean images are the series [0].
     batch_size
         Images in all versions that go through the network at once.
     probes
@@ -91,34 +91,38 @@ def measure(
         other: then the images of a version go through it CHUNK at a time, whatever the batch size.
     columns
         int64 (classes,): the logits of the classes; the others do not count. None if all do.
+    clean
+        What it predicts for the clean images, if that is known: they go through it again only if layers are
+        compared with them.
     """
-    answer = partial(logits_of, behaviour=behaviour, columns=columns)
-    versions = sorted({0, *chain.from_iterable(series)})
+
+    def answer(inputs: Tensor) -> Tensor:
+        own = inputs.contiguous(memory_format=layout)
+        return logits_of(model, own, behaviour=behaviour, columns=columns)
+
+    watched = probes and not behaviour.unwatched and not behaviour.batch_dependent
+    versions = sorted({*([0] if clean is None or watched else []), *chain.from_iterable(series)})
     if behaviour.batch_dependent:
         passes = []
-        logits = _logits_in_company(model, portions, versions, layout, answer)
+        logits = _logits_in_company(portions, versions, answer)
     else:
-        axes = probe_axes(behaviour) if probes and not behaviour.unwatched else None
+        axes = probe_axes(behaviour) if watched else None
         passes = _passes(model, versions, batch_size, axes, clean=[0] in map(list, series))
-        for portion in portions:
-            for one in passes:
-                with one.probe or nullcontext():
-                    for inputs in _batches(portion, one.versions, batch_size):
-                        found = answer(model, inputs.flatten(0, 1).contiguous(memory_format=layout))
-                        one.logits.append(found.view(*inputs.shape[:2], -1))
-        logits = _joined(passes)
-    places = {version: place for place, version in enumerate(versions)}
+        logits = _logits(portions, passes, batch_size, answer)
+    if 0 in logits:
+        clean = logits[0].argmax(-1)
+        if not Answers(logits[0][None], labels).are_finite():
+            raise FloatingPointError(f"logits that are not finite{_where(passes)}")
     cells = []
     for own in series:
-        compared = [0, *(version for version in own if version)]
-        answers = Answers(logits[[places[version] for version in compared]], labels)
+        answers = Answers(torch.stack([logits[version] for version in own]), labels, clean)
         if not answers.are_finite():
             raise FloatingPointError(f"logits that are not finite{_where(passes)}")
-        rows = zip(compared, count_cells(answers), strict=True)
-        cells += [{**row, "version": version} for version, row in rows if version in own]
-    watched = [one.probe for one in passes if one.probe is not None]
-    left_out = {layer: why for probe in watched for layer, why in probe.left_out.items()}
-    return Measured(cells, _layer_rows(passes, series), left_out)
+        cells += [{**row, "version": own[row["version"]]} for row in count_cells(answers)]
+    left_out = {
+        layer: why for one in passes if one.probe is not None for layer, why in one.probe.left_out.items()
+    }
+    return Measured(cells, _layer_rows(passes, series), left_out, clean)
 
 
 def _passes(
@@ -135,7 +139,8 @@ def _passes(
     probes.
     """
     if axes is None:
-        return [_Pass(own, None) for own in _divided(versions, batch_size)]
+        alone = [_Pass([0], None)] if 0 in versions else []
+        return alone + [_Pass(own, None) for own in _divided([one for one in versions if one], batch_size)]
     found = [_Pass([0], Probe(model, metrics=CLEAN_METRICS, axes=axes))] if clean else []
     for own in _divided(versions[1:], batch_size // _TOGETHER - 1):
         probe = Probe(model, metrics=COMPARED_METRICS, versions=1 + len(own), axes=axes)
@@ -153,14 +158,20 @@ def _divided(versions: Sequence[int], most: int) -> list[Sequence[int]]:
     return [versions[total * part // parts : total * (part + 1) // parts] for part in range(parts)]
 
 
-def _joined(passes: Sequence[_Pass]) -> Tensor:
-    """Return the logits, float (versions, n, classes): of the clean images, from their first pass."""
+def _logits(
+    portions: Iterable[Versions], passes: Sequence[_Pass], batch_size: int, answer: Answer
+) -> dict[int, Tensor]:
+    """Return the logits of each version, (n, classes): of the clean images, from their first pass."""
+    for portion in portions:
+        for one in passes:
+            with one.probe or nullcontext():
+                for inputs in _batches(portion, one.versions, batch_size):
+                    one.logits.append(answer(inputs.flatten(0, 1)).view(*inputs.shape[:2], -1))
     found: dict[int, Tensor] = {}
     for one in passes:
-        logits = torch.cat(one.logits, dim=1)
-        for version, own in zip(one.versions, logits, strict=True):
+        for version, own in zip(one.versions, torch.cat(one.logits, dim=1), strict=True):
             found.setdefault(version, own)
-    return torch.stack([found[version] for version in sorted(found)])
+    return found
 
 
 def _where(passes: Sequence[_Pass]) -> str:
@@ -180,19 +191,14 @@ def _batches(portion: Versions, versions: Sequence[int], batch_size: int) -> Ite
 
 
 def _logits_in_company(
-    model: nn.Module,
-    portions: Iterable[Versions],
-    versions: Sequence[int],
-    layout: torch.memory_format,
-    answer: Answer,
-) -> Tensor:
-    """Return float (versions, n, classes), taking the same CHUNK images at a time, whatever the portions."""
-    found = []
+    portions: Iterable[Versions], versions: Sequence[int], answer: Answer
+) -> dict[int, Tensor]:
+    """Return the logits of each version, (n, classes), of the same CHUNK images at a time in any portions."""
+    found = {}
     for version in versions:
         images = torch.cat([portion.inputs([version], slice(None))[0] for portion in portions])
-        batches = (batch.contiguous(memory_format=layout) for batch in torch.split(images, CHUNK))
-        found.append(torch.cat([answer(model, batch) for batch in batches]))
-    return torch.stack(found)
+        found[version] = torch.cat([answer(batch) for batch in torch.split(images, CHUNK)])
+    return found
 
 
 def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.DataFrame:

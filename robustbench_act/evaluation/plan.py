@@ -26,7 +26,7 @@ from robustbench_act.texts import encodable
 
 CHUNK = 256  # images in a unit of work, after the probe sample: it is a chunk of its own
 assert CHUNK % IMAGES_PER_BYTE == 0, "the bytes of chunks are joined (tally.quantity_kinds.ImageBytes)"
-STORE = 2**29  # bytes of the images of a unit, in all versions, unless one series has more
+STORE = 2**27  # bytes of the images of a unit, in all versions, unless one series has more
 BLOCK = 32  # checkpoints in a unit of work, at most, and
 BLOCK_BYTES = 2**28  # about so much of their weights, and
 PASSES = 2**16  # about so many images through networks: a unit that is lost is no great loss

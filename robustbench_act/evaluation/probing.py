@@ -71,7 +71,8 @@ def probe_layers(
     left_out = dict(behaviour.left_out)
 
     def run(injection: Injection | None = None, *, shifted: bool) -> pd.DataFrame:
-        probe = Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection, axes=axes)
+        only = None if injection is None else [injection.layer]
+        probe = Probe(model, metrics=DEFAULT_METRICS, versions=2, injection=injection, only=only, axes=axes)
         with probe, torch.inference_mode(), seeded(seed, device):
             for part in dataset.chunks(max(batch_size // 2, 1)):
                 clean = _clean(part, checkpoint, device)
@@ -86,9 +87,9 @@ def probe_layers(
     if inject is not None:
         tables = []
         clean = table[table["version"] == 0]
-        for layer, variance in zip(clean["layer"], clean["input_variance"], strict=True):
+        for index, (layer, variance) in enumerate(zip(clean["layer"], clean["input_variance"], strict=True)):
             rows = run(Injection(layer, inject, seed, unit=variance**0.5), shifted=False)
-            tables.append(rows[rows["layer"] == layer])
+            tables.append(rows.assign(index=index))
         table = pd.concat(tables).sort_values(["version", "index"], kind="stable", ignore_index=True)
     if gradients:
         batches = (

@@ -40,6 +40,7 @@ class Worker:
         self._portion = 2**31  # images whose versions are in memory at once
         self._missed = False  # a network of the current unit could not be read
         self._compiled: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._clean: tuple[int, dict[str, Tensor]] = (-1, {})  # chunk, and predictions for its clean images
         self._made: tuple[object, dict[Preprocessing, Inputs]] | None = None  # of the last unit
 
     def run(self, task: Task, on_images: Progress = lambda count: None) -> Result:
@@ -150,6 +151,7 @@ class Worker:
             self._missed = True
             return Measured(failed_cells(keys, _message(error)), pd.DataFrame(), {})
         seed = _seed(unit, checkpoint.name, self.job.seed)
+        known = self._predictions(unit.chunk)
         try:
             with seeded(seed, self.job.device) if behaviour.random else nullcontext():
                 found = measure(
@@ -162,6 +164,7 @@ class Worker:
                     layout=layout,
                     behaviour=behaviour,
                     columns=columns,
+                    clean=known.get(checkpoint.name),
                 )
         except (OutOfMemoryError, CorruptionError):
             raise
@@ -172,8 +175,16 @@ class Worker:
             elif is_out_of_memory(error) and min(self._portion, len(inputs)) > 1:
                 raise OutOfMemoryError(first_line(error)) from error
             return Measured(failed_cells(keys, message), pd.DataFrame(), {})
+        if found.clean is not None and not behaviour.random:
+            known[checkpoint.name] = found.clean
         cells = whole_cells(found.cells, keys, inputs.digests)
         return Measured(cells, layers_with_keys(found.layers, keys), found.left_out)
+
+    def _predictions(self, chunk: int) -> dict[str, Tensor]:
+        """Return the predictions for a chunk's clean images that are known, by the names of checkpoints."""
+        if self._clean[0] != chunk:
+            self._clean = chunk, {}
+        return self._clean[1]
 
     def _network(self, checkpoint: Checkpoint) -> nn.Module:
         network = checkpoint.model.to(self.job.device)

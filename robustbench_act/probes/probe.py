@@ -1,7 +1,7 @@
 """`Probe`: what happens inside every activation layer of a network, reduced while it runs."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -75,6 +75,8 @@ class Probe:
         Blocks in a batch.
     injection
         A shift of the input of one layer, in all versions but the clean one.
+    only
+        The layers that are measured; all that can be, if it is not given.
     axes
         Where the images are in layers that do not have them along the first axis, as `find_image_axes`
         returns it; a reason instead of an axis leaves a layer out. If given, a layer that turns out not to be
@@ -108,6 +110,7 @@ class Probe:
         metrics: Iterable[str] = DEFAULT_METRICS,
         versions: int = 1,
         injection: Injection | None = None,
+        only: Container[str] | None = None,
         axes: Mapping[str, ImageAxis | str] | None = None,
     ) -> None:
         self.metrics = frozenset(metrics)
@@ -120,7 +123,7 @@ class Probe:
         self._model, self._injection = model, injection
         self._calls: FollowedCalls | None = None  # while it is open: they refer to each other
         self._layers: dict[str, Layer] = {}
-        self._axes = axes
+        self._axes, self._only = axes, only
         self.left_out = {layer: why for layer, why in (axes or {}).items() if isinstance(why, str)}
         self._open: tuple[Layer, Stacking] | None = None  # what is being called, if it is measured
         self._before: Sweep | None = None  # of the input of what is being called
@@ -156,7 +159,7 @@ class Probe:
     def before(self, call: Call, x: Any) -> Tensor | None:
         """Take an activation's input (see `Watcher`)."""
         self._open = None
-        if call.layer in self.left_out:
+        if call.layer in self.left_out or (self._only is not None and call.layer not in self._only):
             return None
         try:
             return self._take_call(call, x)

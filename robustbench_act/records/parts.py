@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.paths import listed
+from robustbench_act.tally.columns import TEXT_COLUMNS
 
 PROVISIONAL = ".failed"
 """In the file name of a part whose unit is done again when the run is continued."""
@@ -87,8 +88,18 @@ def _members(data: bytes) -> list[bytes]:
 def to_parquet(frame: pd.DataFrame) -> bytes:
     """Return a table as Parquet; the same table gives the same bytes."""
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="zstd")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(
+        table.cast(pa.schema(map(_typed, table.schema), table.schema.metadata)), buffer, compression="zstd"
+    )
     return buffer.getvalue()
+
+
+def _typed(field: pa.Field) -> pa.Field:
+    """Return a column's type; that of its name if it holds nothing: all files of a table have one schema."""
+    if not pa.types.is_null(field.type):
+        return field
+    return field.with_type(pa.string() if field.name in TEXT_COLUMNS else pa.float64())
 
 
 def read_parquet(*files: bytes) -> pd.DataFrame:

@@ -8,7 +8,14 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """The answers of a network to some images in several versions, the clean one first.
+    """The answers of a network to some images in several versions, in the order of their severity.
+
+    Parameters
+    ----------
+    logits, labels
+        See below; the labels are int64 (images,), or None.
+    clean
+        int64 (images,): what it predicts for the clean images. By default they are the first version.
 
     Attributes
     ----------
@@ -16,6 +23,8 @@ class Answers:
         float32 (versions, images, classes).
     predicted
         int64 (versions, images).
+    clean
+        int64 (images,).
     labelled
         Whether the images have labels.
     label
@@ -29,11 +38,19 @@ class Answers:
     (tensor([[0, 0]]), tensor([[0.8808, 0.8808]]))
     """
 
-    def __init__(self, logits: "Tensor", labels: "Tensor | None") -> None:
+    def __init__(self, logits: "Tensor", labels: "Tensor | None", clean: "Tensor | None" = None) -> None:
         self.logits = logits
         self.predicted = logits.argmax(-1)
+        self.clean = self.predicted[0] if clean is None else clean
         self.labelled = labels is not None
-        self.label = (self.predicted[0] if labels is None else labels).expand(logits.shape[:-1])
+        self.label = (self.clean if labels is None else labels).expand(logits.shape[:-1])
+
+    def is_like_before(self) -> "Tensor":
+        """Tell where the prediction is that of the version before, the clean one before the first."""
+        predicted = self.predicted
+        like = predicted == predicted.roll(1, 0)
+        like[0] = predicted[0] == self.clean
+        return like
 
     @cached_property
     def log_probability(self) -> "Tensor":

@@ -104,14 +104,14 @@ CELL_QUANTITIES: tuple[Quantity, ...] = (
     ),
     MeanOverImages(
         "agreement",
-        of_images=lambda a: a.predicted == a.predicted[:1],
+        of_images=lambda a: a.predicted == a.clean,
         metric=Metric(
             "Agreement", "%", "higher", "Share of images with the prediction that they have clean.", SHARE
         ),
     ),
     MeanOverImages(
         "severity_flips",
-        of_images=lambda a: a.predicted != a.predicted[[0, *range(len(a.predicted) - 1)]],
+        of_images=lambda a: ~a.is_like_before(),
         metric=Metric(
             "Severity flips", "%", "lower",
             "Share of images whose predicted class changes from the next lower severity; depends on the "

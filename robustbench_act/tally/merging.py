@@ -35,7 +35,7 @@ def merge_cells(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     cells = pd.DataFrame({"n": grouped["n"].sum().mask(failed, 0), "failed": failed})
     for quantity in sorted(CELL_QUANTITIES, key=lambda one: isinstance(one, OverAllImages)):
         cells = cells.assign(**quantity.merge(grouped, cells))
-    cells["error"] = error.astype("string")  # also if none has failed: files of blocks have one schema
+    cells["error"] = error.astype(object).where(failed, None)
     return cells.reset_index()[[*KEYS, *CELL_COLUMNS[CELL_COLUMNS.index("n") :]]]
 
 
