@@ -1,6 +1,7 @@
 """`robustbench_act.evaluate`: the Python twin of `actrobust evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -228,6 +229,28 @@ def run_request(
     plan = request.plan(look)
     directory = expand(out) if out else _new_directory()
     execution = execution.for_plan(plan)
+    with execution.new_crew() if execution.in_processes else nullcontext() as crew:
+        return _run(
+            request,
+            replace(execution, crew=crew),
+            plan,
+            directory,
+            resume=resume,
+            command=command,
+            on_start=on_start,
+        )
+
+
+def _run(
+    request: PlanRequest,
+    execution: Execution,
+    plan: Plan,
+    directory: Path,
+    *,
+    resume: bool,
+    command: str,
+    on_start: Callable[[Plan, Path], Callable[[int], None]] | None,
+) -> Run:
     check_own_corruptions(plan, execution)
     plan = with_behaviours(
         plan,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -11,7 +12,7 @@ import torch
 
 from robustbench_act.devices import choose_device, cores
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.evaluation.executors import EXECUTORS, run_here, run_in_processes, run_on_ray
+from robustbench_act.evaluation.executors import EXECUTORS, Crew, run_here, run_in_processes, run_on_ray
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
 from robustbench_act.evaluation.work import Job, Result, Task
@@ -50,6 +51,8 @@ class Execution:
         CPU cores of a process; None leaves it to PyTorch in one, and is 1 in several.
     ray_address
         Address of a Ray cluster; without one a local cluster is started.
+    crew
+        Processes that have been started already, as many as `processes`; without them some are started.
     on_images
         Called with the number of images that have gone through a network.
     on_result
@@ -66,6 +69,7 @@ class Execution:
     processes: int | Literal["auto"] | None = None
     threads: int | None = None
     ray_address: str | None = None
+    crew: Crew | None = None
     on_images: Callable[[int], None] = lambda count: None
     on_result: Callable[[Result], None] = lambda result: None
     on_note: Callable[[str], None] = logging.getLogger(__name__).warning
@@ -136,9 +140,16 @@ class Execution:
             self.on_images(result.images)
             yield result
 
+    def new_crew(self) -> Crew:
+        """Return the processes for `in_processes`; they start when the context is entered."""
+        assert isinstance(self.processes, int)
+        return Crew(self.processes, self.threads or 1)
+
     def _elsewhere(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
         threads = self.threads or 1
         processes = None if self.processes == "auto" else self.processes
         if self.executor == "local":
-            return run_in_processes(job, tasks, processes=processes or 1, threads=threads)
-        return run_on_ray(job, tasks, address=self.ray_address, processes=processes, threads=threads)
+            with nullcontext(self.crew) if self.crew else self.new_crew() as crew:
+                yield from run_in_processes(job, tasks, crew)
+            return
+        yield from run_on_ray(job, tasks, address=self.ray_address, processes=processes, threads=threads)

@@ -178,7 +178,7 @@ def _where(passes: Sequence[_Pass]) -> str:
     """Name the layer in which it began."""
     for one in passes:
         for layer in one.probe.layers if one.probe is not None else ():
-            if layer.samples is not None and layer.samples.nonfinite.any():
+            if layer.samples is not None and layer.samples.reduced().nonfinite.any():
                 return f"; the first layer with such values is {layer.name}"
     return ""
 
@@ -219,19 +219,20 @@ def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.
 def _rows_of_layer(index: int, layer: Layer, one: _Pass) -> pd.DataFrame:
     assert layer.samples is not None
     assert one.probe is not None
+    samples = layer.samples.reduced()
     columns: dict[str, Any] = {
         "version": one.versions,
         "layer": layer.name,
         "index": index,
         "elements": layer.elements,
         "n": layer.count,
-        "nonfinite": layer.samples.nonfinite.cpu().numpy(),
+        "nonfinite": samples.nonfinite.cpu().numpy(),
     }
-    for name, moments in zip(QUANTITIES, layer.samples.moments, strict=True):
+    for name, moments in zip(QUANTITIES, samples.moments, strict=True):
         for part, values in moments._asdict().items():
             columns[f"{name}_{part}"] = values.cpu().numpy()
     columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
     columns |= one.probe.clean_columns(layer)
-    for name, histogram in zip(HISTOGRAMS, layer.samples.histograms, strict=True):
+    for name, histogram in zip(HISTOGRAMS, samples.histograms, strict=True):
         columns[f"{name}_histogram"] = [counts.tobytes() for counts in histogram.cpu().numpy()]
     return pd.DataFrame(columns)

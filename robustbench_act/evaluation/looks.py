@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -75,7 +75,7 @@ def with_behaviours(
     }
     few = few_images(plan.dataset)
     behaviours: dict[str, Behaviour] = {}
-    with closing(Seat(settle)) if execution.in_processes else nullcontext() as seat:
+    with _seat(execution) as seat:
         for checkpoint in plan.checkpoints:
             if checkpoint.problem is not None:
                 continue
@@ -87,6 +87,13 @@ def with_behaviours(
                 seen = look(checkpoint, few, execution, probes=plan.probes, allow_random=allow_random)
             behaviours[checkpoint.name] = seen
     return replace(plan, behaviours=behaviours)
+
+
+def _seat(execution: Execution) -> AbstractContextManager[Seat | None]:
+    """Return a process that a network may end, if the run has such processes."""
+    if execution.crew is not None:
+        return nullcontext(execution.crew.seats[0])
+    return closing(Seat(settle)) if execution.in_processes else nullcontext()
 
 
 def behaviour_of(

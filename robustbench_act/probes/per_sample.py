@@ -32,17 +32,6 @@ class SampleStatistics:
     """Moments and histograms over samples of `QUANTITIES`, for each version of the stacked batch.
 
     State of fixed size: up to 1024 samples are held back, see `Blocks`.
-
-    Attributes
-    ----------
-    moments : list of Moments
-        For each of QUANTITIES, float64 (versions,). Samples for which a quantity is not defined (0 / 0,
-        x / 0) are left out of its count; those with NaN or infinite values are not, and make mean and m2
-        NaN.
-    histograms : list of Tensor
-        For each of HISTOGRAMS, int64 (versions, BINS) of fluctuation / D; see `mergeable_stats.EDGES`.
-    nonfinite : Tensor
-        int64 (versions,): samples with a NaN or an infinite value in the layer's input or output.
     """
 
     def __init__(self, versions: int, elements: int, device: torch.device) -> None:
@@ -62,25 +51,11 @@ class SampleStatistics:
         rms, spread = ((value / self._elements).sqrt() for value in (found.moved_squares, found.deviation))
         return [value.expand_as(found.moved) for value in (found.moved, found.norm, rms, spread)]
 
-    @property
-    def moments(self) -> list[Moments]:
-        """The moments of all samples so far."""
-        return self._all().moments
-
-    @property
-    def histograms(self) -> list[Tensor]:
-        """The histograms of all samples so far."""
-        return self._all().histograms
-
-    @property
-    def nonfinite(self) -> Tensor:
-        """The number of samples that are not finite so far."""
-        return self._all().nonfinite
-
-    def _all(self) -> "_Reduced":
+    def reduced(self) -> "Reduced":
+        """Return the results of all samples so far."""
         return self._reduced.merged(self._reduce(self._blocks.rest))
 
-    def _reduce(self, values: Tensor) -> "_Reduced":
+    def _reduce(self, values: Tensor) -> "Reduced":
         input_moved, input_norm, input_rms, input_spread = values[:4]
         output_moved, output_norm, output_rms, output_spread = values[4:]
         always = torch.ones_like(input_moved)
@@ -94,7 +69,7 @@ class SampleStatistics:
             (output_rms, output_spread),
             (output_rms * input_spread, input_rms * output_spread),
         ]
-        return _Reduced(
+        return Reduced(
             [_moments_of_ratio(*ratio) for ratio in ratios],
             [self._histogram(moved) for moved in (input_moved, output_moved)],
             (~values[[0, 1, 4, 5]].isfinite()).any(0).sum(1),  # squares may overflow where values do not
@@ -105,15 +80,28 @@ class SampleStatistics:
         return bins.new_zeros(len(moved), BINS).scatter_add_(1, bins, torch.ones_like(bins))
 
 
-class _Reduced(NamedTuple):
-    """The results of some samples, see `SampleStatistics`."""
+class Reduced(NamedTuple):
+    """The results of some samples.
+
+    Attributes
+    ----------
+    moments : list of Moments
+        For each of QUANTITIES, float64 (versions,). Samples for which a quantity is not defined (0 / 0,
+        x / 0) are left out of its count; those with NaN or infinite values are not, and make mean and m2
+        NaN.
+    histograms : list of Tensor
+        For each of HISTOGRAMS, int64 (versions, BINS) of fluctuation / D; see `mergeable_stats.EDGES`.
+    nonfinite : Tensor
+        int64 (versions,): samples with a NaN or an infinite value in the layer's input or output.
+    """
 
     moments: list[Moments]
     histograms: list[Tensor]
     nonfinite: Tensor
 
-    def merged(self, other: "_Reduced") -> "_Reduced":
-        return _Reduced(
+    def merged(self, other: "Reduced") -> "Reduced":
+        """Return those of both together."""
+        return Reduced(
             [old.merged(new) for old, new in zip(self.moments, other.moments, strict=True)],
             [old + new for old, new in zip(self.histograms, other.histograms, strict=True)],
             self.nonfinite + other.nonfinite,

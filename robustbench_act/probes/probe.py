@@ -17,7 +17,7 @@ from robustbench_act.probes.compiled import refuse_script
 from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.image_axes import SEVERAL, ImageAxis, Stacking
 from robustbench_act.probes.injection import Injection
-from robustbench_act.probes.per_sample import SampleStatistics
+from robustbench_act.probes.per_sample import Reduced, SampleStatistics
 from robustbench_act.probes.signals import SignalStatistics
 from robustbench_act.probes.sweep import Sweep, sweep
 from robustbench_act.tally.layer_columns import HISTOGRAMS, QUANTITIES, SLOPE_COLUMNS
@@ -300,7 +300,7 @@ class Probe:
             "n": layer.count,
         }
         if layer.samples is not None:
-            columns |= sample_columns(layer.samples, layer.elements)
+            columns |= sample_columns(layer.samples.reduced(), layer.elements)
         if "slopes" in self.metrics:
             columns |= dict.fromkeys(SLOPE_COLUMNS, math.nan)  # if they are left out
         if self.metrics & {"means", "slopes"}:
@@ -325,7 +325,7 @@ def _slopes_of(layer: str) -> str:
     return f"slopes of {layer}"
 
 
-def sample_columns(samples: SampleStatistics, elements: int) -> dict[str, Any]:
+def sample_columns(samples: Reduced, elements: int) -> dict[str, Any]:
     """Return the columns of the metric "fluctuation", each (versions,)."""
     columns: dict[str, Any] = {}
     for name, moments in zip(QUANTITIES, samples.moments, strict=True):

@@ -243,7 +243,7 @@ def _short(value: Any) -> str:
 def _final(table: pd.DataFrame, identity: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Put the columns IDENTITY before the numbers, and the rows in the order of the checkpoints."""
     if not len(table):
-        return pd.DataFrame(columns=columns)
+        return identity[IDENTITY].head(0).reindex(columns=columns)
     table = table.merge(identity[IDENTITY], on="checkpoint", how="left", validate="many_to_one")
     rank = {name: position for position, name in enumerate(identity["checkpoint"])}
     order = table["checkpoint"].map(rank).argsort(kind="stable")

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
@@ -32,44 +32,64 @@ _worker: Worker | str | None = None  # of this process, if it belongs to the poo
 def run_in_processes(
     job: Job,
     tasks: Iterator[Task],
-    *,
-    processes: int,
-    threads: int = 1,
+    crew: "Crew",
 ) -> Iterator[Result]:
     """Yield the results as they come; a unit whose process dies is given to a new one, ATTEMPTS times.
 
-    Each process has `threads` threads of PyTorch. An InputError if a network cannot be sent to a worker
-    process, or processes cannot be started.
+    An InputError if a network cannot be sent to a worker process, or processes cannot be started.
     """
-    pool = _Pool(job, tasks, processes, threads)
-    try:
-        pool.open()
-        while pool.busy:
-            yield from pool.finished()
-    finally:
-        pool.close()
+    pool = _Pool(job, tasks, crew)
+    pool.open()
+    while pool.busy:
+        yield from pool.finished()
+
+
+class Crew:
+    """Context manager of processes that start, and load what they need, while their job is being prepared.
+
+    Each has `threads` threads of PyTorch. When the block ends, they end; their current units are lost, which
+    does not matter.
+    """
+
+    def __init__(self, processes: int, threads: int = 1) -> None:
+        self._threads = threads
+        self.seats = [Seat(_settle_in, threads) for _ in range(processes)]
+
+    def __enter__(self) -> Self:
+        for seat in self.seats:
+            seat.submit(_problem)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for seat in self.seats:
+            seat.close()
+
+    def take(self, job: Job) -> list["Future[str | None]"]:
+        """Give all processes a job, and those that follow them if they die; each answers why it cannot."""
+        pickled = _pickled(job)
+        for seat in self.seats:
+            seat.starts_with(_start, pickled, self._threads)
+        return [seat.submit(_take, pickled) for seat in self.seats]
 
 
 class _Pool:
     """The processes and their current units."""
 
-    def __init__(self, job: Job, tasks: Iterator[Task], processes: int, threads: int) -> None:
-        self._tasks = tasks
+    def __init__(self, job: Job, tasks: Iterator[Task], crew: Crew) -> None:
+        self._tasks, self._job, self._crew = tasks, job, crew
         self._casualties = Casualties(job, ATTEMPTS, f"its process died, {ATTEMPTS} times")
         self.busy: dict[Future[Result], tuple[Seat, Task]] = {}
-        pickled = _pickled(job)
-        self._seats = [Seat(_start, pickled, threads) for _ in range(processes)]
 
     def open(self) -> None:
         """Wait until all processes are ready, and give each a unit."""
-        for answer in [seat.submit(_problem) for seat in self._seats]:
+        for answer in self._crew.take(self._job):
             try:
                 problem = answer.result()
             except BrokenProcessPool:
                 problem = "it ended at once; a script must keep its code under if __name__ == '__main__'"
             if problem is not None:
                 raise InputError(f"A process cannot be started ({problem}).")
-        for seat in self._seats:
+        for seat in self._crew.seats:
             self._give(seat)
 
     def finished(self) -> Iterator[Result]:
@@ -91,11 +111,6 @@ class _Pool:
         if failure is not None:
             raise failure
 
-    def close(self) -> None:
-        """End the processes; their current units are lost, which does not matter."""
-        for seat in self._seats:
-            seat.close()
-
     def _give(self, seat: "Seat") -> None:
         task = self._casualties.again.pop() if self._casualties.again else next(self._tasks, None)
         if task is not None:
@@ -115,6 +130,10 @@ class Seat:
     def _new(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         return ProcessPoolExecutor(1, context, *self._start)
+
+    def starts_with(self, start: Callable[..., None], *arguments: Any) -> None:
+        """Have the next process begin with something else."""
+        self._start = start, arguments
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
         """Have a function called; BrokenProcessPool is raised by the result if the process dies of it."""
@@ -191,16 +210,27 @@ def settle() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _start(job: bytes, threads: int) -> None:
-    """Make this process a worker."""
-    global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
+def _settle_in(threads: int) -> None:
+    """Make this process one that waits for a job."""
     settle()
     keep_freed_memory()
     torch.set_num_threads(threads)
+
+
+def _start(job: bytes, threads: int) -> None:
+    """Make this process a worker at once: it takes the place of one that died."""
+    _settle_in(threads)
+    _take(job)
+
+
+def _take(job: bytes) -> str | None:
+    """Make this process the worker of a job; return why it cannot be."""
+    global _worker  # noqa: PLW0603 - the pool has no other place for what a process keeps
     try:
         _worker = Worker(pickle.loads(job))  # noqa: S301 - from the process that started this one
     except Exception as error:  # a user's object may raise anything
         _worker = f"{type(error).__name__}: {first_line(error)}"
+    return _problem()
 
 
 def _end_with_parent() -> None:

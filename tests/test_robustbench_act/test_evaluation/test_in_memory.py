@@ -20,7 +20,7 @@ from robustbench_act.checkpoints.checkpoint import _CACHE
 from robustbench_act.datasets import load_dataset
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate, make_plan
-from robustbench_act.evaluation.executors import run_in_processes
+from robustbench_act.evaluation.executors import Crew, run_in_processes
 from robustbench_act.evaluation.work import Job
 from robustbench_act.evaluation.worker import Worker
 from robustbench_act.models import build_model
@@ -305,7 +305,7 @@ def test_what_cannot_be_sent_is_named_before_anything_is_done() -> None:
     with pytest.raises(
         InputError, match=r"Local: cannot be sent to a worker process .*; define its parts at"
     ):
-        next(run_in_processes(job, iter([]), processes=1))
+        next(run_in_processes(job, iter([]), Crew(1)))
 
 
 def test_a_run_in_which_everything_failed_says_so(tmp_path: Path) -> None:
