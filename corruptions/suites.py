@@ -59,7 +59,8 @@ class Cell:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A process that gets a cell finds its corruption: it imports the module that registers it.
-        return _cell, (get_corruption(self.corruption).home, self.corruption, self.severity, self.table)
+        kind = get_corruption(self.corruption)
+        return _cell, (kind.home or kind.__module__, self.corruption, self.severity, self.table)
 
     @property
     def group(self) -> str:

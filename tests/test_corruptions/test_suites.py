@@ -1,5 +1,8 @@
 """Suites and cells: what they hold, their hash, and that a cell does what `corrupt` does."""
 
+import pickle
+import subprocess
+import sys
 from typing import ClassVar
 
 import pytest
@@ -195,3 +198,10 @@ def test_noise_can_be_seen_stored_and_replaced() -> None:
     noise = corruption.draw(Still(), images)  # type: ignore[arg-type]
     assert Still.calls == [(3, 17, 11)]
     assert torch.equal(corruption.render(images, noise), images)
+
+
+def test_a_process_that_knows_nothing_yet_takes_a_cell() -> None:
+    sent = pickle.dumps(Cell("fog", 3))
+    script = f"import pickle; print(pickle.loads({sent!r}))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "Cell(corruption='fog', severity=3.0, table=None)\n"
