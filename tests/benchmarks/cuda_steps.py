@@ -22,6 +22,7 @@ import corruptions
 from robustbench_act import evaluate, load_run
 from robustbench_act.devices import MEMORY_FORMATS
 from robustbench_act.evaluation.forward import measure
+from robustbench_act.evaluation.inputs import Versions
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.run import Run
 from tests.benchmarks.bench_corruptions import images_of
@@ -35,11 +36,12 @@ from tests.benchmarks.cuda_timing import (
     told_of_waits,
     wait,
 )
-from tests.benchmarks.traffic import PROBES, Traffic
+from tests.benchmarks.traffic import Traffic
 
 Row = dict[str, Any]
 
 VERSIONS = 6
+SERIES = [range(1, VERSIONS)]
 TESTS = ("tests/test_corruptions/test_cuda.py", "tests/test_robustbench_act/test_cuda.py")
 LAYERS = ("input_fluctuation_mean", "output_fluctuation_mean", "activation_abs_mean", "saturated")
 
@@ -187,19 +189,17 @@ def network(size: Size) -> Iterator[Row]:
     """Yield images a second and memory of ResNet-50, in each precision, with and without probes."""
     found = network_of(size)
     for precision in precisions(size):
-        for probes, metrics in PROBES.items():
-            work = partial(_network, found, size, precision=precision, metrics=metrics)
+        for probes in (False, True):
+            work = partial(_network, found, size, precision=precision, probes=probes)
             yield tried(work, precision=precision, probes=probes)
 
 
-def _network(
-    found: tuple[nn.Module, Tensor, Tensor], size: Size, *, precision: str, metrics: tuple[str, ...]
-) -> Row:
+def _network(found: tuple[nn.Module, Tensor, Tensor], size: Size, *, precision: str, probes: bool) -> Row:
     model, inputs, labels = found
     layout = memory_format(inputs.shape[2:], precision, size.device)
-    options: Row = {"metrics": metrics, "layout": MEMORY_FORMATS[layout], "batch_size": size.network_batch}
+    options: Row = {"layout": MEMORY_FORMATS[layout], "batch_size": size.network_batch}
     model = model.to(memory_format=MEMORY_FORMATS[layout])
-    passes = partial(measure, model, [inputs], labels, **options)
+    passes = partial(measure, model, [Versions.of(inputs)], labels, series=SERIES, probes=probes, **options)
     with computing(precision, size.device):
         seconds = seconds_per_call(passes, size)
         count, at_work = kernels(passes, size)
@@ -225,9 +225,13 @@ def waits(size: Size) -> Iterator[Row]:
         work = partial(corruptions.corrupt, images, name, severity=3)
         yield tried(partial(_waits, work, size), what=name)
     model, inputs, labels = network_of(size)
-    for probes, metrics in PROBES.items():
-        passes = partial(measure, model, [inputs], labels, batch_size=size.network_batch, metrics=metrics)
-        yield tried(partial(_waits, passes, size), what=f"a network, probes: {probes}")
+    versions = [Versions.of(inputs)]
+    options: Row = {"series": SERIES, "batch_size": size.network_batch}
+    for probes in (False, True):
+        passes = partial(measure, model, versions, labels, probes=probes, **options)
+        yield tried(
+            partial(_waits, passes, size), what=f"a network, {'with' if probes else 'without'} probes"
+        )
 
 
 def _waits(work: Callable[[], object], size: Size) -> Row:
