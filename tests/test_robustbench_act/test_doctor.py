@@ -177,9 +177,9 @@ def test_a_network_that_refuses_other_inputs_costs_no_finding(
 def test_a_plan_has_time_and_room(checkpoints: Path, tmp_path: Path) -> None:
     plan = make_plan([checkpoints], dataset="digits", suites=["light", "shift"], severities=[1], limit=40)
     time, memory, room = examine_plan(plan, tmp_path / "not" / "there", Execution(CPU))
-    assert re.fullmatch(r"about [\d.]+ (s|min) for 3,360 forward passes with probes", time.text)
+    assert re.fullmatch(r"about [\d.]+ (s|min) for 1,760 forward passes with probes", time.text)
     assert re.fullmatch(r"about \d+ MB of memory, probes aside", memory.text)
-    assert plan.passes == 4 * 40 * (1 + 2 * 10)
+    assert plan.passes == 4 * 40 * (1 + 10)
     assert room.good
     assert f"MB in {tmp_path}/not/there" in room.text
 

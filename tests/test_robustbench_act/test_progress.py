@@ -51,7 +51,7 @@ def test_a_stopped_evaluation_says_what_is_kept(checkpoints: Path, tmp_path: Pat
     kept = len(list(tmp_path.glob("run/parts/*.zip")))
     assert kept > 0
     assert str(stopped.value) == (
-        f'Interrupted: {kept} of 5 units are kept; the same call with out="{tmp_path / "run"}" continues.'
+        f'Interrupted: {kept} of 4 units are kept; the same call with out="{tmp_path / "run"}" continues.'
     )
     assert isinstance(stopped.value, KeyboardInterrupt)
     assert evaluate(checkpoints, **options).info.status == "complete"

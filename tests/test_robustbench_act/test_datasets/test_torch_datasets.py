@@ -385,13 +385,12 @@ def test_a_function_may_return_one(
 ) -> None:
     """Numbers are those of the same images in memory, also if the run is continued."""
     module("mine_photos", FACTORY)
-    network = checkpoints / "relu_1.safetensors"
-    flags = ["evaluate", network, "--dataset", "mine_photos:photos", "--suite", "light", "--severity", 3]
+    flags = ["evaluate", checkpoints, "--dataset", "mine_photos:photos", "--suite", "light", "--severity", 3]
     flags += ["--no-probes", "--report", "none", "--out", tmp_path / "run"]
     assert actrobust(*flags).exit_code == 0
     run = load_run(tmp_path / "run")
     assert (run.info.dataset.name, run.info.dataset.view) == ("photos", None)
-    expected = evaluate([network], dataset=in_memory(60, "photos"), out=tmp_path / "same", **QUICK)
+    expected = evaluate([checkpoints], dataset=in_memory(60, "photos"), out=tmp_path / "same", **QUICK)
     assert run.cells.equals(expected.cells)
     parts = sorted((tmp_path / "run" / "parts").glob("*.zip"))
     for part in (parts[0], parts[-1]):
