@@ -216,11 +216,10 @@ def _host_quantiles(drawn: Words, distribution: _tables.Distribution) -> NDArray
     cell = drawn.view(np.int32).astype(np.float32).view(np.uint32)  # see `_cells`
     offset = np.bitwise_and(cell, (1 << _tables.OFFSET_BITS) - 1, out=drawn).view(np.int32)
     cell >>= _tables.OFFSET_BITS
-    line = _tables.quantile_lines(distribution).take(cell.view(np.int32), mode="clip")
-    left, slope = np.moveaxis(line.view(np.float32).reshape(*line.shape, 2), -1, 0)
+    line = _tables.quantile_lines(distribution).take(cell.view(np.int32), mode="clip").view(np.float32)
     numbers = offset.astype(np.float32)
-    numbers *= slope
-    numbers += left
+    numbers *= line[:, 1::2]
+    numbers += line[:, ::2]
     return numbers
 
 
