@@ -141,6 +141,8 @@ class Corruption(ABC):
         return torch.cat([self._run_block(*part, severity=severity, seed=seed) for part in parts])
 
     def _run_block(self, images: Tensor, ids: Tensor, *, severity: float, seed: int) -> Tensor:
+        if type(self).draw is Corruption.draw:
+            return self.render(images, {})
         stream = Stream(ids, name=self.name, severity=severity, seed=seed)
         with torch.no_grad():
             noise = self.draw(stream, images)

@@ -49,6 +49,7 @@ def _data_of(name: str) -> Mapping[str, Any]:
     return _declared.get(name) or _data()
 
 
+@cache
 def list_tables() -> tuple[str, ...]:
     """Return the names of the tables a caller can ask for.
 
