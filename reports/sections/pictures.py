@@ -3,8 +3,6 @@
 import base64
 from typing import Any
 
-import pandas as pd
-
 from reports import tables
 from reports.analysis import Analysis
 from reports.layout import Section
@@ -24,13 +22,14 @@ def pictures(analysis: Analysis) -> Section:
     run = analysis.run
     samples = {name: run.samples.get(_raw(name)) for _, name in tables.corruption_order(run.cells)}
     suites = {} if analysis.nothing else analysis.grid.suites
+    predictions = _Predictions(analysis)
     strips = [
         {
             "corruption": name,
             "suite": suites.get(name, ""),
             "uri": "data:image/png;base64," + base64.b64encode(png).decode(),
             "size": _png_size(png),
-            "predictions": _predictions(analysis, name),
+            "predictions": predictions.of(_raw(name)),
         }
         for name, png in samples.items()
         if png is not None
@@ -51,21 +50,36 @@ def pictures(analysis: Analysis) -> Section:
     )
 
 
-def _predictions(analysis: Analysis, corruption: str) -> list[dict[str, Any]]:
-    """Return a row for each activation: its first network's predictions for the sample images, by version."""
-    if analysis.nothing or "predicted" not in analysis.cells or analysis.cells["predicted"].isna().any():
-        return []
-    firsts = analysis.scores.drop_duplicates(["architecture", "activation"])
-    order = analysis.board.merge(firsts[["architecture", "activation", "checkpoint"]])
-    severities = [0.0, *map(float, analysis.run.info.severities)]
-    rows = []
-    for row in order.itertuples():
-        own = analysis.cells[analysis.cells["checkpoint"] == row.checkpoint]
-        shown = pd.concat([own[own["severity"] == 0][:1], own[own["corruption"] == _raw(corruption)]])
-        texts = shown.drop_duplicates("severity").set_index("severity")["predicted"].reindex(severities)
-        versions = [[int(place) for place in text.split()] for text in texts.fillna("")]
-        rows.append({"activation": row.activation, "versions": versions})
-    return rows
+class _Predictions:
+    """What each activation's first network predicts for the sample images."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._order: list[tuple[str, str]] = []  # activation and checkpoint
+        self._texts: dict[tuple[str, str, float], str] = {}
+        cells = analysis.cells
+        if analysis.nothing or "predicted" not in cells or cells["predicted"].isna().any():
+            return
+        firsts = analysis.scores.drop_duplicates(["architecture", "activation"])
+        order = analysis.board.merge(firsts[["architecture", "activation", "checkpoint"]])
+        self._order = list(order[["activation", "checkpoint"]].itertuples(index=False, name=None))
+        rows = cells[cells["checkpoint"].isin(order["checkpoint"])]
+        columns = ("checkpoint", "corruption", "severity", "predicted")
+        for *key, text in zip(*(rows[name] for name in columns), strict=True):
+            self._texts.setdefault((key[0], key[1] if key[2] else "", float(key[2])), text)
+        self._severities = [0.0, *map(float, analysis.run.info.severities)]
+
+    def of(self, corruption: str) -> list[dict[str, Any]]:
+        """Return a row for each activation: the predictions by version, the clean images first."""
+        return [
+            {
+                "activation": activation,
+                "versions": [
+                    [*map(int, self._texts.get((own, corruption if severity else "", severity), "").split())]
+                    for severity in self._severities
+                ],
+            }
+            for activation, own in self._order
+        ]
 
 
 def _raw(corruption: str) -> str:
