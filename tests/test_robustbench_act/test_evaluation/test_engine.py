@@ -1,8 +1,10 @@
 """The engine: equal to brute force, independent of batch size, honest about failures."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -304,3 +306,27 @@ def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) 
     run = error.value.run
     assert run.cells["error"].str.startswith("logits that are not finite; the first layer with such").all()
     assert run.layers.empty
+
+
+@pytest.mark.parametrize("probes", [False, True])
+def test_clean_images_go_through_a_network_once(
+    probes: bool, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In six units of a chunk each, but for the probe sample, where they come with all that is compared."""
+    monkeypatch.setattr("robustbench_act.evaluation.plan.STORE", CHUNK * 64 * 6)
+    checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
+    data = many_images(2 * CHUNK)
+    seen: list[int] = []
+    options: dict[str, Any] = {"suites": ["noise"], "severities": [1, 2, 3, 4, 5], "device": "cpu"}
+    options |= {"dataset": data, "probes": probes, "probe_images": CHUNK}
+
+    def start(*_: object) -> Callable[[int], None]:
+        checkpoint.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+        return lambda count: None
+
+    run = evaluate([checkpoint], **options, out=tmp_path / "run", on_start=start)
+    assert len(list(run.path.glob("parts/*.zip"))) == 2 * 4
+    assert sum(seen) == 2 * CHUNK * (1 + 4 * 5) + probes * CHUNK * 4
+    at_once = evaluate([checkpoint], **options, out=tmp_path / "alone", batch_size=1000)
+    for name in ("correct", "agreement", "severity_flips", "outcomes"):
+        assert run.cells[name].tolist() == at_once.cells[name].tolist()

@@ -5,6 +5,7 @@ import weakref
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,18 @@ def test_injection_moves_the_layer_and_none_before_it() -> None:
     again = parts.to_frame().query("version == 1").set_index("layer")
     for name in ("input_fluctuation_mean", "output_fluctuation_var"):
         np.testing.assert_allclose(again[name], table[name], rtol=1e-9)
+
+
+@torch.no_grad()
+def test_only_some_layers_are_measured() -> None:
+    model, stacked = make_network("convolutional")
+    probes = [Probe(model, versions=VERSIONS, only=only) for only in (None, ["5"])]
+    for probe in probes:
+        with probe:
+            model(stacked)
+    every, one = (probe.to_frame().drop(columns="index") for probe in probes)
+    assert one["layer"].unique().tolist() == ["5"]
+    pd.testing.assert_frame_equal(every[every["layer"] == "5"].reset_index(drop=True), one)
 
 
 def test_injection_is_in_units() -> None:

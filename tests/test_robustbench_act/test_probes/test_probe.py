@@ -310,3 +310,31 @@ def test_gradient_variance() -> None:
     gradients = torch.autograd.grad(loss, [hidden, second])
     for found, gradient in zip(probe.to_frame()["gradient_variance"], gradients, strict=True):
         assert found == pytest.approx(gradient.var(correction=0).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 4, 4), (0, 4)])
+@pytest.mark.parametrize("kind", ["float32", "channels_last", "float64", "strided"])
+def test_sums_are_those_of_the_definition(shape: tuple[int, ...], kind: str) -> None:
+    """By the compiled loop where it applies; the totals go on from what is there, in any division."""
+    stacked = torch.randn(3, 7, *shape, generator=torch.Generator().manual_seed(0)) + 1
+    if kind == "float64":
+        stacked = stacked.double()
+    elif kind == "strided":
+        stacked = torch.stack([stacked, stacked], -1)[..., 0]
+    elif kind == "channels_last" and len(shape) == 3:
+        stacked = stacked.movedim(2, -1).contiguous().movedim(-1, 2)
+    values = stacked.double().flatten(2)
+    totals = torch.ones(3, values.shape[2], dtype=torch.float64)
+    found = sweep(stacked, totals)
+    change, clean = values - values[:1], values[:1]
+    mean = clean.mean(2, keepdim=True).nan_to_num()
+    expected = [change.abs().sum(2), change.square().sum(2), values.square().sum(2), clean.abs().sum(2)]
+    for got, exact in zip(found, [*expected, (clean - mean).square().sum(2)], strict=True):
+        torch.testing.assert_close(got.nan_to_num(), exact, rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(
+        totals.sum(1), 1.0 * values.shape[2] + values.sum((1, 2)), rtol=1e-6, atol=1e-9
+    )
+    again = torch.ones_like(totals)
+    for part in (stacked[:, :2], stacked[:, 2:]):
+        sweep(part.contiguous() if kind == "float32" else part, again)
+    assert torch.equal(again, totals) or kind == "channels_last"
