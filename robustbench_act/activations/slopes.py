@@ -136,16 +136,14 @@ def evaluation_twin(activation: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _slope_by_autograd(f: Function, x: Tensor) -> Tensor:
-    # Backward, not forward mode: forward mode warns of torch's own deprecated code on first use.
-    with torch.inference_mode(False):
-        try:
-            y, pullback = torch.func.vjp(f, x.detach().clone())[:2]
-            return cast(Tensor, pullback(torch.ones_like(y))[0]).detach()
-        except RuntimeError:  # of an autograd.Function in the old form, without setup_context
-            with torch.enable_grad():
-                leaf = x.detach().clone().requires_grad_()
-                y = f(leaf)
-                return torch.autograd.grad(y, leaf, torch.ones_like(y))[0].detach()
+    # Backward, not forward mode: forward mode warns of torch's own deprecated code on first use. And not
+    # torch.func, whose first use loads the compiler: two seconds.
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        y = f(leaf)
+        if not y.requires_grad:  # a constant
+            return torch.zeros_like(x)
+        return torch.autograd.grad(y, leaf, torch.ones_like(y), materialize_grads=True)[0].detach()
 
 
 def _declared_slope(activation: nn.Module, x: Tensor) -> Tensor:
