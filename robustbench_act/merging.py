@@ -25,6 +25,7 @@ from robustbench_act.records import (
     RunDirectory,
     RunInfo,
     SourceInfo,
+    Tables,
     pack,
     read_run,
 )
@@ -276,5 +277,5 @@ def _write(directory: RunDirectory, shares: Sequence[_Share], info: RunInfo) -> 
             if not (directory.path / "samples" / file.name).exists():
                 directory.write(Path("samples") / file.name, file.read_bytes())
     images = max((share.run.images for share in shares), key=len)
-    tables = (Part(share.rows(share.run.cells), share.rows(share.run.layers)) for share in shares)
-    directory.write_tables(tables, images, info)
+    rows = (Part(share.rows(share.run.cells), share.rows(share.run.layers)) for share in shares)
+    directory.write_tables(map(Tables.of, rows), images, info)

@@ -57,7 +57,8 @@ def run_plan(plan: Plan, execution: Execution, out: Path, *, command: str, resum
                 return Run.of(found)
             keys = ((unit.key(key) for unit in block) for block in plan.merge_order())
             try:
-                directory.finish(keys, plan.identity(), _images(plan.ordered), info)
+                each = map if execution.crew is None else execution.crew.map
+                directory.finish(keys, plan.identity(), _images(plan.ordered), info, each)
             except DamagedPartError as error:
                 info = _noted(str(error), info, execution)
                 directory.discard(error.path)

@@ -18,7 +18,7 @@ from robustbench_act.records.cells import (
     succeeded,
 )
 from robustbench_act.records.data import RunData
-from robustbench_act.records.directory import RunDirectory
+from robustbench_act.records.directory import RunDirectory, Tables
 from robustbench_act.records.info import (
     SCHEMA_VERSION,
     CheckpointInfo,
@@ -53,6 +53,7 @@ __all__ = [
     "RunInfo",
     "SourceInfo",
     "SuiteInfo",
+    "Tables",
     "corrupted",
     "counted_kinds",
     "done_units",

@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -29,6 +30,18 @@ _LOCK = ".lock"
 
 Keys = Iterable[Iterable[str]]
 """Keys of a run's units: for each block of checkpoints, in the order of the chunks."""
+
+
+class Tables(NamedTuple):
+    """The final tables of some checkpoints, as Parquet."""
+
+    cells: bytes
+    layers: bytes
+
+    @classmethod
+    def of(cls, rows: Part) -> Self:
+        """Return the files of these rows."""
+        return cls(*map(to_parquet, rows))
 
 
 class RunDirectory:
@@ -125,11 +138,18 @@ class RunDirectory:
         """Delete a damaged part, so that its unit is done again."""
         path.unlink(missing_ok=True)
 
-    def finish(self, keys: Keys, identity: pd.DataFrame, images: pd.DataFrame, info: RunInfo) -> None:
+    def finish(
+        self,
+        keys: Keys,
+        identity: pd.DataFrame,
+        images: pd.DataFrame,
+        info: RunInfo,
+        each: Callable[..., Iterable[Any]] = map,
+    ) -> None:
         """Merge the parts into the final tables and mark the run complete.
 
-        One block of checkpoints is in memory at a time. Raises DamagedPartError if a part is missing or
-        damaged: discard it and make it again.
+        A process has one block of checkpoints in memory at a time. Raises DamagedPartError if a part is
+        missing or damaged: discard it and make it again.
 
         Parameters
         ----------
@@ -137,49 +157,56 @@ class RunDirectory:
             See `Keys`; the blocks in the order of the checkpoints.
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
+        each
+            As `map`; other processes may do it.
         """
+        merge = partial(_merged, self.path, identity)
+        self.write_tables(each(merge, (tuple(block) for block in keys)), images, info)
 
-        def tables() -> Iterator[Part]:
-            for block in keys:
-                parts = [self._read(key) for key in block]
-                cells = merge_cells(part.cells for part in parts)
-                layers = merge_layers(part.layers for part in parts)
-                yield Part(_final(cells, identity, CELL_COLUMNS), _final(layers, identity, LAYER_COLUMNS))
-
-        self.write_tables(tables(), images, info)
-
-    def write_tables(self, tables: Iterable[Part], images: pd.DataFrame, info: RunInfo) -> None:
+    def write_tables(self, tables: Iterable[Tables], images: pd.DataFrame, info: RunInfo) -> None:
         """Write the final tables, those of some checkpoints after the other, and mark the run complete."""
         sums: dict[str, str] = {}
 
-        def write(name: str, table: pd.DataFrame) -> None:
-            data = to_parquet(table)
+        def write(name: str, data: bytes) -> None:
             self.write(Path(name), data)
             sums[name] = hashlib.sha256(data).hexdigest()
 
         for number, block in enumerate(tables):
             write(f"cells/part-{number:04d}.parquet", block.cells)
             write(f"layers/part-{number:04d}.parquet", block.layers)
-        write("images.parquet", images)
+        write("images.parquet", to_parquet(images))
         self.write_info(replace(info, tables=sums, status="complete"))
 
     def _part(self, key: str, *, provisional: bool = False) -> Path:
-        return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
-
-    def _read(self, key: str) -> Part:
-        path = self._part(key)
-        if not path.exists() and self._part(key, provisional=True).exists():
-            path = self._part(key, provisional=True)
-        try:
-            return unpack(path.read_bytes(), path)
-        except FileNotFoundError as error:
-            raise DamagedPartError(path, "gone") from error
+        return _part(self.path, key, provisional=provisional)
 
     def _clean(self) -> None:
         """Remove the half-written files of a killed process."""
         for pattern in (".run.json.*", ".images.parquet.*", *(f"{name}/.*" for name in _FOLDERS)):
             for leftover in self.path.glob(pattern):
                 leftover.unlink()
+
+
+def _part(run: Path, key: str, *, provisional: bool = False) -> Path:
+    return run / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
+
+
+def _merged(run: Path, identity: pd.DataFrame, keys: Sequence[str]) -> Tables:
+    """Return the final tables of one block of checkpoints."""
+    parts = [_read(run, key) for key in keys]
+    cells = merge_cells(part.cells for part in parts)
+    layers = merge_layers(part.layers for part in parts)
+    return Tables.of(Part(_final(cells, identity, CELL_COLUMNS), _final(layers, identity, LAYER_COLUMNS)))
+
+
+def _read(run: Path, key: str) -> Part:
+    path = _part(run, key)
+    if not path.exists() and _part(run, key, provisional=True).exists():
+        path = _part(run, key, provisional=True)
+    try:
+        return unpack(path.read_bytes(), path)
+    except FileNotFoundError as error:
+        raise DamagedPartError(path, "gone") from error
 
 
 def _check_holds_run(path: Path, *, resume: bool) -> None:

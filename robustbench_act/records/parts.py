@@ -7,7 +7,7 @@ the archive has a CRC-32 of each member, which is checked whenever a part is rea
 import io
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -41,7 +41,10 @@ class DamagedPartError(InputError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: a damaged part of the run ({reason}); repeat the command to replace it.")
-        self.path = path
+        self.path, self._reason = path, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:  # it may come from another process
+        return type(self), (self.path, self._reason)
 
 
 def pack(part: Part) -> bytes:

@@ -6,10 +6,11 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -21,6 +22,7 @@ from robustbench_act.evaluation.executors.casualties import Casualties
 from robustbench_act.evaluation.work import Job, Result, Task
 from robustbench_act.evaluation.worker import Worker
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 ATTEMPTS = 3
@@ -70,6 +72,20 @@ class Crew:
         for seat in self.seats:
             seat.starts_with(_start, pickled, self._threads)
         return [seat.submit(_take, pickled) for seat in self.seats]
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """Yield what the function makes of each item, in order; as many are at work as there are processes.
+
+        What a process dies of is done here.
+        """
+        items = iter(items)
+        while some := list(islice(items, len(self.seats))):
+            answers = [seat.submit(function, item) for seat, item in zip(self.seats, some, strict=False)]
+            for item, answer in zip(some, answers, strict=True):
+                try:
+                    yield answer.result()
+                except BrokenProcessPool:
+                    yield function(item)
 
 
 class _Pool:

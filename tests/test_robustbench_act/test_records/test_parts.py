@@ -1,5 +1,6 @@
 """The part of a unit of work: a damaged one is never read as a whole one."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,8 @@ def test_every_byte_of_a_part_counts(undisturbed: Path) -> None:
     for cut in range(0, len(data), 501):
         with pytest.raises(DamagedPartError):
             unpack(data[:cut], path)
+
+
+def test_a_damaged_part_is_named_by_another_process_too() -> None:
+    error = pickle.loads(pickle.dumps(DamagedPartError(Path("a.zip"), "gone")))
+    assert (str(error), error.path) == (str(DamagedPartError(Path("a.zip"), "gone")), Path("a.zip"))
