@@ -30,27 +30,28 @@ KILLS = 20
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(undisturbed: Path, checkpoints: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment(checkpoints: Path, tmp_path: Path) -> None:
     """SIGKILL at 20 random moments, of first and of resumed runs."""
+    whole, many = tmp_path / "whole", {"images": 3000}
     began = time.monotonic()
-    assert finished(run_grid, checkpoints, tmp_path / "measured") == 0
+    assert finished(run_grid, checkpoints, whole, **many) == 0
     seconds = time.monotonic() - began
     moments, kills, kept, runs = random.Random(7), 0, set(), 0
     while kills < KILLS:
         out = tmp_path / f"run-{runs}"
-        process = started(run_grid, checkpoints, out)
+        process = started(run_grid, checkpoints, out, **many)
         process.join(moments.uniform(0, 0.8) * seconds)
         process.kill()  # nothing where it has just ended
         process.join()
         kills += process.exitcode == -signal.SIGKILL
         if process.exitcode == 0:
-            assert_alike(out, undisturbed)
+            assert_alike(out, whole)
             runs += 1
         else:
             assert process.exitcode == -signal.SIGKILL
             kept.add(len(list(out.glob("parts/*.zip"))))
-    assert finished(run_grid, checkpoints, out) == 0
-    assert_alike(out, undisturbed)
+    assert finished(run_grid, checkpoints, out, **many) == 0
+    assert_alike(out, whole)
     assert len(kept) > 5  # it was early and late
 
 
@@ -99,7 +100,20 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-GRID = ("--dataset", "digits", "--suite", "noise", "--severity", "1,4", "--device", "cpu", "--report", "none")
+GRID = (
+    "--dataset",
+    "digits",
+    "--suite",
+    "noise",
+    "--severity",
+    "1,4",
+    "--probe-images",
+    "256",
+    "--device",
+    "cpu",
+    "--report",
+    "none",
+)
 
 
 @pytest.fixture(scope="module")
