@@ -18,9 +18,9 @@ from tests.references.grid import (
 def test_a_chunk_that_does_not_fit_is_halved(checkpoints: Path, tmp_path: Path) -> None:
     path = checkpoints / "relu_1.safetensors"
     assert finished(with_little_memory, 0, path, tmp_path / "enough", 200) == 0
-    # measured: 200 images need between 150 and 200 MB more than two, one alone less than 20; threads and
-    # libraries that start late on a busy machine took 50 of them
-    assert finished(with_little_memory, 110_000_000, path, tmp_path / "little", 200) == 0
+    # measured: 200 images need between 80 and 110 MB more than two; threads and libraries that start late on
+    # a busy machine took 50 of them
+    assert finished(with_little_memory, 65_000_000, path, tmp_path / "little", 200) == 0
     enough, little = load_run(tmp_path / "enough"), load_run(tmp_path / "little")
     assert enough.info.notes == ()
     assert "out of memory; 100 images at a time from here on" in little.info.notes[0]
@@ -38,9 +38,10 @@ def test_memory_does_not_grow(checkpoints: Path, tmp_path: Path) -> None:
 
     evaluate(
         [checkpoints / "relu_1.safetensors"],
-        dataset=many_images(256 * 44),
-        suites=["noise"],
-        severities=[1, 4],
+        dataset=many_images(256 * 220),
+        suites=["light"],
+        severities=[1],
+        probe_images=256,
         device="cpu",
         out=tmp_path / "run",
         on_start=counted,
