@@ -16,7 +16,7 @@ from robustbench_act.manifest import Manifest
 from robustbench_act.options import manifest_keys
 from robustbench_act.progress.terminal import TerminalBar, progress_bar
 
-QUICK_IMAGES = 60  # with 3 severities, what two cores do in 90 seconds with the embedded checkpoints
+QUICK_IMAGES = 60  # with 3 severities, what two cores do in 50 seconds with the embedded checkpoints
 QUICK_SEVERITIES = (1.0, 3.0, 5.0)
 _SHOWN = 3  # files named in a warning
 
