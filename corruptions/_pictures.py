@@ -17,7 +17,7 @@ _MODES = ("L", "RGB")
 def find_images(parts: list[Any], *, where: str) -> list[int]:
     """Return the places of the images among the parts of a sample, by the rule of torchvision's v2.
 
-    PIL images and `tv_tensors.Image` are images; if there are none, the first plain tensor or array is one.
+    PIL images and `tv_tensors.Image` are images. Without any, the first plain tensor or array is the image.
     """
     if any(isinstance(part, _torchvision("Video")) for part in parts):
         raise InputError(f"Expected images, got a video ({where}).")

@@ -10,8 +10,8 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Have glibc keep freed memory in this process, from now on; return False where there is no glibc.
 
-    glibc gives a block of more than 32 MiB back to the system when it is freed and maps the next one anew,
-    page by page: large activations cost more in page faults than in arithmetic. Commands and their worker
+    glibc returns a freed block of more than 32 MiB to the system and has the next one mapped again, page by
+    page. For large activations these page faults can take longer than the arithmetic. Commands and their worker
     processes call this when they start. A library leaves its host's allocator alone: in Python, call it
     yourself before the first evaluation. The process then holds on to its peak memory.
     """

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from robustbench_act.probes._blocks import Blocks
-from robustbench_act.probes.sweep import Sweep, sweep
+from robustbench_act.probes.sweep import Sweep, sweep, totals_of
 from robustbench_act.tally.layer_columns import mean_columns
 from robustbench_act.tally.mergeable_stats import QUANTILES
 
@@ -73,7 +73,7 @@ class ElementStatistics:
         """
         found: dict[str, Tensor] = {}
         for side, total in self._sums.items():
-            mu = total.total / self._counts[side]
+            mu = total.total.flatten(1) / self._counts[side]
             offset = _offset(mu, total.squares(), self._counts[side])
             with np.errstate(invalid="ignore"):  # infinite means
                 quantiles = torch.from_numpy(np.quantile(mu.cpu().numpy(), QUANTILES, axis=1))
@@ -97,8 +97,7 @@ class _Sum:
     """The sums over samples, in an order that does not depend on the batches."""
 
     def __init__(self, like: Tensor) -> None:
-        shape = (len(like), like.shape[2:].numel())
-        self.total = torch.zeros(shape, dtype=torch.float64, device=like.device)
+        self.total = totals_of(like)
         self._squares = Blocks()
         self._total_squares = torch.zeros(len(like), dtype=torch.float64, device=like.device)
 

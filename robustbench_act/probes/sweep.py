@@ -47,35 +47,47 @@ class Sweep(NamedTuple):
 def sweep(stacked: Tensor, totals: Tensor | None = None) -> Sweep:
     """Return the sums of a batch (versions, n, ...).
 
-    `totals`, float64 (versions, D), gets the values of each element added, sample by sample: in an order that
-    does not depend on the batches. Elements are in the order of memory.
+    `totals`, float64 (versions, ...), gets the values of each element added, sample by sample: in an order
+    that does not depend on the batches, whatever their memory format.
 
     >>> found = sweep(torch.tensor([[[1.0, 2.0]], [[2.0, 0.0]]]))
     >>> found.moved.flatten().tolist(), found.moved_squares.flatten().tolist(), found.norm.item()
     ([0.0, 3.0], [0.0, 5.0], 3.0)
     """
-    rows = _rows(stacked)
-    if rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.is_contiguous():
-        return _in_one_loop(rows, totals)
+    if _is_channels_last(stacked if totals is None else totals.unsqueeze(1)):
+        stacked = stacked.movedim(2, -1)
+        totals = None if totals is None else totals.movedim(1, -1)
+    rows = stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
+    sums = None if totals is None else totals.view(len(rows), *rows.shape[2:])
+    if rows.device.type == "cpu" and rows.dtype == torch.float32:
+        return _in_one_loop(rows.contiguous(), sums)
     found = _in_torch(rows)
-    if totals is not None:
-        for sample in rows.flatten(2).unbind(1):
-            totals += sample
+    if sums is not None:
+        for sample in rows.unbind(1):
+            sums += sample
     return found
 
 
-def _rows(stacked: Tensor) -> Tensor:
-    """Return a batch as (versions, n, channels, values), in the order of memory."""
-    if stacked.ndim == 5 and not stacked.is_contiguous() and stacked.movedim(2, -1).is_contiguous():
-        stacked = stacked.movedim(2, -1)  # channels last
-    return stacked.flatten(3) if stacked.ndim > 3 else stacked.unsqueeze(2)
+def _is_channels_last(stacked: Tensor) -> bool:
+    """Tell whether (versions, n, C, H, W) lies in memory with the channels last."""
+    return stacked.ndim == 5 and not stacked.is_contiguous() and stacked.movedim(2, -1).is_contiguous()
+
+
+def totals_of(stacked: Tensor) -> Tensor:
+    """Return zeros for `sweep` to add to, float64 (versions, ...), in the memory format of a batch."""
+    shape = (len(stacked), *stacked.shape[2:])
+    if _is_channels_last(stacked):
+        versions, channels, *sides = shape
+        last = torch.zeros((versions, *sides, channels), dtype=torch.float64, device=stacked.device)
+        return last.movedim(-1, 1)
+    return torch.zeros(shape, dtype=torch.float64, device=stacked.device)
 
 
 def _in_one_loop(rows: Tensor, totals: Tensor | None) -> Sweep:
     versions, samples = rows.shape[:2]
     found = np.empty((3, versions, samples))
     clean = np.empty((2, samples))
-    sums = np.empty((0, 0, 0)) if totals is None else totals.numpy().reshape(versions, *rows.shape[2:])
+    sums = np.empty((0, 0, 0)) if totals is None else totals.numpy()
     _loop()(rows.numpy(), sums, found, clean)
     whole, first = torch.from_numpy(found), torch.from_numpy(clean)[:, None]
     return Sweep(*whole, *first)

@@ -312,7 +312,7 @@ def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) 
 def test_clean_images_go_through_a_network_once(
     probes: bool, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In six units of a chunk each, but for the probe sample, where they come with all that is compared."""
+    """In four units of a chunk. In the probe sample they also come with every unit, to compare layers."""
     monkeypatch.setattr("robustbench_act.evaluation.plan.STORE", CHUNK * 64 * 6)
     checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
     data = many_images(2 * CHUNK)

@@ -17,7 +17,7 @@ from robustbench_act.activations import (
     list_activations,
 )
 from robustbench_act.probes import Probe
-from robustbench_act.probes.sweep import sweep
+from robustbench_act.probes.sweep import sweep, totals_of
 from robustbench_act.tally.layer_columns import HISTOGRAMS
 from robustbench_act.tally.mergeable_stats import EDGES
 from tests.references.probes import expected_rows, recorded
@@ -324,17 +324,15 @@ def test_sums_are_those_of_the_definition(shape: tuple[int, ...], kind: str) -> 
     elif kind == "channels_last" and len(shape) == 3:
         stacked = stacked.movedim(2, -1).contiguous().movedim(-1, 2)
     values = stacked.double().flatten(2)
-    totals = torch.ones(3, values.shape[2], dtype=torch.float64)
+    totals = totals_of(stacked)
     found = sweep(stacked, totals)
     change, clean = values - values[:1], values[:1]
     mean = clean.mean(2, keepdim=True).nan_to_num()
     expected = [change.abs().sum(2), change.square().sum(2), values.square().sum(2), clean.abs().sum(2)]
     for got, exact in zip(found, [*expected, (clean - mean).square().sum(2)], strict=True):
         torch.testing.assert_close(got.nan_to_num(), exact, rtol=1e-6, atol=1e-12)
-    torch.testing.assert_close(
-        totals.sum(1), 1.0 * values.shape[2] + values.sum((1, 2)), rtol=1e-6, atol=1e-9
-    )
-    again = torch.ones_like(totals)
-    for part in (stacked[:, :2], stacked[:, 2:]):
-        sweep(part.contiguous() if kind == "float32" else part, again)
-    assert torch.equal(again, totals) or kind == "channels_last"
+    torch.testing.assert_close(totals.flatten(1), values.sum(1), rtol=1e-6, atol=1e-9)
+    again = totals_of(stacked)
+    for part in (stacked[:, :2], stacked[:, 2:].clone(memory_format=torch.contiguous_format)):
+        sweep(part, again)
+    assert torch.equal(again, totals)
