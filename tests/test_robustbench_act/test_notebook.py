@@ -25,6 +25,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cell(run_dir: Path) -> Iterator[Cell]:
     with kernel(run_dir.parent) as run:
+        run("import robustbench_act; run = robustbench_act.load_run('run')")
         yield run
 
 
@@ -71,7 +72,6 @@ def test_our_errors_are_one_line_in_a_notebook(cell: Cell) -> None:
 
 def test_figures_show_themselves(cell: Cell) -> None:
     """Also those of later cells: the first one has matplotlib choose its backend."""
-    cell("import robustbench_act; run = robustbench_act.load_run('run')")
     for line in ("run.plot.severity();", "run.plot.heat();"):
         ((kind, content),) = cell(line)
         assert kind == "display_data"
