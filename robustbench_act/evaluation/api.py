@@ -1,7 +1,6 @@
 """`robustbench_act.evaluate`: the Python twin of `actrobust evaluate`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -229,7 +228,7 @@ def run_request(
     plan = request.plan(look)
     directory = expand(out) if out else _new_directory()
     execution = execution.for_plan(plan)
-    with execution.new_crew() if execution.in_processes else nullcontext() as crew:
+    with execution.new_crew() as crew:
         return _run(
             request,
             replace(execution, crew=crew),

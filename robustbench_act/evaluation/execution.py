@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -12,7 +12,14 @@ import torch
 
 from robustbench_act.devices import choose_device, cores
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.evaluation.executors import EXECUTORS, Crew, run_here, run_in_processes, run_on_ray
+from robustbench_act.evaluation.executors import (
+    EXECUTORS,
+    Crew,
+    RayCrew,
+    run_here,
+    run_in_processes,
+    run_on_ray,
+)
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import check_precision
 from robustbench_act.evaluation.work import Job, Result, Task
@@ -52,7 +59,7 @@ class Execution:
     ray_address
         Address of a Ray cluster; without one a local cluster is started.
     crew
-        Processes that have been started already, as many as `processes`; without them some are started.
+        Who shares the work, if they are there already: see `new_crew`.
     on_images
         Called with the number of images that have gone through a network.
     on_result
@@ -69,7 +76,7 @@ class Execution:
     processes: int | Literal["auto"] | None = None
     threads: int | None = None
     ray_address: str | None = None
-    crew: Crew | None = None
+    crew: Crew | RayCrew | None = None
     on_images: Callable[[int], None] = lambda count: None
     on_result: Callable[[Result], None] = lambda result: None
     on_note: Callable[[str], None] = logging.getLogger(__name__).warning
@@ -136,20 +143,21 @@ class Execution:
             finally:
                 torch.set_num_threads(threads)
             return
-        for result in self._elsewhere(job, tasks):
-            self.on_images(result.images)
-            yield result
+        with nullcontext(self.crew) if self.crew else self.new_crew() as crew:
+            assert crew is not None
+            work = (
+                run_in_processes(job, tasks, crew) if isinstance(crew, Crew) else run_on_ray(job, tasks, crew)
+            )
+            for result in work:
+                self.on_images(result.images)
+                yield result
 
-    def new_crew(self) -> Crew:
-        """Return the processes for `in_processes`; they start when the context is entered."""
-        assert isinstance(self.processes, int)
-        return Crew(self.processes, self.threads or 1)
+    def new_crew(self) -> AbstractContextManager[Crew | RayCrew | None]:
+        """Return the processes or the cluster that share the work; None if this process does it alone.
 
-    def _elsewhere(self, job: Job, tasks: Iterator[Task]) -> Iterator[Result]:
-        threads = self.threads or 1
-        processes = None if self.processes == "auto" else self.processes
-        if self.executor == "local":
-            with nullcontext(self.crew) if self.crew else self.new_crew() as crew:
-                yield from run_in_processes(job, tasks, crew)
-            return
-        yield from run_on_ray(job, tasks, address=self.ray_address, processes=processes, threads=threads)
+        Processes start when the context is entered, a cluster is joined when it is needed.
+        """
+        processes, threads = None if self.processes == "auto" else self.processes, self.threads or 1
+        if self.executor == "ray":
+            return RayCrew(self.ray_address, processes, threads)
+        return Crew(processes, threads) if self.in_processes and processes else nullcontext()

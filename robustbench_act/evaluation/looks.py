@@ -19,7 +19,7 @@ from robustbench_act.datasets import Dataset
 from robustbench_act.devices import at_hand
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation.execution import SMALL, Execution
-from robustbench_act.evaluation.executors import Seat, settle
+from robustbench_act.evaluation.executors import Crew, Seat, settle
 from robustbench_act.evaluation.plan import Plan
 from robustbench_act.evaluation.precision import computing, memory_format
 from robustbench_act.models import Architecture
@@ -91,7 +91,7 @@ def with_behaviours(
 
 def _seat(execution: Execution) -> AbstractContextManager[Seat | None]:
     """Return a process that a network may end, if the run has such processes."""
-    if execution.crew is not None:
+    if isinstance(execution.crew, Crew):
         return nullcontext(execution.crew.seats[0])
     return closing(Seat(settle)) if execution.in_processes else nullcontext()
 

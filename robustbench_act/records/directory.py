@@ -148,8 +148,9 @@ class RunDirectory:
     ) -> None:
         """Merge the parts into the final tables and mark the run complete.
 
-        A process has one block of checkpoints in memory at a time. Raises DamagedPartError if a part is
-        missing or damaged: discard it and make it again.
+        This process alone reads the run's files; who merges a block gets its parts. Each has one block of
+        checkpoints in memory at a time. Raises DamagedPartError if a part is missing or damaged: discard it
+        and make it again.
 
         Parameters
         ----------
@@ -158,10 +159,10 @@ class RunDirectory:
         identity
             The columns IDENTITY, a row for each checkpoint, in the order of the tables.
         each
-            As `map`; other processes may do it.
+            As `map`; other processes may do it, also on machines that do not reach the run.
         """
-        merge = partial(_merged, self.path, identity)
-        self.write_tables(each(merge, (tuple(block) for block in keys)), images, info)
+        blocks = ([self._read(key) for key in block] for block in keys)
+        self.write_tables(each(partial(_merged, identity), blocks), images, info)
 
     def write_tables(self, tables: Iterable[Tables], images: pd.DataFrame, info: RunInfo) -> None:
         """Write the final tables, those of some checkpoints after the other, and mark the run complete."""
@@ -178,7 +179,16 @@ class RunDirectory:
         self.write_info(replace(info, tables=sums, status="complete"))
 
     def _part(self, key: str, *, provisional: bool = False) -> Path:
-        return _part(self.path, key, provisional=provisional)
+        return self.path / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
+
+    def _read(self, key: str) -> "_PartFile":
+        path = self._part(key)
+        if not path.exists() and self._part(key, provisional=True).exists():
+            path = self._part(key, provisional=True)
+        try:
+            return _PartFile(path, path.read_bytes())
+        except FileNotFoundError as error:
+            raise DamagedPartError(path, "gone") from error
 
     def _clean(self) -> None:
         """Remove the half-written files of a killed process."""
@@ -187,26 +197,17 @@ class RunDirectory:
                 leftover.unlink()
 
 
-def _part(run: Path, key: str, *, provisional: bool = False) -> Path:
-    return run / "parts" / f"{key}{PROVISIONAL if provisional else ''}.zip"
+class _PartFile(NamedTuple):
+    path: Path
+    data: bytes
 
 
-def _merged(run: Path, identity: pd.DataFrame, keys: Sequence[str]) -> Tables:
+def _merged(identity: pd.DataFrame, files: Sequence[_PartFile]) -> Tables:
     """Return the final tables of one block of checkpoints."""
-    parts = [_read(run, key) for key in keys]
+    parts = [unpack(file.data, file.path) for file in files]
     cells = merge_cells(part.cells for part in parts)
     layers = merge_layers(part.layers for part in parts)
     return Tables.of(Part(_final(cells, identity, CELL_COLUMNS), _final(layers, identity, LAYER_COLUMNS)))
-
-
-def _read(run: Path, key: str) -> Part:
-    path = _part(run, key)
-    if not path.exists() and _part(run, key, provisional=True).exists():
-        path = _part(run, key, provisional=True)
-    try:
-        return unpack(path.read_bytes(), path)
-    except FileNotFoundError as error:
-        raise DamagedPartError(path, "gone") from error
 
 
 def _check_holds_run(path: Path, *, resume: bool) -> None:

@@ -7,8 +7,8 @@ a unit whose result was not yielded was not done.
 
 from robustbench_act.evaluation.executors.here import run_here
 from robustbench_act.evaluation.executors.processes import Crew, Seat, run_in_processes, settle
-from robustbench_act.evaluation.executors.ray import run_on_ray
+from robustbench_act.evaluation.executors.ray import RayCrew, run_on_ray
 
 EXECUTORS = ("local", "ray")
 
-__all__ = ["EXECUTORS", "Crew", "Seat", "run_here", "run_in_processes", "run_on_ray", "settle"]
+__all__ = ["EXECUTORS", "Crew", "RayCrew", "Seat", "run_here", "run_in_processes", "run_on_ray", "settle"]

@@ -3,11 +3,12 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from robustbench_act.evaluation.units import WorkUnit
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.evaluation.worker import Worker
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 RETRIES = 3
 """How often a unit starts again after its worker died or the system failed it."""
 
@@ -30,19 +34,10 @@ _STORE = 2**29  # bytes of a local cluster's store, in addition to the weights
 _workers: dict[str, Worker] = {}  # in Ray's processes: the current job's
 
 
-def run_on_ray(
-    job: Job,
-    tasks: Iterator[Task],
-    *,
-    address: str | None = None,
-    processes: int | None = None,
-    threads: int = 1,
-) -> Iterator[Result]:
-    """Yield the results as they come; units of dead workers are given to others.
+class RayCrew:
+    """Context manager of a Ray cluster: joined for the first thing to do, left when the block ends.
 
-    Weights and images are placed in Ray's store, once on each node that needs them. Telemetry and dashboard
-    are off. What was started here is shut down afterwards. Raises InputError if Ray is not installed, the
-    cluster is missing or has no room for a single unit, or a network cannot be sent to it.
+    Telemetry and dashboard are off. What was started here is shut down afterwards.
 
     Parameters
     ----------
@@ -54,28 +49,91 @@ def run_on_ray(
     threads
         CPU cores for each unit, which also has a GPU on CUDA devices.
     """
-    ray = _import_ray()
-    ours = address is None and not ray.is_initialized()
-    with _cluster(ray, address, job, cores=None if processes is None else processes * threads):
-        cluster = _Cluster(ray, job, threads=threads, most=None if ours else processes)
-        try:
-            for task, chunk in _placed(ray, tasks):
-                cluster.give(task, chunk)
-                while cluster.is_full():
-                    yield from cluster.finished()
-            while cluster.busy:
-                yield from cluster.finished()
-        finally:
-            cluster.stop()
+
+    def __init__(self, address: str | None = None, processes: int | None = None, threads: int = 1) -> None:
+        self.threads = threads
+        self._address, self._processes = address, processes
+        self._most: int | None = None  # units at a time, in a cluster that we have not started
+        self._cluster = ExitStack()
+        self._joined = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cluster.close()
+        self._joined = False
+
+    def join(self, weights: int = 0) -> Any:
+        """Return Ray, connected to the cluster; `weights` are the bytes for which a new one needs room.
+
+        Raises InputError if Ray is not installed, or the cluster is missing.
+        """
+        ray = _import_ray()
+        if not self._joined:
+            ours = self._address is None and not ray.is_initialized()
+            self._most = None if ours else self._processes
+            cores = None if self._processes is None else self._processes * self.threads
+            self._cluster.enter_context(_cluster(ray, self._address, weights, cores=cores))
+            self._joined = True
+        return ray
+
+    def room(self, gpus: int, *, threads: int, each: int = 1) -> int:
+        """Return how many tasks can be given to the cluster: `each` for every one that can run."""
+        room = each * _room(self.join(), threads, gpus)
+        return room if self._most is None else min(room, self._most)
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """Yield what the function makes of each item, in order, as `Crew.map` does; items travel by value."""
+        ray = self.join()
+        call = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
+        placed = ray.put(function)
+        waiting = deque[tuple[Any, Any]]()
+
+        def first() -> T:
+            item, answer = waiting.popleft()
+            try:
+                found: T = ray.get(answer)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except _deaths(ray):
+                return function(ray.get(item))
+            return found
+
+        for reference in map(ray.put, items):
+            waiting.append((reference, call.remote(placed, reference)))
+            if len(waiting) >= self.room(0, threads=1):
+                yield first()
+        while waiting:
+            yield first()
 
 
-class _Cluster:
-    """The tasks in Ray, each with its unit and the reference to its images."""
+def run_on_ray(job: Job, tasks: Iterator[Task], crew: RayCrew) -> Iterator[Result]:
+    """Yield the results as they come; units of dead workers are given to others.
 
-    def __init__(self, ray: Any, job: Job, *, threads: int, most: int | None) -> None:
-        self._ray, self._threads, self._most = ray, threads, most
+    Weights and images are placed in Ray's store, once on each node that needs them. Raises InputError if the
+    cluster has no room for a single unit, or a network cannot be sent to it; see also `RayCrew.join`.
+    """
+    ray = crew.join(sum(checkpoint.size for checkpoint in job.checkpoints))
+    units = _Units(ray, job, crew)
+    try:
+        for task, chunk in _placed(ray, tasks):
+            units.give(task, chunk)
+            while units.is_full():
+                yield from units.finished()
+        while units.busy:
+            yield from units.finished()
+    finally:
+        units.stop()
+
+
+class _Units:
+    """The units in Ray, each with the reference to its images."""
+
+    def __init__(self, ray: Any, job: Job, crew: RayCrew) -> None:
+        self._ray, self._crew = ray, crew
         self._gpus = 1 if job.device.type == "cuda" else 0
-        options = {"num_cpus": threads, "num_gpus": self._gpus, "max_calls": 0}  # 0: keep the process
+        options = {"num_cpus": crew.threads, "num_gpus": self._gpus, "max_calls": 0}  # 0: keep the process
         retries = {"max_retries": RETRIES, "retry_exceptions": [OSError, MemoryError]}
         self._work = ray.remote(**options, **retries)(_work)
         self._job = ray.put(_portable(ray, job))
@@ -84,24 +142,22 @@ class _Cluster:
 
     def give(self, task: Task, chunk: Any) -> None:
         """Hand a unit to Ray."""
-        reference = self._work.remote([self._job], task.key, task.unit, [chunk], self._threads)
+        reference = self._work.remote([self._job], task.key, task.unit, [chunk], self._crew.threads)
         self.busy[reference] = task, chunk
 
     def is_full(self) -> bool:
         """Tell whether Ray has enough units: one waits for each that runs."""
-        room = _QUEUED * _room(self._ray, self._threads, self._gpus)
-        return len(self.busy) >= (room if self._most is None else min(room, self._most))
+        return len(self.busy) >= self._crew.room(self._gpus, threads=self._crew.threads, each=_QUEUED)
 
     def finished(self) -> Iterator[Result]:
         """Wait for the next result and yield it."""
         (reference,), _ = self._ray.wait(list(self.busy), num_returns=1)
         task, chunk = self.busy.pop(reference)
-        errors = self._ray.exceptions
         try:
             result = self._casualties.lived(self._ray.get(reference))
-        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
+        except _deaths(self._ray):
             result = self._casualties.died(task)
-        except errors.RayTaskError as error:
+        except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
         while self._casualties.again:
             self.give(self._casualties.again.pop(), chunk)
@@ -158,6 +214,16 @@ def _work(job: list[Any], key: str, unit: WorkUnit, chunk: list[Any], threads: i
     return _workers[name].run(Task(key, unit, images))
 
 
+def _call(function: Callable[[S], T], item: S) -> T:
+    return function(item)
+
+
+def _deaths(ray: Any) -> tuple[type[Exception], ...]:
+    """Return the errors of what took its worker with it, more often than Ray tries again."""
+    errors = ray.exceptions
+    return errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError
+
+
 def _room(ray: Any, threads: int, gpus: int) -> int:
     """Return how many units can run at a time: nodes may come and go."""
     there = ray.cluster_resources()
@@ -171,7 +237,7 @@ def _room(ray: Any, threads: int, gpus: int) -> int:
 
 
 @contextmanager
-def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> Iterator[None]:
+def _cluster(ray: Any, address: str | None, weights: int, *, cores: int | None) -> Iterator[None]:
     """Connect to a cluster; an existing connection is left as it is."""
     if ray.is_initialized():
         yield
@@ -180,7 +246,6 @@ def _cluster(ray: Any, address: str | None, job: Job, *, cores: int | None) -> I
         address = os.environ.get("RAY_ADDRESS", address)  # as Ray does, but knocked at first
     options: dict[str, Any] = {"address": "local" if address is None else address}  # None: RAY_ADDRESS's
     if address is None:
-        weights = sum(checkpoint.size for checkpoint in job.checkpoints)
         options |= {"num_cpus": cores, "object_store_memory": _STORE + 2 * weights}
         options |= {"include_dashboard": False}
         options |= {"_node_ip_address": "127.0.0.1"}  # not the interface's: nobody else is to find it

@@ -1,6 +1,7 @@
 """Who does the work changes no number; what dies of a unit takes nothing else with it."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,9 @@ from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
 from robustbench_act.datasets import load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, evaluate, make_plan
+from robustbench_act.evaluation.executors import Crew, RayCrew
 from robustbench_act.models import build_model
+from robustbench_act.records import DamagedPartError, directory
 from robustbench_act.run import Run
 from tests.references.grid import TABLES, many_images
 
@@ -88,9 +91,10 @@ def loaded(path: Path) -> Any:
 def test_tables_are_the_same_to_the_bit(
     where: str, here: Run, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a script on standard input too, and on a platform that has set RAY_ADDRESS."""
+    """From a script on standard input too, on a platform that has set RAY_ADDRESS, and merged elsewhere."""
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.delattr(directory, "merge_cells")  # of this process
     images: list[int] = []
     out = tmp_path / "run"
     evaluate(
@@ -108,6 +112,29 @@ def test_tables_are_the_same_to_the_bit(
     samples = sorted(path.name for path in here.path.glob("samples/*.png"))
     assert sorted(path.name for path in out.glob("samples/*.png")) == samples
     assert sum(images) == 4 * 300 * (1 + 4 * 2)
+
+
+def _halved(number: int) -> tuple[int, float]:
+    """Return the process that halves a number; one that gets 3 dies, one that gets 5 finds it damaged."""
+    if number == 3 and os.getpid() != int(os.environ["TEST_PARENT"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 5:
+        raise DamagedPartError(Path("5.zip"), "gone")
+    return os.getpid(), number / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crew", [Crew(2), RayCrew(processes=2)], ids=list(ELSEWHERE))
+def test_a_crew_maps_in_order(crew: Crew | RayCrew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process dies of is done here, and an error comes back as it was raised."""
+    monkeypatch.setenv("TEST_PARENT", str(os.getpid()))
+    with crew:
+        found = list(crew.map(_halved, range(5)))
+        with pytest.raises(DamagedPartError, match=r"5\.zip: a damaged part of the run \(gone\)") as error:
+            list(crew.map(_halved, [4, 5]))
+    assert error.value.path == Path("5.zip")
+    assert [half for _, half in found] == [0, 0.5, 1, 1.5, 2]
+    assert [place for place, (process, _) in enumerate(found) if process == os.getpid()] == [3]
 
 
 @pytest.mark.slow
