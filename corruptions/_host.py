@@ -4,7 +4,6 @@ An operation of NumPy starts in a third of the time of torch's, and turns floats
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar
@@ -14,17 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._threads import share
+
 Levels: TypeAlias = NDArray[np.uint8]
 Tile: TypeAlias = tuple[slice, EllipsisType, slice]
 
 TILE = 2**16
 """Values of a tile of random numbers: a few arrays of them fit into a core's second cache."""
 
-IMAGE_TILE = 2**16
-"""The same of images, which are floats in between, a few times over."""
+IMAGE_TILE = 2**18
+"""The same of whole images, each of which takes a dozen operations: fewer would not pay for starting them."""
 
-VALUES_PER_THREAD = 2**17
-"""Values that are worth the 50 us that a thread costs."""
+WORTH_SHARING = 2**16
+"""Values of images that are worth the 50 us that several threads cost."""
 
 T = TypeVar("T", bound=np.generic)
 
@@ -80,36 +81,29 @@ def tiles(rows: int, columns: int, *, values: int) -> list[Tile]:
     ]
 
 
-def image_tiles(images: Levels) -> list[Tile]:
-    """Return the tiles of images (N, C, H, W): whole images, as many as a core's second cache holds."""
-    some = tiles(len(images), 1, values=max(1, IMAGE_TILE // images[0].size))
+def image_tiles(count: int, values: int) -> list[Tile]:
+    """Return the tiles of `count` images, of `values` each: whole images, as many tiles for each thread."""
+    total = count * values
+    parts = max(1, -(-total // IMAGE_TILE))
+    if total >= WORTH_SHARING:
+        threads = torch.get_num_threads()
+        parts = -(-parts // threads) * threads
+    some = tiles(count, 1, values=max(1, -(-count // parts)))
     return [(rows, ..., slice(None)) for rows, _, _ in some]
 
 
 def by_tiles(
     make: Callable[[Tile], NDArray[T]], parts: list[Tile], shape: tuple[int, ...], dtype: Any
 ) -> NDArray[T]:
-    """Return the array whose tiles are make(tile), so that the work stays in the caches of each core.
-
-    If there is enough work, it is shared among as many threads as torch uses: NumPy and OpenCV release the
-    interpreter while they work. Torch has threads of its own, so `make` should not call it.
-    """
+    """Return the array whose tiles are make(tile), shared among threads; each stays in a core's caches."""
     if len(parts) == 1:
         return make(parts[0])
     made = np.empty(shape, dtype=dtype)
 
-    def fill(some: list[Tile]) -> None:
-        for tile in some:
-            made[tile] = make(tile)
+    def fill(tile: Tile) -> None:
+        made[tile] = make(tile)
 
-    threads = min(torch.get_num_threads(), len(parts), made.size // VALUES_PER_THREAD)
-    if threads < 2:
-        fill(parts)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(
-                pool.map(fill, [parts[thread::threads] for thread in range(threads)])
-            )  # raises what they raise
+    share(fill, parts)
     return made
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._compile import device_constant, eager, kernel
-from ._host import Levels, Tile, by_tiles, image_tiles, opencv
+from ._host import Levels, opencv
 
 LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -110,13 +110,6 @@ def jpeg_levels(images: Levels, *, quality: int) -> Levels | None:
 
 
 def _by_library(images: Levels, quality: int) -> Levels:
-    def make(tile: Tile) -> Levels:
-        return _stored_and_read(images[tile[0]], quality)
-
-    return by_tiles(make, image_tiles(images), images.shape, np.uint8)
-
-
-def _stored_and_read(images: Levels, quality: int) -> Levels:
     library = opencv()
     made = np.empty_like(images)
     options = (library.IMWRITE_JPEG_QUALITY, quality)

@@ -30,7 +30,7 @@ MINIMUM_SIDE = 8
 _HAIR = 0.01  # outside [0, 1]: what rounding makes of pixels that were normalised and back, in bfloat16 too
 
 BLOCK_VALUES = 2**19
-"""Values corrupted at a time on the CPU by one thread; twice as many by two or more."""
+"""Values that torch corrupts at a time on the CPU with one thread; twice as many with two or more."""
 
 
 class Corruption(ABC):
@@ -60,8 +60,6 @@ class Corruption(ABC):
     fused : bool
         Whether `use_compile` compiles the whole corruption of uint8 images, levels to levels. It pays if
         `apply` is a few operations, value by value: they then share one pass over memory.
-    threads : bool
-        Whether `levels` may run in several threads, each with some of the images. It then never returns None.
     """
 
     name: ClassVar[str]
@@ -69,7 +67,6 @@ class Corruption(ABC):
     domain: ClassVar[Domain] = "pixels"
     version: ClassVar[int] = 1
     fused: ClassVar[bool] = False
-    threads: ClassVar[bool] = False
     severities: ClassVar[Severities | None] = None
     units: ClassVar[Mapping[str, str]] = {}
     home: ClassVar[str] = ""
@@ -134,11 +131,26 @@ class Corruption(ABC):
         if severity == 0:
             return images.clone()
         _keep_freed_memory()
-        block = _block_length(images, self.values_per_image(images))
+        values = self.values_per_image(images)
+        if len(images) and self._is_shared(images):
+            return self._run_shared(images, values, severity=severity, seed=seed, ids=ids)
+        block = _block_length(images, values)
         if block >= len(images):
             return self._run_block(images, severity=severity, seed=seed, ids=ids)
         parts = zip(torch.split(images, block), torch.split(ids, block), strict=True)
         return torch.cat([self._run_block(*part, severity=severity, seed=seed) for part in parts])
+
+    def _is_shared(self, images: Tensor) -> bool:
+        """Tell whether threads of ours share the images: not with code that may not know of them."""
+        return images.dtype == torch.uint8 and on_host(images) and not (self.home or compiles_kernels())
+
+    def _run_shared(self, images: Tensor, values: int, *, severity: float, seed: int, ids: Tensor) -> Tensor:
+        def make(tile: Tile) -> Levels:
+            some = tile[0]
+            made: Levels = self._run_block(images[some], ids[some], severity=severity, seed=seed).numpy()
+            return made
+
+        return torch.from_numpy(by_tiles(make, image_tiles(len(images), values), images.shape, np.uint8))
 
     def _run_block(self, images: Tensor, ids: Tensor, *, severity: float, seed: int) -> Tensor:
         if type(self).draw is Corruption.draw:
@@ -201,22 +213,12 @@ class Corruption(ABC):
 
     def _host_levels(self, images: Levels, noise: Noise) -> Levels | None:
         if type(self).levels is not Corruption.levels:
-            arrays = {name: numbers.numpy() for name, numbers in noise.items()}
-            made = self._levels_by_tiles(images, arrays) if self.threads else self.levels(images, arrays)
+            made = self.levels(images, {name: numbers.numpy() for name, numbers in noise.items()})
             if made is not None:
                 return made
         if self.home or compiles_kernels():
             return None
         return to_levels(self.apply(torch.from_numpy(from_levels(images)), noise).numpy())
-
-    def _levels_by_tiles(self, images: Levels, noise: HostNoise) -> Levels:
-        def make(tile: Tile) -> Levels:
-            some = tile[0]
-            made = self.levels(images[some], {name: numbers[some] for name, numbers in noise.items()})
-            assert made is not None
-            return made
-
-        return by_tiles(make, image_tiles(images), images.shape, np.uint8)
 
     def _applied(self, images: Tensor, noise: Noise) -> Tensor:
         """Return what `apply` makes of floats; an InputError if a class of yours breaks its word."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ._compile import kernel
 from ._filters import disk_filter, gaussian_filter, motion_blur, zoom_mean
-from ._host import Levels, Tile, by_tiles, from_levels, image_tiles, on_host, to_levels
+from ._host import Levels, from_levels, on_host, to_levels
 from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
@@ -223,13 +223,9 @@ def _shuffled_levels(images: Levels, offsets: NDArray[np.int32], d: int) -> Leve
     """Return images (N, C, H, W) whose pixels have followed all passes."""
     height, width = images.shape[2:]
     flat = images.reshape(*images.shape[:2], -1)
-
-    def make(tile: Tile) -> Levels:
-        sources = _host_shuffle(offsets[tile[0]], height, width, d)
-        pairs = zip(flat[tile[0]], sources, strict=True)
-        return np.stack([image.take(source, axis=1, mode="clip") for image, source in pairs])
-
-    return by_tiles(make, image_tiles(images), flat.shape, np.uint8).reshape(images.shape)
+    pairs = zip(flat, _host_shuffle(offsets, height, width, d), strict=True)
+    shuffled = [image.take(source, axis=1, mode="clip") for image, source in pairs]
+    return np.stack(shuffled).reshape(images.shape)
 
 
 def _take(images: Tensor, source: Tensor) -> Tensor:

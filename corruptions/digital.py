@@ -27,7 +27,6 @@ class Contrast(Corruption):
 
     name: ClassVar[str] = "contrast"
     fused: ClassVar[bool] = True
-    threads: ClassVar[bool] = True
 
     factor: float
 
@@ -72,7 +71,6 @@ class Pixelate(Corruption):
     """
 
     name: ClassVar[str] = "pixelate"
-    threads: ClassVar[bool] = True
 
     scale: float
 

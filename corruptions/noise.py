@@ -20,7 +20,6 @@ class GaussianNoise(Corruption):
 
     name: ClassVar[str] = "gaussian_noise"
     fused: ClassVar[bool] = True
-    threads: ClassVar[bool] = True
 
     std: float
 
@@ -46,7 +45,6 @@ class ShotNoise(Corruption):
 
     name: ClassVar[str] = "shot_noise"
     fused: ClassVar[bool] = True
-    threads: ClassVar[bool] = True
 
     rate: float
 
@@ -74,7 +72,6 @@ class ImpulseNoise(Corruption):
     """
 
     name: ClassVar[str] = "impulse_noise"
-    threads: ClassVar[bool] = True
 
     amount: float
 
@@ -103,7 +100,6 @@ class SpeckleNoise(Corruption):
 
     name: ClassVar[str] = "speckle_noise"
     fused: ClassVar[bool] = True
-    threads: ClassVar[bool] = True
 
     std: float
 

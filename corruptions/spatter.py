@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ._color import luma
 from ._edges import FARTHEST, canny, chamfer_distance
 from ._filters import gaussian_filter, zero_below
-from ._host import Levels, by_tiles, from_levels, image_tiles, opencv, to_levels
+from ._host import Levels, from_levels, opencv, to_levels
 from .base import Corruption, HostNoise, Noise
 from .random import Stream
 from .registry import register
@@ -124,10 +124,6 @@ def _relief(distance: Tensor) -> Tensor:
 
 def _host_relief(levels: Levels) -> NDArray[np.float32]:
     """Return the relief of the distances from the edges of levels (N, 1, H, W), by OpenCV."""
-    return by_tiles(lambda tile: _reliefs(levels[tile[0]]), image_tiles(levels), levels.shape, np.float32)
-
-
-def _reliefs(levels: Levels) -> NDArray[np.float32]:
     library = opencv()
     reliefs = np.empty(levels.shape, dtype=np.float32)
     fast = library.ipp.useIPP()

@@ -240,7 +240,6 @@ class Fog(Corruption):
     """
 
     name: ClassVar[str] = "fog"
-    threads: ClassVar[bool] = True
 
     strength: float
     wibble_decay: float
@@ -288,7 +287,6 @@ class Brightness(Corruption):
 
     name: ClassVar[str] = "brightness"
     fused: ClassVar[bool] = True
-    threads: ClassVar[bool] = True
 
     value_shift: float
 

@@ -91,7 +91,7 @@ def test_batch_size_and_order_do_not_matter(name: str, dtype: torch.dtype) -> No
 
 @each_name
 def test_blocks_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = make_input(name, count=5, dtype=torch.uint8)
+    images = make_input(name, count=5)
     whole = corrupt(images, name)
     monkeypatch.setattr(base, "BLOCK_VALUES", 2 * images[0].numel())
     assert torch.equal(whole, corrupt(images, name))

@@ -1,7 +1,5 @@
 """Levels in host memory: NumPy and the libraries make the levels that `apply` makes, and write to nothing."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,6 @@ from torch import Tensor
 
 import corruptions
 from corruptions import Corruption, _host, _jpeg, base, random, spatter
-from corruptions._host import Levels, Tile
 from corruptions.random import Stream
 from tests.pairwise import each_pair
 
@@ -116,36 +113,7 @@ def test_the_library_here_is_used() -> None:
     assert spatter._library_agrees()
 
 
-@pytest.mark.parametrize("name", LEVELLED)
-def test_tiles_and_threads_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = natural(3, (17, 11))
-    usual = corruptions.corrupt(images, name, severity=3)
-    started: list[int] = []
-
-    class Pool(ThreadPoolExecutor):
-        def __init__(self, workers: int) -> None:
-            started.append(workers)
-            super().__init__(workers)
-
-    monkeypatch.setattr(_host, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
-    monkeypatch.setattr(_host, "IMAGE_TILE", 1)
+def test_levels_may_be_made_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Stream(torch.arange(3), name="a", severity=1, seed=0).normal(7, 31)
     monkeypatch.setattr(random, "TILE", 50)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert torch.equal(corruptions.corrupt(images, name, severity=3), usual)
-    finally:
-        torch.set_num_threads(threads)
-    assert 3 in started or name == "saturate"  # which draws nothing, and whose levels call torch
-
-
-def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_host, "VALUES_PER_THREAD", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-
-    def fail(tile: Tile) -> Levels:
-        raise ValueError(tile)
-
-    with pytest.raises(ValueError, match="slice"):
-        _host.by_tiles(fail, _host.tiles(4, 2, values=2), (4, 2), np.uint8)
+    assert torch.equal(Stream(torch.arange(3), name="a", severity=1, seed=0).normal(7, 31), usual)
