@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache, wraps
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
@@ -16,13 +17,15 @@ R = TypeVar("R")
 Args = TypeVarTuple("Args")
 
 _state = {"enabled": os.environ.get("ACTROBUST_COMPILE") == "1"}
+_eager = ContextVar("eager", default=False)
 
 
 def use_compile(enabled: bool = True) -> None:
     """Turn compilation of the kernels on or off (off by default; ACTROBUST_COMPILE=1 turns it on).
 
-    Kernels are the functions decorated with `kernel`. The first call of each then takes seconds and needs a
-    C++ compiler. Random integers do not change; pixels may differ by one grey level on very few values.
+    Kernels are the functions decorated with `kernel`. Those of uint8 images in host memory are compiled for
+    corruptions that are `fused` only. The first call of each takes seconds and needs a C++ compiler. Random
+    integers do not change; pixels may differ by one grey level on very few values.
 
     >>> use_compile(False)
     """
@@ -30,19 +33,18 @@ def use_compile(enabled: bool = True) -> None:
 
 
 def compiles_kernels() -> bool:
-    """Tell whether `use_compile` is on."""
-    return _state["enabled"]
+    """Tell whether `use_compile` is on, and not `eager`."""
+    return _state["enabled"] and not _eager.get()
 
 
 @contextmanager
 def eager() -> Iterator[None]:
-    """Leave the kernels uncompiled inside."""
-    before = _state["enabled"]
-    _state["enabled"] = False
+    """Leave the kernels uncompiled inside, in this thread."""
+    before = _eager.set(True)
     try:
         yield
     finally:
-        _state["enabled"] = before
+        _eager.reset(before)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -58,7 +60,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling() or not _state["enabled"]:
+        if torch.compiler.is_compiling() or not compiles_kernels():
             return function(*args, **kwargs)
         return compiled()(*args, **kwargs)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import severity as severities
-from ._compile import compiles_kernels, kernel, with_own_code
+from ._compile import compiles_kernels, eager, kernel, with_own_code
 from ._host import HAIR, Levels, Tile, by_tiles, from_levels, image_tiles, on_host, to_levels
 from .code import source_digest
 from .constants import Severities
@@ -142,13 +142,15 @@ class Corruption(ABC):
 
     def _is_shared(self, images: Tensor) -> bool:
         """Tell whether threads of ours share the images: not with code that may not know of them."""
-        return images.dtype == torch.uint8 and on_host(images) and not (self.home or compiles_kernels())
+        ours = not self.home and not (self.fused and compiles_kernels())
+        return ours and images.dtype == torch.uint8 and on_host(images)
 
     def _run_shared(self, images: Tensor, values: int, *, severity: float, seed: int, ids: Tensor) -> Tensor:
         def make(tile: Tile) -> Levels:
             some = tile[0]
-            made: Levels = self._run_block(images[some], ids[some], severity=severity, seed=seed).numpy()
-            return made
+            with eager():  # NumPy is as fast
+                made = self._run_block(images[some], ids[some], severity=severity, seed=seed)
+            return np.asarray(made)
 
         return torch.from_numpy(by_tiles(make, image_tiles(len(images), values), images.shape, np.uint8))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ._color import scale_saturation, scale_saturation_levels
 from ._compile import device_constants, kernel
 from ._filters import smooth_field
-from ._host import SMALL, Levels, from_levels, look_up, to_levels
+from ._host import SMALL, Levels, from_levels, histogram, look_up, to_levels
 from ._jpeg import jpeg, jpeg_levels
 from ._sampling import affine_positions, pixelate, pixelate_levels, sample
 from .base import Corruption, HostNoise, Noise
@@ -204,9 +204,7 @@ def _contrast_levels(images: Levels, share: np.float32) -> Levels:
         means = _means_of_totals(look_up(fixed, planes).sum(1), planes)
         floats = from_levels(planes)
         return to_levels(floats + (means - floats) * share).reshape(images.shape)
-    means = _means_of_totals(
-        np.array([np.bincount(plane, minlength=256) @ fixed for plane in planes]), planes
-    )
+    means = _means_of_totals(np.array([histogram(plane) @ fixed for plane in planes]), planes)
     tables = to_levels(floats + (means - floats) * share)
     made = [look_up(table, plane[None]) for table, plane in zip(tables, planes, strict=True)]
     return np.concatenate(made).reshape(images.shape)

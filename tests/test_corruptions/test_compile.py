@@ -128,6 +128,21 @@ def test_use_compile_compiles_each_kernel_once(monkeypatch: pytest.MonkeyPatch, 
     assert len(calls) == 1
 
 
+def test_levels_of_those_that_are_not_fused_are_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, compiled: None
+) -> None:
+    images = make_images(count=2, channels=3, dtype=torch.uint8)
+    corruptions.use_compile(False)
+    usual = corruptions.corrupt(images, "snow", severity=3)
+    corruptions.use_compile()
+
+    def compile_nothing(*args: object, **options: object) -> None:
+        raise AssertionError(args)
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    assert torch.equal(corruptions.corrupt(images, "snow", severity=3), usual)
+
+
 def test_the_environment_turns_it_on() -> None:
     code = "import importlib.util as u; s = u.spec_from_file_location('c', 'corruptions/_compile.py'); "
     code += "m = u.module_from_spec(s); s.loader.exec_module(m); print(m._state['enabled'])"

@@ -117,3 +117,11 @@ def test_levels_may_be_made_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -> Non
     usual = Stream(torch.arange(3), name="a", severity=1, seed=0).normal(7, 31)
     monkeypatch.setattr(random, "TILE", 50)
     assert torch.equal(Stream(torch.arange(3), name="a", severity=1, seed=0).normal(7, 31), usual)
+
+
+def test_large_planes_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = make_images(count=1, channels=1, dtype=torch.uint8, side=(90, 70)).numpy()
+    usual = _host.histogram(levels)
+    monkeypatch.setattr(_host, "MOST_COUNTED", 10)
+    assert np.array_equal(_host.histogram(levels), usual)
+    assert usual[255] >= 90
