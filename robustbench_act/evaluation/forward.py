@@ -27,6 +27,7 @@ COMPARED_METRICS = ("fluctuation", "means")
 
 _TOGETHER = 3  # images in a pass at least, with all versions that are compared
 
+Columns: TypeAlias = dict[str, np.ndarray]
 Answer: TypeAlias = Callable[[Tensor], Tensor]
 """From inputs of a network to its logits (n, classes)."""
 
@@ -203,20 +204,26 @@ def _logits_in_company(
 
 def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.DataFrame:
     """Return the rows of all layers, series by series; clean rows are those of the clean images' own pass."""
-    frames = []
+    alike: dict[tuple[str, ...], list[Columns]] = {}  # pandas takes its time for a table, however small
     for one in passes:
         if one.probe is not None:
-            rows = [_rows_of_layer(index, layer, one) for index, layer in enumerate(one.probe.layers)]
-            frames += [frame if len(one.versions) == 1 else frame.iloc[1:] for frame in rows]
-    if not frames:
+            for index, layer in enumerate(one.probe.layers):
+                columns = _columns_of_layer(index, layer, one)
+                alike.setdefault(tuple(columns), []).append(columns)
+    if not alike:
         return pd.DataFrame()
+    frames = [
+        pd.DataFrame({name: np.concatenate([one[name] for one in layers]) for name in names})
+        for names, layers in alike.items()
+    ]
     table = pd.concat(frames, ignore_index=True)
     rank = {version: place for place, own in enumerate(series) for version in own}
     order = [table["version"], table["index"], table["version"].map(rank)]
     return table.iloc[np.lexsort(order)].reset_index(drop=True)
 
 
-def _rows_of_layer(index: int, layer: Layer, one: _Pass) -> pd.DataFrame:
+def _columns_of_layer(index: int, layer: Layer, one: _Pass) -> Columns:
+    """Return a layer's columns, (versions,) each: without the clean version, if others are compared with it."""
     assert layer.samples is not None
     assert one.probe is not None
     samples = layer.samples.reduced()
@@ -234,5 +241,14 @@ def _rows_of_layer(index: int, layer: Layer, one: _Pass) -> pd.DataFrame:
     columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
     columns |= one.probe.clean_columns(layer)
     for name, histogram in zip(HISTOGRAMS, samples.histograms, strict=True):
-        columns[f"{name}_histogram"] = [counts.tobytes() for counts in histogram.cpu().numpy()]
-    return pd.DataFrame(columns)
+        rows = [counts.tobytes() for counts in histogram.cpu().numpy()]
+        columns[f"{name}_histogram"] = np.array(rows, dtype=object)
+    first = int(len(one.versions) > 1)
+    return {name: _each(values, len(one.versions))[first:] for name, values in columns.items()}
+
+
+def _each(values: Any, count: int) -> np.ndarray:
+    """Return an array of `count` values, or of the same value as often."""
+    if np.ndim(values):
+        return np.asarray(values)
+    return np.full(count, values, dtype=object if isinstance(values, str) else None)

@@ -76,7 +76,8 @@ class ElementStatistics:
             mu = total.total.flatten(1) / self._counts[side]
             offset = _offset(mu, total.squares(), self._counts[side])
             with np.errstate(invalid="ignore"):  # infinite means
-                quantiles = torch.from_numpy(np.quantile(mu.cpu().numpy(), QUANTILES, axis=1))
+                ordered = np.sort(mu.cpu().numpy(), axis=1)  # much faster than np.quantile's partition
+                quantiles = torch.from_numpy(np.quantile(ordered, QUANTILES, axis=1))
             values = [mu.mean(1), mu.abs().mean(1), offset, *quantiles]
             found |= dict(zip(mean_columns(side), values, strict=True))
         if self._saturated is not None:
