@@ -223,7 +223,7 @@ def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.
 
 
 def _columns_of_layer(index: int, layer: Layer, one: _Pass) -> Columns:
-    """Return a layer's columns, (versions,) each: without the clean version, if others are compared with it."""
+    """Return a layer's columns, (versions,) each: not of the clean images that others are compared with."""
     assert layer.samples is not None
     assert one.probe is not None
     samples = layer.samples.reduced()
