@@ -1,7 +1,6 @@
 """One network on one unit's images: its cell rows and its layer rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,11 +24,16 @@ CLEAN_METRICS = DEFAULT_METRICS
 COMPARED_METRICS = ("fluctuation", "means")
 """What is measured of clean images, and of corrupted ones in comparison with them."""
 
+STATE = 2**28
+"""Bytes of the element means that a probe keeps, unless two versions have more."""
+
 _TOGETHER = 3  # images in a pass at least, with all versions that are compared
 
-Columns: TypeAlias = dict[str, np.ndarray]
 Answer: TypeAlias = Callable[[Tensor], Tensor]
 """From inputs of a network to its logits (n, classes)."""
+
+Columns: TypeAlias = dict[str, np.ndarray]
+"""Rows of one layer, (versions,) in each column."""
 
 
 class Measured(NamedTuple):
@@ -42,14 +46,6 @@ class Measured(NamedTuple):
     layers: pd.DataFrame
     left_out: Mapping[str, str]
     clean: Tensor | None = None  # int64 (n,): what it predicts for the clean images
-
-
-class _Pass:
-    """Versions that go through the network together, and the probe that watches them."""
-
-    def __init__(self, versions: Sequence[int], probe: Probe | None) -> None:
-        self.versions, self.probe = versions, probe
-        self.logits: list[Tensor] = []
 
 
 @torch.inference_mode()
@@ -76,7 +72,7 @@ def measure(
     Parameters
     ----------
     portions
-        The images, a portion at a time.
+        The images, a portion at a time, as often as they are asked for.
     labels
         int64 (n,) for all of them, or None: see `tally.answers.Answers`.
     series
@@ -103,53 +99,48 @@ def measure(
 
     watched = probes and not behaviour.unwatched and not behaviour.batch_dependent
     versions = sorted({*([0] if clean is None or watched else []), *chain.from_iterable(series)})
+    compared = [version for version in versions if version]
+    logits: dict[int, Tensor] = {}  # of each version, (n, classes)
+    layers: list[Columns] = []
+    left_out: dict[str, str] = {}
     if behaviour.batch_dependent:
-        passes = []
         logits = _logits_in_company(portions, versions, answer)
+    elif not watched:
+        parts = [[0]] * (0 in versions) + _divided(compared, batch_size)
+        logits = _logits(portions, parts, batch_size, answer)
     else:
-        axes = probe_axes(behaviour) if watched else None
-        passes = _passes(model, versions, batch_size, axes, clean=[0] in map(list, series))
-        logits = _logits(portions, passes, batch_size, answer)
+        axes = probe_axes(behaviour)
+        parts = [[0]] * ([0] in map(list, series))  # what only clean images are measured by has its own pass
+        if compared:
+            most = STATE // _state_of_version(model, portions, answer, axes)
+            parts += [[0, *own] for own in _divided(compared, min(batch_size // _TOGETHER, most) - 1)]
+        for part in parts:
+            metrics = CLEAN_METRICS if part == [0] else COMPARED_METRICS
+            with Probe(model, metrics=metrics, versions=len(part), axes=axes) as probe:
+                logits = _logits(portions, [part], batch_size, answer) | logits  # clean: of the first pass
+            layers += [_columns(index, layer, part, probe) for index, layer in enumerate(probe.layers)]
+            left_out |= probe.left_out
     if 0 in logits:
         clean = logits[0].argmax(-1)
-        if not Answers(logits[0][None], labels).are_finite():
-            raise FloatingPointError(f"logits that are not finite{_where(passes)}")
+        _check_finite(Answers(logits[0][None], labels), layers)
     cells = []
     for own in series:
         answers = Answers(torch.stack([logits[version] for version in own]), labels, clean)
-        if not answers.are_finite():
-            raise FloatingPointError(f"logits that are not finite{_where(passes)}")
+        _check_finite(answers, layers)
         cells += [{**row, "version": own[row["version"]]} for row in count_cells(answers)]
-    left_out = {
-        layer: why for one in passes if one.probe is not None for layer, why in one.probe.left_out.items()
-    }
-    return Measured(cells, _layer_rows(passes, series), left_out, clean)
+    return Measured(cells, _layer_rows(layers, series), left_out, clean)
 
 
-def _passes(
-    model: nn.Module,
-    versions: Sequence[int],
-    batch_size: int,
-    axes: Mapping[str, ImageAxis | str] | None,
-    *,
-    clean: bool,
-) -> list[_Pass]:
-    """Divide the versions; those whose layers are compared have the clean one among them.
-
-    What only the clean images are measured by is taken in a pass of their own. Without `axes` there are no
-    probes.
-    """
-    if axes is None:
-        alone = [_Pass([0], None)] if 0 in versions else []
-        return alone + [_Pass(own, None) for own in _divided([one for one in versions if one], batch_size)]
-    found = [_Pass([0], Probe(model, metrics=CLEAN_METRICS, axes=axes))] if clean else []
-    for own in _divided(versions[1:], batch_size // _TOGETHER - 1):
-        probe = Probe(model, metrics=COMPARED_METRICS, versions=1 + len(own), axes=axes)
-        found.append(_Pass([0, *own], probe))
-    return found
+def _state_of_version(
+    model: nn.Module, portions: Iterable[Versions], answer: Answer, axes: Mapping[str, ImageAxis | str]
+) -> int:
+    """Return the bytes of the element means of one version, in and out of every layer."""
+    with Probe(model, metrics=(), axes=axes) as probe:
+        answer(next(iter(portions)).inputs([0], slice(0, 2))[0])
+    return 2 * torch.float64.itemsize * sum(layer.elements for layer in probe.layers) or 1
 
 
-def _divided(versions: Sequence[int], most: int) -> list[Sequence[int]]:
+def _divided(versions: list[int], most: int) -> list[list[int]]:
     """Divide versions into parts of about equal length, `most` at most.
 
     >>> _divided([1, 2, 3, 4, 5], 3)
@@ -160,28 +151,25 @@ def _divided(versions: Sequence[int], most: int) -> list[Sequence[int]]:
 
 
 def _logits(
-    portions: Iterable[Versions], passes: Sequence[_Pass], batch_size: int, answer: Answer
+    portions: Iterable[Versions], parts: Sequence[Sequence[int]], batch_size: int, answer: Answer
 ) -> dict[int, Tensor]:
-    """Return the logits of each version, (n, classes): of the clean images, from their first pass."""
+    """Return the logits of each version, (n, classes); those of a part go through the network together."""
+    found: dict[int, list[Tensor]] = {version: [] for part in parts for version in part}
     for portion in portions:
-        for one in passes:
-            with one.probe or nullcontext():
-                for inputs in _batches(portion, one.versions, batch_size):
-                    one.logits.append(answer(inputs.flatten(0, 1)).view(*inputs.shape[:2], -1))
-    found: dict[int, Tensor] = {}
-    for one in passes:
-        for version, own in zip(one.versions, torch.cat(one.logits, dim=1), strict=True):
-            found.setdefault(version, own)
-    return found
+        for part in parts:
+            for inputs in _batches(portion, part, batch_size):
+                rows = answer(inputs.flatten(0, 1)).view(*inputs.shape[:2], -1)
+                for version, own in zip(part, rows, strict=True):
+                    found[version].append(own)
+    return {version: torch.cat(own) for version, own in found.items()}
 
 
-def _where(passes: Sequence[_Pass]) -> str:
-    """Name the layer in which it began."""
-    for one in passes:
-        for layer in one.probe.layers if one.probe is not None else ():
-            if layer.samples is not None and layer.samples.reduced().nonfinite.any():
-                return f"; the first layer with such values is {layer.name}"
-    return ""
+def _check_finite(answers: Answers, layers: Sequence[Columns]) -> None:
+    """Raise FloatingPointError if a logit that counts is not finite; name the layer in which it began."""
+    if not answers.are_finite():
+        names = [columns["layer"][0] for columns in layers if columns["nonfinite"].any()]
+        where = f"; the first layer with such values is {names[0]}" if names else ""
+        raise FloatingPointError(f"logits that are not finite{where}")
 
 
 def _batches(portion: Versions, versions: Sequence[int], batch_size: int) -> Iterator[Tensor]:
@@ -202,19 +190,16 @@ def _logits_in_company(
     return found
 
 
-def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.DataFrame:
-    """Return the rows of all layers, series by series; clean rows are those of the clean images' own pass."""
+def _layer_rows(layers: Iterable[Columns], series: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Return the rows of all layers, series by series."""
     alike: dict[tuple[str, ...], list[Columns]] = {}  # pandas takes its time for a table, however small
-    for one in passes:
-        if one.probe is not None:
-            for index, layer in enumerate(one.probe.layers):
-                columns = _columns_of_layer(index, layer, one)
-                alike.setdefault(tuple(columns), []).append(columns)
+    for columns in layers:
+        alike.setdefault(tuple(columns), []).append(columns)
     if not alike:
         return pd.DataFrame()
     frames = [
-        pd.DataFrame({name: np.concatenate([one[name] for one in layers]) for name in names})
-        for names, layers in alike.items()
+        pd.DataFrame({name: np.concatenate([one[name] for one in some]) for name in names})
+        for names, some in alike.items()
     ]
     table = pd.concat(frames, ignore_index=True)
     rank = {version: place for place, own in enumerate(series) for version in own}
@@ -222,13 +207,12 @@ def _layer_rows(passes: Sequence[_Pass], series: Sequence[Sequence[int]]) -> pd.
     return table.iloc[np.lexsort(order)].reset_index(drop=True)
 
 
-def _columns_of_layer(index: int, layer: Layer, one: _Pass) -> Columns:
-    """Return a layer's columns, (versions,) each: not of the clean images that others are compared with."""
+def _columns(index: int, layer: Layer, versions: Sequence[int], probe: Probe) -> Columns:
+    """Return a layer's rows: not of the clean images that others are compared with."""
     assert layer.samples is not None
-    assert one.probe is not None
     samples = layer.samples.reduced()
     columns: dict[str, Any] = {
-        "version": one.versions,
+        "version": versions,
         "layer": layer.name,
         "index": index,
         "elements": layer.elements,
@@ -239,12 +223,12 @@ def _columns_of_layer(index: int, layer: Layer, one: _Pass) -> Columns:
         for part, values in moments._asdict().items():
             columns[f"{name}_{part}"] = values.cpu().numpy()
     columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
-    columns |= one.probe.clean_columns(layer)
+    columns |= probe.clean_columns(layer)
     for name, histogram in zip(HISTOGRAMS, samples.histograms, strict=True):
         rows = [counts.tobytes() for counts in histogram.cpu().numpy()]
         columns[f"{name}_histogram"] = np.array(rows, dtype=object)
-    first = int(len(one.versions) > 1)
-    return {name: _each(values, len(one.versions))[first:] for name, values in columns.items()}
+    first = int(len(versions) > 1)
+    return {name: _each(values, len(versions))[first:] for name, values in columns.items()}
 
 
 def _each(values: Any, count: int) -> np.ndarray:

@@ -30,7 +30,7 @@ STORE = 2**27  # bytes of the images of a unit, in all versions, unless one seri
 BLOCK = 32  # checkpoints in a unit of work, at most, and
 BLOCK_BYTES = 2**28  # about so much of their weights, and
 PASSES = 2**16  # about so many images through networks: a unit that is lost is no great loss
-LEAST_UNITS = 16  # so that processes share the work evenly, if there are so many checkpoints
+LEAST_UNITS = 32  # so that first results come soon, and processes share the work evenly
 
 
 @dataclass(frozen=True, eq=False)

@@ -312,7 +312,10 @@ def test_logits_that_are_not_finite_fail_too(checkpoints: Path, tmp_path: Path) 
 def test_clean_images_go_through_a_network_once(
     probes: bool, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In four units of a chunk. In the probe sample they also come with every unit, to compare layers."""
+    """In four units of a chunk. In the probe sample they also come with every unit, to compare layers.
+
+    Two of them come first, and tell how large the layers are.
+    """
     monkeypatch.setattr("robustbench_act.evaluation.plan.STORE", CHUNK * 64 * 6)
     checkpoint = load_checkpoint(checkpoints / "relu_1.safetensors")
     data = many_images(2 * CHUNK)
@@ -326,7 +329,7 @@ def test_clean_images_go_through_a_network_once(
 
     run = evaluate([checkpoint], **options, out=tmp_path / "run", on_start=start)
     assert len(list(run.path.glob("parts/*.zip"))) == 2 * 4
-    assert sum(seen) == 2 * CHUNK * (1 + 4 * 5) + probes * CHUNK * 4
+    assert sum(seen) == 2 * CHUNK * (1 + 4 * 5) + probes * (CHUNK + 2) * 4
     at_once = evaluate([checkpoint], **options, out=tmp_path / "alone", batch_size=1000)
     for name in ("correct", "agreement", "severity_flips", "outcomes"):
         assert run.cells[name].tolist() == at_once.cells[name].tolist()

@@ -89,7 +89,8 @@ def test_blocks_are_even_and_bounded(checkpoints: Path) -> None:
         return [len(block) for block in plan.blocks]
 
     assert blocks(1, few) == [1]
-    assert blocks(39, few) == [2, 2, 3, 2, 3, 2, 3, 2, 2, 3, 2, 3, 2, 3, 2, 3]  # 16 units
+    assert blocks(30, few) == [1] * 30
+    assert blocks(80, few) == [2, 3] * 16  # 32 units
     assert blocks(32, many) == [16, 16]  # 3,072 images each in three versions: up to 65,536 passes
     assert blocks(4, many, size=100_000_000) == [2, 2]
 
