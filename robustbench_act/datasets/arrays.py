@@ -1,5 +1,6 @@
 """Arrays in NumPy files, read without running anything: .npy mapped, .npz unpacked within bounds."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,61 @@ def open_npy(path: Path) -> NDArray[Any]:
     except Exception as error:  # a damaged header makes the reader raise almost anything
         raise InputError(f"{path}: not a complete .npy file ({why_unreadable(path, error, NPY)}).") from error
     return array
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayImages:
+    """Images of an .npy file, uint8 (N, C, H, W) once read; indexing reads nothing.
+
+    Other processes read them themselves, from the same path: no pixel travels.
+
+    Attributes
+    ----------
+    path
+        The file: uint8 (M, H, W, C).
+    rows
+        int64 (N,), their places in it.
+    size
+        (C, H, W) of an image.
+    """
+
+    path: Path
+    rows: NDArray[np.int64]
+    size: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: slice | Tensor) -> "ArrayImages":
+        return replace(self, rows=self.rows[index if isinstance(index, slice) else index.numpy()])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return len(self), *self.size
+
+    def read(self) -> Tensor:
+        """Return the images, uint8 (N, C, H, W); an InputError if the file is not the one that was opened."""
+        array = open_npy(self.path)
+        channels, height, width = self.size
+        alike = array.dtype == np.uint8 and array.shape[1:] == (height, width, channels)
+        if not alike or len(array) <= self.rows.max(initial=-1):
+            raise InputError(
+                f"{self.path}: expected the file that was opened, uint8 (N, {height}, {width}, {channels}), "
+                f"got {array.dtype} {array.shape}."
+            )
+        return channels_first(array[self.rows])
+
+
+def channels_first(images: NDArray[np.uint8]) -> Tensor:
+    """Return images (N, H, W, C) as a tensor (N, C, H, W), without a thread of PyTorch's.
+
+    NumPy moves the axes: with other threads running, PyTorch would start threads of its own for it. Flat in
+    between: NumPy leaves the strides of a single channel as they were, and PyTorch would take the images for
+    channels_last, which convolutions round in another way.
+    """
+    moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return torch.from_numpy(moved.reshape(-1)).view(moved.shape)
 
 
 def open_npz(path: Path) -> dict[str, NDArray[Any]]:

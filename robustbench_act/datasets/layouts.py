@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.severity import SEVERITIES
-from robustbench_act.datasets.arrays import open_npy
+from robustbench_act.datasets.arrays import ArrayImages, open_npy
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
@@ -90,8 +89,8 @@ def _open_arrays(folder: Path, files: Sequence[Path], clean: Dataset) -> StoredS
     for path in files:
         images = _open_images(path, clean, len(severities))
         for place, severity in enumerate(severities):
-            rows = images[place * len(clean) : (place + 1) * len(clean)]
-            cells.append(StoredCell(path.stem, severity, rows, clean.ids))
+            some = images[place * len(clean) : (place + 1) * len(clean)]
+            cells.append(StoredCell(path.stem, severity, some, clean.ids))
     return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
 
 
@@ -105,7 +104,7 @@ def _open_digits(folder: Path, parts: Sequence[Path], clean: Dataset) -> StoredS
     return StoredSuite(f"files:{folder.name}", tuple(cells), "npy", tuple(files))
 
 
-def _open_images(path: Path, clean: Dataset, severities: int) -> NDArray[np.uint8]:
+def _open_images(path: Path, clean: Dataset, severities: int) -> ArrayImages:
     images = open_npy(path)
     channels, height, width = clean.shape
     expected = (severities * len(clean), height, width, channels)
@@ -114,7 +113,7 @@ def _open_images(path: Path, clean: Dataset, severities: int) -> NDArray[np.uint
             f"{path}: expected uint8 {expected} ({severities} severities x {len(clean)} images of "
             f"{clean.name}), got {images.dtype} {images.shape}."
         )
-    return images
+    return ArrayImages(path, np.arange(len(images)), clean.shape)
 
 
 def _generated(folder: Path) -> dict[str, Any]:

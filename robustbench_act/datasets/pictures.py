@@ -17,7 +17,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from robustbench_act.datasets.sources import Source, opened
+from robustbench_act.datasets.arrays import channels_first
+from robustbench_act.datasets.sources import Files, Source, opened
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import PICTURES, why_unreadable
 from robustbench_act.paths import is_hidden
@@ -88,8 +89,11 @@ class Pictures:
             return replace(self, sources=self.sources[index])
         if isinstance(index, slice):
             return replace(self, sources=self.sources[index])
-        rows = index.nonzero().flatten() if index.dtype == torch.bool else index
-        return replace(self, sources=[self.sources[row] for row in rows.tolist()])
+        rows = (index.nonzero().flatten() if index.dtype == torch.bool else index).tolist()
+        some = (
+            self.sources.at(rows) if isinstance(self.sources, Files) else [self.sources[row] for row in rows]
+        )
+        return replace(self, sources=some)
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
@@ -108,12 +112,7 @@ class Pictures:
         ]
         if problems:
             raise unreadable(problems, of=len(self))
-        arrays = np.stack([array for array in found if not isinstance(array, str)])
-        # NumPy moves the axes: with other threads running, PyTorch would start threads of its own for it.
-        # Flat in between: NumPy leaves the strides of a single channel as they were, and PyTorch would take
-        # the images for channels_last, which convolutions round in another way.
-        flat = np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)).reshape(-1)
-        return torch.from_numpy(flat).view(len(self), self.channels, *arrays.shape[1:3])
+        return channels_first(np.stack([array for array in found if not isinstance(array, str)]))
 
     def check(self, on_images: Callable[[int], None] = lambda count: None) -> dict[Source, str]:
         """Read and decode every picture; return those that cannot be used, with the reason. No image is kept.

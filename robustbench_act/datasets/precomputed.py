@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions import get_corruption, list_corruptions
+from robustbench_act.datasets.arrays import ArrayImages
 from robustbench_act.datasets.pictures import Pictures, unreadable
 from robustbench_act.datasets.sources import Source
 from robustbench_act.errors import InputError
@@ -35,15 +34,16 @@ class StoredCell:
     corruption, severity
         Corruption and severity of the stored images.
     images
-        uint8 (N, H, W, C), mapped from a file, or pictures that are decoded when they are needed.
+        Where its images are, read when they are needed.
     ids
         int64 (N,), the ids of the clean images in the order of the rows.
     """
 
     corruption: str
     severity: float
-    images: NDArray[np.uint8] | Pictures
+    images: ArrayImages | Pictures
     ids: Tensor
+    _kept: list[Tensor] = field(default_factory=list, init=False, repr=False)
     domain: ClassVar[str] = "pixels"
 
     @property
@@ -52,53 +52,54 @@ class StoredCell:
         known = self.corruption in list_corruptions()
         return get_corruption(self.corruption).group if known else "other"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": []}
+
     def apply(self, images: Tensor, *, ids: Tensor, seed: int) -> Tensor:
         """Return the stored images with these ids, on the device of `images`; the seed is ignored.
 
-        An InputError if a picture cannot be read, or differs in size from the clean images.
+        An InputError if one cannot be read, or differs in size from the clean images.
         """
         rows = self._rows(ids)
-        if isinstance(self.images, Pictures):
-            self.check_size(images.shape[-2:], self.images[rows])
-            found = self.images[rows].read()
-        else:
-            found = torch.from_numpy(self.images[rows.numpy()]).permute(0, 3, 1, 2).contiguous()
+        found = self._kept[0][rows] if self._kept else self._read(self.images[rows], images.shape[-2:])
         return found.to(images.device)
 
     def of(self, ids: Tensor) -> "StoredCell":
         """Return the same cell, of these images only."""
-        rows = self._rows(ids)
-        images = self.images[rows] if isinstance(self.images, Pictures) else self.images[rows.numpy()]
-        return replace(self, images=images, ids=ids.cpu())
+        return replace(self, images=self.images[self._rows(ids)], ids=ids.cpu())
 
-    def decoded(self, size: Sequence[int]) -> "StoredCell":
-        """Return the same cell with its pictures in memory; errors as in `apply`, for a size (H, W)."""
-        if not isinstance(self.images, Pictures):
-            return self
-        self.check_size(size, self.images)
-        return replace(self, images=self.images.read().permute(0, 2, 3, 1).numpy())
+    def keep(self, size: Sequence[int]) -> None:
+        """Read its images into memory, once; they do not travel to other processes.
+
+        Errors as in `apply`, for images of a size (H, W).
+        """
+        if not self._kept:
+            self._kept.append(self._read(self.images, size))
+
+    def _read(self, images: ArrayImages | Pictures, size: Sequence[int]) -> Tensor:
+        self.check_size(size, images)
+        return images.read()
 
     def _rows(self, ids: Tensor) -> Tensor:
         order = self.ids.argsort()
         return order[torch.searchsorted(self.ids[order], ids.cpu())]
 
-    def check_size(self, size: Sequence[int], pictures: Pictures | None = None) -> None:
+    def check_size(self, size: Sequence[int], images: ArrayImages | Pictures | None = None) -> None:
         """Refuse stored images whose size is not (H, W), as of the clean images; by default, check one."""
-        if not isinstance(self.images, Pictures):
-            if self.images.shape[1:3] != tuple(size):
-                raise InputError(
-                    f"{self.corruption}: stored arrays are shown as they are, without --resize and --crop; "
-                    "for networks of larger images they are enlarged anyway."
-                )
+        some = self.images[:1] if images is None else images
+        if some.shape[-2:] == tuple(size):
             return
-        some = self.images[:1] if pictures is None else pictures
-        if some.shape[-2:] != tuple(size):
-            assert not isinstance(some.sources, Tensor)
-            found, wanted = (" x ".join(map(str, pair)) for pair in (some.shape[-2:], size))
+        if isinstance(some, ArrayImages):
             raise InputError(
-                f"{some.sources[0]}: has {found} pixels, the clean images have {wanted}; match them with "
-                "--resize and --crop, or apply these to the stored images too with --resize-corrupted."
+                f"{self.corruption}: stored arrays are shown as they are, without --resize and --crop; "
+                "for networks of larger images they are enlarged anyway."
             )
+        assert not isinstance(some.sources, Tensor)
+        found, wanted = (" x ".join(map(str, pair)) for pair in (some.shape[-2:], size))
+        raise InputError(
+            f"{some.sources[0]}: has {found} pixels, the clean images have {wanted}; match them with "
+            "--resize and --crop, or apply these to the stored images too with --resize-corrupted."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, overload
@@ -47,6 +47,10 @@ class Files(Sequence[Path]):
         if isinstance(index, slice):
             return Files(self.root, self.names[index])
         return self.root / self.names[index]
+
+    def at(self, places: Iterable[int]) -> "Files":
+        """Return the files at these places."""
+        return Files(self.root, [self.names[place] for place in places])
 
 
 def opened(source: Source) -> BinaryIO:

@@ -14,6 +14,7 @@ from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.execution import Execution
 from robustbench_act.evaluation.plan import Plan, plan_key
 from robustbench_act.evaluation.precision import memory_format
+from robustbench_act.evaluation.units import Series
 from robustbench_act.evaluation.work import Chunk, Job, Result, Task
 from robustbench_act.records import DamagedPartError, RunDirectory, RunInfo
 from robustbench_act.run import Run, load_run
@@ -107,8 +108,9 @@ def _noted(text: str, info: RunInfo, execution: Execution) -> RunInfo:
 
 
 def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) -> Iterator[Task]:
-    """Yield the units that are not done."""
+    """Yield the units that are not done; those of all blocks share a chunk and its stored cells."""
     number, chunk = -1, None
+    of_plan, series = tuple[Series, ...](), tuple[Series, ...]()
     for unit in plan.units():
         name = unit.key(key)
         if directory.has(name):
@@ -116,7 +118,10 @@ def _tasks(plan: Plan, key: str, directory: RunDirectory, execution: Execution) 
             continue
         if chunk is None or unit.chunk != number:
             number, chunk = unit.chunk, Chunk(plan.chunk(unit.chunk))
-        yield Task(name, unit.map_stored(partial(StoredCell.of, ids=chunk.ids)), chunk)
+        if unit.series is not of_plan:
+            of_plan = unit.series
+            series = unit.map_stored(partial(StoredCell.of, ids=chunk.ids)).series
+        yield Task(name, replace(unit, series=series), chunk)
 
 
 def _images(data: Dataset) -> pd.DataFrame:

@@ -35,6 +35,11 @@ class CorruptionError(Exception):
         self.error, self.series = error, series
 
 
+def change(cell: Cell | StoredCell, images: Tensor, clean: Tensor, *, ids: Tensor, seed: int) -> Tensor:
+    """Apply a cell where it acts: to uint8 images (N, C, H, W), or to the inputs that are made of them."""
+    return cell.apply(images if cell.domain == "pixels" else clean, ids=ids, seed=seed)
+
+
 def corrupt(
     cell: Cell | StoredCell,
     images: Tensor,
@@ -44,16 +49,9 @@ def corrupt(
     seed: int,
     preprocessing: Preprocessing,
 ) -> tuple[Tensor, Tensor]:
-    """Apply a cell where it acts: to the pixels before preprocessing, or to the normalised input.
-
-    Takes uint8 images (N, C, H, W), and the inputs that preprocessing makes of them; returns the images or
-    inputs as the cell makes them, and the network's inputs.
-    """
-    if cell.domain == "pixels":
-        corrupted = cell.apply(images, ids=ids, seed=seed)
-        return corrupted, preprocessing(corrupted)
-    shifted = cell.apply(clean, ids=ids, seed=seed)
-    return shifted, shifted
+    """Return what `change` makes of images, and the network's inputs for it."""
+    changed = change(cell, images, clean, ids=ids, seed=seed)
+    return changed, preprocessing(changed) if cell.domain == "pixels" else changed
 
 
 class Versions:
@@ -165,17 +163,16 @@ class Inputs:
             raise
         next(stores[True]).copy_(images)
         hashes[0].update(_bytes(images))
-        digests = iter(hashes[1:])
+        digests, kinds = iter(hashes[1:]), iter(order[1:])
         for one in unit.series:
             for cell in one.cells:
                 try:
-                    at_pixels = cell.domain == "pixels"
-                    changed = cell.apply(images if at_pixels else clean, ids=ids, seed=self._job.seed)
+                    changed = change(cell, images, clean, ids=ids, seed=self._job.seed)
                 except Exception as error:
                     if is_out_of_memory(error):
                         raise OutOfMemoryError(first_line(error)) from error
                     raise CorruptionError(error, one) from error
-                next(stores[at_pixels]).copy_(changed)
+                next(stores[next(kinds)]).copy_(changed)
                 next(digests).update(_bytes(changed))
         return Versions(pixels, shifted, order, self.preprocessing)
 

@@ -1,7 +1,7 @@
 """What travels between the engine and its workers: the job, its tasks, their results."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robustbench_act.checkpoints import Checkpoint
-from robustbench_act.datasets import Dataset
+from robustbench_act.datasets import Dataset, StoredCell
 from robustbench_act.evaluation.units import WorkUnit
 from robustbench_act.records import Behaviour
 
@@ -54,7 +54,8 @@ class Chunk:
 
     def __init__(self, data: Dataset) -> None:
         self._pixels = data.pixels
-        self.labels, self.columns, self.ids = data.labels, data.columns, data.ids
+        self.labels = None if data.labels is None else data.labels.clone()  # parts take the whole along
+        self.columns, self.ids = data.columns, data.ids.clone()
 
     @cached_property
     def images(self) -> Tensor:
@@ -62,12 +63,11 @@ class Chunk:
         return self._pixels if isinstance(self._pixels, Tensor) else self._pixels.read()
 
     def __getstate__(self) -> dict[str, Any]:
-        labels = None if self.labels is None else self.labels.clone()  # clones: parts take the whole along
         return {
-            "_pixels": self.images.clone(),
-            "labels": labels,
+            "_pixels": self.images.clone(),  # as above
+            "labels": self.labels,
             "columns": self.columns,
-            "ids": self.ids.clone(),
+            "ids": self.ids,
         }
 
 
@@ -78,20 +78,22 @@ class Task:
     Attributes
     ----------
     unit
-        Its stored cells hold these images alone.
+        Its stored cells hold these images alone; the units of several blocks share them.
     """
 
     key: str
     unit: WorkUnit
     chunk: Chunk
 
-    def decoded(self) -> "Task":
-        """Return the task with its pictures in memory; starts no threads of PyTorch.
+    def read(self) -> None:
+        """Read its images into memory, if they are not there; starts no threads of PyTorch.
 
         Raises InputError if a picture cannot be read.
         """
         size = self.chunk.images.shape[-2:]
-        return replace(self, unit=self.unit.map_stored(lambda cell: cell.decoded(size)))
+        for cell in self.unit.cells:
+            if isinstance(cell, StoredCell):
+                cell.keep(size)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Worker:
 
             try:
                 with computing(self.job.precision, self.job.device):
-                    result = self._attempt(task.decoded(), lost, tell)
+                    result = self._attempt(task, lost, tell)
                     return replace(result, notes=(*notes, *result.notes))
             except CorruptionError as error:
                 if not _is_users(error.series):
@@ -127,6 +127,7 @@ class Worker:
         what = unit.chunk, series, self._portion
         if self._made is None or self._made[0] != what:
             self._made = None  # before the next ones take their memory
+            task.read()
             self._made = what, {}
         made = self._made[1]
         if preprocessing not in made:

@@ -1,7 +1,7 @@
 """In this process: while a unit is computed, the pictures of the next one are decoded."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.evaluation.worker import Worker
@@ -28,9 +28,14 @@ def _one_ahead(tasks: Iterator[Task]) -> Iterator[Task]:
     with ThreadPoolExecutor(1) as thread:
         coming = None
         for task in tasks:
-            following = thread.submit(task.decoded)
+            following = task, thread.submit(task.read)
             if coming is not None:
-                yield coming.result()
+                yield _ready(*coming)
             coming = following
         if coming is not None:
-            yield coming.result()
+            yield _ready(*coming)
+
+
+def _ready(task: Task, read: Future[None]) -> Task:
+    read.result()
+    return task

@@ -1,7 +1,8 @@
 """ImageNet-C, Tiny-ImageNet-C and MNIST-C: each corrupted image is paired with its clean one."""
 
+import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from PIL import Image
 from corruptions import get_suite
 from robustbench_act.datasets import Dataset, Pictures, StoredSuite, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
-from robustbench_act.evaluation import evaluate
+from robustbench_act.evaluation import evaluate, execution
+from robustbench_act.evaluation.executors import run_here
+from robustbench_act.evaluation.work import Job, Progress, Result, Task
+from robustbench_act.evaluation.worker import Worker
 from robustbench_act.generation import Generation, generate
 from robustbench_act.view import View
 from tests.references.layouts import (
@@ -112,6 +116,36 @@ def test_what_generate_writes_as_folders_gives_the_numbers_of_corruptions_on_the
         files.compare(live)
     with pytest.raises(InputError, match="no corrupted cell is in both runs"):
         files.compare(live, force=True)
+
+
+def _as_elsewhere(job: Job, tasks: Iterator[Task], on_images: Progress) -> Iterator[Result]:
+    """Do units as a process does that is sent them one by one."""
+    worker = Worker(job)
+    yield from (worker.run(pickle.loads(pickle.dumps(task)), on_images) for task in tasks)
+
+
+@pytest.mark.parametrize("run_units", [run_here, _as_elsewhere])
+def test_a_stored_picture_is_decoded_once_for_all_networks(
+    run_units: Callable[..., Iterator[Result]],
+    checkpoints: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digits = load_dataset("digits").subset(20)
+    made = Generation(digits, get_suite("light").with_severities([1, 3]), layout="folders")
+    data = pair_corrupted(digits, generate(made, tmp_path / "digits-c"))
+    decoded = list[object]()
+    decode = Pictures._decode
+
+    def counted(self: Pictures, source: Path) -> object:
+        decoded.append(source)
+        return decode(self, source)
+
+    monkeypatch.setattr(Pictures, "_decode", counted)
+    monkeypatch.setattr(execution, "run_here", run_units)
+    evaluate([checkpoints], dataset=data, device="cpu", out=tmp_path / "run")
+    assert len(list((tmp_path / "run" / "parts").iterdir())) == 4  # one for each network
+    assert len(decoded) == len(set(decoded)) == 20 * 2 * 2
 
 
 def test_images_without_labels_are_generated_and_paired(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Who does the work changes no number; what dies of a unit takes nothing else with it."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,13 +18,16 @@ from click.testing import Result
 from PIL import Image
 from torch import nn
 
+from corruptions import get_suite
 from robustbench_act.checkpoints import Spec, load_checkpoint, save_checkpoint
-from robustbench_act.datasets import load_dataset, pair_corrupted
+from robustbench_act.datasets import Dataset, load_dataset, pair_corrupted
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import Execution, evaluate, make_plan
+from robustbench_act.evaluation.engine import _tasks
 from robustbench_act.evaluation.executors import Crew, RayCrew
+from robustbench_act.generation import Generation, generate
 from robustbench_act.models import build_model
-from robustbench_act.records import DamagedPartError, directory
+from robustbench_act.records import DamagedPartError, RunDirectory, directory
 from robustbench_act.run import Run
 from tests.references.grid import TABLES, many_images
 
@@ -60,9 +64,16 @@ DIE_ONCE = 'if len(x) > 16 and not Path("{marker}").exists(): Path("{marker}").t
 
 
 @pytest.fixture(scope="module")
-def here(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return images with corrupted versions in .npy files."""
+    made = Generation(many_images(300), get_suite("light").with_severities(GRID["severities"]))
+    return pair_corrupted(many_images(300), generate(made, tmp_path_factory.mktemp("stored") / "many-c"))
+
+
+@pytest.fixture(scope="module")
+def here(checkpoints: Path, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("here") / "run"
-    return evaluate([checkpoints], dataset=many_images(300), out=out, **GRID)
+    return evaluate([checkpoints], dataset=data, out=out, **GRID)
 
 
 @pytest.fixture
@@ -89,7 +100,13 @@ def loaded(path: Path) -> Any:
 
 @pytest.mark.parametrize("where", EACH)
 def test_tables_are_the_same_to_the_bit(
-    where: str, here: Run, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str,
+    *,
+    data: Dataset,
+    here: Run,
+    checkpoints: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From a script on standard input too, on a platform that has set RAY_ADDRESS, and merged elsewhere."""
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
@@ -99,7 +116,7 @@ def test_tables_are_the_same_to_the_bit(
     out = tmp_path / "run"
     evaluate(
         [checkpoints],
-        dataset=many_images(300),
+        dataset=data,
         out=out,
         on_start=lambda plan, _: images.append,
         **ELSEWHERE[where],
@@ -111,7 +128,19 @@ def test_tables_are_the_same_to_the_bit(
         assert (out / "parts" / part.name).read_bytes() == part.read_bytes()
     samples = sorted(path.name for path in here.path.glob("samples/*.png"))
     assert sorted(path.name for path in out.glob("samples/*.png")) == samples
-    assert sum(images) == 4 * 300 * (1 + 4 * 2)
+    assert sum(images) == 4 * 300 * (1 + 4 * 2 + 2 * 2)
+
+
+def test_no_stored_pixel_travels_with_a_unit(data: Dataset, checkpoints: Path, tmp_path: Path) -> None:
+    """Eight bytes for each place in a file: its path is sent, not what is in it."""
+    plan = make_plan([checkpoints], dataset=data)
+    with RunDirectory.open(tmp_path / "run", plan.describe(), resume=True) as directory:
+        tasks = list(_tasks(plan, "", directory, Execution(torch.device("cpu"))))
+    for task in tasks:
+        task.read()
+        images, cells = len(task.chunk.ids), len(task.unit.cells)
+        assert len(pickle.dumps(task.unit)) < 8 * images * (1 + cells) + 5000
+    assert {(len(task.chunk.ids), len(task.unit.cells)) for task in tasks} == {(300, 4)}
 
 
 def _halved(number: int) -> tuple[int, float]:
@@ -140,14 +169,18 @@ def test_a_crew_maps_in_order(crew: Crew | RayCrew, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ELSEWHERE)
 def test_a_process_that_dies_is_replaced(
-    where: str, factory: Callable[[str, str], Path], here: Run, checkpoints: Path, tmp_path: Path
+    where: str,
+    *,
+    factory: Callable[[str, str], Path],
+    data: Dataset,
+    here: Run,
+    checkpoints: Path,
+    tmp_path: Path,
 ) -> None:
     """Its unit is done again, and nothing shows that it died."""
     path = factory(f"dies_once_{where}", DIE_ONCE)
     others = sorted(checkpoints.glob("*.safetensors"))
-    run = evaluate(
-        [*others, loaded(path)], dataset=many_images(300), out=tmp_path / "run", **ELSEWHERE[where], **GRID
-    )
+    run = evaluate([*others, loaded(path)], dataset=data, out=tmp_path / "run", **ELSEWHERE[where], **GRID)
     assert (tmp_path / "marker").exists()
     assert run.cells["error"].isna().all()
     same = run.cells[run.cells["checkpoint"] != path.stem].reset_index(drop=True)
