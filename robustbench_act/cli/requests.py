@@ -34,11 +34,11 @@ def pick(kind: type[T], options: Mapping[str, Any]) -> T:
     return kind(**{name: value for name, value in options.items() if name in names})
 
 
-def reading_items(total: int) -> Callable[[int], None]:
-    """Show the progress of reading all items of a data set once; return what counts them."""
+def reading_items(what: str, total: int) -> Callable[[int], None]:
+    """Show the progress of a look at all items of a data set; return what counts them."""
     bar, left = TerminalBar(), [total]
     click.get_current_context().call_on_close(bar.stop)  # also if an item is wrong
-    advance = bar.start("reading labels", total)
+    advance = bar.start(what, total)
 
     def count_items(done: int) -> None:
         advance(done)

@@ -14,9 +14,14 @@ NAME may be in the folder of its group, as in the archives.
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,7 @@ from robustbench_act.datasets.arrays import ArrayImages, open_npy
 from robustbench_act.datasets.dataset import Dataset
 from robustbench_act.datasets.pictures import Pictures, is_picture
 from robustbench_act.datasets.precomputed import StoredCell, StoredSuite
+from robustbench_act.datasets.request import OnItems, quietly
 from robustbench_act.datasets.sources import Files
 from robustbench_act.errors import InputError
 from robustbench_act.paths import expand, is_hidden, listed
@@ -42,23 +48,26 @@ UNLABELLED = "unlabelled"
 
 GENERATED = "generated.json"
 LABELS = "labels.npy"
+_SLOW = 5e-5  # seconds to list a picture: more than disks of the machine itself take (5e-6 to 2e-5), so that
+_THREADS = 8  # threads pay off; otherwise they take twice as long as one
 _CODECS = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def pair_corrupted(clean: Dataset, folder: str | Path) -> Dataset:
+def pair_corrupted(clean: Dataset, folder: str | Path, *, on_items: OnItems = quietly) -> Dataset:
     """Return a data set with corrupted versions of its images, from files in one of the layouts above.
 
     Pair the whole set; take a subset afterwards. Pictures are shown as they are; see `Dataset.with_view`.
+    `on_items` is told of pictures that are listed.
 
     Raises
     ------
     InputError
         For a missing or damaged file, a wrong shape or number of images, or labels that do not pair.
     """
-    return replace(clean, stored=open_stored(expand(folder), clean))
+    return replace(clean, stored=open_stored(expand(folder), clean, on_items))
 
 
-def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
+def open_stored(folder: Path, clean: Dataset, on_items: OnItems = quietly) -> StoredSuite:
     """Open the corrupted versions of a whole data set; see `pair_corrupted`."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -70,7 +79,7 @@ def open_stored(folder: Path, clean: Dataset) -> StoredSuite:
     elif digits:
         suite = _open_digits(folder, digits, clean)
     else:
-        suite = _open_pictures(folder, clean)
+        suite = _open_pictures(folder, clean, on_items)
     for name in suite.corruptions:
         own = {cell.severity for cell in suite.cells if cell.corruption == name}
         lacking = sorted({*suite.severities} - own)
@@ -147,31 +156,49 @@ def _check_labels(path: Path, clean: Dataset, severities: int) -> None:
         )
 
 
-def _open_pictures(folder: Path, clean: Dataset) -> StoredSuite:
+def _open_pictures(folder: Path, clean: Dataset, on_items: OnItems) -> StoredSuite:
     found = sorted(_severity_folders(folder), key=lambda item: (item[0], item[1]))
     if not found:
         raise InputError(
             f"{folder}: expected NAME.npy for each corruption, or folders NAME/SEVERITY/CLASS of pictures; "
             "found neither."
         )
+    done = on_items("listing pictures", len(found) * len(clean))
     pairing = _Pairing(clean)
-    cells, suffixes = [], set()
-    for name, severity, place in found:
-        names, ids = pairing.match(place)
-        pictures = Pictures(Files(place, names), View(source="as stored"), channels=clean.pixels.shape[1])
-        cells.append(StoredCell(name, severity, pictures, ids))
-        suffixes |= {Path(name).suffix.lower().lstrip(".") for name in names}
-    codec = "+".join(sorted({_CODECS.get(suffix, suffix) for suffix in suffixes}))
+    cells = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        each: Callable[..., Iterable[Any]] = map
+        for name, severity, place in found:
+            started = time.perf_counter()
+            files = _pictures_in_classes(place, each)
+            if time.perf_counter() - started > _SLOW * len(files):
+                each = pool.map
+            matched, ids = pairing.match(files)
+            pictures = Pictures(matched, View(source="as stored"), channels=clean.pixels.shape[1])
+            cells.append(StoredCell(name, severity, pictures, ids))
+            done(len(clean))
+    codec = "+".join(sorted({_CODECS.get(suffix, suffix) for suffix in pairing.suffixes}))
     return StoredSuite(f"files:{folder.name}", tuple(cells), codec)
 
 
 def _severity_folders(folder: Path) -> Iterator[tuple[str, float, Path]]:
     """Yield corruption, severity and folder of every NAME/SEVERITY and GROUP/NAME/SEVERITY."""
-    for pattern in ("*/*", "*/*/*"):
-        for place in listed(folder, pattern):
-            severity = _number(place.name)
-            if severity is not None and place.is_dir() and _number(place.parent.name) is None:
-                yield place.parent.name, severity, place
+    for first in _folders(folder):
+        for second in _folders(folder / first):
+            severity, place = _number(second), folder / first / second
+            if severity is None:  # no further into a severity: it has a thousand folders
+                numbers = [(third, _number(third)) for third in _folders(place)]
+                yield from (
+                    (second, number, place / third) for third, number in numbers if number is not None
+                )
+            elif _number(first) is None:
+                yield first, severity, place
+
+
+def _folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
 
 
 def _number(name: str) -> float | None:
@@ -188,37 +215,60 @@ class _Pairing:
         numbers = [(of, _last_number(name)) for of, name in keys]
         self.by_name = dict(zip(keys, self.ids, strict=True))
         self.by_number = dict(zip(numbers, self.ids, strict=True)) if len(set(numbers)) == len(keys) else {}
-        self.last: tuple[list[str], Tensor] = ([], torch.zeros(0, dtype=torch.int64))
+        self.suffixes = set[str]()
+        self._listed: Sequence[str] | None = None  # the names in the last folder, and
+        self._matched: tuple[list[str], list[int], Tensor]  # those with a clean image, their places, its ids
 
-    def match(self, place: Path) -> tuple[list[str], Tensor]:
-        """Return the pictures below a folder of one severity, as CLASS/NAME, and their clean images' ids.
+    def match(self, files: Files) -> tuple[Files, Tensor]:
+        """Return the pictures of one severity that have a clean image, and these images' ids.
 
         Folders with the same names share the objects: a published set has 95 such folders.
         """
-        matched = [(f"{of}/{name}", self._id(of, name)) for of, name in sorted(_pictures_in_classes(place))]
-        found = {name: number for name, number in matched if number is not None}
-        names, ids = list(found), list(found.values())
+        if files.names != self._listed:
+            self._matched = self._match(files)
+            self._listed = files.names
+        names, places, ids = self._matched
+        return Files(files.root, names, array("Q", [files.sizes[place] for place in places])), ids
+
+    def _match(self, files: Files) -> tuple[list[str], list[int], Tensor]:
+        numbers = [self._id(*name.split("/")) for name in files.names]
+        places = [place for place, number in enumerate(numbers) if number is not None]
+        names, ids = [files.names[place] for place in places], [numbers[place] for place in places]
         missing = set(self.ids) - set(ids)
         if missing or len(set(ids)) < len(ids):
             names_of = {number: "/".join(key) for key, number in self.by_name.items()}
             what = f"missing {names_of[min(missing)]}" if missing else "one of them is there twice"
             raise InputError(
-                f"{place}: expected a picture for each of the {len(self.ids)} images of {self.clean.name}, "
-                f"as CLASS/NAME; found {len(set(ids))}, {what}."
+                f"{files.root}: expected a picture for each of the {len(self.ids)} images of "
+                f"{self.clean.name}, as CLASS/NAME; found {len(set(ids))}, {what}."
             )
-        if names != self.last[0]:
-            self.last = names, torch.tensor(ids)
-        return self.last
+        self.suffixes |= {Path(name).suffix.lower().lstrip(".") for name in names}
+        return names, places, torch.tensor(ids)
 
     def _id(self, of: str, name: str) -> int | None:
         of, stem = of if self.clean.labels is not None else UNLABELLED, Path(name).stem
         return self.by_name.get((of, stem), self.by_number.get((of, _last_number(stem))))
 
 
-def _pictures_in_classes(place: Path) -> Iterator[tuple[str, str]]:
-    for folder in place.iterdir():
-        if folder.is_dir() and not is_hidden(folder.name):
-            yield from ((folder.name, file.name) for file in folder.iterdir() if is_picture(file.name))
+def _pictures_in_classes(place: Path, each: Callable[..., Iterable[Any]]) -> Files:
+    """Return the pictures in the folders of a folder, as CLASS/NAME, with their sizes."""
+    classes = list(each(partial(_pictures_of, place), _folders(place)))
+    names = [name for names, _ in classes for name in names]
+    return Files(place, names, [size for _, sizes in classes for size in sizes])
+
+
+def _pictures_of(place: Path, of: str) -> tuple[list[str], list[int]]:
+    """Return the pictures of a class and their sizes; 0 for a link to nowhere, which cannot be read."""
+    with os.scandir(place / of) as entries:
+        names = [f"{of}/{name}" for name in sorted(entry.name for entry in entries if is_picture(entry.name))]
+    return names, [_size(f"{place}/{name}") for name in names]
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a Path for each of millions takes twice as long
+    except OSError:
+        return 0
 
 
 def stored_names(clean: Dataset) -> list[tuple[str, str]]:

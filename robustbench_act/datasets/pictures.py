@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from robustbench_act.datasets.arrays import channels_first
-from robustbench_act.datasets.sources import Files, Source, opened
+from robustbench_act.datasets.sources import Files, Source, digest_of, opened
 from robustbench_act.errors import InputError, first_line
 from robustbench_act.file_kinds import PICTURES, why_unreadable
 from robustbench_act.paths import is_hidden
@@ -130,6 +130,10 @@ class Pictures:
         answers = ((source, self._checked[source]) for source in self.sources)
         return {source: answer for source, answer in answers if isinstance(answer, str)}
 
+    def digests(self) -> Iterator[bytes]:
+        """Yield the SHA-256 of each picture's bytes; those that were checked are not read again."""
+        return map(self._known_digest, self.sources)
+
     def digest(self) -> bytes:
         """Return the SHA-256 of the view and the bytes of all pictures, in order; errors as in `read`."""
         digest = hashlib.sha256(f"{self.view.resize} {self.view.crop} {self.view.interpolation}".encode())
@@ -188,6 +192,10 @@ class Pictures:
             return _why_lost(source, error)
         found = self._decoded(content)
         return found if isinstance(found, str) else hashlib.sha256(content).digest()
+
+    def _known_digest(self, source: Source) -> bytes:
+        known = self._checked.get(source)
+        return known if isinstance(known, bytes) else digest_of(source)
 
     def _decoded(self, content: bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | str":
         """Return uint8 (H, W, C), or why it cannot be decoded."""

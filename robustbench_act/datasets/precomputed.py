@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from corruptions import get_corruption, list_corruptions
 from robustbench_act.datasets.arrays import ArrayImages
 from robustbench_act.datasets.pictures import Pictures, unreadable
-from robustbench_act.datasets.sources import Source
+from robustbench_act.datasets.sources import Files, Source
 from robustbench_act.errors import InputError
 from robustbench_act.texts import encodable
 from robustbench_act.view import View
@@ -139,7 +140,7 @@ class StoredSuite:
     @cached_property
     def size(self) -> int:
         """Bytes of all pictures."""
-        return sum(path.stat().st_size for path in self._pictures())
+        return sum(sum(files.sizes) for _, files in self._pictures())
 
     @property
     def whole(self) -> bool:
@@ -153,18 +154,20 @@ class StoredSuite:
         for path in self.files:
             with path.open("rb") as file:
                 digest.update(encodable(path.name).encode() + hashlib.file_digest(file, "sha256").digest())
-        for path in self._pictures():
-            content = path.read_bytes() if self.whole else str(path.stat().st_size).encode()
-            name = encodable(f"{path.parent.name}/{path.name}\n")
-            digest.update(name.encode() + hashlib.sha256(content).digest())
+        names: Sequence[str] = ()
+        lines: list[bytes] = []
+        for pictures, files in self._pictures():
+            if files.names is not names:
+                names, lines = files.names, [encodable(f"{name}\n").encode() for name in files.names]
+            contents = pictures.digests() if self.whole else map(_digest_of_size, files.sizes)
+            digest.update(b"".join(chain.from_iterable(zip(lines, contents, strict=True))))
         return digest.hexdigest()
 
-    def _pictures(self) -> Iterator[Path]:
+    def _pictures(self) -> Iterator[tuple[Pictures, Files]]:
         for cell in self.cells:
-            if isinstance(cell.images, Pictures) and not isinstance(cell.images.sources, Tensor):
-                for source in cell.images.sources:
-                    assert isinstance(source, Path)  # a layout is a folder of files
-                    yield source
+            if isinstance(cell.images, Pictures):
+                assert isinstance(cell.images.sources, Files)  # a layout is a folder of files
+                yield cell.images, cell.images.sources
 
     @property
     def corruptions(self) -> tuple[str, ...]:
@@ -214,3 +217,8 @@ class StoredSuite:
                 for source, number in zip(pictures.sources, numbers, strict=True):
                     if source in problems:
                         yield number, source, problems[source]
+
+
+@lru_cache(2**20)
+def _digest_of_size(size: int) -> bytes:
+    return hashlib.sha256(str(size).encode()).digest()

@@ -59,8 +59,8 @@ def load_dataset(
         Which class is label 0, label 1, ...: "string" (1, 10, 2), "natural" (1, 2, 10) or a file with the
         name of a class in each line; by default the data set's own, for folders "string".
     on_items
-        Told of the items of a map-style data set if all have to be read for their labels: see
-        `torch_datasets.load_items`.
+        Told of the items of a map-style data set if all have to be read for their labels, and of stored
+        pictures that are listed: see `OnItems`.
 
     Raises
     ------
@@ -105,7 +105,9 @@ def _load(spec: str, request: Request) -> Dataset:
             raise InputError(
                 f"Dataset {name!r} is a test set read from files; train on {name.removesuffix('-c')}."
             )
-        return pair_corrupted(_loader(name)(request), request.folder / CORRUPTED[name])
+        return pair_corrupted(
+            _loader(name)(request), request.folder / CORRUPTED[name], on_items=request.on_items
+        )
     if name in LOADERS:
         return _loader(name)(request)
     if is_factory(spec):

@@ -10,12 +10,14 @@ from robustbench_act.datasets.pictures import WORKERS
 from robustbench_act.errors import InputError
 from robustbench_act.file_kinds import kind_of
 
-OnItems: TypeAlias = Callable[[int], Callable[[int], None]]
-"""Called with the number of items before all are read; returns what is called with each number read."""
+OnItems: TypeAlias = Callable[[str, int], Callable[[int], None]]
+"""Called before all items of a set are looked at, with what is done and their number.
+
+It returns what is called with each number done."""
 
 
-def quietly(count: int) -> Callable[[int], None]:
-    """Say nothing of items that are read: see `OnItems`."""
+def quietly(what: str, count: int) -> Callable[[int], None]:
+    """Say nothing of what is done with so many items: see `OnItems`."""
     return lambda done: None
 
 

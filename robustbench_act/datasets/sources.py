@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, overload
 
@@ -31,10 +31,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Files(Sequence[Path]):
-    """Files below one folder; only their names are kept, once: a published set has millions."""
+    """Files below one folder; only their names are kept, once: a published set has millions.
+
+    `sizes` are their bytes, or nothing if nobody asked.
+    """
 
     root: Path
     names: Sequence[str]
+    sizes: Sequence[int] = field(default=(), compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,7 +49,7 @@ class Files(Sequence[Path]):
     def __getitem__(self, index: slice) -> "Files": ...
     def __getitem__(self, index: int | slice) -> "Path | Files":
         if isinstance(index, slice):
-            return Files(self.root, self.names[index])
+            return Files(self.root, self.names[index], self.sizes[index])
         return self.root / self.names[index]
 
     def at(self, places: Iterable[int]) -> "Files":

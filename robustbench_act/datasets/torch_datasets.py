@@ -181,7 +181,7 @@ class Items(Sequence[Item]):
             self._whose, labels = "its targets say", stated
         else:
             self._whose, labels = "had before", torch.zeros(self._count, dtype=torch.int64)
-            on_item = on_items(self._count)
+            on_item = on_items("reading labels", self._count)
             for index in range(self._count):
                 if (label := self._label(index)) is not None:
                     known[index] = labels[index] = label

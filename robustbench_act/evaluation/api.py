@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,7 +187,7 @@ def evaluate(
     try:
         with bar:
             run = run_request(
-                replace(request, on_items=partial(bar.start, "reading labels")),
+                replace(request, on_items=bar.start),
                 replace(execution, on_note=note),
                 out,
                 resume=resume,

@@ -109,7 +109,7 @@ class DataRequest:
     def open(self, wanted: Callable[[Dataset], View | None] = lambda data: None) -> Dataset:
         """Return all images, shown as the request says, else as `wanted`, else in the data set's own way."""
         data = self._load()
-        data = pair_corrupted(data, self.corrupted) if self.corrupted else data
+        data = pair_corrupted(data, self.corrupted, on_items=self.on_items) if self.corrupted else data
         if self.channels is not None:
             if self.channels not in (1, 3):
                 raise InputError(f"--channels: expected 1 (grey) or 3 (RGB), got {self.channels}.")

@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +112,7 @@ def train(
     jobs = plan_grid(_activations(activation), _seeds(seeds), folder, _several(normalization))
     where = choose_device(device)
     with choose_bar(progress and on_start is None, log=_log.warning) as bar:
-        told = request.on_items if "on_items" in data else partial(bar.start, "reading labels")
+        told = request.on_items if "on_items" in data else bar.start
         parts = open_parts(replace(request, on_items=told))
     bar = choose_bar(progress and on_start is None, log=_log.warning)
     for text in _notes(parts):

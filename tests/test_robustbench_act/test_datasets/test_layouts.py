@@ -1,5 +1,6 @@
 """ImageNet-C, Tiny-ImageNet-C and MNIST-C: each corrupted image is paired with its clean one."""
 
+import hashlib
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +13,15 @@ import torch
 from PIL import Image
 
 from corruptions import get_suite
-from robustbench_act.datasets import Dataset, Pictures, StoredSuite, load_dataset, pair_corrupted
+from robustbench_act.datasets import (
+    Dataset,
+    Pictures,
+    StoredSuite,
+    layouts,
+    load_dataset,
+    pair_corrupted,
+    precomputed,
+)
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import evaluate, execution
 from robustbench_act.evaluation.executors import run_here
@@ -55,6 +64,42 @@ def test_imagenet_c_as_published(groups: bool, tmp_path: Path) -> None:
     for image, path in zip(found, paths, strict=True):
         with Image.open(path) as opened:
             assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(opened))
+
+
+def test_listing_stored_pictures_is_told(tmp_path: Path) -> None:
+    write_imagenet_c(write_imagenet(tmp_path), "ImageNet-C", groups=False)
+    told: list[tuple[str, int] | int] = []
+
+    def on_items(what: str, count: int) -> Callable[[int], None]:
+        told.append((what, count))
+        return told.append
+
+    data = load_dataset(f"imagenet-c:{tmp_path}", on_items=on_items)
+    assert told == [("listing pictures", 2 * 5 * len(data))] + [len(data)] * 2 * 5
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["at once", "in threads"])
+@pytest.mark.parametrize("whole", [True, False], ids=["by content", "by size"])
+def test_the_hash_of_pictures(
+    slow: bool, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By definition: the cells, then name and content of each file, or its size if there are too many."""
+    monkeypatch.setattr(layouts, "_SLOW", -1 if slow else 1)
+    monkeypatch.setattr(precomputed, "_WHOLE", 2**32 if whole else 0)
+    write_imagenet_c(write_imagenet(tmp_path), "ImageNet-C", groups=True)
+    suite = stored(load_dataset(f"imagenet-c:{tmp_path}")).with_severities([2, 5])
+    cells = [(name, float(level)) for name in ("fog", "shot_noise") for level in (2, 5)]
+    digest = hashlib.sha256(repr(cells).encode())
+    files = [
+        file
+        for name, level in cells
+        for file in sorted((tmp_path / "ImageNet-C").glob(f"*/{name}/{level:g}/*/*"))
+    ]
+    for file in files:
+        content = file.read_bytes() if whole else str(file.stat().st_size).encode()
+        digest.update(f"{file.parent.name}/{file.name}\n".encode() + hashlib.sha256(content).digest())
+    assert suite.hash == digest.hexdigest()
+    assert suite.size == sum(file.stat().st_size for file in files)
 
 
 @pytest.mark.parametrize("prefix", ["val", "test"])

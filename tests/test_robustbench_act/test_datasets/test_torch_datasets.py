@@ -179,7 +179,8 @@ def test_labels_come_from_targets_if_the_items_agree_and_from_one_pass_if_not() 
     """A few items are read twice; the rest is not read for a subset that does not need it."""
     told: list[int] = []
 
-    def on_items(count: int) -> Callable[[int], None]:
+    def on_items(what: str, count: int) -> Callable[[int], None]:
+        assert what == "reading labels"
         told.append(count)
         return lambda done: told.append(-done)
 
@@ -431,7 +432,7 @@ def test_networks_are_trained_on_one(tmp_path: Path) -> None:
     """As on the same images in memory; labels are read once though there are two parts."""
     told: list[int] = []
 
-    def on_items(count: int) -> Callable[[int], None]:
+    def on_items(what: str, count: int) -> Callable[[int], None]:
         told.append(count)
         return lambda done: None
 
