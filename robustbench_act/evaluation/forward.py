@@ -219,10 +219,13 @@ def _columns(index: int, layer: Layer, versions: Sequence[int], probe: Probe) ->
         "n": layer.count,
         "nonfinite": samples.nonfinite.cpu().numpy(),
     }
-    for name, moments in zip(QUANTITIES, samples.moments, strict=True):
-        for part, values in moments._asdict().items():
-            columns[f"{name}_{part}"] = values.cpu().numpy()
-    columns |= {name: values.cpu().numpy() for name, values in layer.element.columns().items()}
+    numbers = {
+        f"{name}_{part}": values
+        for name, moments in zip(QUANTITIES, samples.moments, strict=True)
+        for part, values in moments._asdict().items()
+    }
+    numbers |= layer.element.columns()
+    columns |= zip(numbers, torch.stack([*numbers.values()]).cpu().numpy(), strict=True)  # a GPU waits once
     columns |= probe.clean_columns(layer)
     for name, histogram in zip(HISTOGRAMS, samples.histograms, strict=True):
         rows = [counts.tobytes() for counts in histogram.cpu().numpy()]

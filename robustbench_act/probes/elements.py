@@ -75,10 +75,7 @@ class ElementStatistics:
         for side, total in self._sums.items():
             mu = total.total.flatten(1) / self._counts[side]
             offset = _offset(mu, total.squares(), self._counts[side])
-            with np.errstate(invalid="ignore"):  # infinite means
-                ordered = np.sort(mu.cpu().numpy(), axis=1)  # much faster than np.quantile's partition
-                quantiles = torch.from_numpy(np.quantile(ordered, QUANTILES, axis=1))
-            values = [mu.mean(1), mu.abs().mean(1), offset, *quantiles]
+            values = [mu.mean(1), mu.abs().mean(1), offset, *_quantiles(mu)]
             found |= dict(zip(mean_columns(side), values, strict=True))
         if self._saturated is not None:
             found["saturated"] = self._saturated.double().mean(1) / self._counts["slope"]
@@ -92,6 +89,25 @@ def _offset(mu: Tensor, squares: Tensor, count: int) -> Tensor:
     variance = (squares - count * of_means) / max(count - 1, 1)
     varies = variance * count > 1e-6 * squares  # the squares are sums of float32
     return torch.where(varies, of_means / variance - 1 / count, torch.nan)
+
+
+def _quantiles(values: Tensor) -> Tensor:
+    """Return the QUANTILES of each row, (quantiles, rows), to the bit as `numpy.quantile` does.
+
+    >>> _quantiles(torch.tensor([[3.0, 1.0, 2.0]], dtype=torch.float64)).flatten().tolist()
+    [1.1, 1.5, 2.0, 2.5, 2.9]
+    """
+    if values.device.type == "cpu":  # where NumPy sorts 20 times as fast as PyTorch
+        ordered = torch.from_numpy(np.sort(values.numpy(), axis=1))
+    else:
+        ordered = values.sort(1).values
+    place = torch.tensor(QUANTILES, dtype=torch.float64, device=values.device) * (values.shape[1] - 1)
+    below = place.long()
+    share = place - below
+    low, high = ordered[:, below], ordered[:, (below + 1).clamp(max=values.shape[1] - 1)]
+    step = high - low
+    found = torch.where(share < 0.5, low + step * share, high - step * (1 - share))
+    return torch.where(ordered[:, -1:].isnan(), torch.nan, found).T  # NaN comes last
 
 
 class _Sum:

@@ -17,9 +17,10 @@ from robustbench_act.activations import (
     list_activations,
 )
 from robustbench_act.probes import Probe
+from robustbench_act.probes.elements import ElementStatistics
 from robustbench_act.probes.sweep import sweep, totals_of
-from robustbench_act.tally.layer_columns import HISTOGRAMS
-from robustbench_act.tally.mergeable_stats import EDGES
+from robustbench_act.tally.layer_columns import HISTOGRAMS, mean_columns
+from robustbench_act.tally.mergeable_stats import EDGES, QUANTILES
 from tests.references.probes import expected_rows, recorded
 from tests.test_robustbench_act.test_activations.test_contract import made
 
@@ -188,6 +189,21 @@ def test_independent_of_the_batches(name: str, sizes: tuple[int, ...]) -> None:
     exactly = 1e-6 if 1 in sizes else 1e-9
     for column in one.columns.drop("layer"):
         np.testing.assert_allclose(other[column], one[column], rtol=exactly, atol=1e-12, err_msg=column)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 21, 1000])
+@pytest.mark.parametrize("least", [-torch.inf, 0.0])
+def test_quantiles_of_element_means_are_those_of_numpy(elements: int, least: float) -> None:
+    """To the bit; of one sample, whose values are the means. Also if some are not finite."""
+    values = batch(elements, samples=1, versions=4).unsqueeze(1).clamp(min=least)
+    values[1, 0, 0] = torch.nan
+    values[2, 0, -1] = torch.inf
+    found = ElementStatistics()
+    found.swept("activation", values)
+    with np.errstate(invalid="ignore"):
+        expected = np.quantile(values.flatten(1).double().numpy(), QUANTILES, axis=1)
+    columns = [found.columns()[name] for name in mean_columns("activation")[-len(QUANTILES) :]]
+    np.testing.assert_array_equal(torch.stack(columns).numpy(), expected)
 
 
 @torch.no_grad()
