@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_corruptions [--sides 32 64 224] [--batches 1 32 256] [--threads 1 2]
                                                  [--modes eager compiled] [--json FILE] [NAME ...]
+    python -m tests.benchmarks.bench_corruptions --docs
 
 Both sides use the constants of ImageNet-C at severity 3 (the table `imagecorruptions`). The two take turns,
 each for at least a tenth of a second, and the fastest call of each counts, so that what else the machine does
@@ -9,6 +10,10 @@ disturbs both alike; the package works image by image, so it gets at most 32 ima
 DataLoader's worker corrupts. The floor of a corruption
 is a copy of the batch plus its own random numbers. Peak memory is what a call adds to the process at most,
 input and output included in neither (Linux; 0 elsewhere).
+
+`--docs` prints the tables of docs/corruptions.md: one image (one thread) and batches (two) against the
+package; batches of 32 images of 224 pixels against other libraries (`corruption_peers`), those installed, with
+the constants of ImageNet-C on both sides.
 """
 
 import argparse
@@ -17,9 +22,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,11 +34,25 @@ from torch import Tensor
 import corruptions
 from corruptions.random import Stream
 from corruptions.reference import corrupt_reference, list_reference_corruptions
+from tests.benchmarks.corruption_peers import installed_peers
 
 SEVERITY = 3
 TABLE = "imagecorruptions"
 PEER_IMAGES = 32
 TURN = 0.1
+
+COLUMNS = {
+    "1 at 32": ("eager", 1, 32, 1),
+    "256 at 32": ("eager", 2, 32, 256),
+    "256 at 32, compiled": ("compiled", 2, 32, 256),
+    "1 at 224": ("eager", 1, 224, 1),
+    "32 at 224": ("eager", 2, 224, 32),
+    "32 at 224, compiled": ("compiled", 2, 224, 32),
+}
+"""The settings of the documentation: mode, threads, side, batch."""
+
+
+Setting: TypeAlias = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -106,17 +127,19 @@ def measure(name: str, images: Tensor, *, repeats: int) -> tuple[float, float, f
     return own / len(images), other / len(few), least / len(images), memory
 
 
-def run(options: argparse.Namespace, names: list[str]) -> Iterator[Result]:
-    """Measure every setting."""
-    settings = itertools.product(options.modes, options.threads, options.sides, options.batches)
+def run(settings: Iterable[Setting], names: list[str], *, repeats: int) -> Iterator[Result]:
+    """Measure every setting: mode, threads, side, batch."""
     for mode, threads, side, batch in settings:
         corruptions.use_compile(mode == "compiled")
         torch.set_num_threads(threads)
         torch.compiler.reset()  # what was compiled for other settings counts towards torch's limit
         images = images_of(side, batch)
         for name in names:
-            own, other, least, memory = measure(name, images, repeats=options.repeats)
+            own, other, least, memory = measure(name, images, repeats=repeats)
+            sys.stderr.write(f"\r{mode} {threads} {side} {batch} {name:20s}")
             yield Result(name, side, batch, threads, mode, own, other, other / own, least, memory)
+    sys.stderr.write("\r" + 60 * " " + "\r")
+    corruptions.use_compile(False)
 
 
 def table(results: list[Result]) -> str:
@@ -132,9 +155,57 @@ def table(results: list[Result]) -> str:
             f"{r.ours / r.floor:9.1f} {r.memory:5.0f}"
             for r in members
         ]
-        mean = math.exp(sum(math.log(r.ratio) for r in members) / len(members))
-        lines.append(f"{head} {'geometric mean':38s} {mean:6.2f}")
+        lines.append(f"{head} {'geometric mean':38s} {geometric_mean([r.ratio for r in members]):6.2f}")
     return "\n".join(lines)
+
+
+def geometric_mean(ratios: list[float]) -> float:
+    """Return the geometric mean."""
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def package_table(names: list[str], *, repeats: int) -> str:
+    """Measure the columns of the documentation, and return them: microseconds, and times the package."""
+    results = list(run(COLUMNS.values(), names, repeats=repeats))
+    columns = [results[start : start + len(names)] for start in range(0, len(results), len(names))]
+    rows = zip(names, zip(*columns, strict=True), strict=True)
+    lines = [[name, *(f"{number(r.ours)} | {number(r.ratio)}" for r in row)] for name, row in rows]
+    means = [f" | **{number(geometric_mean([r.ratio for r in column]))}**" for column in columns]
+    head = ["corruption", *(f"{title}: µs | ×" for title in COLUMNS)]
+    rule = "|---|" + 2 * len(COLUMNS) * "---:|"
+    return "\n".join([_row(head), rule, *map(_row, lines), _row(["**geometric mean**", *means])])
+
+
+def peer_table(names: list[str], *, repeats: int) -> str:
+    """Measure batches of 32 images of 224 pixels in two threads against the peers, and return the table."""
+    torch.set_num_threads(2)
+    images = images_of(224, 32)
+    peers, missing = installed_peers(images)
+    lines = []
+    for name in names:
+        theirs = [calls.get(name) for calls in peers.values()]
+        if not any(theirs):
+            continue
+        calls = [partial(corruptions.corrupt, images, name, severity=SEVERITY, table="224"), *theirs]
+        for call in filter(None, calls):
+            call()
+        rounds = [[seconds(call) if call else math.nan for call in calls] for _ in range(repeats)]
+        own, *others = (min(column) * 1e6 / len(images) for column in zip(*rounds, strict=True))
+        lines.append(
+            [name, number(own), *("" if math.isnan(other) else number(other / own) for other in others)]
+        )
+    head = ["corruption", "µs", *(f"{library}: ×" for library in peers)]
+    rule = "|---|" + (len(head) - 1) * "---:|"
+    return "\n".join([_row(head), rule, *map(_row, lines), *missing])
+
+
+def number(value: float) -> str:
+    """Return a number with two or three digits."""
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> int:
@@ -147,13 +218,15 @@ def main() -> int:
     parser.add_argument("--modes", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", action="store_true")
     options = parser.parse_args()
-    both = sorted(set(corruptions.list_corruptions()) & set(list_reference_corruptions()))
-    results = []
-    for result in run(options, options.names or both):
-        results.append(result)
-        sys.stderr.write(f"\r{len(results)} {result.corruption:20s}")
-    sys.stderr.write("\r")
+    names = options.names or sorted(set(corruptions.list_corruptions()) & set(list_reference_corruptions()))
+    if options.docs:
+        sys.stdout.write(package_table(names, repeats=options.repeats) + "\n\n")
+        sys.stdout.write(peer_table(names, repeats=options.repeats) + "\n")
+        return 0
+    settings = itertools.product(options.modes, options.threads, options.sides, options.batches)
+    results = list(run(settings, names, repeats=options.repeats))
     sys.stdout.write(table(results) + "\n")
     if options.json:
         options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
