@@ -12,8 +12,8 @@ is a copy of the batch plus its own random numbers. Peak memory is what a call a
 input and output included in neither (Linux; 0 elsewhere).
 
 `--docs` prints the tables of docs/corruptions.md: one image (one thread) and batches (two) against the
-package; batches of 32 images of 224 pixels against other libraries (`corruption_peers`), those installed, with
-the constants of ImageNet-C on both sides.
+package; batches of 32 images of 224 pixels against other libraries (`corruption_peers`), those that are
+installed, with the constants of ImageNet-C on both sides.
 """
 
 import argparse
