@@ -37,7 +37,7 @@ class Size:
     network_batch, network_side
         Images in all versions that go through a network at once, and their side.
     checkpoints, options
-        Of `actrobust evaluate`: the embedded networks on what it chooses itself, if there are none.
+        Of `actrobust evaluate`. Without any, it evaluates the embedded networks on images that it chooses.
     limit
         Images of other evaluations.
     """
