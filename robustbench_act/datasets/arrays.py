@@ -49,6 +49,9 @@ class ArrayImages:
     rows: NDArray[np.int64]
     size: tuple[int, int, int]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "path": self.path.absolute()}  # others may be in a different folder
+
     def __len__(self) -> int:
         return len(self.rows)
 

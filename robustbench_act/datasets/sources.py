@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, overload
+from typing import Any, BinaryIO, Protocol, overload
 
 from robustbench_act.errors import InputError, first_line
 
@@ -39,6 +39,9 @@ class Files(Sequence[Path]):
     root: Path
     names: Sequence[str]
     sizes: Sequence[int] = field(default=(), compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "root": self.root.absolute()}  # other processes may be in a different folder
 
     def __len__(self) -> int:
         return len(self.names)

@@ -27,7 +27,7 @@ from robustbench_act.evaluation import evaluate, execution
 from robustbench_act.evaluation.executors import run_here
 from robustbench_act.evaluation.work import Job, Progress, Result, Task
 from robustbench_act.evaluation.worker import Worker
-from robustbench_act.generation import Generation, generate
+from robustbench_act.generation import Generation, Layout, generate
 from robustbench_act.view import View
 from tests.references.layouts import (
     picture,
@@ -191,6 +191,23 @@ def test_a_stored_picture_is_decoded_once_for_all_networks(
     evaluate([checkpoints], dataset=data, device="cpu", out=tmp_path / "run")
     assert len(list((tmp_path / "run" / "parts").iterdir())) == 4  # one for each network
     assert len(decoded) == len(set(decoded)) == 20 * 2 * 2
+
+
+@pytest.mark.parametrize("layout", ["folders", "npy"])
+def test_stored_images_are_found_from_a_different_folder(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a process on Ray's nodes, if the path was relative."""
+    digits = load_dataset("digits").subset(12)
+    made = Generation(digits, get_suite("light").with_severities([3]), layout=layout)
+    generate(made, tmp_path / "digits-c")
+    monkeypatch.chdir(tmp_path)
+    cell = stored(pair_corrupted(digits, "digits-c")).cells[1].of(digits.ids[3:9])
+    expected = cell.apply(digits.images[3:5], ids=digits.ids[3:5], seed=0)
+    sent = pickle.dumps(cell)
+    monkeypatch.chdir("/")
+    found = pickle.loads(sent).apply(digits.images[3:5], ids=digits.ids[3:5], seed=0)
+    assert torch.equal(found, expected)
 
 
 def test_images_without_labels_are_generated_and_paired(tmp_path: Path) -> None:
