@@ -109,6 +109,25 @@ def test_fused_ones_are_compiled_for_every_layout_and_severity(compiled: None) -
     assert_all_compiled()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_fused_ones_are_compiled_in_threads_too(compiled: None) -> None:
+    torch.compiler.reset()
+    counters.clear()
+    images = make_images(count=300, channels=3, dtype=torch.uint8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        one = corruptions.corrupt(images, "contrast", severity=3)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert_all_compiled()
+    corruptions.use_compile(False)
+    other = corruptions.corrupt(images, "contrast", severity=3)
+    assert (one.int() - other.int()).abs().max() <= 1
+
+
 def test_use_compile_compiles_each_kernel_once(monkeypatch: pytest.MonkeyPatch, compiled: None) -> None:
     calls = []
 
