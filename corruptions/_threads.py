@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from threading import Barrier
 from typing import TypeVar
@@ -23,8 +23,10 @@ def share(work: Callable[[P], None], parts: list[P]) -> None:
     if threads < 2:
         _do(work, left)
         return
-    for done in [_pool(torch.get_num_threads()).submit(_do, work, left) for _ in range(threads)]:
-        done.result()
+    calls = [_pool(torch.get_num_threads()).submit(_do, work, left) for _ in range(threads)]
+    wait(calls)  # nothing goes on behind an error
+    for call in calls:
+        call.result()
 
 
 def _do(work: Callable[[P], None], left: Iterator[P]) -> None:
