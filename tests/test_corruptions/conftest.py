@@ -1,10 +1,13 @@
 """Images for the tests of the corruptions."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
 import corruptions
+from corruptions.registry import forget
 
 HEIGHT, WIDTH = 17, 11
 """Odd and not square: swapped axes show."""
@@ -33,3 +36,12 @@ def make_input(name: str, *, count: int, channels: int = 3, dtype: torch.dtype =
 def images() -> Tensor:
     """uint8 (5, 3, 17, 11)."""
     return make_images(count=5, channels=3, dtype=torch.uint8)
+
+
+@pytest.fixture
+def only_ours() -> Iterator[None]:
+    """Forget what a test registers."""
+    before = set(corruptions.list_corruptions())
+    yield
+    for name in set(corruptions.list_corruptions()) - before:
+        forget(name)
