@@ -128,6 +128,13 @@ def split_outside_brackets(text: str, mark: str = ",", most: int = -1) -> list[s
     return [part.strip() for part in parts]
 
 
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _by_name(text: str) -> dict[str, str]:
     """Return texts by name; a part without a name belongs to the text before it."""
     found: dict[str, str] = {}
@@ -233,6 +240,12 @@ VALID_CLASSES = Kind(
 )
 FOLDER = Kind("a path", {"type": "string"}, _is_text, path="folder")
 NUMBER = Kind("a number", {"type": "number"}, is_number, float)
+RATES = Kind(
+    "a number, or a text such as 0.1,silu=0.05",
+    {"type": ["number", "string"]},
+    lambda value: is_number(value) or _is_text(value),
+    _number_or_text,
+)
 POINTS = Kind(
     "a number above 0, at most 100",
     {"type": "number", "exclusiveMinimum": 0, "maximum": 100},

@@ -21,6 +21,7 @@ from robustbench_act.option_kinds import (
     PARAMETERS,
     PATH,
     POINTS,
+    RATES,
     RESIZE,
     SEEDS,
     SHARE,
@@ -223,8 +224,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--gradients", FLAG, "probe", "Also measure the variance of gradients, on clean images."),
         Option("--train-mode", FLAG, "probe",
                "Measure --gradients as in training, with batch statistics and dropout."),
-        Option("--track EPOCHS", TEXT, "train", "Probe the layers after these epochs, such as 0,1,last or "
-               "all; writes NAME.track.parquet next to the checkpoint."),
+        Option("--track EPOCHS", TEXT, "train", "Probe the layers after these epochs or shares of the "
+               "training, such as 0,1,last, all or 0,25%,50%,last; writes NAME.track.parquet next to the "
+               "checkpoint."),
     ),
     "Computing": (
         Option("--device NAME", TEXT, _SHOWN, "cpu, cuda, cuda:i, or auto: CUDA if there is a GPU.", "auto",
@@ -257,11 +259,17 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
         Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
         Option("--batch-size N", whole(2), "train", "Images per training step.", 128),
-        Option("--lr X", NUMBER, "train", "Learning rate; divided by 10 after 1/2 and 3/4 of the steps.",
-               0.1),
+        Option("--lr X[,NAME=X...]", RATES, "train", "Learning rate, also of single activations, as "
+               "0.1,silu=0.05; divided by 10 after 1/2 and 3/4 of the steps.", 0.1),
         Option("--momentum X", NUMBER, "train", "Momentum of the gradient descent.", 0.9),
         Option("--weight-decay X", NUMBER, "train", "Weight decay.", 1e-4),
         Option("--augment NAME", TEXT, "train", "Augmentation: none, crop or crop-flip.", "none"),
+        Option("--noise X", NUMBER, "train", "Add Gaussian noise to half of the images, with standard "
+               "deviations of up to X on the [0, 1] scale.", 0.0),
+        Option("--validation SHARE", NUMBER, "train", "Share of the training images to leave out; the "
+               "accuracy on them goes into each file, to choose settings by.", 0.0),
+        Option("--validate-every N", whole(1), "train", "Measure that accuracy after every N steps, on at "
+               "most 2,000 images; writes NAME.curve.parquet next to the checkpoint."),
     ),
     "Output": (
         Option("--out DIR", PATH, _RUN, "Run directory.", otherwise="runs/DATE-TIME", at="top"),

@@ -35,6 +35,7 @@ _KINDS: dict[str, Any] = {
     "dataset": str,
     "recipe": Mapping,
     "clean_accuracy": int | float | None,
+    "validation_accuracy": int | float | None,
     "resize": int | tuple | None,
     "interpolation": str,
     "labels": Mapping,
@@ -64,6 +65,8 @@ class Spec:
         How it was trained, for the record.
     clean_accuracy
         On images of `dataset` that it was not trained on, in [0, 1]; None if unknown.
+    validation_accuracy
+        On images split off from those to train on, to choose settings by, in [0, 1]; None without them.
     resize, interpolation
         Applied to pictures before their centre of `input_size` is cut out, see `robustbench_act.view.View`;
         None unless it was trained on pictures of several sizes.
@@ -89,6 +92,7 @@ class Spec:
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     clean_accuracy: float | None = None
+    validation_accuracy: float | None = None
     resize: int | tuple[int, int] | None = None
     interpolation: str = "bilinear"
     labels: Mapping[str, str] = field(default_factory=dict)

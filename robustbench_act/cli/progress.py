@@ -154,7 +154,9 @@ class TrainingProgress:
             return
         seconds, known = time.monotonic() - self._started, spec.clean_accuracy
         accuracy = "     no" if known is None else f"{known:7.2%}"
-        say(f"{job.path.stem:<16} {accuracy} clean accuracy  {seconds:5.0f} s")
+        checked = spec.validation_accuracy
+        validation = "" if checked is None else f" {checked:7.2%} on validation images"
+        say(f"{job.path.stem:<16} {accuracy} clean accuracy{validation}  {seconds:5.0f} s")
         self._todo.pop(0)
         self._next()
 

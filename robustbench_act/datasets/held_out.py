@@ -10,11 +10,11 @@ from robustbench_act.datasets.dataset import Dataset, largest_remainder
 from robustbench_act.datasets.sources import Source, digest_of, size_of
 
 SHARE = 0.1
-"""Share of the images that `hold_out` keeps from training."""
+"""Share of the images that `hold_out` keeps from training, unless told otherwise."""
 
 
-def hold_out(data: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Return the images to train on, and the tenth to test on: drawn in each class, by the ids of the images.
+def hold_out(data: Dataset, *, share: float = SHARE, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Return the images to train on, and a share to test on: drawn in each class, by the ids of the images.
 
     Each class keeps an image to train on; if there is a single image of each, none is left to test on.
 
@@ -25,13 +25,13 @@ def hold_out(data: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset]:
     """
     labels = data.known_labels
     sizes = torch.bincount(labels, minlength=len(data.classes)).tolist()
-    shares = largest_remainder(sizes, max(1, round(SHARE * len(data))))
+    shares = largest_remainder(sizes, max(1, round(share * len(data))))
     lots = Stream(data.ids, name="held out", severity=0, seed=seed).bits()
     kept = torch.ones(len(data), dtype=torch.bool)
-    for label, (size, share) in enumerate(zip(sizes, shares, strict=True)):
+    for label, (size, part) in enumerate(zip(sizes, shares, strict=True)):
         members = (labels == label).nonzero().flatten()
         most = max(size - 1, 0)
-        kept[members[lots[members].argsort(stable=True)[: min(share, most)]]] = False
+        kept[members[lots[members].argsort(stable=True)[: min(part, most)]]] = False
     return data[kept], data[~kept]
 
 

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from robustbench_act.errors import InputError, StoppedError, unknown_name
 from robustbench_act.evaluation import DataRequest
 from robustbench_act.paths import expand
 from robustbench_act.progress import choose_bar
-from robustbench_act.training.grid import Job, Recipe, is_trained, parse_epochs, plan_grid, step_count
+from robustbench_act.training.grid import Job, Recipe, is_trained, plan_grid, step_count
+from robustbench_act.training.moments import parse_moments, steps_at
 from robustbench_act.training.networks import train_checkpoint
 from robustbench_act.training.parts import Parts, open_parts
+from robustbench_act.training.rates import LearningRates
+from robustbench_act.training.watching import Watch
 from robustbench_act.user_code import origin
 
 _log = logging.getLogger(__name__)
@@ -37,10 +40,13 @@ def train(
     seeds: int | Sequence[int] = 1,
     epochs: int = 2,
     batch_size: int = 128,
-    lr: float = 0.1,
+    lr: float | str | Mapping[str, float] = 0.1,
     momentum: float = 0.9,
     weight_decay: float = 1e-4,
     augment: str = "none",
+    noise: float = 0.0,
+    validation: float = 0.0,
+    validate_every: int | None = None,
     track: str | Sequence[int] | None = None,
     device: str = "auto",
     out: str | Path | None = None,
@@ -69,10 +75,21 @@ def train(
         One or several names with commas or in a list, see `replace_normalization`.
     seeds
         Train with the seeds 1 to N, or with those of a list.
-    epochs, batch_size, lr, momentum, weight_decay, augment
+    epochs, batch_size, momentum, weight_decay, augment, noise
         See `Recipe`.
+    lr
+        Learning rate: of all activations, or by their names: {"relu": 0.1, "silu": 0.05}, or
+        "0.1,silu=0.05", where 0.1 is that of all others.
+    validation
+        Share of the training images, drawn in each class, that no network is trained on: their accuracy goes
+        into each file, to choose settings by. 0: none.
+    validate_every
+        Measure the accuracy on validation images, at most `CHECK_IMAGES`, after each so many steps and after
+        the last; a table with the columns step, epoch, lr, loss (the mean since the row before) and accuracy
+        goes next to each file.
     track
-        Probe the layers after these epochs, "0,1,last", "all" or a list; a table goes next to each file.
+        Probe the layers after these epochs, "0,1,last", "all" or a list, or shares of the training as "25%";
+        a table goes next to each file: step, epoch, then the columns of `probe_layers`.
     device
         "auto", "cpu", "cuda" or "cuda:i".
     out
@@ -105,32 +122,42 @@ def train(
     known = [item.name for item in fields(DataRequest) if item.name != "valid_classes"]
     if wrong := next((name for name in data if name not in known), None):
         raise unknown_name("option of train", wrong, [*known, *inspect.signature(train).parameters])
-    recipe = Recipe(epochs, batch_size, lr, momentum, weight_decay, augment)
-    tracked = () if track is None else parse_epochs(_text(track), recipe.epochs)
+    rates = LearningRates.parse(lr)
+    recipe = Recipe(
+        epochs, batch_size, momentum=momentum, weight_decay=weight_decay, augment=augment, noise=noise
+    )
+    moments = () if track is None else parse_moments(_text(track), recipe.epochs)
+    _check_validation(validation, validate_every)
     request = DataRequest(dataset=dataset, **data)  # imports the modules that register activations
     folder = expand(out) if out else Path("runs") / f"train-{_name(dataset)}"
     jobs = plan_grid(_activations(activation), _seeds(seeds), folder, _several(normalization))
+    rates.check(jobs)
     where = choose_device(device)
     with choose_bar(progress and on_start is None, log=_log.warning) as bar:
         told = request.on_items if "on_items" in data else bar.start
-        parts = open_parts(replace(request, on_items=told))
+        parts = open_parts(replace(request, on_items=told), validation=validation)
     bar = choose_bar(progress and on_start is None, log=_log.warning)
     for text in _notes(parts):
         (on_note or bar.note)(text)
     architecture = arch if isinstance(arch, str) else origin(arch)
-    settings: dict[str, Any] = {"architecture": architecture, "train": parts.train, "recipe": recipe}
-    todo = [job for job in jobs if not is_trained(job, tracked=bool(tracked), **settings)]
+    steps = step_count(parts.train, recipe)
+    watch = Watch(steps_at(moments, steps // recipe.epochs), _every(validate_every, steps))
+    settings: dict[str, Any] = {"architecture": architecture, "watch": watch}
+    recipes = {job.path: replace(recipe, lr=rates.of(job)) for job in jobs}
+    todo = [
+        job for job in jobs if not is_trained(job, train=parts.train, recipe=recipes[job.path], **settings)
+    ]
     for job in jobs:
         if job not in todo:
             on_network(job, None)
-    settings |= {"test": parts.test, "held_out": parts.held_out, "device": where, "track": tracked}
-    images, done = len(todo) * step_count(parts.train, recipe) * recipe.batch_size, len(jobs) - len(todo)
+    images, done = len(todo) * steps * recipe.batch_size, len(jobs) - len(todo)
     try:
         with bar:
             on_images = bar.start("training", images) if on_start is None else on_start(todo, images)
+            settings |= {"device": where, "on_step": lambda: on_images(recipe.batch_size)}
             for job in todo:
                 bar.rename(job.path.stem)
-                spec = train_checkpoint(job, on_step=lambda: on_images(recipe.batch_size), **settings)
+                spec = train_checkpoint(job, parts, recipe=recipes[job.path], **settings)
                 done += 1
                 on_network(job, spec)
     except KeyboardInterrupt:
@@ -138,6 +165,17 @@ def train(
             f"Interrupted: {done} of {len(jobs)} networks in {folder} are complete; the same call continues."
         ) from None
     return [job.path for job in jobs]
+
+
+def _check_validation(share: float, every: int | None) -> None:
+    if every is not None and every < 1:
+        raise InputError(f"Expected validate_every >= 1, got {every}.")
+    if every is not None and not share:
+        raise InputError("validate_every: expected validation images; take a share of them, such as 0.1.")
+
+
+def _every(every: int | None, steps: int) -> tuple[int, ...]:
+    return () if every is None else tuple(sorted({*range(every, steps + 1, every), steps}))
 
 
 def _notes(parts: Parts) -> list[str]:

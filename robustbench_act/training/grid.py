@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from corruptions.random import check_seed
 from robustbench_act.activations import activation_facts, activation_name, get_activation
 from robustbench_act.activations.facts import NATIVE
@@ -21,8 +23,10 @@ from robustbench_act.errors import InputError, unknown_name
 from robustbench_act.models import Architecture
 from robustbench_act.normalizations import check_normalization, normalization_code
 from robustbench_act.option_kinds import use_plain_numbers
+from robustbench_act.training.augmentation import AUGMENTATIONS
+from robustbench_act.training.watching import NOTHING, Watch
 
-AUGMENTATIONS = ("none", "crop", "crop-flip")
+_AWAY = "choose a different --out or remove it"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Recipe:
         Settings of gradient descent; lr falls to a tenth after 1/2 and again after 3/4 of all steps.
     augment
         "none", "crop" (pad by 4, crop back at random) or "crop-flip" (also flip half of the images).
+    noise
+        Half of the images of each step get Gaussian noise, see `add_noise`; its standard deviation is at most
+        this, on the [0, 1] scale. 0: none.
     """
 
     epochs: int = 2
@@ -47,6 +54,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     augment: str = "none"
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         use_plain_numbers(self)
@@ -57,27 +65,13 @@ class Recipe:
                 "Expected epochs >= 1, batch size >= 2 and lr > 0, "
                 f"got {self.epochs}, {self.batch_size} and {self.lr}."
             )
+        if not 0 <= self.noise <= 1:
+            raise InputError(f"Expected noise from 0 to 1, got {self.noise}.")
 
 
 def step_count(train: Dataset, recipe: Recipe) -> int:
     """Return the number of optimiser steps of a training run."""
     return recipe.epochs * max(len(train) // recipe.batch_size, 1)
-
-
-def parse_epochs(text: str, epochs: int) -> tuple[int, ...]:
-    """Return the epochs in a comma-separated list, sorted.
-
-    >>> parse_epochs("last,0,1", 20), parse_epochs("all", 3)
-    ((0, 1, 20), (0, 1, 2, 3))
-    """
-    if text == "all":
-        return tuple(range(epochs + 1))
-    names = [name.strip() for name in text.split(",")]
-    numbers = {epochs if name == "last" else int(name) for name in names if name == "last" or name.isdigit()}
-    wrong = [name for name in names if not (name == "last" or (name.isdigit() and int(name) <= epochs))]
-    if wrong:
-        raise InputError(f"Expected epochs from 0 to {epochs}, 'last' or 'all' to track, got {wrong[0]!r}.")
-    return tuple(sorted(numbers))
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,19 @@ class Job:
     normalization: str = NATIVE
 
     @property
+    def name(self) -> str:
+        """The activation as tables name it."""
+        return activation_name(self.activation, self.parameters)
+
+    @property
     def track(self) -> Path:
         """The table of layers tracked during training, beside the checkpoint."""
         return self.path.with_suffix(".track.parquet")
+
+    @property
+    def curve(self) -> Path:
+        """The table of validation accuracies during training, beside the checkpoint."""
+        return self.path.with_suffix(".curve.parquet")
 
 
 def plan_grid(
@@ -140,19 +144,27 @@ def _plain(value: object) -> str:
     return re.sub(r"[^A-Za-z0-9.+-]+", "-", str(value)).strip("-")
 
 
-def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, tracked: bool = False) -> bool:
+def is_trained(
+    job: Job,
+    *,
+    architecture: str,
+    train: Dataset,
+    recipe: Recipe,
+    watch: Watch = NOTHING,
+) -> bool:
     """Tell whether the job's file exists; an InputError if its recipe, architecture, data or code differ.
 
-    With `tracked`, its table has to exist too.
+    The tables that `watch` asks for have to exist too, with its steps.
     """
-    if not job.path.exists() or (tracked and not job.track.exists()):
+    tables = {job.track: watch.track, job.curve: watch.check}
+    if not all(path.exists() for path in (job.path, *(path for path, steps in tables.items() if steps))):
         return False
     spec = read_spec(job.path)
     code = spec.activation_facts.get("digest", ""), spec.recipe.get("normalization_code", "")
     if code != (activation_facts(job.activation).digest, normalization_code(job.normalization)):
         raise InputError(
             f"{job.path}: the code of its activation or normalisation has changed since it was trained; "
-            "choose a different --out or remove it."
+            f"{_AWAY}."
         )
     wanted = {
         **asdict(recipe),
@@ -164,7 +176,9 @@ def is_trained(job: Job, *, architecture: str, train: Dataset, recipe: Recipe, t
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
-                f"{job.path}: was trained with {key} {found.get(key)!r}, not {value!r}; "
-                "choose a different --out or remove it."
+                f"{job.path}: was trained with {key} {found.get(key)!r}, not {value!r}; {_AWAY}."
             )
+    for path, steps in tables.items():
+        if steps and {*pd.read_parquet(path, columns=["step"])["step"]} != {*steps}:
+            raise InputError(f"{path}: was measured after other steps than the {len(steps)} wanted; {_AWAY}.")
     return True

@@ -12,23 +12,53 @@ _TWICE = 0.1  # share of test images that may be training images: published sets
 
 
 class Parts(NamedTuple):
-    """Images to train on, others to test on (or None), and how they were split if they had to be.
+    """Images to train on, to test on and to choose settings by, and how they were split if they had to be.
 
-    `doubt` says which test images are training images too: published sets have some images twice.
+    Attributes
+    ----------
+    train
+        Images to train on.
+    test
+        Others to test on; None if there are none.
+    validation
+        Others to choose settings by, split off from those to train on; None if none were wanted.
+    held_out, held_out_for_validation
+        How `test` and `validation` were split off; "" if they were not.
+    doubt
+        Which test images are training images too: published sets have some images twice.
     """
 
     train: Dataset
-    test: Dataset | None
+    test: Dataset | None = None
+    validation: Dataset | None = None
     held_out: str = ""
+    held_out_for_validation: str = ""
     doubt: str = ""
 
 
-def open_parts(request: DataRequest) -> Parts:
+def open_parts(request: DataRequest, *, validation: float = 0.0) -> Parts:
     """Return the data set's own parts; a tenth of its images to test on if it has no labelled test part.
 
-    The limit of the request is on the images to train on. An InputError if some of the test images are
-    training images.
+    A share `validation` of the images to train on is split off from them, drawn in each class; the limit of
+    the request is on what is left. An InputError if some of the test images are training images, or there
+    are too few images to split off one.
     """
+    if not 0 <= validation < 1:
+        raise InputError(f"Expected a share for validation from 0 to below 1, such as 0.1, got {validation}.")
+    parts = _train_and_test(request)
+    if validation:
+        kept, held = hold_out(parts.train, share=validation)
+        if not len(held):
+            raise InputError(
+                f"Dataset {parts.train.name!r}: expected several images of a class, to split off validation "
+                f"images, got {len(parts.train)} images of {len(parts.train.classes)} classes."
+            )
+        text = _split(held, parts.train)
+        parts = parts._replace(train=kept, validation=held, held_out_for_validation=text)
+    return parts._replace(train=request.choose(parts.train))
+
+
+def _train_and_test(request: DataRequest) -> Parts:
     request = request.loaded()
     everything = replace(request, limit=None)
     whole = replace(everything, train=True)
@@ -41,10 +71,13 @@ def open_parts(request: DataRequest) -> Parts:
             doubt = ""
             if twice:
                 doubt = f"of its test images, {_some_of(twice, test)} are training images too"
-            return Parts(request.choose(train), test.with_channels(train.shape[0]), doubt=doubt)
+            return Parts(train, test.with_channels(train.shape[0]), doubt=doubt)
     kept, held = hold_out(train)
-    text = f"{len(held)} of {len(train)} images, drawn in each class, seed 0"
-    return Parts(request.choose(kept), held if len(held) else None, text)
+    return Parts(kept, held if len(held) else None, held_out=_split(held, train))
+
+
+def _split(held: Dataset, whole: Dataset) -> str:
+    return f"{len(held)} of {len(whole)} images, drawn in each class, seed 0"
 
 
 def trained_on(train: Dataset, test: Dataset) -> list[str]:

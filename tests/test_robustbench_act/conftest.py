@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from robustbench_act.cli import main
 from robustbench_act.datasets import load_dataset
-from robustbench_act.training import Recipe, plan_grid, train_checkpoint
+from robustbench_act.training import Parts, Recipe, plan_grid, train_checkpoint
 from tests.references.grid import UNITS, finished, run_grid
 
 ARCHITECTURE = "cifar:resnet8?width=4"
@@ -23,9 +23,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for job in plan_grid(["relu", "la_silu"], [1, 2], out):
         train_checkpoint(
             job,
+            Parts(load_dataset("digits", train=True), load_dataset("digits")),
             architecture=ARCHITECTURE,
-            train=load_dataset("digits", train=True),
-            test=load_dataset("digits"),
             recipe=Recipe(epochs=3, batch_size=64),
             device=torch.device("cpu"),
         )

@@ -1,5 +1,6 @@
 """Training: deterministic, resumable, honest about its recipe."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +21,17 @@ from robustbench_act.errors import InputError
 from robustbench_act.preprocessing import normalise
 from robustbench_act.training import (
     Job,
+    Parts,
     Recipe,
+    Watch,
     is_trained,
-    parse_epochs,
+    parse_moments,
     plan_grid,
-    probe_epoch,
+    probe_layers,
     step_count,
     train_checkpoint,
 )
-from robustbench_act.training.networks import _augment as augment
+from robustbench_act.training.augmentation import add_noise, crop_and_flip
 
 ARCHITECTURE = "resnet8?width=2"
 QUICK = Recipe(epochs=1, batch_size=64)
@@ -52,9 +55,8 @@ def train(
     """Train one small network."""
     return train_checkpoint(
         Job(activation, seed, path),
+        Parts(data, load_dataset("digits")),
         architecture=architecture,
-        train=data,
-        test=load_dataset("digits"),
         recipe=recipe,
         device=torch.device("cpu"),
     )
@@ -73,49 +75,89 @@ def test_same_job_same_weights_whatever_came_before(activation: str, digits: Dat
     assert digests[0] != digests[2]
 
 
-def test_tracking_changes_nothing_and_leaves_a_table(digits: Dataset, tmp_path: Path) -> None:
+def test_watching_changes_nothing_and_leaves_tables(digits: Dataset, tmp_path: Path) -> None:
     recipe = Recipe(epochs=2, batch_size=64)
     train(tmp_path / "a.safetensors", digits, recipe=recipe, activation="nswish")
     job = Job("nswish", 1, tmp_path / "b.safetensors")
     test = load_dataset("digits")
-    train_checkpoint(
+    watch = Watch(track=(0, 3, 6), check=(2, 4, 6))
+    spec = train_checkpoint(
         job,
+        Parts(digits, test, validation=test.subset(100)),
         architecture=ARCHITECTURE,
-        train=digits,
-        test=test,
         recipe=recipe,
         device=torch.device("cpu"),
-        track=(0, 2),
+        watch=watch,
     )
     digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "ab"]
     assert digests[0] == digests[1]
     table = pd.read_parquet(job.track)
-    assert table["epoch"].tolist() == [0] * 7 + [2] * 7
-    assert table["layer"].tolist()[:7] == table["layer"].tolist()[7:]
+    assert table["step"].tolist() == [0] * 7 + [3] * 7 + [6] * 7
+    assert table["epoch"].tolist() == [0] * 7 + [1] * 7 + [2] * 7
+    assert table["layer"].tolist()[:7] == table["layer"].tolist()[7:14]
     assert (table["gradient_variance"] > 0).all()
     assert table["activation_q95"].notna().all()
     # The last row of the table is what the finished checkpoint shows.
-    last = probe_epoch(load_checkpoint(job.path).model, digits.subset(256), 2, torch.device("cpu"))
+    last = probe_layers(load_checkpoint(job.path).model, digits.subset(256), torch.device("cpu"))
     for column in ("activation_abs_mean", "rho", "normalized_rho_prime", "gradient_variance"):
-        np.testing.assert_allclose(last[column], table[column][7:], rtol=1e-6)
-    assert is_trained(job, architecture=ARCHITECTURE, train=digits, recipe=recipe, tracked=True)
+        np.testing.assert_allclose(last[column], table[column][14:], rtol=1e-6)
+    curve = pd.read_parquet(job.curve)
+    assert curve["step"].tolist() == [2, 4, 6]
+    assert curve["lr"].tolist() == pytest.approx([0.1, 0.01, 0.001])  # it falls after 1/2 and 3/4 of 6 steps
+    assert curve["accuracy"].iloc[-1] == spec.validation_accuracy
+    assert curve["loss"].between(0.1, 10).all()
+
+
+def test_tables_of_other_steps_are_not_taken_for_those_wanted(digits: Dataset, tmp_path: Path) -> None:
+    (job,) = plan_grid(["relu"], [1], tmp_path)
+    known: dict[str, Any] = {"architecture": ARCHITECTURE, "recipe": QUICK}
+    parts, first = Parts(digits, validation=digits.subset(20)), Watch(track=(0,), check=(3,))
+    train_checkpoint(job, parts, **known, device=torch.device("cpu"), watch=first)
+    assert is_trained(job, train=digits, **known, watch=first)
+    for other in (Watch(track=(0, 3)), Watch(check=(1, 2, 3))):
+        with pytest.raises(InputError, match="was measured after other steps"):
+            is_trained(job, train=digits, **known, watch=other)
     job.track.unlink()
-    assert not is_trained(job, architecture=ARCHITECTURE, train=digits, recipe=recipe, tracked=True)
+    assert is_trained(job, train=digits, **known)
+    assert not is_trained(job, train=digits, **known, watch=first)
+
+
+def test_noise_is_part_of_the_training(digits: Dataset, tmp_path: Path) -> None:
+    for name, noise in (("a", 0.0), ("b", 0.3), ("c", 0.3)):
+        train(tmp_path / f"{name}.safetensors", digits, recipe=replace(QUICK, noise=noise))
+    digests = [load_checkpoint(tmp_path / f"{name}.safetensors").digest for name in "abc"]
+    assert digests[1] == digests[2]
+    assert digests[0] != digests[1]
+
+
+def test_half_of_the_images_get_noise_of_many_strengths() -> None:
+    images = torch.full((2000, 1, 16, 16), 128, dtype=torch.uint8)
+    noisy = add_noise(images, 0.1, torch.Generator().manual_seed(0))
+    deviations = noisy.std(dim=(1, 2, 3))
+    clean = deviations == 0
+    assert int(clean.sum()) == 1000
+    assert torch.equal(noisy[clean], images[clean].float() / 255)
+    # Uniform from 0 to 0.1: mean 0.05, standard deviation 0.1 / sqrt(12).
+    assert deviations[~clean].mean().item() == pytest.approx(0.05, abs=0.003)
+    assert deviations[~clean].std().item() == pytest.approx(0.1 / 12**0.5, abs=0.002)
+    white = add_noise(torch.full_like(images, 255), 0.5, torch.Generator().manual_seed(0))
+    assert white.max() == 1
+    assert white.min() >= 0
 
 
 def test_layers_with_patches_in_the_batch_are_tracked(digits: Dataset) -> None:
     fold = nn.Flatten(), nn.Unflatten(1, (4, 16)), nn.Flatten(0, 1)
     unfold = nn.Unflatten(0, (-1, 4)), nn.Flatten()
     network = nn.Sequential(*fold, nn.Linear(16, 5), nn.ReLU(), *unfold, nn.Linear(20, 10))
-    (row,) = probe_epoch(network, digits.subset(20), 0, torch.device("cpu")).to_dict("records")
+    (row,) = probe_layers(network, digits.subset(20), torch.device("cpu")).to_dict("records")
     assert (row["layer"], row["n"], row["elements"]) == ("4", 20, 20)
     assert row["gradient_variance"] > 0
 
 
-@pytest.mark.parametrize("text", ["3", "x", "", "-1", "0,,1", "1.5"])
+@pytest.mark.parametrize("text", ["3", "x", "", "-1", "0,,1", "1.5", "101%", "%", "-5%"])
 def test_epochs_that_do_not_exist_cannot_be_tracked(text: str) -> None:
     with pytest.raises(InputError, match="Expected epochs from 0 to 2"):
-        parse_epochs(text, 2)
+        parse_moments(text, 2)
 
 
 def test_global_random_state_is_left_alone(digits: Dataset, tmp_path: Path) -> None:
@@ -143,9 +185,8 @@ def test_steps_are_counted(digits: Dataset, tmp_path: Path) -> None:
     job = Job("relu", 1, tmp_path / "a.safetensors")
     train_checkpoint(
         job,
+        Parts(digits),
         architecture=ARCHITECTURE,
-        train=digits,
-        test=None,
         recipe=recipe,
         device=torch.device("cpu"),
         on_step=lambda: seen.append(1),
@@ -202,6 +243,26 @@ def test_grid_is_checked_before_anything_is_trained(tmp_path: Path) -> None:
         plan_grid(["relu", "rellu"], [1], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("lr", "message"),
+    [
+        ("0.1,silo=0.2", "Did you mean 'silu'?"),
+        ("silu=fast", "expected a number, or 0.1,silu=0.05, got 'silu=fast'"),
+        ("0.1,0.2", "one learning rate of all others, got two"),
+        ("silu=0.1,silu=0.2", "one learning rate of silu, got two"),
+        ("0.1,silu=-1", "Expected lr > 0 for silu, got -1.0"),
+        ({"silu": "0.1"}, "Expected lr > 0 for silu, got '0.1'"),
+        ({"silu": 0.1}, "expected a learning rate of relu, got those of silu"),
+        ("0.1,gelu=0.2", "Unknown activation with a learning rate 'gelu'"),
+        (float("nan"), "Expected lr > 0, got nan"),
+    ],
+)
+def test_wrong_learning_rates(lr: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        robustbench_act.train("digits", activation="relu,silu", lr=lr, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_numbers_of_numpy_train_the_same(tmp_path: Path, digits: Dataset) -> None:
     jobs = plan_grid(["silu"], np.arange(1, 3), tmp_path)
     assert jobs == plan_grid(["silu"], [1, 2], tmp_path)
@@ -220,6 +281,7 @@ def test_numbers_of_numpy_train_the_same(tmp_path: Path, digits: Dataset) -> Non
         ({"epochs": 0}, "epochs >= 1"),
         ({"batch_size": 1}, "batch size >= 2"),
         ({"lr": 0.0}, "lr > 0"),
+        ({"noise": 25.0}, "Expected noise from 0 to 1, got 25.0"),
     ],
 )
 def test_wrong_recipes(options: dict[str, object], message: str) -> None:
@@ -229,7 +291,7 @@ def test_wrong_recipes(options: dict[str, object], message: str) -> None:
 
 def test_crops_are_windows_of_the_padded_image() -> None:
     images = torch.randint(1, 256, (40, 3, 9, 7), dtype=torch.uint8)
-    crops = augment(images, "crop", torch.Generator().manual_seed(0))
+    crops = crop_and_flip(images, "crop", torch.Generator().manual_seed(0))
     assert crops.shape == images.shape
     padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
     seen = set()
@@ -247,7 +309,7 @@ def test_crops_are_windows_of_the_padded_image() -> None:
 
 def test_half_of_the_images_are_flipped() -> None:
     images = torch.arange(7, dtype=torch.uint8).view(1, 1, 1, 7).repeat(2000, 1, 9, 1) + 1
-    crops = augment(images, "crop-flip", torch.Generator().manual_seed(0)).int()
+    crops = crop_and_flip(images, "crop-flip", torch.Generator().manual_seed(0)).int()
     middle = crops[:, 0, 4, 2:5]
     falling = ((middle[:, 1] < middle[:, 0]) & (middle[:, 1] > 0)).float().mean()
     rising = ((middle[:, 1] < middle[:, 2]) & (middle[:, 1] > 0)).float().mean()
@@ -302,7 +364,7 @@ def test_networks_of_unusual_make_are_trained_and_read(tmp_path: Path, digits: D
     assert right.item() == pytest.approx(spec.clean_accuracy)
     model = unusual(10, 1)
     model(torch.zeros(2, 1, 8, 8))
-    probe_epoch(model, digits.subset(20), 1, torch.device("cpu"))
+    probe_layers(model, digits.subset(20), torch.device("cpu"))
     assert model.training
 
 
@@ -310,9 +372,8 @@ def test_what_cannot_be_stored_is_not_trained(tmp_path: Path, digits: Dataset) -
     with pytest.raises(InputError, match=r"2\._extra_state of Sequential: expected a tensor, got dict"):
         train_checkpoint(
             Job("relu", 1, tmp_path / "x.safetensors"),
+            Parts(digits),
             architecture=f"{__name__}:untold",
-            train=digits,
-            test=None,
             recipe=QUICK,
             device=torch.device("cpu"),
             on_step=lambda: pytest.fail("a step was made"),

@@ -14,10 +14,10 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from robustbench_act.checkpoints import load_checkpoint, read_spec
-from robustbench_act.datasets import Dataset, Pictures, load_dataset
+from robustbench_act.datasets import Dataset, Pictures, load_dataset, shared_images
 from robustbench_act.errors import InputError
 from robustbench_act.evaluation import DataRequest
-from robustbench_act.training import Recipe, open_parts, plan_grid, train_checkpoint
+from robustbench_act.training import Parts, Recipe, open_parts, plan_grid, train_checkpoint
 from tests.references.layouts import SYNSETS
 
 MEMORY = """
@@ -261,9 +261,9 @@ def test_python_refuses_to_test_on_training_images(tmp_path: Path) -> None:
     data, recipe, cpu = load_dataset("digits").subset(40), Recipe(epochs=1), torch.device("cpu")
     known: dict[str, Any] = {"architecture": "resnet8?width=2", "recipe": recipe, "device": cpu}
     with pytest.raises(InputError, match="expected test images, got training images"):
-        train_checkpoint(job, train=data, test=data, **known)
+        train_checkpoint(job, Parts(data, data), **known)
     assert not job.path.exists()
-    assert train_checkpoint(job, train=data, test=None, **known).clean_accuracy is None
+    assert train_checkpoint(job, Parts(data), **known).clean_accuracy is None
 
 
 def test_without_an_image_to_spare_there_is_no_clean_accuracy(
@@ -310,3 +310,33 @@ def test_a_folder_of_training_images_alone_says_what_to_do(tmp_path: Path) -> No
         InputError, match=r"expected class folders in .*photos/test, next to train, found none; name"
     ):
         load_dataset(f"folder:{tmp_path / 'photos'}")
+
+
+def test_validation_images_are_split_off_from_those_to_train_on() -> None:
+    without = open_parts(DataRequest(dataset="digits"))
+    parts = open_parts(DataRequest(dataset="digits", limit=100), validation=0.2)
+    assert without.validation is None
+    assert parts.validation is not None
+    assert len(parts.validation) == round(0.2 * len(without.train)) == 287
+    assert parts.held_out_for_validation == "287 of 1437 images, drawn in each class, seed 0"
+    assert len(parts.train) == 100
+    assert shared_images(parts.validation, parts.train) == []
+    sizes = torch.bincount(parts.validation.known_labels).float()
+    whole = torch.bincount(without.train.known_labels).float()
+    assert (sizes - 0.2 * whole).abs().max() < 1
+
+
+def test_validation_images_are_not_those_to_test_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", range(60))
+    parts = open_parts(DataRequest(dataset=f"folder:{tmp_path / 'photos'}"), validation=0.25)
+    assert parts.test is not None
+    assert parts.validation is not None
+    assert [len(part) for part in (parts.train, parts.test, parts.validation)] == [40, 6, 14]
+    assert shared_images(parts.test, parts.validation) == []
+
+
+def test_too_few_images_to_split_validation_images_off(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos" / "train", range(3))
+    write_pictures(tmp_path / "photos" / "val", range(3, 9))
+    with pytest.raises(InputError, match=r"expected several images of a class, .* got 3 images of 3 classes"):
+        open_parts(DataRequest(dataset=f"folder:{tmp_path / 'photos'}"), validation=0.5)

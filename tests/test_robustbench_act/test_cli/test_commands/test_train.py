@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import Result
 
@@ -41,6 +42,26 @@ def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> Non
     assert "trained with epochs 1, not 2" in other.stderr
 
 
+def test_networks_are_checked_while_they_train(actrobust: Callable[..., Result]) -> None:
+    line = "--dataset digits --arch resnet8?width=2 --activation relu,nswish --epochs 2 --device cpu"
+    watch = "--lr 0.1,nswish=0.05 --validation 0.2 --validate-every 8 --track 0,25%,last --noise 0.2"
+    result = actrobust("train", *line.split(), *watch.split(), "--limit", 640)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("on validation images") == 2
+    for name, lr in (("relu", 0.1), ("nswish", 0.05)):
+        path = Path(f"runs/train-digits/{name}_1.safetensors")
+        spec = load_checkpoint(path).spec
+        assert (spec.recipe["lr"], spec.recipe["noise"], spec.recipe["images"]) == (lr, 0.2, 640)
+        curve = pd.read_parquet(path.with_suffix(".curve.parquet"))
+        assert curve["step"].tolist() == [8, 10]
+        assert curve["lr"].iloc[0] == pytest.approx(lr / 100)  # after 3/4 of the 10 steps
+        assert curve["accuracy"].iloc[-1] == spec.validation_accuracy
+        table = pd.read_parquet(path.with_suffix(".track.parquet"))
+        assert table["step"].unique().tolist() == [0, 2, 10]
+    again = actrobust("train", *line.split(), *watch.split(), "--limit", 640)
+    assert again.stdout.count("exists already") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -49,6 +70,10 @@ def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> Non
         (("--dataset", "digits", "--activation", "silo"), "Did you mean 'silu'?"),
         (("--dataset", "digits", "--arch", "resnet7"), "Unknown architecture 'resnet7'"),
         (("--dataset", "digits", "--lr", "-1"), "lr > 0"),
+        (("--dataset", "digits", "--lr", "0.1,silu=0.2"), "activation with a learning rate 'silu'"),
+        (("--dataset", "digits", "--validation", "10"), "from 0 to below 1, such as 0.1, got 10"),
+        (("--dataset", "digits", "--validate-every", "5"), "expected validation images"),
+        (("--dataset", "digits", "--track", "0,150%"), "shares as 25%, 'last' or 'all' to track, got '150%'"),
         ((), "Missing option '--dataset'"),
     ],
 )
