@@ -106,6 +106,7 @@ class CheckpointInfo(JsonObject):
     dataset: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     clean_accuracy: int | float | None = None
+    validation_accuracy: int | float | None = None
     resize: int | list[int] | None = None
     interpolation: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from robustbench_act.training.moments import parse_moments, steps_at
 from robustbench_act.training.networks import train_checkpoint
 from robustbench_act.training.parts import Parts, open_parts
 from robustbench_act.training.rates import LearningRates
-from robustbench_act.training.watching import CHECK_IMAGES, TRACK_IMAGES, Watch, probe_layers
+from robustbench_act.training.watching import CHECK_IMAGES, TRACK_IMAGES, Watch, probe_in_training
 
 __all__ = [
     "AUGMENTATIONS",
@@ -23,7 +23,7 @@ __all__ = [
     "open_parts",
     "parse_moments",
     "plan_grid",
-    "probe_layers",
+    "probe_in_training",
     "step_count",
     "steps_at",
     "train",

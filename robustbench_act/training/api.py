@@ -89,7 +89,7 @@ def train(
         goes next to each file.
     track
         Probe the layers after these epochs, "0,1,last", "all" or a list, or shares of the training as "25%";
-        a table goes next to each file: step, epoch, then the columns of `probe_layers`.
+        a table goes next to each file: step, epoch, then the columns of `probe_in_training`.
     device
         "auto", "cpu", "cuda" or "cuda:i".
     out

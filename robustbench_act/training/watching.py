@@ -31,7 +31,7 @@ class Watch:
     Attributes
     ----------
     track
-        After these steps (0: before the first) the activation layers are probed, see `probe_layers`.
+        After these steps (0: before the first) the activation layers are probed, see `probe_in_training`.
     check
         After these steps the accuracy on the validation images is measured.
     """
@@ -71,7 +71,7 @@ class Watcher:
         when = {"step": step, "epoch": step / self._per_epoch}
         if step in self._watch.track:
             device = next(model.parameters()).device
-            table = probe_layers(model, self._sample, device)
+            table = probe_in_training(model, self._sample, device)
             self._tables.append(pd.DataFrame([when] * len(table)).join(table))
         if self._checked is None or loss is None:
             return
@@ -97,7 +97,7 @@ def _write(path: Path, table: pd.DataFrame) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def probe_layers(model: nn.Module, sample: Dataset, device: torch.device) -> pd.DataFrame:
+def probe_in_training(model: nn.Module, sample: Dataset, device: torch.device) -> pd.DataFrame:
     """Probe the layers of a network in training on clean images; return a row for each layer.
 
     Columns: layer, index, elements, n, MEAN_COLUMNS, SLOPE_COLUMNS and SIGNAL_COLUMNS in evaluation mode,

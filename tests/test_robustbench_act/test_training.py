@@ -27,7 +27,7 @@ from robustbench_act.training import (
     is_trained,
     parse_moments,
     plan_grid,
-    probe_layers,
+    probe_in_training,
     step_count,
     train_checkpoint,
 )
@@ -98,7 +98,7 @@ def test_watching_changes_nothing_and_leaves_tables(digits: Dataset, tmp_path: P
     assert (table["gradient_variance"] > 0).all()
     assert table["activation_q95"].notna().all()
     # The last row of the table is what the finished checkpoint shows.
-    last = probe_layers(load_checkpoint(job.path).model, digits.subset(256), torch.device("cpu"))
+    last = probe_in_training(load_checkpoint(job.path).model, digits.subset(256), torch.device("cpu"))
     for column in ("activation_abs_mean", "rho", "normalized_rho_prime", "gradient_variance"):
         np.testing.assert_allclose(last[column], table[column][14:], rtol=1e-6)
     curve = pd.read_parquet(job.curve)
@@ -149,7 +149,7 @@ def test_layers_with_patches_in_the_batch_are_tracked(digits: Dataset) -> None:
     fold = nn.Flatten(), nn.Unflatten(1, (4, 16)), nn.Flatten(0, 1)
     unfold = nn.Unflatten(0, (-1, 4)), nn.Flatten()
     network = nn.Sequential(*fold, nn.Linear(16, 5), nn.ReLU(), *unfold, nn.Linear(20, 10))
-    (row,) = probe_layers(network, digits.subset(20), torch.device("cpu")).to_dict("records")
+    (row,) = probe_in_training(network, digits.subset(20), torch.device("cpu")).to_dict("records")
     assert (row["layer"], row["n"], row["elements"]) == ("4", 20, 20)
     assert row["gradient_variance"] > 0
 
@@ -364,7 +364,7 @@ def test_networks_of_unusual_make_are_trained_and_read(tmp_path: Path, digits: D
     assert right.item() == pytest.approx(spec.clean_accuracy)
     model = unusual(10, 1)
     model(torch.zeros(2, 1, 8, 8))
-    probe_layers(model, digits.subset(20), torch.device("cpu"))
+    probe_in_training(model, digits.subset(20), torch.device("cpu"))
     assert model.training
 
 
