@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from robustbench_act.errors import InputError
+from studies.analysis import analyse
 from studies.measuring import evaluate_networks, probe_networks
 from studies.study import HERE, STUDIES, Study
+from studies.tables import write_csv
 from studies.training import run_pilot, train_networks, write_networks
 
 
@@ -17,11 +19,18 @@ def _train(study: Study, processes: int) -> None:
     write_networks(study)
 
 
+def _analyse(study: Study, processes: int) -> None:
+    found = analyse(study.results, study.analysis)
+    for name, table in zip(found._fields, found, strict=True):
+        write_csv(study.results / f"{name}.csv", table)
+
+
 STAGES: dict[str, Callable[[Study, int], None]] = {
     "pilot": run_pilot,
     "train": _train,
     "evaluate": evaluate_networks,
     "probe": probe_networks,
+    "analyse": _analyse,
 }
 """In their order; each does what is not done yet."""
 

@@ -1,0 +1,116 @@
+"""The tables of a study's results, as the analysis takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from robustbench_act.errors import InputError
+from robustbench_act.statistics import Joint
+
+NAMES = ("networks", "curves", "tracks", "outcomes", "clean", "cells", "layers")
+GROUPS = ("noise", "blur", "weather", "digital", "extra")
+"""The groups of c19."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of results; networks whose seed is not there for all activations are left out.
+
+    Attributes
+    ----------
+    networks
+        network, activation, training_seed, lr, clean_accuracy, validation_accuracy.
+    curves
+        network, step, loss, accuracy: on validation images.
+    tracks
+        network, step, layer, normalized_rho, normalized_rho_prime, gradient_variance.
+    outcomes
+        corruption_seed, network, image, and for each group how many versions of the image are right.
+    clean
+        network, image, right.
+    cells
+        corruption_seed, network, corruption, group, severity, n, correct.
+    layers
+        network, condition, layer, and the columns of `robustbench_act.evaluation.probe_layers`.
+    left_out
+        Training seeds that are not there for all activations.
+    """
+
+    networks: pd.DataFrame
+    curves: pd.DataFrame
+    tracks: pd.DataFrame
+    outcomes: pd.DataFrame
+    clean: pd.DataFrame
+    cells: pd.DataFrame
+    layers: pd.DataFrame
+    left_out: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the tables in a folder; an InputError if one is missing."""
+        tables = {name: _read(folder, name) for name in NAMES}
+        networks = tables["networks"]
+        there = networks.groupby("training_seed")["activation"].nunique()
+        left_out = there.index[there < networks["activation"].nunique()]
+        networks = networks[~networks["training_seed"].isin(left_out)]
+        kept = {name: table[table["network"].isin(networks["network"])] for name, table in tables.items()}
+        return cls(**kept, left_out=tuple(left_out.tolist()))
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """In the order of their names."""
+        return tuple(sorted(self.networks["activation"].unique()))
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds that all activations have."""
+        return tuple(sorted(self.networks["training_seed"].unique().tolist()))
+
+    def by_seed(self, values: "pd.Series[float]") -> pd.DataFrame:
+        """Return (seeds, activations) of one value for each network; an InputError if one is not finite."""
+        found = values.reindex(self.networks["network"])
+        if wrong := found.index[~np.isfinite(found)].tolist():
+            raise InputError(f"{wrong[0]}: expected a finite {values.name}, got {found[wrong[0]]}.")
+        table = self.networks.assign(value=found.to_numpy())
+        return wide(table, "training_seed", "activation", "value")
+
+    def corrupted(self, groups: Sequence[str], *, corruption_seed: int = 0) -> Joint:
+        """Return the joint analysis of the share of versions in some groups that are classified right."""
+        own = self.outcomes[self.outcomes["corruption_seed"] == corruption_seed]
+        cells = self.cells[(self.cells["severity"] > 0) & self.cells["group"].isin(groups)]
+        versions = len(cells.drop_duplicates(["corruption", "severity"]))
+        return self._joint(own.assign(score=own[list(groups)].sum(axis=1) / versions))
+
+    @cached_property
+    def on_clean(self) -> Joint:
+        """The joint analysis of clean images."""
+        return self._joint(self.clean.assign(score=self.clean["right"].astype(float)))
+
+    def _joint(self, table: pd.DataFrame) -> Joint:
+        scores = wide(table, "network", "image", "score")
+        own = self.networks.sort_values("training_seed")
+        values: dict[str, NDArray[np.float64]] = {}
+        seeds = {}
+        for name in self.activations:
+            rows = own[own["activation"] == name]
+            values[name] = scores.loc[rows["network"]].to_numpy()
+            seeds[name] = rows["training_seed"].tolist()
+        return Joint.of(values, seeds)
+
+
+def wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> pd.DataFrame:
+    """Return a table with a row and a column for each value of two columns; NaN where there is none."""
+    return table.pivot(index=rows, columns=columns, values=values).sort_index()  # noqa: PD010 -- no means
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / f"{name}.{'csv' if name == 'networks' else 'parquet'}"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run the earlier stages of the study first.")
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
