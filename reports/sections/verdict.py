@@ -18,10 +18,11 @@ from reports.multi_run import sentences
 from reports.names import label, noun, split_run
 from reports.number_formats import p_text, percent, points, probability
 from robustbench_act.comparison import LEVEL
-from robustbench_act.english import count, joined
+from robustbench_act.english import count, joined, some
 from robustbench_act.records import CheckpointInfo, counted_kinds
 from robustbench_act.records.behaviour import notes as network_notes
 
+_FEW_VALUES = 4
 NO_LABELS = (
     "The images have no labels. Agreement stands for accuracy throughout: the share of images that a network "
     "classifies as it does their clean versions, right or wrong."
@@ -208,7 +209,7 @@ def notes(
     """
     good = [entry for entry in checkpoints if entry.name in set(scores["checkpoint"])]
     found = [""] if labelled else [NO_LABELS]
-    found += [_unlike(good, "recipe", "training recipes"), _unlike(good, "dataset", "training data")]
+    found += [_unlike_recipes(good), _unlike_data(good)]
     keys = ["architecture", "activation", "training_seed"]
     found += network_notes({entry.name: entry.behaviour for entry in good})
     again = scores[scores["training_seed"].notna() & scores.duplicated(keys)]
@@ -228,11 +229,29 @@ def notes(
     return [note for note in found if note]
 
 
-def _unlike(checkpoints: Sequence[CheckpointInfo], key: str, what: str) -> str:
-    values = {json.dumps(getattr(entry, key), sort_keys=True, default=str) for entry in checkpoints}
-    if len(values) < 2:
-        return ""
-    return f"The checkpoints differ in their {what} ({len(values)} kinds), not in their activation alone."
+def _unlike_recipes(checkpoints: Sequence[CheckpointInfo]) -> str:
+    """Name the settings of training in which checkpoints differ, and their values: a few numbers."""
+    recipes = [entry.recipe for entry in checkpoints]
+    differ = []
+    for key in dict.fromkeys(key for recipe in recipes for key in recipe):
+        values = _distinct(recipe.get(key) for recipe in recipes)
+        if len(values) > 1:
+            few = len(values) <= _FEW_VALUES and all(isinstance(value, int | float) for value in values)
+            differ.append(key.replace("_", " ") + (f" {joined(sorted(values))}" if few else ""))
+    return _differ("training", ", ".join(differ))
+
+
+def _unlike_data(checkpoints: Sequence[CheckpointInfo]) -> str:
+    values = _distinct(entry.dataset for entry in checkpoints)
+    return _differ("training data", some(values) if len(values) > 1 else "")
+
+
+def _differ(what: str, how: str) -> str:
+    return f"The checkpoints differ in their {what} ({how}), not in their activation alone." if how else ""
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    return list({json.dumps(value, sort_keys=True, default=str): value for value in values}.values())
 
 
 def standing(pairs: pd.DataFrame, first: "pd.Series[Any]", *, where: str = "", most: int = 0) -> str:

@@ -102,11 +102,13 @@ def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: Run) -> None:
     scores = checkpoint_scores(run.cells)
     assert notes(run.info.checkpoints, scores) == []
     listed = list(run.info.checkpoints)
-    listed[0] = replace(listed[0], recipe={"lr": 0.2})
+    listed[0] = replace(listed[0], recipe={**listed[0].recipe, "lr": 0.2, "augment": "crop"})
     listed[1] = replace(listed[1], dataset="other")
-    found = notes(listed, scores.assign(training_seed=11))
-    assert [note.split(" (")[0] for note in found] == [
-        "The checkpoints differ in their training recipes",
-        "The checkpoints differ in their training data",
-        "Several checkpoints of LA-SiLU",
-    ]
+    recipe, data, seeds = notes(listed, scores.assign(training_seed=11))
+    assert recipe == (
+        "The checkpoints differ in their training (lr 0.1 and 0.2, augment), not in their activation alone."
+    )
+    assert data == (
+        "The checkpoints differ in their training data (digits and other), not in their activation alone."
+    )
+    assert seeds.startswith("Several checkpoints of LA-SiLU (")
