@@ -109,6 +109,6 @@ def test_notes_on_unlike_recipes_data_and_repeated_seeds(run: Run) -> None:
         "The checkpoints differ in their training (lr 0.1 and 0.2, augment), not in their activation alone."
     )
     assert data == (
-        "The checkpoints differ in their training data (digits and other), not in their activation alone."
+        "The checkpoints differ in their training data (toy and other), not in their activation alone."
     )
     assert seeds.startswith("Several checkpoints of LA-SiLU (")
