@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
 from studies.analysis import analyse
-from studies.measuring import evaluate_networks, probe_networks
+from studies.measuring import evaluate_networks, probe_networks, write_report
+from studies.page import findings_page
 from studies.study import HERE, STUDIES, Study
 from studies.tables import write_csv
 from studies.training import run_pilot, train_networks, write_networks
@@ -23,6 +25,7 @@ def _analyse(study: Study, processes: int) -> None:
     found = analyse(study.results, study.analysis)
     for name, table in zip(found._fields, found, strict=True):
         write_csv(study.results / f"{name}.csv", table)
+    write_atomically(study.results / "findings.md", findings_page(found).encode())
 
 
 STAGES: dict[str, Callable[[Study, int], None]] = {
@@ -30,6 +33,7 @@ STAGES: dict[str, Callable[[Study, int], None]] = {
     "train": _train,
     "evaluate": evaluate_networks,
     "probe": probe_networks,
+    "report": write_report,
     "analyse": _analyse,
 }
 """In their order; each does what is not done yet."""

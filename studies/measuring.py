@@ -1,8 +1,10 @@
 """The stages evaluate and probe: tables of which images are classified right, and of layers."""
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ import robustbench_act
 from corruptions import Cell
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.datasets import load_dataset
+from robustbench_act.errors import InputError
 from robustbench_act.evaluation import probe_layers
 from robustbench_act.metrics import image_accuracy_by_corruption
-from robustbench_act.run import Run
+from robustbench_act.run import Run, load_run
 from robustbench_act.tally.outcomes import outcomes
 from studies.study import Study
 from studies.tables import write_parquet
@@ -61,9 +64,14 @@ def evaluate_networks(study: Study, processes: int) -> None:
     write_parquet(study.results / "clean.parquet", pd.concat(_clean(clean), ignore_index=True))
 
 
-def run_folder(study: Study, seed: int) -> Path:
-    """Return the run directory of a seed of the corruptions."""
-    return study.work / "runs" / f"seed{seed}"
+def write_report(study: Study, processes: int) -> None:
+    """Write results/report.html: of the run with the first seed of the corruptions, without its pictures."""
+    folder = study.work / "runs" / f"seed{study.evaluate['seeds'][0]}"
+    if not folder.exists():
+        raise InputError(f"{folder}: no such run; run the stage evaluate first.")
+    with TemporaryDirectory() as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("samples"))
+        load_run(copy).report(out=study.results)
 
 
 def probe_networks(study: Study, processes: int) -> None:

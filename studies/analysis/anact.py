@@ -31,7 +31,7 @@ def variances(results: Results) -> list[Finding]:
     tests = len(pairs(results)) * len(measures)
     return as_family(
         [
-            paired_t("d", name, results.by_seed(values.rename(name)), pair, tests=tests)
+            paired_t("d", name, results.by_seed(values.rename(name)), pair, tests=tests, unit="nats")
             for name, values in measures.items()
             for pair in pairs(results)
         ]
