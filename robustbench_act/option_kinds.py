@@ -312,6 +312,14 @@ SEEDS = Kind(
     },
     lambda value: whole(0).fits(value) or _list_of(whole(0).fits)(value),
 )
+NUMBER_OR_SEEDS = Kind(
+    "a whole number from 1 up, or a list of seeds",
+    SEEDS.schema,
+    lambda value: whole(1).fits(value) or _list_of(whole(0).fits)(value),
+    lambda text: _split(int)(text) if "," in text else int(text),
+    lambda value: tuple(value) if isinstance(value, list) else value,
+    "a whole number from 1 up, or seeds with commas between them",
+)
 _PARAMETER: Mapping[str, Any] = {
     "type": ["number", "string", "boolean", "array"],
     "items": {"type": "number"},

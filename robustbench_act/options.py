@@ -17,6 +17,7 @@ from robustbench_act.option_kinds import (
     NAME_LIST,
     NAMES,
     NUMBER,
+    NUMBER_OR_SEEDS,
     NUMBERS,
     PARAMETERS,
     PATH,
@@ -256,7 +257,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "own.", "relu"),
         Option("--norm, --normalization NAME,...", TEXT, "train", "Normalisations: native (the network's "
                "own), batch, layer, group, instance, none, package.module:Class.", "native"),
-        Option("--seeds N", whole(1), "train", "Train with the seeds 1 to N.", 1),
+        Option("--seeds N|S,...", NUMBER_OR_SEEDS, "train", "Train with the seeds 1 to N, or with those of a "
+               "list.", 1),
         Option("--epochs N", whole(1), "train", "Passes over the training images.", 2),
         Option("--batch-size N", whole(2), "train", "Images per training step.", 128),
         Option("--lr X[,NAME=X...]", RATES, "train", "Learning rate, also of single activations, as "

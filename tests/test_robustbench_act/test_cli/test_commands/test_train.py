@@ -34,9 +34,10 @@ def test_train_grid_skips_what_is_there(actrobust: Callable[..., Result]) -> Non
         "nswish_1.safetensors",
         "relu_1.safetensors",
     ]
-    again = actrobust(*command, "--epochs", 1, "--device", "cpu", "--seeds", 2)
+    again = actrobust(*command, "--epochs", 1, "--device", "cpu", "--seeds", "1,11")
     assert again.stdout.count("exists already") == 2
     assert again.stdout.count("clean accuracy") == 2
+    assert "relu_11" in again.stdout
     other = actrobust(*command, "--epochs", 2, "--device", "cpu")
     assert other.exit_code == 2
     assert "trained with epochs 1, not 2" in other.stderr
@@ -70,6 +71,11 @@ def test_networks_are_checked_while_they_train(actrobust: Callable[..., Result])
         (("--dataset", "digits", "--activation", "silo"), "Did you mean 'silu'?"),
         (("--dataset", "digits", "--arch", "resnet7"), "Unknown architecture 'resnet7'"),
         (("--dataset", "digits", "--lr", "-1"), "lr > 0"),
+        (("--dataset", "digits", "--seeds", "0"), "expected a whole number from 1 up, or seeds with commas"),
+        (
+            ("--dataset", "digits", "--seeds", "1,x"),
+            "expected a whole number from 1 up, or seeds with commas",
+        ),
         (("--dataset", "digits", "--lr", "0.1,silu=0.2"), "activation with a learning rate 'silu'"),
         (("--dataset", "digits", "--validation", "10"), "from 0 to below 1, such as 0.1, got 10"),
         (("--dataset", "digits", "--validate-every", "5"), "expected validation images"),
