@@ -123,7 +123,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
                "onnx:FILE.", at="checkpoint"),
         Option("name", TEXT, "", "Name in tables, for a single file.", at="checkpoint"),
         Option("--model ARCH", TEXT, _STUDY, "Architecture, if the file does not name it: cifar:resnet20, "
-               "torchvision:NAME, timm:NAME or package.module:factory.", at="spec"),
+               "small:mlp, torchvision:NAME, timm:NAME or package.module:factory.", at="spec"),
         Option("--mean M,...", NUMBERS, _STUDY, "Mean per channel on the [0, 1] scale.",
                otherwise="the file's or the library's", at="spec"),
         Option("--std S,...", NUMBERS, _STUDY, "Standard deviation per channel on the [0, 1] scale.",

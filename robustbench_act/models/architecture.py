@@ -1,6 +1,7 @@
 """Architecture strings: `source:name?key=value&key=value`, parsed and built.
 
 cifar:resnet8?width=8      CIFAR ResNets of this package (the source may be left out)
+small:mlp?depth=2&width=64 a multilayer perceptron of this package (the source may be left out)
 torchvision:resnet18       any classifier of torchvision, with fresh weights
 timm:resnet18.a1_in1k      any classifier of timm (an extra), with fresh weights; options go to create_model
 package.module:factory     your own function or class: called with your options, and with those of classes,
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
@@ -24,8 +26,9 @@ from robustbench_act.activations import get_activation, replace_activations
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.activations.registry import Factory, sizes_of
 from robustbench_act.errors import InputError, unknown_name
-from robustbench_act.models.cifar_names import CIFAR
 from robustbench_act.models.cifar_resnet import CifarResNet
+from robustbench_act.models.mlp import MLP
+from robustbench_act.models.own_names import OWN, OWN_NETWORKS, source_of
 from robustbench_act.normalizations import replace_normalization
 from robustbench_act.paths import SOURCES
 from robustbench_act.user_code import call_factory, find_factory
@@ -59,7 +62,7 @@ class Architecture:
     @property
     def is_factory(self) -> bool:
         """Whether it is a user's function: building it runs code that is neither ours nor a library's."""
-        return self.source not in ("cifar", "torchvision", "timm", *SOURCES)
+        return self.source not in (*OWN, "torchvision", "timm", *SOURCES)
 
     @classmethod
     def parse(cls, text: str) -> "Architecture":
@@ -67,10 +70,10 @@ class Architecture:
         head, _, query = text.partition("?")
         source, colon, name = head.partition(":")
         if not colon:
-            source, name = ("cifar" if source in CIFAR else "torchvision"), source
+            source, name = source_of(source) or "torchvision", source
         options = {key: _option(value) for key, value in parse_qsl(query, keep_blank_values=True)}
-        known = {"cifar": lambda: CIFAR, "torchvision": _torchvision_names}.get(source, lambda: [name])
-        if not name or not source or name not in known():
+        known = _torchvision_names() if source == "torchvision" else OWN.get(source, [name])
+        if not name or not source or name not in known:
             raise _unknown(text)
         return cls(source, name, options)
 
@@ -81,8 +84,9 @@ class Architecture:
 
 def _unknown(text: str) -> InputError:
     """Return the error for an unknown architecture, with the nearest one or the possible forms."""
-    nearest = get_close_matches(text, [*list_architectures(), *CIFAR, *_torchvision_names()], n=1)
-    forms = "cifar:resnet20, torchvision:NAME, timm:NAME or your own function, package.module:factory"
+    short = [*chain(*OWN.values()), *_torchvision_names()]
+    nearest = get_close_matches(text, [*list_architectures(), *short], n=1)
+    forms = "cifar:resnet20, small:mlp, torchvision:NAME, timm:NAME or your function, package.module:factory"
     hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Expected {forms}."
     return InputError(f"Unknown architecture {text!r}. {hint}")
 
@@ -106,9 +110,7 @@ def list_architectures() -> list[str]:
     >>> "cifar:resnet20" in list_architectures()
     True
     """
-    return sorted(
-        [f"cifar:{name}" for name in CIFAR] + [f"torchvision:{name}" for name in _torchvision_names()]
-    )
+    return sorted([*OWN_NETWORKS, *(f"torchvision:{name}" for name in _torchvision_names())])
 
 
 def build_model(
@@ -129,14 +131,14 @@ def build_model(
         An architecture string; the head of this module lists the forms.
     activation, activation_parameters
         An activation as `get_activation` takes it, and its parameters. "native" keeps the network's own
-        activations (ReLU in the CIFAR ResNets).
+        activations (ReLU in the networks of this package).
     normalization
         As `replace_normalization` takes it. "native" keeps the network's own (batch in the CIFAR ResNets).
     classes, channels
         Number of logits and of input channels.
     input_size
-        (C, H, W) of the images, for networks that are built for one size (torchvision's ViT) and activations
-        that take sizes of their layers; C replaces `channels`.
+        (C, H, W) of the images, for networks that are built for one size (small:mlp, torchvision's ViT) and
+        activations that take sizes of their layers; C replaces `channels`.
 
     Examples
     --------
@@ -149,11 +151,11 @@ def build_model(
     side = None
     if input_size is not None:
         channels, _, side = input_size
-    if spec.source == "cifar":
+    if spec.source in OWN:
         chosen, given = ("relu", {}) if activation == NATIVE else (activation, parameters)
         at_once = not sizes_of(chosen, given)
         fresh = partial(get_activation, chosen, **given) if at_once else nn.ReLU
-        model = _cifar(spec, fresh, classes=classes, channels=channels)
+        model = _own(spec, fresh, classes=classes, channels=channels, input_size=input_size)
         activation = NATIVE if at_once else activation
     elif spec.source == "torchvision":
         model = _torchvision(spec, classes=classes, channels=channels, side=side)
@@ -173,16 +175,25 @@ def build_model(
     return replace_activations(model, activation, input_size=input_size, **parameters)
 
 
-def _cifar(
-    spec: Architecture, activation: Callable[[], nn.Module], *, classes: int, channels: int
+def _own(
+    spec: Architecture,
+    activation: Callable[[], nn.Module],
+    *,
+    classes: int,
+    channels: int,
+    input_size: tuple[int, int, int] | None,
 ) -> nn.Module:
-    unknown = set(spec.options) - {"width"}
-    width = spec.options.get("width", 16)
-    if unknown or type(width) is not int or width < 1:
-        raise InputError(f"Architecture {str(spec)!r}: the only option is width, a whole number from 1 up.")
-    return CifarResNet(
-        CIFAR[spec.name], activation=activation, width=width, classes=classes, channels=channels
-    )
+    names = OWN[spec.source][spec.name]
+    sizes = {name: size for name, size in spec.options.items() if type(size) is int and size >= 1}
+    if sizes != spec.options or not sizes.keys() <= set(names):
+        taken = " and ".join(f"{name}=N" for name in names)
+        raise InputError(f"Architecture {str(spec)!r}: takes only {taken}, N a whole number from 1 up.")
+    if spec.source == "cifar":
+        depth = int(spec.name.removeprefix("resnet"))
+        return CifarResNet(depth, activation=activation, classes=classes, channels=channels, **sizes)
+    if input_size is None:
+        raise InputError(f"Architecture {str(spec)!r}: is built for one size of images; give input_size.")
+    return MLP(input_size, activation=activation, classes=classes, **sizes)
 
 
 def _torchvision(spec: Architecture, *, classes: int, channels: int, side: int | None) -> nn.Module:

@@ -15,7 +15,7 @@ def command(*, imports: tuple[str, ...]) -> None:
     from corruptions.facts import GROUPS, SHEET, known_corruptions, list_suites, suite_corruptions
     from robustbench_act.activations import activation_facts, list_activations
     from robustbench_act.datasets import list_datasets
-    from robustbench_act.models import CIFAR
+    from robustbench_act.models import OWN_NETWORKS
     from robustbench_act.normalizations import NORMALIZATIONS
     from robustbench_act.user_code import import_modules
 
@@ -38,9 +38,8 @@ def command(*, imports: tuple[str, ...]) -> None:
         say(f"  {name:<12} {', '.join(suite_corruptions(name))}")
     say("Data sets")
     say(f"  {', '.join(list_datasets())}, package.module:function")
-    ours = [f"cifar:{name}" for name in CIFAR]
     say("Architectures")
-    say(f"  {', '.join(ours)}, torchvision:NAME, timm:NAME, package.module:factory")
+    say(f"  {', '.join(OWN_NETWORKS)}, torchvision:NAME, timm:NAME, package.module:factory")
     say("  with their weights, as checkpoints: transformers:FOLDER, onnx:FILE")
 
 

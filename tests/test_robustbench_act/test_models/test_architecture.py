@@ -174,10 +174,14 @@ def test_programs_that_a_factory_returns_are_refused(module: Callable[[str, str]
     [
         ("cifar:resnet21", "Unknown architecture 'cifar:resnet21'. Did you mean 'cifar:resnet"),
         ("torchvision:resnet19", "Did you mean 'torchvision:resnet1"),
-        ("resnet8?width=wide", "'cifar:resnet8?width=wide': the only option is width, a whole number from"),
-        ("resnet8?width=true", "the only option is width, a whole number from 1 up"),
-        ("resnet8?width=0", "a whole number from 1 up"),
-        ("resnet8?depth=3", "the only option is width"),
+        ("resnet8?width=wide", "'cifar:resnet8?width=wide': takes only width=N, N a whole number from 1 up"),
+        ("resnet8?width=true", "takes only width=N, N a whole number from 1 up"),
+        ("resnet8?width=0", "N a whole number from 1 up"),
+        ("resnet8?depth=3", "takes only width=N"),
+        ("small:mpl", "Unknown architecture 'small:mpl'. Did you mean 'small:mlp'?"),
+        ("mlp?depth=-1", "'small:mlp?depth=-1': takes only depth=N and width=N, N a whole number from 1 up"),
+        ("mlp?depth=2.5", "N a whole number from 1 up"),
+        ("mlp?size=3", "takes only depth=N and width=N"),
         ("torchvision:resnet18?width=3", "takes 3 channels and no options"),
         ("no_such_package:net", "No module named 'no_such_package'"),
         ("os:sep", "sep is not a function"),
@@ -192,4 +196,5 @@ def test_wrong_architectures(architecture: str, message: str) -> None:
 def test_canonical_form_and_listing() -> None:
     assert str(Architecture.parse("resnet50")) == "torchvision:resnet50"
     assert str(Architecture.parse("resnet56?width=8")) == "cifar:resnet56?width=8"
-    assert {"cifar:resnet8", "torchvision:resnet18"} <= set(list_architectures())
+    assert str(Architecture.parse("mlp?width=8&depth=3")) == "small:mlp?depth=3&width=8"
+    assert {"cifar:resnet8", "small:mlp", "torchvision:resnet18"} <= set(list_architectures())
