@@ -8,6 +8,7 @@ import click
 
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.errors import InputError
+from studies.ablations import run_ablations
 from studies.analysis import analyse
 from studies.measuring import evaluate_networks, probe_networks, write_report
 from studies.page import findings_page
@@ -34,6 +35,7 @@ STAGES: dict[str, Callable[[Study, int], None]] = {
     "evaluate": evaluate_networks,
     "probe": probe_networks,
     "report": write_report,
+    "ablations": run_ablations,
     "analyse": _analyse,
 }
 """In their order; each does what is not done yet."""

@@ -13,10 +13,11 @@ import pandas as pd
 import torch
 
 import robustbench_act
+from robustbench_act.activations.facts import NATIVE
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints import Spec, read_spec
 from robustbench_act.errors import InputError
-from robustbench_act.training import Job
+from robustbench_act.training import Job, plan_grid
 from studies.study import Study
 from studies.tables import write_csv, write_parquet
 
@@ -32,7 +33,7 @@ def run_pilot(study: Study, processes: int) -> None:
     grid = [(activation, lr) for activation in study.activations for lr in study.pilot["lr"]]
     settings = {"seeds": study.pilot["seeds"], **{**study.train, "track": None}}
     tasks = [
-        partial(_train, study, activation, out=study.work / "pilot" / f"lr{lr:g}", lr=lr, **settings)
+        partial(train_all, study, activation, out=study.work / "pilot" / f"lr{lr:g}", lr=lr, **settings)
         for activation, lr in grid
     ]
     rows = [
@@ -112,11 +113,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # the order of sums, and so the last bits, depend on it
 
 
-def _train(
+def train_all(
     study: Study, activation: str, *, seeds: Sequence[int], out: Path, **settings: Any
 ) -> dict[int, float]:
     """Train networks; return their validation accuracies by seed. One that diverges is left out."""
-    left, paths = list(seeds), {seed: out / f"{activation}_{seed}.safetensors" for seed in seeds}
+    jobs = plan_grid([activation], seeds, out, [settings.get("normalization", NATIVE)])
+    left, paths = list(seeds), {job.seed: job.path for job in jobs}
     common = {"device": "cpu", "progress": False, "on_network": _say, "out": out, **settings}
     while left:
         try:
@@ -132,7 +134,7 @@ def _train(
 
 
 def _train_and_archive(study: Study, activation: str, *, lr: float) -> None:
-    seeds = _train(study, activation, seeds=study.seeds, out=study.networks, lr=lr, **study.train)
+    seeds = train_all(study, activation, seeds=study.seeds, out=study.networks, lr=lr, **study.train)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for seed in seeds:
