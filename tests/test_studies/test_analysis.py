@@ -1,0 +1,81 @@
+"""The analysis as a whole: what it reads, and that it shows nothing if there is nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustbench_act.errors import InputError
+from studies.analysis import analyse
+from studies.analysis.contrasts import PRIMARY
+from studies.analysis.tables import NAMES, Results
+from tests.test_studies.study_tables import SIX, null_tables, scale, write_tables
+
+SETTINGS = {"thresholds": [0.95, 0.98], "clean_margin": 0.002}
+
+
+def test_without_effects_nothing_is_shown(tmp_path: Path) -> None:
+    tables = null_tables((*SIX, "nrelu"))
+    found = analyse(write_tables(tmp_path, tables), SETTINGS)
+    assert set(found.verdicts["outcome"]) == {"not shown"}
+    assert found.verdicts["hypothesis"].tolist() == [name for name in "abcde" for _ in range(2)]
+    family = found.findings[found.findings["role"] == PRIMARY]
+    assert family["hypothesis"].value_counts().to_dict() == {"a": 4, "b": 2, "c": 2, "d": 4, "e": 4}
+    assert (family["adjusted"] >= family["p"]).all()
+    outside = found.findings["role"].isin(["robustness", "exploratory"])
+    assert found.findings.loc[outside, "adjusted"].isna().all()
+
+
+def test_a_study_without_nrelu_has_no_such_pair(tmp_path: Path) -> None:
+    found = analyse(write_tables(tmp_path, null_tables()), SETTINGS)
+    own = found.findings[found.findings["hypothesis"].isin(["d", "e"]) & (found.findings["role"] == PRIMARY)]
+    assert set(own["a"]) == {"nswish"}
+    assert own["hypothesis"].value_counts().to_dict() == {"d": 2, "e": 2}
+
+
+def test_levels_are_the_means_of_all_activations(tmp_path: Path) -> None:
+    tables = null_tables()
+    levels = analyse(write_tables(tmp_path, tables), SETTINGS).levels.set_index(["measure", "activation"])
+    counts = tables["outcomes"][tables["outcomes"]["corruption_seed"] == 0]
+    own = counts[counts["network"].str.startswith("relu_")]
+    groups = ["noise", "blur", "weather", "digital", "extra"]
+    assert levels.loc[("c19", "relu"), "mean"] == pytest.approx(own[groups].to_numpy().mean() / 4)
+    assert levels.loc[("shift", "relu"), "mean"] == pytest.approx(own["shift"].mean() / 4)
+    assert (levels["low"] < levels["mean"]).all()
+
+
+def test_a_seed_that_one_activation_lacks_is_left_out_for_all(tmp_path: Path) -> None:
+    """Nothing of its networks comes in, however far off they are."""
+    tables = null_tables()
+    (there := tmp_path / "all").mkdir()
+    (without := tmp_path / "without").mkdir()
+    tables["networks"] = tables["networks"][tables["networks"]["network"] != "relu_2"]
+    write_tables(there, tables)
+    for name, table in tables.items():
+        tables[name] = table[~table["network"].str.endswith("_2")]
+    write_tables(without, tables)
+    assert Results.read(there).left_out == (2,)
+    assert Results.read(there).seeds == (1, 3, 4, 5, 6)
+    for one, other in zip(analyse(there, SETTINGS), analyse(without, SETTINGS), strict=True):
+        assert one.equals(other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_table_is_named(tmp_path: Path, name: str) -> None:
+    (path,) = write_tables(tmp_path, null_tables(seeds=2)).glob(f"{name}.*")
+    path.unlink()
+    with pytest.raises(InputError) as caught:
+        analyse(tmp_path, SETTINGS)
+    assert str(caught.value) == f"{path}: no such file; run the earlier stages of the study first."
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+def test_a_value_that_is_not_finite_names_the_network(tmp_path: Path) -> None:
+    tables = null_tables()
+    layers = tables["layers"]
+    layers.loc[layers["network"] == "silu_3", "scale_free_amplification_mean"] = 0.0
+    with pytest.raises(InputError, match=r"^silu_3: expected a finite scale_free_amplification, got -inf\.$"):
+        analyse(write_tables(tmp_path, tables), SETTINGS)
+    scale(layers, "silu", scale_free_amplification_mean=np.nan)
+    with pytest.raises(InputError, match=r"^silu_1: expected a finite scale_free_amplification, got nan\.$"):
+        analyse(write_tables(tmp_path, tables), SETTINGS)
