@@ -51,8 +51,8 @@ STAGES: dict[str, Callable[[Study, int], None]] = {
 )
 def main(name: str, data: str | None, stages: tuple[str, ...], processes: int, work: Path | None) -> None:
     """Train, evaluate, probe and analyse a study, from where it is."""
-    study = Study.read(HERE / name, data, work or Path("runs") / name)
     try:
+        study = Study.read(HERE / name, data, work or Path("runs") / name)
         for stage in stages or STAGES:
             click.echo(stage, err=True)
             STAGES[stage](study, processes)

@@ -73,11 +73,17 @@ class Study:
         return self.home / "networks" / f"{activation}.zip"
 
     def rates(self) -> dict[str, float]:
-        """Return the learning rate of each activation, from the pilot: see `choose_rates`."""
+        """Return the learning rate of each activation, from the pilot: see `choose_rates`.
+
+        Raises InputError if there is no pilot, or it has no rate for an activation of the study.
+        """
         path = self.results / "pilot.csv"
         if not path.exists():
             raise InputError(f"{path}: no such file; run the stage pilot first.")
-        return choose_rates(pd.read_csv(path))
+        rates = choose_rates(pd.read_csv(path))
+        if lacking := [name for name in self.activations if name not in rates]:
+            raise InputError(f"{path}: no learning rate for {lacking[0]}, as none trained all its networks.")
+        return rates
 
 
 def choose_rates(pilot: pd.DataFrame) -> dict[str, float]:

@@ -14,7 +14,8 @@ from studies.study import choose_rates
 
 ACTIVATIONS = ("la_silu", "silu", "la_hardsilu", "hardsilu")
 _FIRST = ("networks.csv", "curves.parquet", "tracks.parquet", "outcomes.parquet", "cells.parquet")
-TABLES = (*_FIRST, "clean.parquet", "layers.parquet", "findings.csv", "verdicts.csv", "findings.md")
+_FOUND = ("findings.csv", "verdicts.csv", "levels.csv", "findings.md")
+TABLES = (*_FIRST, "clean.parquet", "layers.parquet", *_FOUND)
 SETTINGS = """
 dataset = "digits"
 activations = ["la_silu", "silu", "la_hardsilu", "hardsilu"]
@@ -62,6 +63,16 @@ def made(home: Path) -> Path:
     return home
 
 
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a study of which nothing is done."""
+    home = tmp_path / "mnist"
+    home.mkdir()
+    (home / "study.toml").write_text(SETTINGS)
+    monkeypatch.setattr("studies.__main__.HERE", tmp_path)
+    return home
+
+
 def run(home: Path, *stages: str) -> Result:
     named = [word for stage in stages for word in ("--stage", stage)]
     return CliRunner().invoke(main, ["mnist", "--work", str(home / "work"), "--processes", "1", *named])
@@ -77,16 +88,28 @@ def run(home: Path, *stages: str) -> Result:
         ("analyse", "results/networks.csv: no such file; run the earlier stages of the study first."),
     ],
 )
-def test_a_stage_before_its_time_says_what_to_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, missing: str
-) -> None:
-    home = tmp_path / "mnist"
-    home.mkdir()
-    (home / "study.toml").write_text(SETTINGS)
-    monkeypatch.setattr("studies.__main__.HERE", tmp_path)
-    found = run(home, stage)
+def test_a_stage_before_its_time_says_what_to_run(empty: Path, stage: str, missing: str) -> None:
+    found = run(empty, stage)
     assert found.exit_code == 1
-    assert found.stderr == f"{stage}\nError: {home}/{missing}\n"
+    assert found.stderr == f"{stage}\nError: {empty}/{missing}\n"
+
+
+def test_an_activation_that_diverged_with_every_rate_is_named(empty: Path) -> None:
+    (empty / "results").mkdir()
+    (path := empty / "results" / "pilot.csv").write_text(
+        "activation,lr,seed,validation_accuracy\nla_silu,0.1,101,0.9\nla_hardsilu,0.1,101,0.9\n"
+    )
+    found = run(empty, "train")
+    assert found.exit_code == 1
+    expected = f"Error: {path}: no learning rate for silu, as none trained all its networks."
+    assert found.stderr.splitlines()[-1] == expected
+
+
+def test_settings_that_are_not_toml_are_one_line(empty: Path) -> None:
+    (empty / "study.toml").write_text("seeds = [")
+    found = run(empty, "pilot")
+    assert found.exit_code == 1
+    assert found.stderr.startswith(f"Error: {empty}/study.toml: is not TOML (")
 
 
 def test_a_rate_that_lacks_a_seed_is_not_taken() -> None:
