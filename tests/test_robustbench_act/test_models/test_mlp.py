@@ -13,6 +13,7 @@ from robustbench_act.activations import activation_layers, list_activations
 from robustbench_act.checkpoints import load_checkpoint
 from robustbench_act.errors import InputError
 from robustbench_act.models import build_model
+from tests.test_robustbench_act.test_activations.test_contract import made
 
 SIZE = (2, 17, 11)
 
@@ -37,7 +38,8 @@ def test_two_hidden_layers_of_128_units_unless_told_otherwise() -> None:
 @pytest.mark.parametrize("activation", sorted({*list_activations()} - {"frelu"}))
 def test_every_activation_of_flat_layers_learns(activation: str) -> None:
     model = build_model("mlp?width=6", activation=activation, classes=3, input_size=SIZE)
-    assert [name for name, _ in activation_layers(model)] == ["act1", "act2"]
+    layer = str(made(activation, 6))
+    assert {name: str(act) for name, act in activation_layers(model)} == {"act1": layer, "act2": layer}
     model(torch.rand(4, *SIZE)).square().sum().backward()
     assert all(own.grad is not None and own.grad.isfinite().all() for own in model.parameters())
 

@@ -71,6 +71,7 @@ def test_networks_are_checked_while_they_train(actrobust: Callable[..., Result])
         (("--dataset", "digits", "--activation", "silo"), "Did you mean 'silu'?"),
         (("--dataset", "digits", "--arch", "resnet7"), "Unknown architecture 'resnet7'"),
         (("--dataset", "digits", "--arch", "mlp?width=0"), "takes only depth=N and width=N"),
+        (("--dataset", "digits", "--arch", "mlp", "--activation", "frelu"), "FReLU expects images (N, 128"),
         (("--dataset", "digits", "--lr", "-1"), "lr > 0"),
         (("--dataset", "digits", "--seeds", "0"), "expected a whole number from 1 up, or seeds with commas"),
         (
