@@ -23,9 +23,10 @@ def _train(study: Study, processes: int) -> None:
 
 
 def _analyse(study: Study, processes: int) -> None:
-    found = analyse(study.results, study.analysis)
-    for name, table in zip(found._fields, found, strict=True):
-        write_csv(study.results / f"{name}.csv", table)
+    found = analyse(study.results, study.analysis, study.activations)
+    write_csv(study.results / "findings.csv", found.findings)
+    write_csv(study.results / "verdicts.csv", found.verdicts)
+    write_csv(study.results / "levels.csv", found.levels)
     write_atomically(study.results / "findings.md", findings_page(found).encode())
 
 

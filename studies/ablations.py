@@ -59,7 +59,7 @@ def _evaluate(study: Study, name: str, given: Mapping[str, Any], processes: int)
     folder, own = _folder(study, name), given[name]
     networks: Path | list[Path] = folder
     if _is_study(own):
-        jobs = plan_grid(own["activation"], given["seeds"], study.networks)
+        jobs = plan_grid(own["activation"], given["seeds"], study.unpacked)
         networks = [job.path for job in jobs]
     run = robustbench_act.evaluate(
         networks,

@@ -67,6 +67,8 @@ def evaluate_networks(study: Study, processes: int) -> None:
 def write_report(study: Study, processes: int) -> None:
     """Write results/report.html: of the run with the first seed of the corruptions, without its pictures."""
     folder = study.work / "runs" / f"seed{study.evaluate['seeds'][0]}"
+    if not folder.exists() and (study.results / "report.html").exists():
+        return
     if not folder.exists():
         raise InputError(f"{folder}: no such run; run the stage evaluate first.")
     with TemporaryDirectory() as copy:
@@ -80,14 +82,14 @@ def probe_networks(study: Study, processes: int) -> None:
     if path.exists():
         return
     unpack(study)
-    files = sorted(study.networks.glob("*.safetensors"))
+    files = sorted(study.unpacked.glob("*.safetensors"))
     tasks = [partial(_probe, study, files[start : start + 4]) for start in range(0, len(files), 4)]
     write_parquet(path, pd.concat(in_processes(tasks, processes), ignore_index=True)[_LAYERS])
 
 
 def _evaluate(study: Study, name: str, processes: int, **settings: Any) -> Run:
     return robustbench_act.evaluate(
-        study.networks,
+        study.unpacked,
         dataset=study.data,
         probes=False,
         processes=processes,

@@ -44,6 +44,9 @@ _NOTES = (
 def findings_page(found: Analysis) -> str:
     """Return the page of one study."""
     lines = ["<!-- made by `python -m studies NAME --stage analyse` -->", "", *_NOTES, ""]
+    if found.left_out:
+        seeds = ", ".join(map(str, found.left_out))
+        lines += [f"Left out, since a network diverged: training seeds {seeds}.", ""]
     lines += _verdicts(found.verdicts)
     for hypothesis, rows in found.findings.groupby("hypothesis", sort=False):
         lines += ["", f"## {_TITLES[str(hypothesis)]}", "", *_HEAD, *map(_row, rows.to_dict("records"))]

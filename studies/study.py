@@ -65,8 +65,13 @@ class Study:
 
     @property
     def networks(self) -> Path:
-        """Folder of the trained networks."""
+        """Folder that networks are trained into."""
         return self.work / "networks"
+
+    @property
+    def unpacked(self) -> Path:
+        """Folder of the networks in the archives, and of no others."""
+        return self.work / "unpacked"
 
     def archive(self, activation: str) -> Path:
         """Return the archive of the networks of an activation."""

@@ -1,6 +1,7 @@
 """The stages pilot and train: networks, and an archive of those of each activation."""
 
 import io
+import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,7 +38,7 @@ def run_pilot(study: Study, processes: int) -> None:
         for activation, lr in grid
     ]
     rows = [
-        {"activation": activation, "lr": lr, "seed": seed, "validation_accuracy": round(accuracy, 6)}
+        {"activation": activation, "lr": lr, "seed": seed, "validation_accuracy": accuracy}
         for (activation, lr), networks in zip(grid, in_processes(tasks, processes), strict=True)
         for seed, accuracy in networks.items()
     ]
@@ -55,24 +56,22 @@ def train_networks(study: Study, processes: int) -> None:
 
 
 def unpack(study: Study) -> None:
-    """Unpack the archives of the networks into the working folder; what is there is kept."""
-    study.networks.mkdir(parents=True, exist_ok=True)
-    for activation in study.activations:
-        path = study.archive(activation)
-        if not path.exists():
-            raise InputError(f"{path}: no such file; run the stage train first.")
+    """Unpack the archives of the networks into a folder that has nothing else."""
+    paths = [study.archive(activation) for activation in study.activations]
+    if lost := next((path for path in paths if not path.exists()), None):
+        raise InputError(f"{lost}: no such file; run the stage train first.")
+    shutil.rmtree(study.unpacked, ignore_errors=True)
+    for path in paths:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
-                target = study.networks / Path(name).name
-                if not target.exists():
-                    write_atomically(target, archive.read(name))
+                write_atomically(study.unpacked / Path(name).name, archive.read(name))
 
 
 def write_networks(study: Study) -> None:
     """Write results/networks.csv, and the curves and tracked layers of all networks as one table each."""
     unpack(study)
     rows, curves, tracks = [], [], []
-    for path in sorted(study.networks.glob("*.safetensors")):
+    for path in sorted(study.unpacked.glob("*.safetensors")):
         spec = read_spec(path)
         rows.append(
             {

@@ -1,6 +1,6 @@
 """The registered analysis of a study: from its tables of results to findings and verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,19 +23,22 @@ class Analysis(NamedTuple):
         Which claims are shown: hypothesis, a, b, outcome.
     levels
         measure, activation, mean, low, high (shares): the intervals of a measure hold together at 95 %.
+    left_out
+        Training seeds that are not there for all activations.
     """
 
     findings: pd.DataFrame
     verdicts: pd.DataFrame
     levels: pd.DataFrame
+    left_out: tuple[int, ...]
 
 
-def analyse(folder: Path, settings: Mapping[str, Any]) -> Analysis:
+def analyse(folder: Path, settings: Mapping[str, Any], activations: Sequence[str] = ()) -> Analysis:
     """Analyse the tables in a folder; `settings` is the table [analysis] of study.toml.
 
-    Raises InputError if a table is missing.
+    Raises InputError if a table is missing, or no training seed is there for all activations.
     """
-    results = Results.read(folder)
+    results = Results.read(folder, activations)
     found = [
         *layeract.noise(results),
         *layeract.means(results),
@@ -44,7 +47,7 @@ def analyse(folder: Path, settings: Mapping[str, Any]) -> Analysis:
         *anact.speed(results, settings["thresholds"]),
         *layeract.mediation(results),
     ]
-    return Analysis(pd.DataFrame(map(asdict, found)), verdicts(found), _levels(results))
+    return Analysis(pd.DataFrame(map(asdict, found)), verdicts(found), _levels(results), results.left_out)
 
 
 def _levels(results: Results) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from robustbench_act.errors import InputError
 from studies.analysis import layeract
 from studies.analysis.contrasts import Finding, Pair, as_family, first_to_reach, paired_t
-from studies.analysis.tables import Results, wide
+from studies.analysis.tables import Results, mean_of, wide
 
 GRADIENTS = "standard deviation over layers of the log gradient variance"
 _PAIRS = (Pair("nrelu", "relu"), Pair("nswish", "silu"))
@@ -23,10 +24,11 @@ def variances(results: Results) -> list[Finding]:
     rows = results.tracks
     apart = np.log(rows["normalized_rho"]).abs() + np.log(rows["normalized_rho_prime"]).abs()
     moments = [rows["network"], rows["step"]]
-    spread = np.log(rows["gradient_variance"]).groupby(moments).std()
+    logs = np.log(rows["gradient_variance"])
+    spread = logs.groupby(moments).std().where(logs.notna().groupby(moments).all())
     measures = {
-        "|log rho| + |log rho'|": apart.groupby(moments).mean().groupby("network").mean(),
-        GRADIENTS: spread.groupby("network").mean(),
+        "|log rho| + |log rho'|": mean_of(mean_of(apart, moments), "network"),
+        GRADIENTS: mean_of(spread, "network"),
     }
     tests = len(pairs(results)) * len(measures)
     return as_family(
@@ -39,19 +41,22 @@ def variances(results: Results) -> list[Finding]:
 
 
 def speed(results: Results, thresholds: Sequence[float]) -> list[Finding]:
-    """H-e: ANAct functions make networks learn faster."""
+    """H-e: ANAct functions make networks learn faster. An InputError without thresholds."""
+    if not thresholds:
+        raise InputError("analysis.thresholds: expected two accuracies, fixed after the pilot, got none.")
     own = pairs(results)
+    every = float(results.curves["step"].min())
     tables = {f"log steps to {share:.0%}": steps_to(results, share) for share in thresholds}
     tests = len(own) * len(tables)
     found = as_family(
         [
-            first_to_reach("e", name, steps, pair, tests=tests)
+            first_to_reach("e", name, steps, pair, every=every, tests=tests)
             for name, steps in tables.items()
             for pair in own
         ]
     )
     for name, steps in tables.items():
-        found += [first_to_reach("e", name, steps, pair) for pair in layeract.PAIRS]
+        found += [first_to_reach("e", name, steps, pair, every=every) for pair in layeract.PAIRS]
     return found
 
 

@@ -68,13 +68,22 @@ def as_family(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def paired_t(
-    hypothesis: str, measure: str, values: pd.DataFrame, pair: Pair, *, tests: int = 1, unit: str = "log"
+    hypothesis: str,
+    measure: str,
+    values: pd.DataFrame,
+    pair: Pair,
+    *,
+    tests: int = 1,
+    unit: str = "log",
+    least_error: float = 0.0,
 ) -> Finding:
     """Compare two columns of `values` (seeds, activations) by the paired t-test over the seeds.
 
-    `tests` is the number of tests in the family, for the detectable difference.
+    `tests` is the number of tests in the family, for the detectable difference. The standard error is at
+    least `least_error`: values that are known to a grid may agree by luck.
     """
     mean, error, df = _moments(values, pair)
+    error = max(error, least_error)
     half = float(t.ppf(1 - LEVEL / 2, df)) * error
     p = float(2 * t.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
     detectable = float(t.ppf(1 - LEVEL / tests / 2, df) + t.ppf(POWER, df)) * error
@@ -88,10 +97,13 @@ def equivalence(hypothesis: str, measure: str, values: pd.DataFrame, pair: Pair,
     """Test whether a difference is within -margin to margin: the larger p-value of two one-sided tests."""
     found = paired_t(hypothesis, measure, values, pair)
     mean, error, df = _moments(values, pair)
-    p = float(max(t.sf((mean + margin) / error, df), t.cdf((mean - margin) / error, df)))
+    half = float(t.ppf(1 - LEVEL, df)) * error
+    p = float(t.cdf((abs(mean) - margin) / error, df)) if error > 0 else float(abs(mean) >= margin)
     within = "within" if p < LEVEL else "not shown to be within"
-    note = f"{within} {math.expm1(margin):.0%}"
-    return replace(found, p=p, test="two one-sided t", detectable=math.nan, note=note)
+    note = f"{within} {math.expm1(margin):.0%}; 90 % interval"
+    return replace(
+        found, low=mean - half, high=mean + half, p=p, test="two one-sided t", detectable=math.nan, note=note
+    )
 
 
 def joint_test(
@@ -107,17 +119,21 @@ def joint_test(
 
 
 def first_to_reach(
-    hypothesis: str, measure: str, steps: pd.DataFrame, pair: Pair, *, tests: int = 1
+    hypothesis: str, measure: str, steps: pd.DataFrame, pair: Pair, *, every: float, tests: int = 1
 ) -> Finding:
     """Compare the steps (seeds, activations) that networks took; NaN: it was not reached (censored).
 
-    The paired t-test of log steps, or, if a network of the pair is censored, the exact sign test of which
-    network of a seed was there first: pairs of networks that were there at once, or both not, do not count.
+    The paired t-test of log steps, with the error at least that checks every so many steps make (a uniform
+    one of that width in the steps of each network). If a network of the pair is censored: the exact sign test
+    of which network of a seed was there first; both at once, or both not, does not count.
     """
     own = steps[list(pair)]
     censored = int(own.isna().to_numpy().sum())
     if not censored:
-        return paired_t(hypothesis, measure, pd.DataFrame(np.log(own)), pair, tests=tests)
+        rounding = every / math.sqrt(12) / own.to_numpy(dtype=float)
+        least = float(np.sqrt(np.square(rounding).sum())) / len(own)
+        logs = pd.DataFrame(np.log(own))
+        return paired_t(hypothesis, measure, logs, pair, tests=tests, least_error=least)
     a, b = (own[name].fillna(np.inf) for name in pair)
     sooner, later = int((a < b).sum()), int((a > b).sum())
     count = sooner + later

@@ -11,6 +11,7 @@ from studies.analysis.contrasts import (
     EXPLORATORY,
     LEVEL,
     ROBUSTNESS,
+    SECONDARY,
     Finding,
     Pair,
     as_family,
@@ -18,7 +19,7 @@ from studies.analysis.contrasts import (
     joint_test,
     paired_t,
 )
-from studies.analysis.tables import GROUPS, Results
+from studies.analysis.tables import GROUPS, Results, mean_of
 
 PAIRS = (Pair("la_silu", "silu"), Pair("la_hardsilu", "hardsilu"))
 _OTHERS = {"la_silu", "la_hardsilu", "nrelu", "nswish"}
@@ -77,7 +78,7 @@ def amplification(results: Results) -> "pd.Series[float]":
 def means(results: Results) -> list[Finding]:
     """H-b: LayerAct functions have a mean activation near zero."""
     rows = results.layers[results.layers["condition"] == "clean"]
-    offset = (0.5 * np.log(rows["activation_offset"].clip(lower=_TINY))).groupby(rows["network"]).mean()
+    offset = mean_of(0.5 * np.log(rows["activation_offset"].clip(lower=_TINY)), rows["network"])
     values = results.by_seed(offset.rename("activation offset"))
     measure = "half the log of mean(mu^2 / sigma^2)"
     return as_family([paired_t("b", measure, values, pair, tests=len(PAIRS)) for pair in PAIRS])
@@ -90,7 +91,8 @@ def robustness(results: Results, *, clean_margin: float | None) -> list[Finding]
     others = element_wise_pairs(results)
     pairs = as_family([joint_test("c2", "c19", c19, pair, tests=len(others)) for pair in others])
     if not all(is_shown(one, sign=1) for one in found):
-        pairs = [replace(one, role="secondary", note="no claim: H-c is not shown for both") for one in pairs]
+        note = "no claim: H-c is not shown for both"
+        pairs = [replace(one, role=SECONDARY, adjusted=math.nan, note=note) for one in pairs]
     found += pairs
     secondary = {
         "c19 without weather": [group for group in GROUPS if group != "weather"],
@@ -144,14 +146,14 @@ def is_shown(one: Finding, *, sign: int) -> bool:
 
 def _premise(results: Results) -> Iterator[Finding]:
     rows = results.layers[results.layers["condition"].str.startswith("shift_")]
-    moved = np.log(rows["input_fluctuation_mean"]).groupby(rows["network"]).mean()
+    moved = mean_of(np.log(rows["input_fluctuation_mean"]), rows["network"])
     values = results.by_seed(moved.rename("input fluctuation"))
     for pair in PAIRS:
         yield equivalence("a-premise", "log input fluctuation", values, pair, _MARGIN)
 
 
 def _other_analyses(results: Results) -> Iterator[Finding]:
-    for left in GROUPS:
+    for left in [group for group in GROUPS if group != "weather"]:  # that one is secondary
         joint = results.corrupted([group for group in GROUPS if group != left])
         for pair in PAIRS:
             yield replace(joint_test("c", f"c19 without {left}", joint, pair), role=ROBUSTNESS)
@@ -181,11 +183,11 @@ def _per_network(results: Results, quantity: str, strength: str | None = None) -
     """Return the mean over layers (and strengths) of the log of a quantity's mean over images."""
     rows = _injected(results, strength)
     logs: pd.Series[float] = np.log(rows[f"{quantity}_mean"])
-    return logs.groupby(rows["network"]).mean().rename(quantity)
+    return mean_of(logs, rows["network"]).rename(quantity)
 
 
 def _variation(results: Results, quantity: str, strength: str | None = None) -> "pd.Series[float]":
     """Return the mean over layers (and strengths) of the log of standard deviation / mean over images."""
     rows = _injected(results, strength)
     logs: pd.Series[float] = 0.5 * np.log(rows[f"{quantity}_var"]) - np.log(rows[f"{quantity}_mean"])
-    return logs.groupby(rows["network"]).mean().rename(f"variation of {quantity}")
+    return mean_of(logs, rows["network"]).rename(f"variation of {quantity}")

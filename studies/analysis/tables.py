@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -52,12 +52,26 @@ class Results:
     left_out: tuple[int, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Return the tables in a folder; an InputError if one is missing."""
+    def read(cls, folder: Path, activations: Sequence[str] = ()) -> Self:
+        """Return the tables in a folder, of a study of these activations (else those that there are).
+
+        Raises InputError if a table is missing, or no seed is there for all activations.
+        """
         tables = {name: _read(folder, name) for name in NAMES}
         networks = tables["networks"]
-        there = networks.groupby("training_seed")["activation"].nunique()
-        left_out = there.index[there < networks["activation"].nunique()]
+        wanted = {*(activations or networks["activation"])}
+        there = networks.groupby("training_seed")["activation"].agg(lambda own: wanted <= {*own})
+        left_out = there.index[~there]
+        if not there.any():
+            lost = ", ".join(sorted(wanted - {*networks["activation"]})) or "different ones in each seed"
+            raise InputError(f"{folder}: expected a seed with networks of all activations; missing: {lost}.")
+        measured = tables["layers"].groupby(["network", "condition"])["layer"].nunique().reset_index()
+        if len(few := measured[measured["layer"] < measured["layer"].max()]):
+            network, condition, layers = few.iloc[0]
+            raise InputError(
+                f"{folder}: expected {measured['layer'].max()} layers of each network in each condition, "
+                f"got {layers} of {network} ({condition})."
+            )
         networks = networks[~networks["training_seed"].isin(left_out)]
         kept = {name: table[table["network"].isin(networks["network"])] for name, table in tables.items()}
         return cls(**kept, left_out=tuple(left_out.tolist()))
@@ -102,6 +116,12 @@ class Results:
             values[name] = scores.loc[rows["network"]].to_numpy()
             seeds[name] = rows["training_seed"].tolist()
         return Joint.of(values, seeds)
+
+
+def mean_of(values: "pd.Series[float]", by: Any) -> "pd.Series[float]":
+    """Return the means of groups; NaN for a group that has a NaN, which `Results.by_seed` then refuses."""
+    groups = values.groupby(by)
+    return groups.mean().where(values.notna().groupby(by).all())
 
 
 def wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> pd.DataFrame:

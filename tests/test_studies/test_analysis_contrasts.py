@@ -47,12 +47,14 @@ def test_equivalence_is_two_one_sided_tests(lead: float, within: bool) -> None:
     below = stats.t.cdf((apart.mean() - margin) / error, 6)  # of "it is margin or more"
     assert found.p == pytest.approx(max(above, below))
     assert (found.p < 0.05) == within
-    assert found.note == f"{'within' if within else 'not shown to be within'} 35%"
+    assert found.note == f"{'within' if within else 'not shown to be within'} 35%; 90 % interval"
+    interval = stats.ttest_rel(values["a"], values["b"]).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
 
 def test_steps_that_all_networks_reached_are_a_paired_t_test_of_logs() -> None:
     steps = pd.DataFrame({"a": [50.0, 100, 100, 150], "b": [100.0, 100, 200, 250]})
-    found = first_to_reach("e", "steps", steps, PAIR)
+    found = first_to_reach("e", "steps", steps, PAIR, every=10)
     assert found.test == "paired t"
     assert found.p == pytest.approx(stats.ttest_rel(np.log(steps["a"]), np.log(steps["b"])).pvalue)
 
@@ -66,7 +68,7 @@ def test_censored_networks_make_it_a_sign_test() -> None:
             "b": [100, 60, never, 200, 90, 100, 200, never, never],
         }
     )
-    found = first_to_reach("e", "steps", steps, PAIR)
+    found = first_to_reach("e", "steps", steps, PAIR, every=10)
     assert found.test == "sign"
     assert found.p == pytest.approx(stats.binomtest(6, 7).pvalue)
     assert found.estimate == pytest.approx((1 - 6) / 7)
@@ -75,9 +77,24 @@ def test_censored_networks_make_it_a_sign_test() -> None:
 
 def test_nothing_to_compare_shows_nothing() -> None:
     never = pd.DataFrame({"a": [np.nan, 50.0], "b": [np.nan, 50.0]})
-    assert first_to_reach("e", "steps", never, PAIR).p == 1
+    assert first_to_reach("e", "steps", never, PAIR, every=50).p == 1
     same = pd.DataFrame({"a": [50.0, 100.0], "b": [50.0, 100.0]})
-    assert first_to_reach("e", "steps", same, PAIR).p == 1
+    assert first_to_reach("e", "steps", same, PAIR, every=50).p == 1
+
+
+def test_equal_differences_are_no_more_sure_than_the_checks_are_dense() -> None:
+    """All networks of a at the first check, all of b at the second: the steps are known to 50."""
+    steps = pd.DataFrame({"a": [50.0] * 5, "b": [100.0] * 5})
+    found = first_to_reach("e", "steps", steps, PAIR, every=50)
+    error = np.sqrt((1 + 1 / 4) / 12 / 5)  # uniform errors of widths 1 and 1/2 in the logs, five seeds
+    assert found.p == pytest.approx(2 * stats.t.sf(np.log(2) / error, 4))
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 4) * error)
+
+
+def test_equal_values_are_equivalent() -> None:
+    same = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0]})
+    assert equivalence("x", "y", same, PAIR, 0.05).p == 0
+    assert equivalence("x", "y", same.assign(a=same["a"] + 1), PAIR, 0.05).p == 1
 
 
 def test_a_family_is_corrected_by_holm() -> None:
