@@ -2,7 +2,6 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -42,25 +41,6 @@ injections = ["gaussian:0.1"]
 [analysis]
 thresholds = [0.2, 0.3]
 """
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the folder of a study, which the command takes for that of the study on MNIST."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("studies") / "mnist"
-        patch.setattr("studies.__main__.HERE", home.parent)
-        home.mkdir()
-        (home / "study.toml").write_text(SETTINGS)
-        yield home
-
-
-@pytest.fixture(scope="module")
-def made(home: Path) -> Path:
-    """Return the folder of the study after all its stages."""
-    found = run(home)
-    assert found.exit_code == 0, found.output
-    return home
 
 
 @pytest.fixture
@@ -121,8 +101,18 @@ def test_a_rate_that_lacks_a_seed_is_not_taken() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_makes_all_of_a_study(made: Path) -> None:
-    results = made / "results"
+def test_a_study_from_beginning_to_end(empty: Path) -> None:
+    """One test, since to make a study takes longer than to look at it from all sides."""
+    found = run(empty)
+    assert found.exit_code == 0, found.output
+    _all_is_there(empty / "results")
+    _tables_agree_with_each_other(empty / "results")
+    _equal_networks_make_equal_archives(empty)
+    _a_clone_has_nothing_left_to_do(empty)
+    _archives_give_the_same_tables_without_training(empty)
+
+
+def _all_is_there(results: Path) -> None:
     pilot = pd.read_csv(results / "pilot.csv")
     assert pilot["activation"].tolist() == list(ACTIVATIONS)
     assert set(pilot["lr"]) == {0.1}  # with 1e30 all diverge
@@ -136,10 +126,8 @@ def test_the_command_makes_all_of_a_study(made: Path) -> None:
     assert (results / "report.html").stat().st_size > 100_000
 
 
-@pytest.mark.slow
-def test_tables_agree_with_each_other(made: Path) -> None:
+def _tables_agree_with_each_other(results: Path) -> None:
     """Right versions of images add up to right images of cells; clean images are all test images."""
-    results = made / "results"
     counts, cells = (pd.read_parquet(results / f"{name}.parquet") for name in ("outcomes", "cells"))
     keys = ["corruption_seed", "network"]
     shifted = cells[cells["severity"] > 0]
@@ -156,8 +144,7 @@ def test_tables_agree_with_each_other(made: Path) -> None:
     assert images == {"clean": [12], "shift_gaussian:3": [12], "gaussian:0.1": [6]}
 
 
-@pytest.mark.slow
-def test_equal_networks_make_equal_archives(made: Path) -> None:
+def _equal_networks_make_equal_archives(made: Path) -> None:
     path = made / "networks" / "hardsilu.zip"
     before = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -172,8 +159,16 @@ def test_equal_networks_make_equal_archives(made: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
-def test_archives_give_the_same_tables_without_training(made: Path) -> None:
+def _a_clone_has_nothing_left_to_do(made: Path) -> None:
+    (made / "work").rename(made / "away")
+    before = (made / "results" / "findings.csv").read_bytes()
+    found = run(made)
+    assert found.exit_code == 0, found.output
+    assert (made / "results" / "findings.csv").read_bytes() == before
+    assert not (made / "work" / "runs").exists()
+
+
+def _archives_give_the_same_tables_without_training(made: Path) -> None:
     before = {name: (made / "results" / name).read_bytes() for name in TABLES}
     shutil.rmtree(made / "work")
     for name in TABLES:
