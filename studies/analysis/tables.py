@@ -1,6 +1,6 @@
 """The tables of a study's results, as the analysis takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from robustbench_act.errors import InputError
 from robustbench_act.statistics import Joint
 
-NAMES = ("networks", "curves", "tracks", "outcomes", "clean", "cells", "layers")
+_ROWS: Mapping[str, list[str]] = {
+    "curves": ["step"],
+    "tracks": ["step", "layer"],
+    "outcomes": ["corruption_seed", "image"],
+    "clean": ["image"],
+    "cells": ["corruption_seed", "corruption", "severity"],
+    "layers": ["condition", "layer"],
+}
+"""What tells apart the rows of one network."""
+
+NAMES = ("networks", *_ROWS)
 GROUPS = ("noise", "blur", "weather", "digital", "extra")
 """The groups of c19."""
 
@@ -55,7 +65,8 @@ class Results:
     def read(cls, folder: Path, activations: Sequence[str] = ()) -> Self:
         """Return the tables in a folder, of a study of these activations (else those that there are).
 
-        Raises InputError if a table is missing, or no seed is there for all activations.
+        Raises InputError if a table is missing, if no seed is there for all activations, or if networks do
+        not have the same rows in a table, each once.
         """
         tables = {name: _read(folder, name) for name in NAMES}
         networks = tables["networks"]
@@ -65,15 +76,10 @@ class Results:
         if not there.any():
             lost = ", ".join(sorted(wanted - {*networks["activation"]})) or "different ones in each seed"
             raise InputError(f"{folder}: expected a seed with networks of all activations; missing: {lost}.")
-        measured = tables["layers"].groupby(["network", "condition"])["layer"].nunique().reset_index()
-        if len(few := measured[measured["layer"] < measured["layer"].max()]):
-            network, condition, layers = few.iloc[0]
-            raise InputError(
-                f"{folder}: expected {measured['layer'].max()} layers of each network in each condition, "
-                f"got {layers} of {network} ({condition})."
-            )
-        networks = networks[~networks["training_seed"].isin(left_out)]
+        networks = networks[networks["activation"].isin(wanted) & ~networks["training_seed"].isin(left_out)]
         kept = {name: table[table["network"].isin(networks["network"])] for name, table in tables.items()}
+        for name in _ROWS:
+            _check_rows(name, kept[name], networks["network"])
         return cls(**kept, left_out=tuple(left_out.tolist()))
 
     @property
@@ -97,7 +103,8 @@ class Results:
     def corrupted(self, groups: Sequence[str], *, corruption_seed: int = 0) -> Joint:
         """Return the joint analysis of the share of versions in some groups that are classified right."""
         own = self.outcomes[self.outcomes["corruption_seed"] == corruption_seed]
-        cells = self.cells[(self.cells["severity"] > 0) & self.cells["group"].isin(groups)]
+        cells = self.cells[self.cells["corruption_seed"] == corruption_seed]
+        cells = cells[(cells["severity"] > 0) & cells["group"].isin(groups)]
         versions = len(cells.drop_duplicates(["corruption", "severity"]))
         return self._joint(own.assign(score=own[list(groups)].sum(axis=1) / versions))
 
@@ -116,6 +123,21 @@ class Results:
             values[name] = scores.loc[rows["network"]].to_numpy()
             seeds[name] = rows["training_seed"].tolist()
         return Joint.of(values, seeds)
+
+
+def _check_rows(name: str, table: pd.DataFrame, networks: "pd.Series[str]") -> None:
+    """Raise InputError unless all networks have the same rows, each once."""
+    keys = _ROWS[name]
+    expected = len(table.drop_duplicates(keys))
+    own = table.groupby("network")
+    distinct = table.drop_duplicates(["network", *keys]).groupby("network").size()
+    for network in networks:
+        rows = len(own.indices.get(network, ()))
+        if not rows == distinct.get(network, 0) == expected:
+            raise InputError(
+                f"{name}: expected {expected} rows of each network, one for each {' and '.join(keys)}; got "
+                f"{rows} of {network}, {distinct.get(network, 0)} of them different."
+            )
 
 
 def mean_of(values: "pd.Series[float]", by: Any) -> "pd.Series[float]":

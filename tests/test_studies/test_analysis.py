@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from robustbench_act.errors import InputError
 from studies.analysis import analyse
 from studies.analysis.contrasts import PRIMARY
 from studies.analysis.tables import NAMES, Results
-from tests.test_studies.study_tables import SIX, null_tables, scale, write_tables
+from tests.test_studies.study_tables import SIX, null_tables, of, scale, write_tables
 
 SETTINGS = {"thresholds": [0.95, 0.98], "clean_margin": 0.002}
 
@@ -68,13 +69,52 @@ def test_an_activation_without_networks_leaves_no_seed(tmp_path: Path) -> None:
         analyse(tmp_path, SETTINGS, ["relu", "mish"])
 
 
-def test_a_layer_that_was_not_measured_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("table", [name for name in NAMES if name != "networks"])
+def test_a_row_that_is_lost_or_there_twice_is_named(tmp_path: Path, table: str, twice: bool) -> None:
+    """A curve that is lost would count as a network that never reached a threshold."""
     tables = null_tables(seeds=2)
-    rows = tables["layers"]
-    lost = rows.index[(rows["network"] == "relu_2") & (rows["condition"] == "clean")][0]
-    write_tables(tmp_path, {**tables, "layers": rows.drop(lost)})
-    with pytest.raises(InputError, match=r"in each condition, got \d+ of relu_2 \(clean\)"):
+    rows = tables[table]
+    one = rows[rows["network"] == "relu_2"].iloc[-1:]
+    changed = pd.concat([rows, one]) if twice else rows.drop(one.index)
+    write_tables(tmp_path, {**tables, table: changed})
+    with pytest.raises(InputError, match=rf"^{table}: expected \d+ rows .* of relu_2, \d+ of them different"):
         analyse(tmp_path, SETTINGS)
+
+
+@pytest.mark.parametrize("table", [name for name in NAMES if name != "networks"])
+def test_a_network_without_rows_is_named(tmp_path: Path, table: str) -> None:
+    tables = null_tables(seeds=2)
+    rows = tables[table]
+    write_tables(tmp_path, {**tables, table: rows[rows["network"] != "relu_2"]})
+    with pytest.raises(InputError, match=rf"^{table}: .* got 0 of relu_2, 0 of them different\.$"):
+        analyse(tmp_path, SETTINGS)
+
+
+def test_networks_of_other_activations_change_nothing(tmp_path: Path) -> None:
+    """Those of a later question have other seeds, and would end the pairing of all."""
+    tables = null_tables((*SIX, "mish"), seeds=3)
+    networks = tables["networks"]
+    tables["networks"] = networks[networks["network"] != "mish_3"]
+    (more := tmp_path / "more").mkdir()
+    (alone := tmp_path / "alone").mkdir()
+    write_tables(more, tables)
+    write_tables(alone, {name: table[~of(table, "mish")] for name, table in tables.items()})
+    assert analyse(more, SETTINGS, SIX).left_out == ()
+    assert analyse(more, SETTINGS, SIX).findings.equals(analyse(alone, SETTINGS, SIX).findings)
+
+
+def test_each_seed_of_the_corruptions_is_divided_by_its_own_cells(tmp_path: Path) -> None:
+    tables = null_tables(seeds=3)
+    cells = tables["cells"]
+    again = cells[(cells["corruption_seed"] == 1) & (cells["severity"] == 3)].assign(severity=5.0)
+    write_tables(tmp_path, {**tables, "cells": pd.concat([cells, again])})
+    (tmp_path / "before").mkdir()
+    before = Results.read(write_tables(tmp_path / "before", tables))
+    results = Results.read(tmp_path)
+    assert results.corrupted(["noise"]).means == pytest.approx(before.corrupted(["noise"]).means)
+    one, other = (read.corrupted(["noise"], corruption_seed=1).means for read in (results, before))
+    assert one == pytest.approx(other * 4 / 6)
 
 
 @pytest.mark.parametrize("table", ["layers", "tracks"])
