@@ -2,7 +2,11 @@
 
 from corruptions.errors import InputError, unknown_name
 
-__all__ = ["InputError", "StoppedError", "first_line", "unknown_name"]
+__all__ = ["DivergedError", "InputError", "StoppedError", "first_line", "unknown_name"]
+
+
+class DivergedError(InputError):
+    """A training whose loss is no longer finite."""
 
 
 class StoppedError(KeyboardInterrupt):

@@ -1,11 +1,11 @@
 """Tables of results."""
 
-import io
 from pathlib import Path
 
 import pandas as pd
 
 from robustbench_act.atomic_files import write_atomically
+from robustbench_act.records.parts import to_parquet
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -15,6 +15,4 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table, compressed."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, to_parquet(table))

@@ -17,13 +17,12 @@ import robustbench_act
 from robustbench_act.activations.facts import NATIVE
 from robustbench_act.atomic_files import write_atomically
 from robustbench_act.checkpoints import Spec, read_spec
-from robustbench_act.errors import InputError
+from robustbench_act.errors import DivergedError, InputError
 from robustbench_act.training import Job, plan_grid
 from studies.study import Study
 from studies.tables import write_csv, write_parquet
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # of every member of an archive: equal networks make equal files
-DIVERGED = "Training diverged"
 
 
 def run_pilot(study: Study, processes: int) -> None:
@@ -38,9 +37,9 @@ def run_pilot(study: Study, processes: int) -> None:
         for activation, lr in grid
     ]
     rows = [
-        {"activation": activation, "lr": lr, "seed": seed, "validation_accuracy": accuracy}
+        {"activation": activation, "lr": lr, "seed": seed, "validation_accuracy": spec.validation_accuracy}
         for (activation, lr), networks in zip(grid, in_processes(tasks, processes), strict=True)
-        for seed, accuracy in networks.items()
+        for seed, spec in networks.items()
     ]
     write_csv(path, pd.DataFrame(rows))
 
@@ -114,8 +113,8 @@ def _one_thread() -> None:
 
 def train_all(
     study: Study, activation: str, *, seeds: Sequence[int], out: Path, **settings: Any
-) -> dict[int, float]:
-    """Train networks; return their validation accuracies by seed. One that diverges is left out."""
+) -> dict[int, Spec]:
+    """Train networks; return their specs by seed. One that diverges is left out."""
     jobs = plan_grid([activation], seeds, out, [settings.get("normalization", NATIVE)])
     left, paths = list(seeds), {job.seed: job.path for job in jobs}
     common = {"device": "cpu", "progress": False, "on_network": _say, "out": out, **settings}
@@ -123,13 +122,11 @@ def train_all(
         try:
             robustbench_act.train(study.data, activation=activation, seeds=left, **common)
             break
-        except InputError as error:
-            if not str(error).startswith(DIVERGED):
-                raise
+        except DivergedError as error:
             lost = next(seed for seed in left if not paths[seed].exists())
             print(f"{activation}_{lost} is left out: {error}", flush=True)
             left.remove(lost)
-    return {seed: read_spec(paths[seed]).validation_accuracy or 0.0 for seed in left}
+    return {seed: read_spec(paths[seed]) for seed in left}
 
 
 def _train_and_archive(study: Study, activation: str, *, lr: float) -> None:

@@ -111,8 +111,9 @@ def train(
     Raises
     ------
     InputError
-        For wrong settings, before anything is trained; for a network that was trained in another way; for a
-        training that diverges.
+        For wrong settings, before anything is trained; for a network that was trained in another way.
+    DivergedError
+        An InputError too: the loss is not finite.
     StoppedError
         A KeyboardInterrupt, or the stop button of a notebook. Finished networks are kept.
     """

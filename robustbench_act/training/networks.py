@@ -14,7 +14,7 @@ from robustbench_act.activations.contract import check_own_layers
 from robustbench_act.behaviour import IMAGES
 from robustbench_act.checkpoints import Spec, check_storable, save_checkpoint
 from robustbench_act.datasets import Dataset
-from robustbench_act.errors import InputError
+from robustbench_act.errors import DivergedError, InputError
 from robustbench_act.models import Architecture, build_model
 from robustbench_act.normalizations import normalization_code
 from robustbench_act.preprocessing import normalise
@@ -42,8 +42,8 @@ def train_checkpoint(
     `job.curve`; it does not change the training.
 
     Deterministic: the same job, data and recipe give the same weights on one kind of device, whatever was
-    trained before; the global random state is left as it was. An InputError if the loss is not finite, or
-    test images are training images.
+    trained before; the global random state is left as it was. A DivergedError if the loss is not finite at
+    the end of an epoch; an InputError if test images are training images.
     """
     train, test = parts.train, parts.test
     if test is not None and len(trained_on(train, test)) == len(test):
@@ -148,5 +148,6 @@ def _fit(
             done += 1
             watcher(model, done, lr=float(lr), loss=loss)
             on_step()
-    if not torch.isfinite(loss):
-        raise InputError(f"Training diverged: the loss of the last batch is {loss.item()}; try a lower --lr.")
+        if not torch.isfinite(loss):
+            when = f"after {done} of {steps} steps the loss is {loss.item()}"
+            raise DivergedError(f"Training diverged: {when}; try a lower --lr.")

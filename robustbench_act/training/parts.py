@@ -19,9 +19,9 @@ class Parts(NamedTuple):
     train
         Images to train on.
     test
-        Others to test on; None if there are none.
+        Images to test on; None if the data set has none to spare.
     validation
-        Others to choose settings by, split off from those to train on; None if none were wanted.
+        Images to choose settings by, split off from those to train on; None unless they were asked for.
     held_out, held_out_for_validation
         How `test` and `validation` were split off; "" if they were not.
     doubt

@@ -1,6 +1,5 @@
 """What is measured while a network trains, without a change to the training."""
 
-import io
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from robustbench_act.behaviour import IMAGES
 from robustbench_act.datasets import Dataset
 from robustbench_act.preprocessing import normalise
 from robustbench_act.probes import Probe, find_image_axes, gradient_variance
+from robustbench_act.records.parts import to_parquet
 from robustbench_act.training.answers import accuracy, answer
 
 TRACK_IMAGES = 256
@@ -86,15 +86,9 @@ class Watcher:
     def write(self, track: Path, curve: Path) -> None:
         """Write the tables of what was measured."""
         if self._tables:
-            _write(track, pd.concat(self._tables, ignore_index=True))
+            write_atomically(track, to_parquet(pd.concat(self._tables, ignore_index=True)))
         if self._curve:
-            _write(curve, pd.DataFrame(self._curve))
-
-
-def _write(path: Path, table: pd.DataFrame) -> None:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    write_atomically(path, buffer.getvalue())
+            write_atomically(curve, to_parquet(pd.DataFrame(self._curve)))
 
 
 def probe_in_training(model: nn.Module, sample: Dataset, device: torch.device) -> pd.DataFrame:

@@ -147,7 +147,7 @@ def mean_of(values: "pd.Series[float]", by: Any) -> "pd.Series[float]":
 
 
 def wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> pd.DataFrame:
-    """Return a table with a row and a column for each value of two columns; NaN where there is none."""
+    """Return the values with `rows` as the index and `columns` as columns; NaN for a pair without a value."""
     return table.pivot(index=rows, columns=columns, values=values).sort_index()  # noqa: PD010 -- no means
 
 

@@ -19,7 +19,8 @@ from robustbench_act.generation import Generation
 from robustbench_act.manifest import CHECKPOINT, SPEC, manifest_schema
 from robustbench_act.manifest import OPTIONS as TOP
 from robustbench_act.option_kinds import FLAG, TEXTS
-from robustbench_act.options import OPTIONS, RENAMED, Option, options_of, reference_page
+from robustbench_act.options import OPTIONS, RENAMED, Option, options_of
+from robustbench_act.options_page import reference_page
 from robustbench_act.training import AUGMENTATIONS, Recipe
 from robustbench_act.view import INTERPOLATIONS
 
@@ -95,7 +96,8 @@ def test_manifest_and_schema_are_those_of_the_table() -> None:
 
 def test_the_page_is_that_of_the_table() -> None:
     page = Path(__file__).parents[2] / "docs" / "options.md"
-    assert page.read_text() == reference_page()  # else: python -m robustbench_act.options > docs/options.md
+    # If it is not: python -m robustbench_act.options_page > docs/options.md
+    assert page.read_text() == reference_page()
 
 
 @pytest.mark.parametrize(("command", "least"), [("evaluate", 16), ("train", 13)])

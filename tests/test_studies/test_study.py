@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from robustbench_act.checkpoints import read_spec
 from studies.__main__ import STAGES, main
 from studies.study import choose_rates
 
@@ -40,6 +41,18 @@ injected_images = 6
 injections = ["gaussian:0.1"]
 [analysis]
 thresholds = [0.2, 0.3]
+"""
+
+
+ABLATIONS = """
+seeds = [1]
+images = 12
+severities = [3]
+[study]
+activation = ["silu"]
+[noise]
+activation = ["silu"]
+noise = 0.5
 """
 
 
@@ -103,9 +116,11 @@ def test_a_rate_that_lacks_a_seed_is_not_taken() -> None:
 @pytest.mark.slow
 def test_a_study_from_beginning_to_end(empty: Path) -> None:
     """One test, since to make a study takes longer than to look at it from all sides."""
+    (empty / "ablations.toml").write_text(ABLATIONS)
     found = run(empty)
     assert found.exit_code == 0, found.output
     _all_is_there(empty / "results")
+    _ablations_differ_in_one_thing(empty)
     _tables_agree_with_each_other(empty / "results")
     _equal_networks_make_equal_archives(empty)
     _a_clone_has_nothing_left_to_do(empty)
@@ -124,6 +139,15 @@ def _all_is_there(results: Path) -> None:
         results / "findings.md"
     ).read_text(encoding="utf-8")
     assert (results / "report.html").stat().st_size > 100_000
+
+
+def _ablations_differ_in_one_thing(home: Path) -> None:
+    table = pd.read_csv(home / "results" / "ablations.csv")
+    assert table["ablation"].tolist() == ["study", "noise"]
+    assert table["activation"].tolist() == ["silu", "silu"]
+    trained = read_spec(home / "work" / "ablations" / "noise" / "networks" / "silu_1.safetensors").recipe
+    plain = read_spec(home / "work" / "unpacked" / "silu_1.safetensors").recipe
+    assert {key for key in trained if trained[key] != plain[key]} == {"noise"}
 
 
 def _tables_agree_with_each_other(results: Path) -> None:
